@@ -1,0 +1,1 @@
+"""Colophon: a publication storefront that keeps every buyer's copy current."""
