@@ -1,0 +1,240 @@
+"""The octets of a letter: header section, both bodies, and the addresses on its envelope."""
+
+import binascii
+import re
+import secrets
+from base64 import b64encode
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from functools import lru_cache
+
+import idna
+
+from store.kit.errors import Refusal
+from store.kit.text import clean_line
+
+_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
+_ATOM = re.compile(rf"[{_ATEXT}]+")
+_LOCAL_PART = re.compile(rf"[{_ATEXT}.\u0080-\U0010ffff]+")
+_ASCII_DOMAIN = re.compile(r"[A-Za-z0-9._-]+")
+_MESSAGE_ID = re.compile(rf"<[{_ATEXT}.]+@[A-Za-z0-9._-]+>")
+_LIST_ID = re.compile(r"[A-Za-z0-9._-]{1,250}")
+_URI = re.compile(r"(?:https?://|mailto:)[!-;=?-~]{1,900}")  # visible ASCII but the brackets
+
+# Longer values go as encoded words, which can be folded anywhere; 998 octets is the limit.
+_LONGEST_PLAIN = 200
+# 39 octets make a word of 64: with the longest field name the line keeps to 76 (RFC 2047, 2).
+_WORD_OCTETS = 39
+_BASE64_OCTETS = 57
+
+# Neither encoding can write "=_" (RFC 2045, 6.7), so no body can hold this boundary.
+_BOUNDARY = b"=_letter"
+_FIXED_FIELDS = (
+    "Auto-Submitted: auto-generated\r\n"
+    "MIME-Version: 1.0\r\n"
+    'Content-Type: multipart/alternative; boundary="=_letter"\r\n'
+)
+
+
+class AddressUnwritable(Refusal):
+    """An address that cannot stand on a letter: no @, a control character, a bad domain."""
+
+    status = 422
+    sentence = "No letter can be sent to this e-mail address."
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """One address with the name shown beside it. The name loses control and bidirectional
+    characters; whatever commas or brackets it holds, it stays one mailbox."""
+
+    address: str
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", clean_line(self.name))
+
+
+@dataclass(frozen=True)
+class LetterText:
+    """What a letter says: the subject and both bodies, as they are to be read."""
+
+    subject: str
+    text: str
+    html: str
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What MAIL and RCPT name. Needs SMTPUTF8 when either has a local part outside ASCII."""
+
+    sender: str
+    recipient: str
+    needs_smtputf8: bool
+
+
+def compose(
+    text: LetterText,
+    *,
+    sender: Mailbox,
+    to: Mailbox,
+    reply_to: Mailbox | None,
+    message_id: str,
+    date: datetime,
+    list_id: str | None = None,
+    unsubscribe_url: str | None = None,
+    unsubscribe_mailto: str | None = None,
+) -> bytes:
+    """The letter as it goes after DATA, before dot-stuffing: CRLF only, no line over 998 octets,
+    7-bit but for a local part outside ASCII in To. Raises AddressUnwritable; ValueError for a
+    naive date, a foreign Message-ID, or list fields that would not stand as they are."""
+    if date.tzinfo is None:
+        raise ValueError("a letter's date must say its zone")
+    head = [
+        _own_field("From", sender),
+        f"To: {_written(to.name, wire_recipient(to.address)[0])}\r\n",
+        _own_field("Reply-To", reply_to) if reply_to else "",
+        _subject_field(text.subject),
+        f"Date: {format_datetime(date)}\r\n",
+        f"Message-ID: {_checked(_MESSAGE_ID, message_id)}\r\n",
+        _list_fields(list_id, unsubscribe_url, unsubscribe_mailto),
+        _FIXED_FIELDS,
+    ]
+    plain, html = _part(b"plain", text.text), _part(b"html", text.html)
+    return b"".join(("".join(head).encode(), plain, html, b"\r\n--", _BOUNDARY, b"--\r\n"))
+
+
+def new_message_id(domain: str) -> str:
+    """A Message-ID in its brackets that nobody else has, of our own domain; asks no DNS."""
+    return f"<{secrets.token_hex(16)}@{_wire_domain(domain)}>"
+
+
+def wire_recipient(address: str) -> tuple[str, bool]:
+    """The address as MAIL, RCPT and To write it, its domain by IDNA 2008 (UTS 46), and whether
+    its local part needs SMTPUTF8 (RFC 6531). Raises AddressUnwritable."""
+    local, _, domain = address.rpartition("@")
+    if not (_LOCAL_PART.fullmatch(local) and local.isprintable()):
+        raise AddressUnwritable
+    return f"{local}@{_wire_domain(domain)}", not local.isascii()
+
+
+def address_envelope(sender: str, recipient: str) -> Envelope:
+    """The envelope from one address to another. Raises AddressUnwritable."""
+    from_address, from_wide = wire_recipient(sender)
+    to_address, to_wide = wire_recipient(recipient)
+    return Envelope(from_address, to_address, from_wide or to_wide)
+
+
+@lru_cache(maxsize=1024)
+def _wire_domain(domain: str) -> str:
+    if _ASCII_DOMAIN.fullmatch(domain):
+        return domain
+    try:
+        return idna.encode(domain, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        raise AddressUnwritable from None
+
+
+@lru_cache(maxsize=64)
+def _own_field(field: str, mailbox: Mailbox) -> str:
+    """From and Reply-To are the same on every letter of a batch. They must be ASCII before the
+    @, or every letter would need a server with SMTPUTF8."""
+    address, needs_smtputf8 = wire_recipient(mailbox.address)
+    if needs_smtputf8:
+        raise AddressUnwritable("The shop's own e-mail address must be plain letters before the @.")
+    return f"{field}: {_written(mailbox.name, address)}\r\n"
+
+
+@lru_cache(maxsize=64)
+def _subject_field(subject: str) -> str:
+    subject = clean_line(subject)
+    return f"Subject: {subject if _goes_plain(subject) else _encoded(subject)}\r\n"
+
+
+def _written(name: str, address: str) -> str:
+    """A mailbox as a header field shows it (RFC 5322, 3.4)."""
+    return f"{_phrase(name)} <{address}>" if name else address
+
+
+def _phrase(name: str) -> str:
+    # A name that looks like an address, quoted, is taken for a second one by plain programs.
+    if _goes_plain(name) and "@" not in name:
+        if all(map(_ATOM.fullmatch, name.split(" "))):
+            return name
+        return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    words = name.split(" ")
+    odd = [place for place, word in enumerate(words) if not _stands_plain(word)]
+    if len(name) > _LONGEST_PLAIN:
+        return _encoded(name) + "\r\n"
+    # Plain words round the odd ones stay readable, and most names need one encoded word only.
+    start, end = odd[0], odd[-1] + 1
+    return " ".join([*words[:start], _encoded(" ".join(words[start:end])), *words[end:]]) + "\r\n"
+
+
+def _stands_plain(word: str) -> bool:
+    return bool(_ATOM.fullmatch(word)) and "=?" not in word
+
+
+def _goes_plain(value: str) -> bool:
+    # A value that looks like an encoded word would be decoded by the reader's program.
+    return value.isascii() and len(value) <= _LONGEST_PLAIN and "=?" not in value
+
+
+def _encoded(value: str) -> str:
+    """Encoded words (RFC 2047), each whole characters and at most 75 octets, one a line. The
+    standard library's policy writes one word of any length, and decodes "=?" in names."""
+    octets = value.encode("utf-8", "replace")
+    words, start = [], 0
+    while start < len(octets):
+        end = start + _WORD_OCTETS
+        while end < len(octets) and octets[end] & 0xC0 == 0x80:
+            end -= 1
+        words.append(f"=?utf-8?b?{b64encode(octets[start:end]).decode('ascii')}?=")
+        start = end
+    return "\r\n ".join(words)
+
+
+def _list_fields(list_id: str | None, url: str | None, mailto: str | None) -> str:
+    """List-Id (RFC 2919) and the stop button (RFC 2369, RFC 8058), never encoded or folded."""
+    fields = f"List-Id: <{_checked(_LIST_ID, list_id)}>\r\n" if list_id else ""
+    uris = [f"<{_checked(_URI, uri)}>" for uri in (url, mailto) if uri]
+    if uris:
+        fields += "List-Unsubscribe: " + ",\r\n ".join(uris) + "\r\n"
+    if url:
+        fields += "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+    return fields
+
+
+def _checked(pattern: re.Pattern[str], value: str) -> str:
+    if not pattern.fullmatch(value):
+        raise ValueError("a header value of ours is not written as its field demands")
+    return value
+
+
+def _part(subtype: bytes, content: str) -> bytes:
+    encoding, octets = _transferred(content)
+    return (
+        b"\r\n--%b\r\nContent-Type: text/%b; charset=utf-8\r\n"
+        b"Content-Transfer-Encoding: %b\r\n\r\n%b" % (_BOUNDARY, subtype, encoding, octets)
+    )
+
+
+def _transferred(content: str) -> tuple[bytes, bytes]:
+    """Quoted-printable, or base64 where that is shorter (text outside Latin script). Either
+    keeps trailing blanks, dots and long paragraphs through every relay."""
+    lines = content.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
+    octets = (lines + "\n").replace("\n", "\r\n").encode("utf-8", "replace")
+    quoted = binascii.b2a_qp(octets)
+    if len(quoted) > len(octets) * 7 // 5:
+        return b"base64", _base64_lines(octets)
+    # Mail stores write ">From " for it; a soft line break after the F keeps it whole.
+    quoted = (b"\n" + quoted).replace(b"\nFrom ", b"\nF=\r\nrom ")[1:]
+    return b"quoted-printable", quoted
+
+
+def _base64_lines(octets: bytes) -> bytes:
+    return b"".join(
+        b64encode(octets[start : start + _BASE64_OCTETS]) + b"\r\n"
+        for start in range(0, len(octets), _BASE64_OCTETS)
+    )
