@@ -1,0 +1,61 @@
+"""What is odd about a file when it is laid beside the last edition's file of that format."""
+
+from store.catalog.inspecting.report import JSON, Finding
+from store.catalog.inspecting.sentences import finding
+
+_SIZE_JUMP = 3
+
+
+def odd_beside(
+    previous_facts: dict[str, JSON],
+    previous_sha256: str,
+    facts: dict[str, JSON],
+    sha256: str,
+    previous_size: int,
+    size: int,
+) -> list[Finding]:
+    """Warnings about a new file of a format, given the last edition's facts, checksum, bytes."""
+    if previous_sha256 == sha256:
+        return [finding("same-bytes")]
+    return [
+        *_shrunk(previous_facts, facts),
+        *_size_jump(previous_size, size),
+        *_other_identity(previous_facts, facts),
+        *_accessibility_lost(previous_facts, facts),
+    ]
+
+
+def _shrunk(before: dict[str, JSON], now: dict[str, JSON]) -> list[Finding]:
+    for fact, code in (("pages", "pages-halved"), ("words", "words-halved")):
+        old, new = before.get(fact), now.get(fact)
+        if isinstance(old, int) and isinstance(new, int) and old > 0 and new * 2 <= old:
+            return [finding(code, before=f"{old:,}", now=f"{new:,}")]
+    return []
+
+
+def _size_jump(before: int, now: int) -> list[Finding]:
+    if min(before, now) * _SIZE_JUMP >= max(before, now):
+        return []
+    return [finding("size-jump", before=_size(before), now=_size(now))]
+
+
+def _other_identity(before: dict[str, JSON], now: dict[str, JSON]) -> list[Finding]:
+    found = []
+    old, new = before.get("identifier"), now.get("identifier")
+    if old and new and old != new:
+        found.append(finding("identifier-differs", before=old, now=new))
+    old_time, new_time = before.get("modified"), now.get("modified")
+    if isinstance(old_time, str) and isinstance(new_time, str) and new_time <= old_time:
+        found.append(finding("modified-not-newer", before=old_time, now=new_time))
+    return found
+
+
+def _accessibility_lost(before: dict[str, JSON], now: dict[str, JSON]) -> list[Finding]:
+    lost = before.get("tagged") is True and now.get("tagged") is False
+    return [finding("tags-lost")] if lost else []
+
+
+def _size(count: int) -> str:
+    if count < 1_000_000:
+        return f"{max(1, round(count / 1000)):,} kB"
+    return f"{count / 1_000_000:,.1f} MB"

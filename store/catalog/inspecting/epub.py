@@ -1,0 +1,94 @@
+"""What is in an EPUB: archive, protection, package, pages, links; then facts and cover."""
+
+from pathlib import Path
+
+from store.catalog.inspecting.cover import cover_from
+from store.catalog.inspecting.epub_facts import note_facts
+from store.catalog.inspecting.epub_links import follow_links
+from store.catalog.inspecting.epub_package import Package, read_package
+from store.catalog.inspecting.epub_pages import Pages, read_pages
+from store.catalog.inspecting.epub_repair import MIMETYPE, is_in_order, repair
+from store.catalog.inspecting.epub_xml import read_xml
+from store.catalog.inspecting.epub_zip import Archive, open_archive, verify_contents
+from store.catalog.inspecting.notes import Notes
+
+_CONTAINER = "META-INF/container.xml"
+_DRM_FILES = frozenset({"meta-inf/rights.xml", "meta-inf/license.lcpl", "meta-inf/sinf.xml"})
+_FONT_OBFUSCATION = frozenset(
+    {"http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"}
+)
+
+
+def inspect_epub(path: Path, notes: Notes, cover: Path, repaired: Path) -> None:
+    """Write everything worth knowing about this EPUB into the notebook.
+
+    The cover goes to `cover`. Where the mimetype entry is out of place, the file in order goes
+    to `repaired`.
+    """
+    with path.open("rb") as stream:
+        archive = open_archive(stream, notes)
+        _look_at_kind(archive, notes)
+        verify_contents(archive, notes)
+        if notes.has_failed:
+            return
+        notes.add("type-epub")
+        notes.add("epub-container", entries=len(archive.entries))
+        notes.facts["entries"] = len(archive.entries)
+        _look_for_protection(archive, notes)
+        _look_at_book(archive, notes, cover)
+        if not notes.has_failed and not is_in_order(archive):
+            repair(archive, repaired)
+            notes.add("epub-repaired")
+
+
+def _look_at_book(archive: Archive, notes: Notes, cover: Path) -> None:
+    package = read_package(archive, _package_name(archive, notes), notes)
+    pages = read_pages(archive, package, notes)
+    follow_links(archive, package, pages, notes)
+    note_facts(package, notes)
+    _note_text(package, pages, notes)
+    if package.cover in archive.by_name and not package.cover.lower().endswith(".svg"):
+        made = cover_from(archive.read(package.cover), cover)
+        notes.add("cover-made" if made else "cover-unreadable")
+
+
+def _look_at_kind(archive: Archive, notes: Notes) -> None:
+    mark = archive.by_name.get("mimetype")
+    says_epub = mark is not None and mark.size < 100 and MIMETYPE in archive.read("mimetype")
+    if mark is not None and not says_epub:
+        notes.refuse("wrong-type", what="another kind of document")
+    if _CONTAINER not in archive.by_name:
+        if says_epub:
+            notes.refuse("epub-no-package")
+        notes.refuse("wrong-type", what="a zip archive")
+
+
+def _look_for_protection(archive: Archive, notes: Notes) -> None:
+    """Copy protection: licence files, or any encryption but that of fonts."""
+    for name in archive.by_name:
+        encrypts = name.lower() == "meta-inf/encryption.xml"
+        if name.lower() in _DRM_FILES or (encrypts and not _only_fonts(archive, name, notes)):
+            notes.add("epub-drm", name=name)
+    notes.passes("epub-unprotected", unless=("epub-drm",))
+
+
+def _only_fonts(archive: Archive, name: str, notes: Notes) -> bool:
+    root = read_xml(archive, name, notes)
+    if root is None:
+        return True
+    methods = root.iter("{*}EncryptionMethod")
+    return all(method.get("Algorithm") in _FONT_OBFUSCATION for method in methods)
+
+
+def _package_name(archive: Archive, notes: Notes) -> str:
+    root = read_xml(archive, _CONTAINER, notes)
+    found = root.iter("{*}rootfile") if root is not None else ()
+    names = (str(one.get("full-path", "")) for one in found)
+    name = next((name for name in names if name in archive.by_name), None)
+    return name or notes.refuse("epub-no-package")
+
+
+def _note_text(package: Package, pages: Pages, notes: Notes) -> None:
+    notes.facts["words"] = sum(page.words for page in pages.values())
+    read = (pages[name].sample for name in package.spine if name in pages)
+    notes.facts["text_sample"] = next((sample for sample in read if len(sample) > 80), "")

@@ -1,0 +1,109 @@
+"""Every XML file of an EPUB read once: well formed, its words, what it links to, its scripts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from store.catalog.inspecting.epub_package import Item, Package
+from store.catalog.inspecting.epub_xml import read_xml
+from store.catalog.inspecting.epub_zip import Archive
+from store.catalog.inspecting.notes import Notes
+from store.catalog.inspecting.sentences import shorten
+from store.catalog.inspecting.xml import Tree
+
+_LINKING = ("href", "src", "{http://www.w3.org/1999/xlink}href", "poster", "data")
+_SAMPLE = 600
+_XML_ENDINGS = (".opf", ".ncx", ".xhtml")
+_DATA_BLOCKS = frozenset({"application/ld+json", "application/json", "text/plain"})
+
+
+@dataclass(frozen=True)
+class Link:
+    """One address named in a file, with the line it stands on."""
+
+    line: int
+    url: str
+    is_followed: bool
+
+
+@dataclass
+class Page:
+    """What was read from one file."""
+
+    links: list[Link] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
+    words: int = 0
+    sample: str = ""
+    styles: list[tuple[int, str]] = field(default_factory=list)
+
+
+Pages: TypeAlias = dict[str, Page]
+
+
+def read_pages(archive: Archive, package: Package, notes: Notes) -> Pages:
+    """The pages by name; each that is not well formed is a finding with its line."""
+    listed = {item.name: item for item in package.items.values()}
+    pages: Pages = {}
+    documents = 0
+    for entry in archive.entries:
+        item = listed.get(entry.name, Item(entry.name, "", frozenset()))
+        is_xml = item.is_xml or entry.name.lower().endswith(_XML_ENDINGS)
+        if not is_xml or entry.name == package.name:
+            continue
+        documents += 1
+        root = read_xml(archive, entry.name, notes, is_page=item.is_page)
+        if root is not None:
+            pages[entry.name] = _read(root, entry.name, item, notes)
+    notes.passes("epub-well-formed", ("epub-not-well-formed", "epub-entities"), documents=documents)
+    return pages
+
+
+def _read(root: Tree, name: str, item: Item, notes: Notes) -> Page:
+    page = Page()
+    for element in root.iter("{*}*"):
+        line = element.sourceline or 1
+        kind = element.tag.rpartition("}")[2].lower()
+        identifier = element.get("id")
+        if identifier:
+            page.ids.add(identifier)
+        page.links.extend(_links(element, kind, line))
+        if kind == "script":
+            _look_at_script(element, name, line, notes)
+        elif kind == "style" and element.text:
+            page.styles.append((line, element.text))
+    if item.is_page:
+        text = " ".join(_texts(root))
+        page.words = len(text.split())
+        page.sample = shorten_sample(text)
+    return page
+
+
+def shorten_sample(text: str) -> str:
+    """The first words, on one line."""
+    return " ".join(shorten(word) for word in text[:_SAMPLE].split())
+
+
+def _texts(root: Tree) -> Iterator[str]:
+    for body in root.iter("{*}body"):
+        found = body.xpath(".//text()[not(ancestor::*[local-name()='script'])]")
+        yield from (str(text) for text in found)
+
+
+def _links(element: Tree, kind: str, line: int) -> Iterator[Link]:
+    """Addresses the reader follows (a, area) or loads by itself (pictures, styles, media)."""
+    if kind == "script" or (kind == "link" and "stylesheet" not in element.get("rel", "")):
+        return
+    if kind not in {"object", "param"} and element.get("data"):
+        element.attrib.pop("data")
+    for attribute in _LINKING:
+        url = element.get(attribute)
+        if url is not None:
+            yield Link(line, str(url).strip(), kind in {"a", "area", "content", "reference"})
+
+
+def _look_at_script(element: Tree, name: str, line: int, notes: Notes) -> None:
+    source = str(element.get("src") or element.get("{http://www.w3.org/1999/xlink}href") or "")
+    if "//" in source:
+        notes.add("epub-remote-script", name=name, line=line, url=source)
+    elif str(element.get("type", "")).lower() not in _DATA_BLOCKS:
+        notes.add("epub-script", name=name, line=line)

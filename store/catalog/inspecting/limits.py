@@ -1,0 +1,36 @@
+"""What one inspection may use, and how the child process binds itself to it."""
+
+import contextlib
+import math
+import resource
+import signal
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes and seconds for one child process."""
+
+    address_space: int = 1500 * MIB
+    cpu_seconds: int = 20
+    file_size: int = 256 * MIB
+    wall_seconds: float = 30.0
+
+
+def bind(limits: Limits) -> None:
+    """Put this process under the limits, for good.
+
+    Where the system refuses one (macOS knows no settable address space), the others stand.
+    """
+    # The parent's clock is the rule; this one ends a child whose parent died.
+    signal.alarm(math.ceil(limits.wall_seconds) + 2)
+    for kind, amount in (
+        (resource.RLIMIT_CPU, limits.cpu_seconds),
+        (resource.RLIMIT_FSIZE, limits.file_size),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_AS, limits.address_space),
+    ):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(kind, (amount, amount))
