@@ -1,0 +1,81 @@
+"""The one place where the shop is put together."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask
+from flask_migrate import Migrate
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from store import tasks
+from store.kit import jobs, limits, web
+from store.kit.database import db, engine_options, prepare_engine
+from store.kit.storage import Storage
+from store.settings import Settings
+
+PACKAGE = Path(__file__).parent
+
+
+def place(name: str) -> Path:
+    """Where `templates`, `static` or `migrations` stand: beside the package in a checkout, inside
+    it in an installed wheel."""
+    inside = PACKAGE / "_beside" / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+def create_app(settings: Settings) -> Flask:
+    """A shop for these settings; opens no connection and touches no file but the data folder."""
+    app = Flask(
+        "store", template_folder=str(place("templates")), static_folder=None, root_path=str(PACKAGE)
+    )
+    app.config.update(_flask_config(settings))
+    app.extensions["colophon.settings"] = settings
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    app.extensions["colophon.storage"] = Storage(settings.storage)
+    _open_database(app)
+    tasks.register_jobs(app, _make_huey(settings))
+    limits.init_app(app)
+    web.init_app(app, place("static"))
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app
+
+
+def _flask_config(settings: Settings) -> dict[str, Any]:
+    address = urlsplit(settings.base_url)
+    is_https = address.scheme == "https"
+    return {
+        "SECRET_KEY": settings.signing_keys[0],
+        "SECRET_KEY_FALLBACKS": settings.signing_keys[1:],
+        "TESTING": settings.env == "testing",
+        "SQLALCHEMY_DATABASE_URI": settings.database,
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database),
+        "TRUSTED_HOSTS": _trusted_hosts(settings.env, address.hostname or ""),
+        "PREFERRED_URL_SCHEME": address.scheme,
+        "MAX_CONTENT_LENGTH": 64 * 1024,  # the upload door asks for more
+        "MAX_FORM_MEMORY_SIZE": 64 * 1024,
+        "MAX_FORM_PARTS": 60,
+        "SESSION_COOKIE_NAME": "__Host-desk" if is_https else "desk",
+        "SESSION_COOKIE_SECURE": is_https,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "WTF_CSRF_CHECK_DEFAULT": False,  # only the desk has a session, and asks for the token
+        "WTF_CSRF_TIME_LIMIT": None,
+    }
+
+
+def _trusted_hosts(env: str, host: str) -> list[str]:
+    return [host] if env == "production" else [host, "localhost", "127.0.0.1"]
+
+
+def _open_database(app: Flask) -> None:
+    db.init_app(app)
+    Migrate(app, db, directory=str(place("migrations")))
+    with app.app_context():
+        prepare_engine(db.engine)
+
+
+def _make_huey(settings: Settings) -> Any:
+    return jobs.make_huey(settings.database, str(settings.data_dir.absolute() / "bell.db"))

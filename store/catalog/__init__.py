@@ -1,0 +1,1 @@
+"""What is published: the seller, publications, their editions and files."""

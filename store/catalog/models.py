@@ -1,0 +1,144 @@
+"""Tables of the catalogue: seller, publications, editions, assets."""
+
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from store.kit.database import Base, status_type
+from store.kit.status import Status
+
+
+class PublicationStatus(Status):
+    """A retired publication is no longer sold; its buyers keep what they have."""
+
+    DRAFT = "draft"
+    LISTED = "listed"
+    RETIRED = "retired"
+
+    @classmethod
+    def moves(cls) -> dict["PublicationStatus", set["PublicationStatus"]]:
+        return {
+            cls.DRAFT: {cls.LISTED},
+            cls.LISTED: {cls.RETIRED},
+            cls.RETIRED: {cls.LISTED},
+        }
+
+
+class EditionStatus(Status):
+    """Released is for good; a wrong file is withdrawn, never replaced."""
+
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    RELEASED = "released"
+    WITHDRAWN = "withdrawn"
+
+    @classmethod
+    def moves(cls) -> dict["EditionStatus", set["EditionStatus"]]:
+        return {
+            cls.DRAFT: {cls.SCHEDULED},
+            cls.SCHEDULED: {cls.RELEASED, cls.DRAFT},
+            cls.RELEASED: {cls.WITHDRAWN},
+        }
+
+
+class Seller(Base):
+    """Who sells, one row per wording; the newest stands, an order keeps the one it saw."""
+
+    __tablename__ = "sellers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    trading_name: Mapped[str] = mapped_column(sa.String(200))
+    legal_name: Mapped[str] = mapped_column(sa.String(200), default="")
+    charity_number: Mapped[str] = mapped_column(sa.String(40), default="")
+    company_number: Mapped[str] = mapped_column(sa.String(40), default="")
+    address: Mapped[str] = mapped_column(sa.String(400), default="")
+    email: Mapped[str] = mapped_column(sa.String(320))
+    reply_to: Mapped[str] = mapped_column(sa.String(320), default="")
+    phone: Mapped[str] = mapped_column(sa.String(60), default="")
+    vat_number: Mapped[str] = mapped_column(sa.String(40), default="")
+    stated_at: Mapped[datetime]
+
+
+class Publication(Base):
+    """The titled work on sale."""
+
+    __tablename__ = "publications"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(sa.String(60), unique=True)
+    status: Mapped[PublicationStatus] = mapped_column(status_type(PublicationStatus))
+    title: Mapped[str] = mapped_column(sa.String(200))
+    subtitle: Mapped[str] = mapped_column(sa.String(300), default="")
+    author: Mapped[str] = mapped_column(sa.String(200), default="")
+    language: Mapped[str] = mapped_column(sa.String(20), default="en-GB")
+    isbn: Mapped[str] = mapped_column(sa.String(20), default="")
+    description: Mapped[str] = mapped_column(sa.Text, default="")  # Markdown
+    contents: Mapped[str] = mapped_column(sa.Text, default="")  # Markdown
+    audience: Mapped[str] = mapped_column(sa.Text, default="")  # Markdown
+    price_amount: Mapped[int]
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    expected_on: Mapped[date | None]
+    # How long editions are included; null: for as long as we publish it.
+    updates_months: Mapped[int | None]
+    # Stored under their SHA-256: the uploaded cover; else page one of the newest PDF.
+    cover_sha256: Mapped[str | None] = mapped_column(sa.String(64))
+    # The expected date that staff were told had passed, so that they hear of each once.
+    overdue_alerted_on: Mapped[date | None]
+    created_at: Mapped[datetime]
+
+    editions: Mapped[list["Edition"]] = relationship(
+        back_populates="publication", order_by="Edition.number"
+    )
+
+
+class Edition(Base):
+    """One numbered state of a publication; immutable once released."""
+
+    __tablename__ = "editions"
+    __table_args__ = (
+        sa.UniqueConstraint("publication_id", "number"),
+        sa.Index("ix_editions_status_release_at", "status", "release_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    publication_id: Mapped[int] = mapped_column(sa.ForeignKey("publications.id"))
+    number: Mapped[int]
+    status: Mapped[EditionStatus] = mapped_column(status_type(EditionStatus))
+    label: Mapped[str] = mapped_column(sa.String(100), default="")
+    notes: Mapped[str] = mapped_column(sa.Text, default="")  # Markdown: what changed
+    severity: Mapped[str] = mapped_column(sa.String(20), default="minor")
+    created_at: Mapped[datetime]
+    release_at: Mapped[datetime | None]
+    released_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+
+    publication: Mapped[Publication] = relationship(back_populates="editions")
+    assets: Mapped[list["Asset"]] = relationship(
+        back_populates="edition", order_by="Asset.format.desc()"
+    )
+
+
+class Asset(Base):
+    """One file of an edition in one format, stored under its SHA-256."""
+
+    __tablename__ = "assets"
+    __table_args__ = (
+        sa.UniqueConstraint("edition_id", "format"),
+        sa.Index("ix_assets_sha256", "sha256"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    edition_id: Mapped[int] = mapped_column(sa.ForeignKey("editions.id"))
+    format: Mapped[str] = mapped_column(sa.String(10))  # pdf, epub
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    # The upload's own checksum where the gate repaired the layout of the file.
+    uploaded_sha256: Mapped[str] = mapped_column(sa.String(64))
+    size: Mapped[int]  # bytes
+    facts: Mapped[dict[str, Any]]
+    findings: Mapped[list[Any]]
+    cover_sha256: Mapped[str | None] = mapped_column(sa.String(64))
+    uploaded_at: Mapped[datetime]
+
+    edition: Mapped[Edition] = relationship(back_populates="assets")

@@ -1,0 +1,1 @@
+"""The sample shop: seed, story, pay page and inbox. Not loaded in production."""

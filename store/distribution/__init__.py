@@ -1,0 +1,1 @@
+"""An edition on its way to everybody who is entitled to it."""

@@ -1,0 +1,1 @@
+"""What a customer may read, and the links that show it."""

@@ -1,0 +1,105 @@
+"""Tables of rights: entitlements, links, downloads, and who stopped which notices."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from store.catalog.models import Asset, Edition, Publication
+from store.kit.database import Base
+from store.orders.models import Customer, OrderLine
+
+
+class Entitlement(Base):
+    """The right of one customer to the editions of one publication; times are facts, no status."""
+
+    __tablename__ = "entitlements"
+    __table_args__ = (
+        sa.UniqueConstraint("order_line_id", "seat"),
+        # A customer who was imported has one right per publication, however often it is repeated.
+        sa.Index(
+            "uq_entitlements_imported",
+            "customer_id",
+            "publication_id",
+            unique=True,
+            sqlite_where=sa.text("order_line_id IS NULL"),
+            postgresql_where=sa.text("order_line_id IS NULL"),
+        ),
+        sa.Index("ix_entitlements_publication_id_customer_id", "publication_id", "customer_id"),
+        sa.Index("ix_entitlements_customer_id", "customer_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
+    publication_id: Mapped[int] = mapped_column(sa.ForeignKey("publications.id"))
+    order_line_id: Mapped[int | None] = mapped_column(sa.ForeignKey("order_lines.id"))
+    seat: Mapped[int] = mapped_column(default=1)
+    granted_at: Mapped[datetime]
+    available_at: Mapped[datetime]  # no copy before; later than granted_at without the waiver
+    # What the confirmation carried; null: a pre-order, so every edition is still owed.
+    from_edition_id: Mapped[int | None] = mapped_column(sa.ForeignKey("editions.id"))
+    updates_months: Mapped[int | None]
+    updates_until: Mapped[datetime | None]  # null: without end, or a pre-order before edition 1
+    suspended_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    revoked_reason: Mapped[str] = mapped_column(sa.String(100), default="")
+
+    customer: Mapped[Customer] = relationship()
+    publication: Mapped[Publication] = relationship()
+    order_line: Mapped[OrderLine | None] = relationship()
+    from_edition: Mapped[Edition | None] = relationship()
+
+
+class Link(Base):
+    """The row behind a signed address; revoking it kills every spelling of the address."""
+
+    __tablename__ = "links"
+    __table_args__ = (
+        sa.Index("ix_links_customer_id_purpose", "customer_id", "purpose"),
+        sa.Index("ix_links_order_id", "order_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(sa.String(22), unique=True)
+    purpose: Mapped[str] = mapped_column(sa.String(20))  # library, order, stop, address
+    customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
+    order_id: Mapped[int | None] = mapped_column(sa.ForeignKey("orders.id"))
+    publication_id: Mapped[int | None] = mapped_column(sa.ForeignKey("publications.id"))
+    # The address that a change-of-address link would prove.
+    new_email: Mapped[str | None] = mapped_column(sa.String(320))
+    created_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+    customer: Mapped[Customer] = relationship()
+
+
+class NoticeStop(Base):
+    """A customer asked not to hear of new editions of a publication; undone, it has an end."""
+
+    __tablename__ = "notice_stops"
+    __table_args__ = (sa.UniqueConstraint("customer_id", "publication_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
+    publication_id: Mapped[int] = mapped_column(sa.ForeignKey("publications.id"))
+    stopped_at: Mapped[datetime | None]
+
+
+class Download(Base):
+    """One granted transfer of one asset, counted once however many ranges it took."""
+
+    __tablename__ = "downloads"
+    __table_args__ = (
+        sa.UniqueConstraint("grant_digest", "asset_id"),
+        sa.Index("ix_downloads_customer_id", "customer_id"),
+        sa.Index("ix_downloads_asset_id", "asset_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    grant_digest: Mapped[str] = mapped_column(sa.String(64))  # SHA-256 of the token
+    customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
+    asset_id: Mapped[int] = mapped_column(sa.ForeignKey("assets.id"))
+    started_at: Mapped[datetime]
+
+    asset: Mapped[Asset] = relationship()

@@ -1,0 +1,1 @@
+"""Tools without business words: database, statuses, tokens, money, time, storage, jobs, limits."""

@@ -1,0 +1,68 @@
+"""The bell: it wakes workers early and carries a name and ids, never a truth.
+
+What is due stands in the database, and the timetable finds it with this queue emptied; so a bell
+that cannot be rung is a line in the log and nothing more.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+from flask import Flask, current_app
+from huey import Huey, PostgresHuey, SqliteHuey, crontab
+from huey.consumer import Consumer
+
+from store.kit.database import after_commit
+
+log = logging.getLogger(__name__)
+
+
+def make_huey(database_url: str, queue_file: str) -> Huey:
+    """The queue beside the shop's database: a file of its own, or PostgreSQL."""
+    if database_url.startswith("sqlite"):
+        return SqliteHuey("colophon", filename=queue_file, results=False, utc=True)
+    dsn = database_url.replace("postgresql+psycopg://", "postgresql://")
+    return PostgresHuey("colophon", dsn=dsn, results=False, utc=True)
+
+
+def ring(name: str, *ids: int) -> None:
+    """Ask a worker to do the job `name` soon: after the commit where a transaction is open."""
+    after_commit(lambda: _enqueue(name, ids))
+
+
+def _enqueue(name: str, ids: tuple[int, ...]) -> None:
+    jobs = cast(dict[str, Callable[..., Any]], current_app.extensions["colophon.jobs"])
+    try:
+        jobs[name](*ids)
+    except KeyError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever the queue's store raises, the row is the truth
+        log.warning("bell %s could not be rung; the timetable will find the work", name)
+
+
+def register(
+    app: Flask, huey: Huey, job: Callable[..., None], *, each_minute: bool = False
+) -> None:
+    """Make `job` ringable by its name; with `each_minute` the timetable rings it too."""
+
+    def run(*ids: int) -> None:
+        with app.app_context():
+            job(*ids)
+
+    name = job.__name__
+    run.__name__ = name
+    app.extensions.setdefault("colophon.jobs", {})[name] = huey.task(name=name)(run)
+    if each_minute:
+        huey.periodic_task(crontab(minute="*"), name=f"{name}_each_minute")(run)
+
+
+def make_consumer(huey: Huey, threads: int) -> Consumer:
+    """A consumer built in code; TERM finishes the running job (its own default loses it)."""
+    return Consumer(
+        huey,
+        workers=threads,
+        periodic=True,
+        max_delay=1.0,
+        check_worker_health=True,
+        graceful_signal="TERM",
+    )

@@ -1,0 +1,56 @@
+"""Money as whole minor units beside a currency code (ISO 4217), never a float."""
+
+import re
+from decimal import Decimal
+
+from babel.numbers import format_currency, get_currency_precision, is_currency
+
+from store.kit.errors import Refusal
+
+# Above this no shop of ours sells one copy; a slip of the keys is likelier.
+LARGEST_PRICE = 10_000_000
+
+
+class InvalidPrice(Refusal):
+    """A price that is not written as a plain amount of its currency."""
+
+    status = 422
+
+
+def parse_price(text: str, currency: str) -> int:
+    """Read `12.50` as minor units of `currency` (1250). Never rounds.
+
+    Refuses (`InvalidPrice`) signs, exponents, commas, more places than the currency has,
+    nothing and too much.
+    """
+    currency = parse_currency(currency)
+    places = get_currency_precision(currency)
+    pattern = r"\d{1,9}" + (rf"(\.\d{{{places}}})?" if places else "")
+    if not re.fullmatch(pattern, text.strip(), re.ASCII):
+        example = "1500" if places == 0 else "12." + "50".ljust(places, "0")
+        raise InvalidPrice(f"The price “{text}” must be written like {example} for {currency}.")
+    amount = int(Decimal(text.strip()).scaleb(places))
+    if not 0 < amount <= LARGEST_PRICE:
+        raise InvalidPrice(f"The price “{text}” must be more than nothing and not beyond reason.")
+    return amount
+
+
+def parse_currency(text: str) -> str:
+    """The ISO 4217 code in capitals; refuses (`InvalidPrice`) an unknown one."""
+    code = text.strip().upper()
+    if not is_currency(code):
+        raise InvalidPrice(f"The currency “{text}” must be a code like GBP or EUR.")
+    return code
+
+
+def to_decimal(amount: int, currency: str) -> Decimal:
+    """The amount in major units, exact, with as many places as the currency has."""
+    return Decimal(amount).scaleb(-get_currency_precision(currency))
+
+
+def format_money(amount: int, currency: str) -> str:
+    """What people read: `£12.50`, `¥1,500`."""
+    sign = {"JPY": "¥"}.get(currency)
+    if sign:
+        return f"{sign}{amount:,}"
+    return format_currency(to_decimal(amount, currency), currency, locale="en_GB")

@@ -1,0 +1,1 @@
+"""The outbox: every letter that is owed, and how it leaves."""

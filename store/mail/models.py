@@ -1,0 +1,159 @@
+"""Tables of the outbox: batches, deliveries, attempts, the pace, and captured letters."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from store.kit.database import Base, status_type
+from store.kit.status import Status
+
+
+class BatchStatus(Status):
+    """A batch runs, may pause, and ends finished or recalled."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    RECALLED = "recalled"
+
+    @classmethod
+    def moves(cls) -> dict["BatchStatus", set["BatchStatus"]]:
+        return {
+            cls.RUNNING: {cls.PAUSED, cls.FINISHED, cls.RECALLED},
+            cls.PAUSED: {cls.RUNNING, cls.RECALLED},
+        }
+
+
+class DeliveryStatus(Status):
+    """One letter's way out. `held` waits for a person; `skipped` says why it was left out."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+    HELD = "held"
+    SKIPPED = "skipped"
+
+    @classmethod
+    def moves(cls) -> dict["DeliveryStatus", set["DeliveryStatus"]]:
+        return {
+            cls.QUEUED: {cls.SENDING, cls.HELD, cls.SKIPPED},
+            cls.SENDING: {cls.SENT, cls.QUEUED, cls.FAILED},
+            cls.HELD: {cls.QUEUED, cls.SKIPPED},
+            cls.FAILED: {cls.QUEUED},
+            cls.SKIPPED: {cls.QUEUED},
+        }
+
+    @classmethod
+    def open(cls) -> set["DeliveryStatus"]:
+        """Not yet handed over and not given up."""
+        return {cls.QUEUED, cls.SENDING}
+
+
+class Batch(Base):
+    """The deliveries of one release."""
+
+    __tablename__ = "batches"
+    __table_args__ = (sa.UniqueConstraint("reason", "subject_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    reason: Mapped[str] = mapped_column(sa.String(20))
+    subject_id: Mapped[int]  # the edition's id while "edition" is the only reason
+    number: Mapped[int] = mapped_column(default=1)
+    status: Mapped[BatchStatus] = mapped_column(status_type(BatchStatus))
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    pause_reason: Mapped[str] = mapped_column(sa.Text, default="")
+
+
+class Delivery(Base):
+    """One letter owed to one address for one reason; the dedupe key keeps it to one."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        # A partial index serves only a query that repeats its condition to the letter.
+        sa.Index(
+            "ix_deliveries_queue",
+            "priority",
+            "due_at",
+            "id",
+            sqlite_where=sa.text("status = 'queued' AND claimed_at IS NULL"),
+            postgresql_where=sa.text("status = 'queued' AND claimed_at IS NULL"),
+        ),
+        sa.Index(
+            "ix_deliveries_claimed_at",
+            "claimed_at",
+            sqlite_where=sa.text("claimed_at IS NOT NULL"),
+            postgresql_where=sa.text("claimed_at IS NOT NULL"),
+        ),
+        sa.Index("ix_deliveries_batch_id_status", "batch_id", "status"),
+        sa.Index("ix_deliveries_edition_id", "edition_id"),
+        sa.Index("ix_deliveries_customer_id", "customer_id"),
+        sa.Index("ix_deliveries_order_id", "order_id"),
+        sa.Index("ix_deliveries_status_id", "status", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.String(40))
+    status: Mapped[DeliveryStatus] = mapped_column(
+        status_type(DeliveryStatus), default=DeliveryStatus.QUEUED
+    )
+    reason: Mapped[str] = mapped_column(sa.String(300), default="")
+    dedupe_key: Mapped[str] = mapped_column(sa.String(120), unique=True)
+    batch_id: Mapped[int | None] = mapped_column(sa.ForeignKey("batches.id"))
+    customer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"))
+    order_id: Mapped[int | None] = mapped_column(sa.ForeignKey("orders.id"))
+    edition_id: Mapped[int | None] = mapped_column(sa.ForeignKey("editions.id"))
+    link_id: Mapped[int | None] = mapped_column(sa.ForeignKey("links.id"))
+    # Set where the letter goes to an address that is no customer's (yet), or no longer.
+    address: Mapped[str | None] = mapped_column(sa.String(320))
+    facts: Mapped[dict[str, Any] | None]
+    priority: Mapped[int] = mapped_column(sa.SmallInteger, default=1)
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    claimed_by: Mapped[str | None] = mapped_column(sa.String(120))
+    claimed_at: Mapped[datetime | None]
+    tries: Mapped[int] = mapped_column(default=0)
+    message_id: Mapped[str | None] = mapped_column(sa.String(120))
+    is_possibly_twice: Mapped[bool] = mapped_column(default=False)
+    sent_at: Mapped[datetime | None]
+
+
+class Attempt(Base):
+    """One try to hand one letter over; without an outcome it is under way or was cut off."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (sa.Index("ix_attempts_delivery_id", "delivery_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    delivery_id: Mapped[int] = mapped_column(sa.ForeignKey("deliveries.id"))
+    worker: Mapped[str] = mapped_column(sa.String(120))
+    address: Mapped[str] = mapped_column(sa.String(320))
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(sa.String(20))
+    reply: Mapped[str] = mapped_column(sa.String(1000), default="")
+
+
+class Pace(Base):
+    """One row that all workers share: when the next letter may leave."""
+
+    __tablename__ = "pace"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    next_at: Mapped[datetime]
+
+
+class CapturedLetter(Base):
+    """What would have left, while no mail server is set; the demo's inbox shows it."""
+
+    __tablename__ = "captured_letters"
+    __table_args__ = (sa.Index("ix_captured_letters_recipient", "recipient"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    recipient: Mapped[str] = mapped_column(sa.String(320))
+    subject: Mapped[str] = mapped_column(sa.String(300))
+    octets: Mapped[bytes]
+    captured_at: Mapped[datetime]

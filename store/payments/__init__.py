@@ -1,0 +1,1 @@
+"""Money: checkouts, what the gateways report, and what follows from it."""

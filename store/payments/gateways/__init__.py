@@ -1,0 +1,1 @@
+"""The ways of paying; each is one module behind the same calls."""

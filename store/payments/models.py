@@ -1,0 +1,157 @@
+"""Tables of money: checkouts, payments, refunds, and the inbox of gateway events."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from store.kit.database import Base, status_type
+from store.kit.status import Status
+from store.orders.models import Order
+
+
+class CheckoutStatus(Status):
+    """One try to pay. A try that failed may still be found completed: the money wins."""
+
+    OPEN = "open"
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+    @classmethod
+    def moves(cls) -> dict["CheckoutStatus", set["CheckoutStatus"]]:
+        return {
+            cls.OPEN: {cls.COMPLETED, cls.EXPIRED, cls.FAILED},
+            cls.EXPIRED: {cls.COMPLETED},
+            cls.FAILED: {cls.COMPLETED},
+        }
+
+
+class RefundStatus(Status):
+    """Money on its way back."""
+
+    REQUESTED = "requested"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+    @classmethod
+    def moves(cls) -> dict["RefundStatus", set["RefundStatus"]]:
+        return {cls.REQUESTED: {cls.SUCCEEDED, cls.FAILED}, cls.SUCCEEDED: {cls.FAILED}}
+
+    @classmethod
+    def counted(cls) -> set["RefundStatus"]:
+        """Those whose money is on its way back or there."""
+        return {cls.REQUESTED, cls.SUCCEEDED}
+
+
+class EventStatus(Status):
+    """What became of something that a gateway told us."""
+
+    RECEIVED = "received"
+    APPLIED = "applied"
+    IGNORED = "ignored"
+
+    @classmethod
+    def moves(cls) -> dict["EventStatus", set["EventStatus"]]:
+        return {cls.RECEIVED: {cls.APPLIED, cls.IGNORED}}
+
+
+class Checkout(Base):
+    """One try to pay one order through a gateway; at most one is open per order."""
+
+    __tablename__ = "checkouts"
+    __table_args__ = (
+        sa.Index(
+            "uq_checkouts_open",
+            "order_id",
+            unique=True,
+            sqlite_where=sa.text("status = 'open'"),
+            postgresql_where=sa.text("status = 'open'"),
+        ),
+        sa.UniqueConstraint("gateway", "gateway_reference"),
+        sa.Index("ix_checkouts_order_id", "order_id"),
+        sa.Index("ix_checkouts_status_expires_at", "status", "expires_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id"))
+    gateway: Mapped[str] = mapped_column(sa.String(20))
+    gateway_reference: Mapped[str | None] = mapped_column(sa.String(120))
+    status: Mapped[CheckoutStatus] = mapped_column(status_type(CheckoutStatus))
+    amount: Mapped[int]
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    pay_url: Mapped[str] = mapped_column(sa.Text, default="")
+    failure: Mapped[str] = mapped_column(sa.String(300), default="")  # the gateway's plain reason
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+    order: Mapped[Order] = relationship()
+
+
+class Payment(Base):
+    """Money received, as the gateway confirms it."""
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        sa.UniqueConstraint("gateway", "gateway_payment_id"),
+        sa.Index("ix_payments_order_id", "order_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id"))
+    checkout_id: Mapped[int | None] = mapped_column(sa.ForeignKey("checkouts.id"))
+    gateway: Mapped[str] = mapped_column(sa.String(20))
+    gateway_payment_id: Mapped[str] = mapped_column(sa.String(120))
+    amount: Mapped[int]
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    received_at: Mapped[datetime]
+
+    order: Mapped[Order] = relationship()
+
+
+class Refund(Base):
+    """Money returned, from the moment it is asked for."""
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        sa.UniqueConstraint("payment_id", "request_key"),
+        sa.UniqueConstraint("gateway_refund_id"),
+        sa.Index("ix_refunds_payment_id", "payment_id"),
+        sa.Index("ix_refunds_status", "status"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    payment_id: Mapped[int] = mapped_column(sa.ForeignKey("payments.id"))
+    # One press is one refund: what the press was for, such as "cancel" or a form's random key.
+    request_key: Mapped[str] = mapped_column(sa.String(60))
+    gateway_refund_id: Mapped[str | None] = mapped_column(sa.String(120))
+    status: Mapped[RefundStatus] = mapped_column(status_type(RefundStatus))
+    amount: Mapped[int]
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    why: Mapped[str] = mapped_column(sa.String(300), default="")
+    who: Mapped[str] = mapped_column(sa.String(200), default="")
+    requested_at: Mapped[datetime]
+
+    payment: Mapped[Payment] = relationship()
+
+
+class GatewayEvent(Base):
+    """Something that a gateway told us, stored once by its id before anything is done about it."""
+
+    __tablename__ = "gateway_events"
+    __table_args__ = (
+        sa.UniqueConstraint("gateway", "event_id"),
+        sa.Index("ix_gateway_events_status_received_at", "status", "received_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    gateway: Mapped[str] = mapped_column(sa.String(20))
+    event_id: Mapped[str] = mapped_column(sa.String(120))
+    kind: Mapped[str] = mapped_column(sa.String(80))
+    subject: Mapped[str] = mapped_column(sa.String(120))  # the gateway object to ask about
+    payload: Mapped[dict[str, Any]]
+    status: Mapped[EventStatus] = mapped_column(status_type(EventStatus))
+    note: Mapped[str] = mapped_column(sa.String(300), default="")
+    received_at: Mapped[datetime]
+    handled_at: Mapped[datetime | None]

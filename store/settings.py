@@ -1,0 +1,181 @@
+"""The settings: `STORE_*` variables, read once at start, all faults told at once."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PREFIX = "STORE_"
+Listed = Annotated[list[str], NoDecode]
+SecretList = Annotated[list[SecretStr], NoDecode]
+
+
+class SettingsFault(Exception):
+    """Settings that cannot be started with; one line for each fault."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(faults))
+
+
+class Settings(BaseSettings):
+    """Every setting of the shop. `docs/operators-guide.md` says what each is for."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    env: Literal["demo", "production", "testing"]
+    base_url: str = "http://127.0.0.1:8000"
+    secret_key: SecretStr
+    secret_key_fallbacks: SecretList = []
+    data_dir: Path = Path("instance")
+    database_url: str = Field(default="", repr=False)  # may hold a password
+    storage_url: str = ""
+    mail_server: str | None = None
+    mail_port: int = Field(default=25, ge=1, le=65535)
+    mail_username: str | None = None
+    mail_password: SecretStr | None = None
+    mail_use_tls: bool = False
+    mail_use_ssl: bool = False
+    mail_default_sender: str = ""
+    mail_rate: float = Field(default=0, ge=0)
+    mail_connections: int = Field(default=4, ge=1, le=64)
+    alerts_to: Listed = []
+    time_zone: str = "Europe/London"
+    release_delay: int = Field(default=600, ge=0)
+    max_upload: int = Field(default=250_000_000, ge=1_000)
+    accel_redirect: str | None = None
+    trusted_proxies: int = Field(default=0, ge=0, le=5)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` hands over: it has looked at every `STORE_*` variable, unknown ones too."""
+        return (init_settings,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _demo_waits_for_nobody(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("env") == "demo":
+            values.setdefault("release_delay", 0)
+        return values
+
+    @field_validator("alerts_to", "secret_key_fallbacks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            [p.strip() for p in value.split(",") if p.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < 32:
+            raise ValueError("needs at least 32 characters; `openssl rand -hex 32` makes one")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("needs a name like Europe/London")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _whole_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path not in {"", "/"}:
+            raise ValueError("needs an address like https://shop.example.org, without a path")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _fit_for_production(self) -> "Settings":
+        if self.env != "production":
+            return self
+        missing = []
+        if not self.base_url.startswith("https://"):
+            missing.append("STORE_BASE_URL must begin with https:// in production")
+        if not self.mail_server:
+            missing.append("STORE_MAIL_SERVER must name the mail server in production")
+        if not self.mail_default_sender:
+            missing.append("STORE_MAIL_DEFAULT_SENDER must name the sender in production")
+        if missing:
+            raise ValueError("; ".join(missing))
+        return self
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The hours that people read."""
+        return ZoneInfo(self.time_zone)
+
+    @cached_property
+    def signing_keys(self) -> list[str]:
+        """The key that signs, then those that are still accepted."""
+        return [key.get_secret_value() for key in (self.secret_key, *self.secret_key_fallbacks)]
+
+    @cached_property
+    def mail_sender(self) -> str:
+        """The address that letters come from."""
+        return self.mail_default_sender or f"shop@{urlsplit(self.base_url).hostname}"
+
+    @cached_property
+    def database(self) -> str:
+        """The SQLAlchemy address: SQLite in the data folder unless set."""
+        url = self.database_url or f"sqlite:///{self.data_dir.absolute() / 'colophon.db'}"
+        return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @cached_property
+    def storage(self) -> str:
+        """Where files are kept: a folder in the data folder unless set."""
+        return self.storage_url or (self.data_dir.absolute() / "files").as_uri()
+
+
+def load(environment: dict[str, str] | None = None, **given: Any) -> Settings:
+    """Read the settings from `STORE_*` variables; `given` values win (tests, the demo).
+
+    Raises `SettingsFault` with every fault, named by its variable and what would be right.
+    """
+    environment = dict(os.environ) if environment is None else environment
+    values: dict[str, Any] = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX)
+    }
+    try:
+        return Settings.model_validate(values | given)
+    except ValidationError as error:
+        raise SettingsFault([_in_words(fault) for fault in error.errors()]) from None
+
+
+def _in_words(fault: Any) -> str:
+    where = ".".join(str(part) for part in fault["loc"])
+    name = PREFIX + where.upper() if where else ""
+    match fault["type"]:
+        case "missing":
+            return f"{name} is not set{_hint(where)}"
+        case "extra_forbidden":
+            return f"{name} is not a setting; see the operator's guide for those that are"
+        case _:
+            return f"{name} {fault['msg'].removeprefix('Value error, ')}".strip()
+
+
+def _hint(field: str) -> str:
+    if field == "env":
+        return ": demo, production or testing"
+    return ": `openssl rand -hex 32` makes one" if field == "secret_key" else ""

