@@ -44,10 +44,15 @@ def _other_identity(before: dict[str, JSON], now: dict[str, JSON]) -> list[Findi
     old, new = before.get("identifier"), now.get("identifier")
     if old and new and old != new:
         found.append(finding("identifier-differs", before=old, now=new))
-    old_time, new_time = before.get("modified"), now.get("modified")
-    if isinstance(old_time, str) and isinstance(new_time, str) and new_time <= old_time:
+    old_time, new_time = _written_at(before), _written_at(now)
+    if old_time and new_time and new_time <= old_time:
         found.append(finding("modified-not-newer", before=old_time, now=new_time))
     return found
+
+
+def _written_at(facts: dict[str, JSON]) -> str:
+    """An EPUB's dcterms:modified, by which reading apps order editions; always UTC, so it sorts."""
+    return str(facts.get("modified", "")) if "epub_version" in facts else ""
 
 
 def _accessibility_lost(before: dict[str, JSON], now: dict[str, JSON]) -> list[Finding]:

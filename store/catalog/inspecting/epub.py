@@ -14,6 +14,7 @@ from store.catalog.inspecting.notes import Notes
 
 _CONTAINER = "META-INF/container.xml"
 _DRM_FILES = frozenset({"meta-inf/rights.xml", "meta-inf/license.lcpl", "meta-inf/sinf.xml"})
+_TELLING = 80
 _FONT_OBFUSCATION = frozenset(
     {"http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"}
 )
@@ -90,5 +91,7 @@ def _package_name(archive: Archive, notes: Notes) -> str:
 
 def _note_text(package: Package, pages: Pages, notes: Notes) -> None:
     notes.facts["words"] = sum(page.words for page in pages.values())
-    read = (pages[name].sample for name in package.spine if name in pages)
-    notes.facts["text_sample"] = next((sample for sample in read if len(sample) > 80), "")
+    samples = [pages[name].sample for name in package.spine if name in pages]
+    # Title pages hold a line or two; the first real page says more.
+    telling = (sample for sample in samples if len(sample) > _TELLING)
+    notes.facts["text_sample"] = next(telling, max(samples, key=len, default=""))
