@@ -37,10 +37,20 @@ def create_app(settings: Settings) -> Flask:
     tasks.register_jobs(app, _make_huey(settings))
     limits.init_app(app)
     web.init_app(app, place("static"))
+    register_doors(app, settings)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     return app
+
+
+def register_doors(app: Flask, settings: Settings) -> None:
+    """The customer's doors, the staff's, and outside production the sample shop's."""
+    for door in ():
+        app.register_blueprint(door)
+    if settings.env != "production":
+        for door in ():
+            app.register_blueprint(door)
 
 
 def _flask_config(settings: Settings) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The settings: `STORE_*` variables, read once at start, all faults told at once."""
 
 import os
+import secrets
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -70,9 +71,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _demo_waits_for_nobody(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _demo_needs_nothing(cls, values: dict[str, Any]) -> dict[str, Any]:
         if values.get("env") == "demo":
             values.setdefault("release_delay", 0)
+            if "secret_key" not in values:
+                values["secret_key"] = _kept_key(Path(values.get("data_dir", "instance")))
         return values
 
     @field_validator("alerts_to", "secret_key_fallbacks", mode="before")
@@ -161,6 +164,16 @@ def load(environment: dict[str, str] | None = None, **given: Any) -> Settings:
         return Settings.model_validate(values | given)
     except ValidationError as error:
         raise SettingsFault([_in_words(fault) for fault in error.errors()]) from None
+
+
+def _kept_key(folder: Path) -> str:
+    """The demo's own key, made on the first run and kept beside its database."""
+    path = folder / "demo-secret-key"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32))
+    return path.read_text()
 
 
 def _in_words(fault: Any) -> str:

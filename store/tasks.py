@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable
 
 from flask import Flask
-from huey import Huey
 
 from store.kit import jobs, limits
 from store.kit.database import end_read
@@ -12,7 +11,7 @@ from store.kit.database import end_read
 log = logging.getLogger(__name__)
 
 
-def register_jobs(app: Flask, huey: Huey) -> None:
+def register_jobs(app: Flask, huey: jobs.Huey) -> None:
     """Make the jobs ringable in this application."""
     app.extensions["colophon.huey"] = huey
     jobs.register(app, huey, tick, each_minute=True)

@@ -69,3 +69,8 @@ def add_months(day: date, months: int) -> date:
     year, month = divmod(index, 12)
     last = calendar.monthrange(year, month + 1)[1]
     return date(year, month + 1, min(day.day, last))
+
+
+def end_of(day: date, zone: ZoneInfo) -> datetime:
+    """The moment at which `day` is over in `zone`, in UTC."""
+    return start_of(day + timedelta(days=1), zone)

@@ -14,6 +14,8 @@ from huey.consumer import Consumer
 
 from store.kit.database import after_commit
 
+__all__ = ["Consumer", "Huey", "make_consumer", "make_huey", "register", "ring"]
+
 log = logging.getLogger(__name__)
 
 

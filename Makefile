@@ -1,0 +1,47 @@
+# Two commands are enough for most: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup demo test test-long check bench lock sample clean
+
+help: ## List these commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/ready ## Make .venv and put `store` into it
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Colophon needs Python 3.11 or newer; say which with: make PYTHON=python3.12 …"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Setting up .venv (a minute on the first run)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Play the main job on a sample shop, then leave it running
+	@STORE_ENV=demo $(BIN)/store demo
+
+test: check ## Lint, types, import contracts and every test but the long ones
+	@$(BIN)/pytest -q -n 2 --dist worksteal -m "not long"
+
+test-long: setup ## The slow histories and trials
+	@$(BIN)/pytest -q -n 2 --dist worksteal -m long
+
+check: setup ## Lint, types, import contracts
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/djlint templates --lint --quiet
+
+bench: setup ## Print the figures, each as a ratio to a reference of the same run
+	@$(BIN)/python -m bench
+
+sample: setup ## Make the sample publication's files anew
+	@$(BIN)/python docs/sample/make.py
+
+lock: setup ## Resolve the lock file anew (needs uv)
+	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --quiet -o requirements.lock
+
+clean: ## Remove what the commands above made, the demo shop too
+	@rm -rf .venv instance build dist .mypy_cache .ruff_cache .hypothesis test-results

@@ -1,0 +1,1 @@
+"""The command line, one module a noun; thin over the same rules as the desk."""

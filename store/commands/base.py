@@ -1,0 +1,77 @@
+"""What the commands share: the shop's context, refusals as exit codes, tables and JSON."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from flask import Flask
+
+from store import settings as store_settings
+from store.app import create_app
+from store.kit.errors import Refusal
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def load_settings(**given: Any) -> store_settings.Settings:
+    """The settings of this process; with faults it says all of them and ends with 1."""
+    try:
+        return store_settings.load(**given)
+    except store_settings.SettingsFault as fault:
+        for line in fault.faults:
+            click.echo(line, err=True)
+        sys.exit(1)
+
+
+def the_shop() -> Flask:
+    """The application of this process."""
+    return create_app(load_settings())
+
+
+def in_shop(command: Callable[P, R]) -> Callable[P, R]:
+    """Run a command inside the shop; a refusal is said on stderr and ends with 1."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with the_shop().app_context():
+            try:
+                return command(*args, **kwargs)
+            except Refusal as refusal:
+                raise Refused(refusal.sentence) from None
+
+    return run
+
+
+class Refused(click.ClickException):
+    """A refusal in words on stderr, exit 1."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.message, err=True, file=file)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def print_json(data: Any) -> None:
+    """Data for scripts, one document."""
+    click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Data for people: columns as wide as they need."""
+    table = [list(head), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def who_types() -> str:
+    """Who the history names for what is done in a terminal."""
+    return "command line"

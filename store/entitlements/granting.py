@@ -1,0 +1,173 @@
+"""Giving and taking away the right to read; the one place that decides what a grant still owes.
+
+Whoever grants locks the publication's row `FOR SHARE` before looking at editions, whoever
+releases locks it `FOR UPDATE`: so a customer is either seen by the release, or sees its edition.
+"""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from store.catalog.models import Edition, Publication
+from store.catalog.publishing import newest_released
+from store.entitlements.links import ensure_links, order_link
+from store.entitlements.models import Entitlement
+from store.kit import clock
+from store.kit.config import config
+from store.kit.database import db
+from store.mail import outbox
+from store.mail.models import Delivery, DeliveryStatus
+from store.orders.models import Customer, Order, OrderLine
+from store.orders.ordering import has_waiver, supply_starts_at
+
+NOTICE = "edition_notice"
+CONFIRMATION = "order_confirmation"
+
+
+def lock_publication(publication_id: int, *, for_release: bool = False) -> Publication:
+    """The publication's row, locked: shared by those who grant, alone for who releases.
+
+    On SQLite the writing transaction is the lock.
+    """
+    return db.session.scalars(
+        sa.select(Publication)
+        .where(Publication.id == publication_id)
+        .with_for_update(read=not for_release)
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def notice_key(edition_id: int, customer_id: int) -> str:
+    """What makes a notice of an edition one per customer, however often they bought."""
+    return f"edition:{edition_id}:{customer_id}"
+
+
+def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
+    """Grant what an order bought and owe its confirmation; called once, by who moved it to paid.
+
+    The confirmation carries the newest edition where the copy may be had at once; where the
+    right to cancel still stands, a notice of that edition falls due when it has passed.
+    """
+    available_at = paid_at if has_waiver(order.id) else supply_starts_at(order.placed_at)
+    granted = [
+        _grant_line(line, order.customer_id, paid_at, max(available_at, paid_at))
+        for line in sorted(order.lines, key=lambda line: line.publication_id)
+    ]
+    order_link(order.id, order.customer_id)
+    carried = [right.from_edition_id for right in granted if right.available_at <= paid_at]
+    outbox.owe(
+        CONFIRMATION,
+        f"{CONFIRMATION}:{order.id}",
+        customer_id=order.customer_id,
+        order_id=order.id,
+        edition_id=next((edition for edition in carried if edition), None),
+        priority=0,
+    )
+    return granted
+
+
+def grant_imported(customer: Customer, publication: Publication, *, notify: bool) -> bool:
+    """Grant a copy that was bought elsewhere; False where the customer has it already.
+
+    With `notify` every released edition is news to them; else they count as having the newest.
+    """
+    lock_publication(publication.id)
+    held = sa.select(Entitlement.id).where(
+        Entitlement.customer_id == customer.id, Entitlement.publication_id == publication.id
+    )
+    if db.session.scalars(held).first() is not None:
+        return False
+    now = clock.now()
+    newest = newest_released(publication.id)
+    right = Entitlement(
+        customer_id=customer.id,
+        publication_id=publication.id,
+        granted_at=now,
+        available_at=now,
+        from_edition_id=None if notify or newest is None else newest.id,
+        updates_months=publication.updates_months,
+        updates_until=_updates_until(publication.updates_months, newest, now),
+    )
+    db.session.add(right)
+    db.session.flush()
+    ensure_links(customer.id, publication.id)
+    if notify and newest is not None:
+        _owe_notice(newest.id, right)
+    return True
+
+
+def start_supply(order: Order) -> None:
+    """The customer asked for the copy at once after all: what waited falls due now."""
+    now = clock.now()
+    rights = db.session.scalars(_rights_of(order.id).where(Entitlement.available_at > now)).all()
+    for right in rights:
+        right.available_at = now
+        db.session.execute(
+            sa.update(Delivery)
+            .where(
+                Delivery.customer_id == right.customer_id,
+                Delivery.kind == NOTICE,
+                Delivery.status == DeliveryStatus.QUEUED,
+                Delivery.due_at > now,
+                Delivery.edition_id.in_(
+                    sa.select(Edition.id).where(Edition.publication_id == right.publication_id)
+                ),
+            )
+            .values(due_at=now)
+        )
+    outbox.wake()
+
+
+def revoke_order(order: Order, reason: str) -> None:
+    """Take back what an order gave; every door closes on the next request."""
+    now = clock.now()
+    for right in db.session.scalars(_rights_of(order.id).where(Entitlement.revoked_at.is_(None))):
+        right.revoked_at = now
+        right.revoked_reason = reason
+    db.session.flush()
+
+
+def _rights_of(order_id: int) -> sa.Select[tuple[Entitlement]]:
+    return sa.select(Entitlement).join(OrderLine).where(OrderLine.order_id == order_id)
+
+
+def _grant_line(
+    line: OrderLine, customer_id: int, paid_at: datetime, available_at: datetime
+) -> Entitlement:
+    lock_publication(line.publication_id)
+    newest = newest_released(line.publication_id)
+    right = Entitlement(
+        customer_id=customer_id,
+        publication_id=line.publication_id,
+        order_line_id=line.id,
+        granted_at=paid_at,
+        available_at=available_at,
+        from_edition_id=newest.id if newest else None,
+        updates_months=line.updates_months,
+        updates_until=_updates_until(line.updates_months, newest, paid_at),
+    )
+    db.session.add(right)
+    db.session.flush()
+    ensure_links(customer_id, line.publication_id)
+    if newest is not None and available_at > paid_at:
+        _owe_notice(newest.id, right)
+    return right
+
+
+def _owe_notice(edition_id: int, right: Entitlement) -> None:
+    outbox.owe(
+        NOTICE,
+        notice_key(edition_id, right.customer_id),
+        customer_id=right.customer_id,
+        edition_id=edition_id,
+        due_at=right.available_at,
+    )
+
+
+def _updates_until(months: int | None, newest: Edition | None, at: datetime) -> datetime | None:
+    # A pre-order's term begins with the release of its first edition.
+    if months is None or newest is None:
+        return None
+    zone = config().zone
+    day = clock.add_months(at.astimezone(zone).date(), months)
+    return clock.end_of(day, zone)

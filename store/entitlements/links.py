@@ -1,0 +1,182 @@
+"""Signed addresses for customers: made once, looked up on every use, dead when the row says so."""
+
+from typing import ClassVar
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from store.catalog.editions import asset_filename
+from store.catalog.models import Asset
+from store.entitlements.models import Link
+from store.kit import clock, tokens
+from store.kit.config import config
+from store.kit.database import db
+from store.kit.errors import Refusal
+
+DAY = 86_400
+# Seconds that a token of each purpose is good for. Feeds and stops hold until they are revoked;
+# the serializer wants an age all the same, and a century is longer than any key is kept.
+MAX_AGE = {
+    "library": 400 * DAY,
+    "order": 400 * DAY,
+    "stop": 36_500 * DAY,
+    "address": DAY,
+    "download": DAY,
+}
+PATHS = {"library": "/library/", "order": "/orders/", "stop": "/stop/", "address": "/address/"}
+
+
+class LinkUnknown(Refusal):
+    """No link of ours, or one whose row is gone."""
+
+    status = 404
+    sentence = "We do not know this link. It may be incomplete; we can mail you a fresh one."
+    way_out: ClassVar[tuple[str, str]] = ("/find-my-copies", "Find my copies")
+
+
+class LinkExpired(Refusal):
+    """A link of ours that is too old, wrongly signed, used up or revoked."""
+
+    status = 410
+    sentence = "This link no longer works. One press mails a fresh one to the address on file."
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        super().__init__()
+
+
+def make_link(
+    purpose: str,
+    customer_id: int,
+    *,
+    order_id: int | None = None,
+    publication_id: int | None = None,
+    new_email: str | None = None,
+) -> Link:
+    """A new row behind a signed address."""
+    link = Link(
+        reference=tokens.new_reference(),
+        purpose=purpose,
+        customer_id=customer_id,
+        order_id=order_id,
+        publication_id=publication_id,
+        new_email=new_email,
+        created_at=clock.now(),
+    )
+    db.session.add(link)
+    db.session.flush()
+    return link
+
+
+def ensure_links(customer_id: int, publication_id: int) -> None:
+    """The library link and the stop link of a customer, made where they are missing."""
+    if _standing("library", customer_id) is None:
+        make_link("library", customer_id)
+    if _standing("stop", customer_id, publication_id=publication_id) is None:
+        make_link("stop", customer_id, publication_id=publication_id)
+
+
+def order_link(order_id: int, customer_id: int) -> Link:
+    """The link of an order, made where it is missing."""
+    found = _standing("order", customer_id, order_id=order_id)
+    return found or make_link("order", customer_id, order_id=order_id)
+
+
+def library_url(customer_id: int) -> str:
+    """The absolute address of a customer's library, good for 400 days. Needs `ensure_links`."""
+    return _url(_needed("library", customer_id))
+
+
+def order_url(order_id: int) -> str:
+    """The absolute address of an order's page, good for 400 days. Needs `order_link`."""
+    query = _query("order").where(Link.order_id == order_id)
+    return _url(db.session.scalars(query).one())
+
+
+def stop_url(customer_id: int, publication_id: int) -> str:
+    """The absolute address that stops news of a publication. Needs `ensure_links`."""
+    return _url(_needed("stop", customer_id, publication_id=publication_id))
+
+
+def address_url(link: Link) -> str:
+    """The absolute address that proves a new e-mail address, good for 24 hours."""
+    return _url(link)
+
+
+def token_of(link: Link) -> str:
+    """A fresh token for a link's own purpose."""
+    return tokens.sign(link.reference, link.purpose)
+
+
+def download_path(link: Link, asset: Asset) -> str:
+    """The path of one file for the holder of a library link, good for 24 hours."""
+    token = tokens.sign(link.reference, "download")
+    return f"/download/{token}/{quote(asset_filename(asset))}"
+
+
+def open_link(token: str, purpose: str) -> Link:
+    """The row behind a token, asked at this moment.
+
+    Refuses with `LinkUnknown` (404) what is no link of ours, and with `LinkExpired` (410, the row
+    beside it) a known one whose signature or age fails or that was revoked.
+    """
+    try:
+        reference = tokens.read(token, purpose, MAX_AGE[purpose])
+        holds = True
+    except tokens.NotValid as refused:
+        reference, holds = refused.reference, False
+    except tokens.Unreadable:
+        raise LinkUnknown from None
+    wanted = "library" if purpose == "download" else purpose
+    link = db.session.scalars(
+        sa.select(Link).where(Link.reference == reference, Link.purpose == wanted)
+    ).first()
+    if link is None:
+        raise LinkUnknown
+    if not holds or link.revoked_at is not None:
+        raise LinkExpired(link)
+    return link
+
+
+def revoke_links(customer_id: int) -> None:
+    """Every address that was mailed to a customer dies, as when the mailbox changes hands."""
+    db.session.execute(
+        sa.update(Link)
+        .where(Link.customer_id == customer_id, Link.revoked_at.is_(None))
+        .values(revoked_at=clock.now())
+    )
+
+
+def _query(purpose: str) -> sa.Select[tuple[Link]]:
+    return (
+        sa.select(Link)
+        .where(Link.purpose == purpose, Link.revoked_at.is_(None))
+        .order_by(Link.id.desc())
+        .limit(1)
+    )
+
+
+def _standing(
+    purpose: str,
+    customer_id: int,
+    *,
+    publication_id: int | None = None,
+    order_id: int | None = None,
+) -> Link | None:
+    query = _query(purpose).where(Link.customer_id == customer_id)
+    if publication_id is not None:
+        query = query.where(Link.publication_id == publication_id)
+    if order_id is not None:
+        query = query.where(Link.order_id == order_id)
+    return db.session.scalars(query).first()
+
+
+def _needed(purpose: str, customer_id: int, *, publication_id: int | None = None) -> Link:
+    link = _standing(purpose, customer_id, publication_id=publication_id)
+    if link is None:
+        raise LookupError(f"customer {customer_id} has no {purpose} link")
+    return link
+
+
+def _url(link: Link) -> str:
+    return f"{config().base_url}{PATHS[link.purpose]}{token_of(link)}"

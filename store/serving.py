@@ -1,0 +1,113 @@
+"""The shop as processes: gunicorn and the worker, each alone or as children of one command."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from store.app import create_app
+from store.kit import jobs
+from store.settings import Settings
+
+GRACE_SECONDS = 30
+# Set in children, so that each knows whose death ends it.
+PARENT = "COLOPHON_PARENT"
+
+
+class WebServer(BaseApplication):  # type: ignore[misc]
+    """Gunicorn with our settings and no configuration file of its own."""
+
+    def __init__(self, make_app: Callable[[], Flask], options: dict[str, Any]) -> None:
+        self._make_app = make_app
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self._make_app()
+
+
+def run_web(settings: Settings, port: int) -> None:
+    """Serve pages on `port` until a signal comes."""
+    options = {
+        "bind": [f"127.0.0.1:{port}"],
+        "workers": 2,
+        "threads": 16,
+        "worker_class": "gthread",
+        # Addresses hold tokens: no line of ours is written for a request.
+        "accesslog": None,
+        "loglevel": "warning",
+        "timeout": 120,
+        "graceful_timeout": GRACE_SECONDS,
+        "keepalive": 5,
+        "control_socket_disable": True,
+        "proc_name": "colophon-web",
+        "when_ready": lambda _server: watch_parent(),
+    }
+    WebServer(lambda: create_app(settings), options).run()
+
+
+def run_worker(settings: Settings) -> None:
+    """Do jobs and keep the timetable until TERM, which finishes the running job."""
+    app = create_app(settings)
+    watch_parent()
+    consumer = jobs.make_consumer(app.extensions["colophon.huey"], settings.mail_connections + 2)
+    consumer.run()
+
+
+def serve(port: int) -> int:
+    """Web and worker as children of this process; one that dies ends both. Returns an exit code."""
+    environment = os.environ | {PARENT: str(os.getpid())}
+    commands = [["web", "--port", str(port)], ["worker"]]
+    children = [
+        subprocess.Popen([sys.executable, "-m", "store.cli", *command], env=environment)  # noqa: S603
+        for command in commands
+    ]
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    while not stopping.is_set() and all(child.poll() is None for child in children):
+        stopping.wait(0.2)
+    return _end(children, asked=stopping.is_set())
+
+
+def _end(children: list[subprocess.Popen[bytes]], *, asked: bool) -> int:
+    for child in children:
+        if child.poll() is None:
+            child.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_SECONDS + 5
+    for child in children:
+        try:
+            child.wait(timeout=max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+    return 0 if asked else 1
+
+
+def watch_parent() -> None:
+    """End this process when the command that started it is gone."""
+    parent = os.environ.get(PARENT)
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="watch-parent").start()
