@@ -51,7 +51,7 @@ class Reply(NamedTuple):
 
     step: Step
     code: int  # 0: the line is lost
-    words: str
+    message: bytes | str
 
     @property
     def goes_on(self) -> bool:
@@ -63,13 +63,15 @@ class Reply(NamedTuple):
         return not self.goes_on and (self.code == 421 or not 400 <= self.code < 600)
 
     def outcome(self) -> Outcome:
+        """What this reply, the last one about its letter, makes of it."""
+        words = words_of(self.code, self.message)
         if self.goes_on:
-            return Outcome(OutcomeKind.ACCEPTED, self.words, self.step)
+            return Outcome(OutcomeKind.ACCEPTED, words, self.step)
         if self.step is Step.LETTER and not 400 <= self.code < 600:
-            return Outcome(OutcomeKind.UNKNOWN, self.words, self.step)
+            return Outcome(OutcomeKind.UNKNOWN, words, self.step)
         refused = self.code >= 500 and self.code not in _ACCOUNT_CODES
         kind = OutcomeKind.REFUSED if refused else OutcomeKind.DEFERRED
-        return Outcome(kind, self.words, self.step, self._charged)
+        return Outcome(kind, words, self.step, self._charged)
 
     @property
     def _charged(self) -> bool:
@@ -114,7 +116,7 @@ def write_letter(
         wait_at_most(host, reply_timeout)
     except (OSError, smtplib.SMTPException) as fault:
         return _lost(Step.LETTER, fault)
-    return Reply(Step.LETTER, code, words_of(code, message))
+    return Reply(Step.LETTER, code, message)
 
 
 def needs_smtputf8(envelope: Envelope) -> bool:
@@ -137,7 +139,8 @@ def _lost(step: Step, fault: Exception) -> Reply:
 def words_of(code: int, message: bytes | str) -> str:
     """The server's own words on one line, an enhanced status repeated on each line once."""
     text = message.decode("utf-8", "replace") if isinstance(message, bytes) else message
-    return clean_line(f"{code} {_REPEATED_STATUS.sub(' ', text)}")[:_LONGEST_REPLY]
+    prefix = f"{code} " if code > 0 else ""
+    return clean_line(prefix + _REPEATED_STATUS.sub(" ", text))[:_LONGEST_REPLY]
 
 
 def _commands(
@@ -177,4 +180,4 @@ def _replies(
         except (OSError, smtplib.SMTPException) as fault:
             yield _lost(step, fault)
             return
-        yield Reply(step, code, words_of(code, message))
+        yield Reply(step, code, message)
