@@ -1,6 +1,5 @@
 """Signed addresses for customers: made once, looked up on every use, dead when the row says so."""
 
-from typing import ClassVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -31,13 +30,15 @@ class LinkUnknown(Refusal):
 
     status = 404
     sentence = "We do not know this link. It may be incomplete; we can mail you a fresh one."
-    way_out: ClassVar[tuple[str, str]] = ("/find-my-copies", "Find my copies")
+    heading = "We do not know this link"
+    way_out = ("/find-my-copies", "Find my copies")
 
 
 class LinkExpired(Refusal):
     """A link of ours that is too old, wrongly signed, used up or revoked."""
 
     status = 410
+    heading = "This link no longer works"
     sentence = "This link no longer works. One press mails a fresh one to the address on file."
 
     def __init__(self, link: Link) -> None:

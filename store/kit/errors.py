@@ -6,8 +6,11 @@ from typing import ClassVar
 class Refusal(Exception):
     """Something that was asked for and cannot be done, for a reason that a person understands."""
 
-    status: ClassVar[int] = 409
+    status: int = 409
+    heading: ClassVar[str] = "That cannot be done"
     sentence: str = "That cannot be done now."
+    # Where the page leads: an address and what its button says.
+    way_out: ClassVar[tuple[str, str] | None] = None
 
     def __init__(self, sentence: str | None = None) -> None:
         if sentence is not None:
@@ -30,4 +33,5 @@ class NotFound(Refusal):
     """A thing that was named and is not there."""
 
     status = 404
+    heading = "Not found"
     sentence = "We do not know that."

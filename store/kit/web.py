@@ -75,9 +75,18 @@ def init_app(app: Flask, static_folder: Path) -> None:
 
 def refusal_page(refusal: Refusal) -> Response:
     """The page that says what was refused, why, and the way out."""
-    page = render_template("refusal.html", refusal=refusal, status=refusal.status)
-    answer = make_response(page, refusal.status)
-    answer.headers["Cache-Control"] = "no-store"
+    url, label = refusal.way_out or ("", "")
+    is_desk = request.path.startswith("/admin")
+    page = render_template(
+        "refusal.html",
+        heading=refusal.heading,
+        sentence=refusal.sentence,
+        way_out_url=url,
+        way_out_label=label,
+        layout="admin/base.html" if is_desk else "base.html",
+    )
+    answer = private_page(page)
+    answer.status_code = refusal.status
     return answer
 
 
@@ -104,29 +113,38 @@ def private_page(answer: Response | str) -> Response:
     return answer
 
 
+class PageRefusal(Refusal):
+    """What the web layer itself refuses, by its HTTP status."""
+
+    heading = "This page did not work"
+    way_out = ("/", "Go to the front page")
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(SENTENCES.get(status, SENTENCES[500]))
+
+
 SENTENCES = {
     400: "We could not read that request.",
+    403: "This page is not for you.",
     404: "There is no page at this address.",
     405: "This address does not take that kind of request.",
     413: "That is larger than we can take.",
     429: "That was asked for too often from here. Wait some minutes and try again.",
+    500: "Something went wrong on our side. Nothing was lost; please try again.",
 }
 
 
 def _http_error(error: HTTPException) -> Response:
     code = error.code or 500
+    original = error.get_response()
     if code < 400:
-        return Response(error.get_response())  # type: ignore[arg-type]
-    refusal = Refusal(SENTENCES.get(code, "Something went wrong on our side. Please try again."))
-    answer = refusal_page(_with_status(refusal, code))
-    if code == 405 and error.get_response().headers.get("Allow"):
-        answer.headers["Allow"] = error.get_response().headers["Allow"]
+        return make_response(original)
+    answer = refusal_page(PageRefusal(code))
+    for name in ("Allow", "Retry-After"):
+        if name in original.headers:
+            answer.headers[name] = original.headers[name]
     return answer
-
-
-def _with_status(refusal: Refusal, code: int) -> Refusal:
-    refusal.status = code  # type: ignore[misc]
-    return refusal
 
 
 def _secure(answer: Response) -> Response:

@@ -1,0 +1,80 @@
+"""Signed texts: one purpose each, one spelling each, and what becomes of torn and altered ones."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from store.kit import tokens
+from tests.conftest import make_settings
+
+DAY = 86_400
+
+
+@pytest.fixture
+def token(app: Flask) -> tuple[str, str]:
+    reference = tokens.new_reference()
+    return reference, tokens.sign(reference, "library")
+
+
+def test_a_token_gives_its_reference_back(token: tuple[str, str]) -> None:
+    reference, text = token
+    assert tokens.read(text, "library", DAY) == reference
+
+
+def test_the_path_of_a_mailed_address_fits_into_92_characters(token: tuple[str, str]) -> None:
+    assert len("/library/" + token[1]) == 92
+
+
+@pytest.mark.parametrize("break_", ["\r\n", "\n", " ", "=\r\n", "=\n", "\t"])
+def test_a_link_that_a_mail_program_tore_still_works(token: tuple[str, str], break_: str) -> None:
+    reference, text = token
+    torn = text[:67] + break_ + text[67:]
+    assert tokens.read(torn, "library", DAY) == reference
+
+
+def test_a_token_for_one_purpose_is_not_valid_for_another(token: tuple[str, str]) -> None:
+    with pytest.raises(tokens.NotValid) as refused:
+        tokens.read(token[1], "order", DAY)
+    assert refused.value.reference == token[0]
+
+
+def test_an_old_token_still_names_its_reference(token: tuple[str, str]) -> None:
+    with pytest.raises(tokens.NotValid) as refused:
+        tokens.read(token[1], "library", -1)
+    assert refused.value.reference == token[0]
+
+
+def test_only_one_spelling_of_a_token_is_accepted(token: tuple[str, str]) -> None:
+    text = token[1]
+    others = [
+        text[:-1] + other for other in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefgh" if other != text[-1]
+    ]
+    for other in [*others, text + "A", text.replace(".", "%2E")]:
+        with pytest.raises((tokens.NotValid, tokens.Unreadable)):
+            tokens.read(other, "library", DAY)
+
+
+def test_a_token_signed_with_an_older_key_is_accepted_while_the_key_is_kept(
+    app: Flask, token: tuple[str, str]
+) -> None:
+    old = app.extensions["colophon.settings"]
+    newer = make_settings(
+        old.data_dir,
+        secret_key="another-key-that-is-long-enough-0123456789",
+        secret_key_fallbacks=[old.signing_keys[0]],
+    )
+    app.extensions["colophon.settings"] = newer
+
+    assert tokens.read(token[1], "library", DAY) == token[0]
+
+
+@settings(
+    deadline=timedelta(seconds=2), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(noise=st.text(max_size=120))
+def test_whatever_is_typed_is_refused_without_a_crash(app: Flask, noise: str) -> None:
+    with pytest.raises((tokens.NotValid, tokens.Unreadable)):
+        tokens.read(noise, "library", DAY)
