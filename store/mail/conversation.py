@@ -62,6 +62,11 @@ class Reply(NamedTuple):
         """421, a lost line, or an answer out of step: the connection is of no more use."""
         return not self.goes_on and (self.code == 421 or not 400 <= self.code < 600)
 
+    @property
+    def stops(self) -> bool:
+        """Nothing depends on the answer to RSET, while the line lasts."""
+        return self.ends_line if self.step is Step.RSET else not self.goes_on
+
     def outcome(self) -> Outcome:
         """What this reply, the last one about its letter, makes of it."""
         words = words_of(self.code, self.message)
@@ -89,13 +94,13 @@ def stopped_before_letter(
     the first reply that stops the letter, or None when the server waits for it."""
     pipelined, stopped = host.has_extn("pipelining"), None
     for reply in _replies(host, _commands(host, envelope, size, reset), pipelined=pipelined):
-        if stopped and reply.step is Step.DATA and reply.goes_on:
-            _withdraw(host)
-        if stopped or reply.goes_on or (reply.step is Step.RSET and not reply.ends_line):
-            continue
-        stopped = reply
-        if reply.ends_line or not pipelined:
-            break
+        if stopped:
+            if reply.step is Step.DATA and reply.goes_on:
+                _withdraw(host)
+        elif reply.stops:
+            stopped = reply
+            if reply.ends_line or not pipelined:
+                break
     return stopped
 
 
