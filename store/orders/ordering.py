@@ -1,0 +1,221 @@
+"""Orders: placed once per form, kept as they were agreed, found again by their reference."""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import joinedload, selectinload
+
+from store.catalog import publishing
+from store.catalog.models import Publication, PublicationStatus
+from store.kit import clock
+from store.kit.database import db
+from store.kit.errors import NotFound, Refusal
+from store.kit.money import format_money
+from store.kit.paging import Page, paginate
+from store.kit.status import advance
+from store.kit.text import clean_line
+from store.orders.consents import (
+    CONSENT_WORDINGS,
+    forget_waiver,
+    give_waiver,
+    has_waiver,
+    supply_starts_at,
+    waiver_needed,
+)
+from store.orders.customers import (
+    REFERENCE_LETTERS,
+    find_or_add_customer,
+    matches_person,
+    reference_in,
+)
+from store.orders.details import Details, check_details
+from store.orders.inserting import insert_once
+from store.orders.models import Customer, Order, OrderLine, OrderStatus
+
+__all__ = [
+    "CONSENT_WORDINGS",
+    "Details",
+    "check_details",
+    "cancel_pending",
+    "expire_order",
+    "give_waiver",
+    "has_waiver",
+    "list_orders",
+    "order_by_reference",
+    "place_order",
+    "supply_starts_at",
+    "waiver_needed",
+]
+
+
+class NotOnSale(Refusal):
+    """A draft or retired publication, whatever address was kept."""
+
+    status = 410
+    sentence = "This publication is not on sale."
+
+
+class PriceChanged(Refusal):
+    """The price is another than the one that the customer saw."""
+
+    def __init__(self, new_amount: int, currency: str) -> None:
+        self.new_amount = new_amount
+        super().__init__(
+            f"The price has changed since you opened this page. "
+            f"It is now {format_money(new_amount, currency)}. You have not been charged."
+        )
+
+
+class OrderUnknown(NotFound):
+    """No order has this reference."""
+
+    sentence = "We know no order with that reference."
+
+
+def place_order(
+    publication: Publication, details: Details, *, form_key: str, seen_amount: int
+) -> Order:
+    """The pending order of this form, a snapshot of what the customer saw and wrote.
+
+    The same form key gives the same order: written anew while it is pending, untouched after.
+    `seen_amount` is the total on the customer's page, in minor units. Refuses (`NotOnSale`,
+    `PriceChanged`, `InvalidFields`).
+    """
+    known = _order_of(form_key)
+    if known is not None and known.status is not OrderStatus.PENDING:
+        return known
+    details = check_details(details)
+    if publication.status is not PublicationStatus.LISTED:
+        raise NotOnSale
+    if seen_amount != publication.price_amount:
+        raise PriceChanged(publication.price_amount, publication.currency)
+    values = _agreed(publication, details)
+    order = known or _add_order(form_key, values)
+    if order.status is OrderStatus.PENDING:
+        _write(order, values, publication)
+        _note_consent(order, publication, details)
+    return order
+
+
+def new_reference() -> str:
+    """Eight letters and digits that can be read aloud: `K7QM-2XWP`."""
+    letters = "".join(secrets.choice(REFERENCE_LETTERS) for _ in range(8))
+    return f"{letters[:4]}-{letters[4:]}"
+
+
+def order_by_reference(text: str) -> Order:
+    """The order with this reference, whatever case, blanks and hyphens; refuses `OrderUnknown`."""
+    reference = reference_in(text)
+    order = db.session.scalar(sa.select(Order).where(Order.reference == reference))
+    if reference is None or order is None:
+        raise OrderUnknown
+    return order
+
+
+def cancel_pending(order: Order, who: str) -> bool:
+    """Give up an order that is not paid; says whether it was still pending."""
+    return _leave_pending(order, OrderStatus.CANCELLED, who=who, why="given up before payment")
+
+
+def expire_order(order: Order, why: str) -> bool:
+    """End an order whose last checkout has run out; says whether it was still pending."""
+    return _leave_pending(order, OrderStatus.EXPIRED, who="shop", why=why)
+
+
+def list_orders(page: int = 1, status: OrderStatus | None = None, text: str = "") -> Page[Order]:
+    """Orders with customer and lines, newest first; `text` is looked for in reference, address,
+    name and organisation. The number of statements does not grow with the list."""
+    query = (
+        sa.select(Order)
+        .options(joinedload(Order.customer), selectinload(Order.lines))
+        .order_by(Order.id.desc())
+    )
+    if status is not None:
+        query = query.where(Order.status == status)
+    if text.strip():
+        query = query.join(Customer).where(_holds(text))
+    return paginate(query, page)
+
+
+def _holds(text: str) -> sa.ColumnElement[bool]:
+    line = clean_line(text)
+    return sa.or_(
+        Order.reference == reference_in(text),
+        Order.name.icontains(line, autoescape=True),
+        Order.organisation.icontains(line, autoescape=True),
+        matches_person(text),
+    )
+
+
+def _leave_pending(order: Order, to: OrderStatus, *, who: str, why: str) -> bool:
+    return order.status is OrderStatus.PENDING and advance(order, to, who=who, why=why)
+
+
+def _order_of(form_key: str) -> Order | None:
+    # Two presses of one form: the second waits and then sees what the first wrote.
+    query = sa.select(Order).where(Order.form_key == form_key).with_for_update()
+    return db.session.scalar(query.execution_options(populate_existing=True))
+
+
+def _agreed(publication: Publication, details: Details) -> dict[str, Any]:
+    return {
+        "customer_id": find_or_add_customer(details.email, details.name).id,
+        "seller_id": publishing.current_seller().id,
+        "email": details.email,
+        "name": details.name,
+        "organisation": details.organisation,
+        "purchase_order_number": details.purchase_order_number,
+        "total_amount": publication.price_amount,
+        "currency": publication.currency,
+        "placed_at": clock.now(),
+    }
+
+
+def _add_order(
+    form_key: str, values: dict[str, Any], make: Callable[[], str] | None = None
+) -> Order:
+    """A new row, or the one that another press of this form has just written."""
+    make = make or new_reference
+    for _ in range(20):
+        insert_once(
+            Order, reference=make(), form_key=form_key, status=OrderStatus.PENDING, **values
+        )
+        order = _order_of(form_key)
+        if order is not None:
+            return order
+        # Nothing was added and nothing is there: the reference was taken. Another is drawn.
+    raise RuntimeError("no free reference for an order")
+
+
+def _write(order: Order, values: dict[str, Any], publication: Publication) -> None:
+    for name, value in values.items():
+        setattr(order, name, value)
+    line = _agreed_line(publication)
+    if order.lines:
+        for name, value in line.items():
+            setattr(order.lines[0], name, value)
+    else:
+        order.lines.append(OrderLine(**line))
+    order.total_amount = sum(one.price_amount * one.quantity for one in order.lines)
+    db.session.flush()
+
+
+def _agreed_line(publication: Publication) -> dict[str, Any]:
+    return {
+        "publication_id": publication.id,
+        "title": publication.title,
+        "price_amount": publication.price_amount,
+        "quantity": 1,
+        "is_preorder": publishing.is_preorder(publication),
+        "expected_on": publication.expected_on,
+        "updates_months": publication.updates_months,
+    }
+
+
+def _note_consent(order: Order, publication: Publication, details: Details) -> None:
+    if details.wants_now and waiver_needed(publication, order.placed_at):
+        give_waiver(order)
+    else:
+        forget_waiver(order)
