@@ -1,0 +1,195 @@
+"""Editions and their files: made and changed as drafts, immutable once released."""
+
+import re
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from store.catalog.models import Asset, Edition, EditionStatus, Publication
+from store.catalog.receiving import FileRefused, ReceivedFile, receive_file
+from store.kit import clock
+from store.kit.database import db
+from store.kit.errors import InvalidFields, NotFound, Refusal
+from store.kit.text import clean_line, clean_text
+
+__all__ = ["FileRefused", "ReceivedFile", "receive_file"]
+
+SEVERITIES = ("law", "guidance", "minor")
+MEDIA_TYPES = {"pdf": "application/pdf", "epub": "application/epub+zip"}
+
+
+class EditionUnknown(NotFound):
+    """No edition with that number."""
+
+    sentence = "This publication has no edition with that number."
+
+
+class EditionAlreadyReleased(Refusal):
+    """A released edition never changes; a corrected one follows it."""
+
+    sentence = "This edition is released and stays as it is. Upload a new edition instead."
+
+
+class EditionScheduled(Refusal):
+    """Between Release and the release nothing changes, so that what was shown is what goes."""
+
+    sentence = "This edition is about to be released. Take it back first, then change it."
+
+
+class UploadRefused(Refusal):
+    """What was handed over makes no edition."""
+
+    status = 422
+
+
+def upload_edition(
+    publication: Publication,
+    files: Iterable[ReceivedFile],
+    *,
+    label: str | None = None,
+    notes: str | None = None,
+    severity: str | None = None,
+) -> Edition:
+    """Put received files into the publication's draft edition; without one, begin the next number.
+
+    A format that the draft has already is replaced. Refuses (`UploadRefused`) no file, or two of
+    one format, and (`InvalidFields`) a severity that is none.
+    """
+    received = list(files)
+    formats = [file.format for file in received]
+    if not received:
+        raise UploadRefused("Choose a PDF or an EPUB to upload.")
+    if len(set(formats)) < len(formats):
+        raise UploadRefused("Two of these files have the same format. Upload one of each.")
+    _lock(publication)
+    edition = draft_of(publication.id) or _begin(publication)
+    edit_edition(edition, label=label, notes=notes, severity=severity)
+    for file in received:
+        put_asset(edition, file)
+    return edition
+
+
+def put_asset(edition: Edition, file: ReceivedFile) -> Asset:
+    """Add a received file to a draft, or replace its file of the same format.
+
+    Refuses `EditionAlreadyReleased` and `EditionScheduled`.
+    """
+    _hold_draft(edition)
+    asset = db.session.scalars(
+        sa.select(Asset).where(Asset.edition_id == edition.id, Asset.format == file.format)
+    ).first() or Asset(edition_id=edition.id, format=file.format)
+    asset.sha256 = file.sha256
+    asset.uploaded_sha256 = file.uploaded_sha256
+    asset.size = file.size
+    asset.facts = file.facts
+    asset.findings = list(file.findings)
+    asset.cover_sha256 = file.cover_sha256
+    asset.uploaded_at = clock.now()
+    db.session.add(asset)
+    db.session.flush()
+    db.session.expire(edition, ["assets"])
+    return asset
+
+
+def edit_edition(
+    edition: Edition,
+    *,
+    label: str | None = None,
+    notes: str | None = None,
+    severity: str | None = None,
+) -> None:
+    """Change what is given of a draft. Refuses as `put_asset`, and `InvalidFields`."""
+    _hold_draft(edition)
+    if severity is not None and severity not in SEVERITIES:
+        raise InvalidFields({"severity": f"The severity must be one of {', '.join(SEVERITIES)}."})
+    if label is not None:
+        edition.label = clean_line(label)[:100]
+    if notes is not None:
+        edition.notes = clean_text(notes)
+    if severity is not None:
+        edition.severity = severity
+    db.session.flush()
+
+
+def edition_by_number(publication: Publication, number: int) -> Edition:
+    """One edition. Refuses `EditionUnknown` (404)."""
+    found = db.session.scalars(
+        sa.select(Edition).where(Edition.publication_id == publication.id, Edition.number == number)
+    ).first()
+    if found is None:
+        raise EditionUnknown
+    return found
+
+
+def editions_of(publication: Publication) -> list[Edition]:
+    """All editions, drafts too, newest first."""
+    query = sa.select(Edition).where(Edition.publication_id == publication.id)
+    return list(db.session.scalars(query.order_by(Edition.number.desc())))
+
+
+def draft_of(publication_id: int) -> Edition | None:
+    """The draft that an upload goes into: the one with the highest number."""
+    query = sa.select(Edition).where(
+        Edition.publication_id == publication_id, Edition.status == EditionStatus.DRAFT
+    )
+    return db.session.scalars(query.order_by(Edition.number.desc()).limit(1)).first()
+
+
+def edition_before(edition: Edition) -> Edition | None:
+    """The last edition that was released before this one, to lay it beside."""
+    query = sa.select(Edition).where(
+        Edition.publication_id == edition.publication_id,
+        Edition.number < edition.number,
+        Edition.released_at.is_not(None),
+    )
+    return db.session.scalars(query.order_by(Edition.number.desc()).limit(1)).first()
+
+
+def asset_filename(asset: Asset) -> str:
+    """The readable name of a file, in ASCII: `send-early-years-edition-2.pdf`."""
+    edition = asset.edition
+    return f"{edition.publication.slug}-edition-{edition.number}.{asset.format}"
+
+
+def filename_parts(filename: str) -> tuple[str, int, str] | None:
+    """Slug, edition number and format of a name that `asset_filename` made; None for others."""
+    found = re.fullmatch(r"([a-z0-9-]+)-edition-([1-9]\d{0,5})\.(pdf|epub)", filename)
+    return (found[1], int(found[2]), found[3]) if found else None
+
+
+def media_type(format: str) -> str:
+    """The registered media type of a format that we sell."""
+    return MEDIA_TYPES[format]
+
+
+def _begin(publication: Publication) -> Edition:
+    highest = sa.select(sa.func.max(Edition.number)).where(Edition.publication_id == publication.id)
+    edition = Edition(
+        publication_id=publication.id,
+        number=(db.session.scalar(highest) or 0) + 1,
+        status=EditionStatus.DRAFT,
+        label="",
+        notes="",
+        severity="minor",
+        created_at=clock.now(),
+    )
+    db.session.add(edition)
+    db.session.flush()
+    return edition
+
+
+def _lock(publication: Publication) -> None:
+    # Two uploads at once must not both begin the same number.
+    db.session.execute(
+        sa.select(Publication.id).where(Publication.id == publication.id).with_for_update()
+    )
+
+
+def _hold_draft(edition: Edition) -> None:
+    """Lock the row and look again: a release may have passed since the page was shown."""
+    db.session.flush()
+    db.session.refresh(edition, with_for_update=True)
+    if edition.status == EditionStatus.SCHEDULED:
+        raise EditionScheduled
+    if edition.status != EditionStatus.DRAFT:
+        raise EditionAlreadyReleased

@@ -1,0 +1,201 @@
+"""Which publications there are, on sale at what price, expected when."""
+
+import re
+from collections.abc import Collection
+from datetime import date
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from store.catalog.models import (
+    Edition,
+    EditionStatus,
+    Publication,
+    PublicationStatus,
+)
+from store.catalog.selling import SellerUnknown, current_seller, state_seller, too_long
+from store.kit import clock
+from store.kit.config import config
+from store.kit.database import db
+from store.kit.errors import InvalidFields, NotFound, Refusal
+from store.kit.money import LARGEST_PRICE, InvalidPrice, parse_currency
+from store.kit.status import advance
+from store.kit.text import clean_line, clean_text
+
+__all__ = ["SellerUnknown", "current_seller", "state_seller"]
+
+LISTED = PublicationStatus.LISTED
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LONGEST = {
+    "title": 200,
+    "subtitle": 300,
+    "author": 200,
+    "language": 20,
+    "isbn": 20,
+}
+_OTHERS = ("price_amount", "currency", "expected_on", "updates_months")
+_TEXTS = ("description", "contents", "audience")
+
+
+class PublicationUnknown(NotFound):
+    """No publication of that name that this visitor may see."""
+
+    sentence = "We have no publication at this address."
+    way_out: ClassVar[tuple[str, str]] = ("/", "See what we publish")
+
+
+class SlugTaken(Refusal):
+    """Two publications cannot share an address."""
+
+    sentence = "There is a publication with this address already. Choose another."
+
+
+class AlreadySo(Refusal):
+    """The publication is in that state already, or cannot get there from where it is."""
+
+
+def add_publication(
+    slug: str, title: str, price_amount: int, currency: str, **fields: Any
+) -> Publication:
+    """A new publication, a draft that nobody sees yet.
+
+    `price_amount` is in minor units of `currency` (ISO 4217). Refuses (`InvalidFields`) values
+    that cannot be taken and (`SlugTaken`) an address in use.
+    """
+    given = {"title": title, "price_amount": price_amount, "currency": currency} | fields
+    values, faults = _checked(given)
+    if not _SLUG.fullmatch(slug) or len(slug) > 60:
+        faults["slug"] = "The address must be small letters, digits and single hyphens, up to 60."
+    if faults:
+        raise InvalidFields(faults)
+    if _by_slug(slug) is not None:
+        raise SlugTaken
+    publication = Publication(
+        slug=slug, status=PublicationStatus.DRAFT, created_at=clock.now(), **values
+    )
+    db.session.add(publication)
+    db.session.flush()
+    return publication
+
+
+def edit_publication(publication: Publication, **fields: Any) -> None:
+    """Change what is given. Orders keep title and price as they were. Refuses `InvalidFields`."""
+    values, faults = _checked(fields)
+    if faults:
+        raise InvalidFields(faults)
+    for name, value in values.items():
+        setattr(publication, name, value)
+    db.session.flush()
+
+
+def put_on_sale(publication: Publication, who: str) -> None:
+    """List the publication. Refuses (`SellerUnknown`) while nobody is said to sell."""
+    current_seller()
+    if publication.status == LISTED:
+        raise AlreadySo("This publication is on sale already.")
+    advance(publication, LISTED, who=who)
+
+
+def retire(publication: Publication, who: str) -> None:
+    """Take the publication off sale; its buyers keep what they have and what they are owed."""
+    if publication.status != LISTED:
+        raise AlreadySo("Only a publication that is on sale can be retired.")
+    advance(publication, PublicationStatus.RETIRED, who=who)
+
+
+def publication_by_slug(
+    slug: str, *, statuses: Collection[PublicationStatus] | None = None
+) -> Publication:
+    """The publication at an address; `statuses` narrows it. Refuses `PublicationUnknown` (404)."""
+    found = _by_slug(slug)
+    if found is None or (statuses is not None and found.status not in statuses):
+        raise PublicationUnknown
+    return found
+
+
+def all_publications() -> list[Publication]:
+    """Every publication, drafts and retired ones too, by title."""
+    query = sa.select(Publication).order_by(Publication.title, Publication.id)
+    return list(db.session.scalars(query))
+
+
+def listed_publications() -> list[Publication]:
+    """What is on sale, by title."""
+    query = sa.select(Publication).where(Publication.status == LISTED)
+    return list(db.session.scalars(query.order_by(Publication.title, Publication.id)))
+
+
+def newest_released(publication_id: int) -> Edition | None:
+    """The edition that a buyer gets today; None before the first release."""
+    return db.session.scalars(
+        sa.select(Edition)
+        .where(
+            Edition.publication_id == publication_id,
+            Edition.status == EditionStatus.RELEASED,
+        )
+        .order_by(Edition.number.desc())
+        .limit(1)
+    ).first()
+
+
+def is_preorder(publication: Publication) -> bool:
+    """Whether an order placed now would wait for its first edition."""
+    return newest_released(publication.id) is None
+
+
+def promised_date(publication: Publication) -> date | None:
+    """The expected date while it lies ahead or is today; None once it has passed."""
+    expected = publication.expected_on
+    return expected if expected and expected >= clock.today(config().zone) else None
+
+
+def cover_of(publication: Publication) -> str | None:
+    """SHA-256 of the cover to show: the uploaded one, else page one of the newest PDF."""
+    newest = newest_released(publication.id)
+    found = [asset.cover_sha256 for asset in newest.assets] if newest else []
+    return publication.cover_sha256 or next((cover for cover in found if cover), None)
+
+
+def overdue_publications() -> list[Publication]:
+    """On sale, expected on a day that has passed, nothing released, and staff not told yet."""
+    released = sa.exists().where(
+        Edition.publication_id == Publication.id, Edition.released_at.is_not(None)
+    )
+    query = sa.select(Publication).where(
+        Publication.status == LISTED,
+        Publication.expected_on < clock.today(config().zone),
+        Publication.overdue_alerted_on.is_distinct_from(Publication.expected_on),
+        ~released,
+    )
+    return list(db.session.scalars(query.order_by(Publication.id)))
+
+
+def _by_slug(slug: str) -> Publication | None:
+    return db.session.scalars(sa.select(Publication).where(Publication.slug == slug)).first()
+
+
+def _checked(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Values as they are stored, and what is wrong with them by field."""
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in _LONGEST:
+            values[name] = clean_line(value)
+        elif name in _TEXTS:
+            values[name] = clean_text(value)
+        elif name in _OTHERS:
+            values[name] = value
+        else:
+            raise TypeError(f"a publication has no {name} to be set here")
+    faults = too_long(values, _LONGEST)
+    if values.get("title") == "":
+        faults["title"] = "Enter the title."
+    if "currency" in values:
+        try:
+            values["currency"] = parse_currency(values["currency"])
+        except InvalidPrice as refusal:
+            faults["currency"] = refusal.sentence
+    if not 0 < values.get("price_amount", 1) <= LARGEST_PRICE:
+        faults["price_amount"] = "Enter a price of more than nothing and not beyond reason."
+    if not 0 < (values.get("updates_months") or 1) <= 1200:
+        faults["updates_months"] = "Enter for how many months new editions are included."
+    return values, faults

@@ -1,0 +1,125 @@
+"""An uploaded file on its way in: copied, judged, stored. Nothing of it is in the database yet."""
+
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from store.catalog.inspecting import Report, inspect_file
+from store.kit.config import config
+from store.kit.errors import Refusal
+from store.kit.storage import CHUNK, storage
+
+# Longer than any inspection may take; what is older was left by a process that died.
+_ABANDONED_SECONDS = 3600
+
+
+class FileRefused(Refusal):
+    """The gate refused a file; the report says why and what to do."""
+
+    status = 422
+
+    def __init__(self, report: Report, name: str = "") -> None:
+        self.report = report
+        self.name = name
+        told = " ".join(failure.sentence for failure in report.failures)
+        super().__init__(f"{name}: {told}" if name else told)
+
+
+@dataclass(frozen=True)
+class ReceivedFile:
+    """A file that passed the gate and is stored under its SHA-256."""
+
+    format: str
+    sha256: str
+    uploaded_sha256: str
+    size: int  # bytes
+    facts: dict[str, Any]
+    findings: list[dict[str, str]]
+    cover_sha256: str | None
+
+
+def receive_file(source: Path | BinaryIO, *, name: str = "") -> ReceivedFile:
+    """Take in a file from a path or a stream: judged by its content, stored durably.
+
+    No database is touched, so call it before the transaction. Refuses (`FileRefused`) with every
+    failed finding; whatever goes wrong, nothing is left behind.
+    """
+    with _work_folder() as folder:
+        taken = folder / "upload"
+        most = config().max_upload
+        digest = _copy(source, taken, most)
+        report = inspect_file(taken, folder, max_bytes=most)
+        if not report.accepted or report.format is None:
+            raise FileRefused(report, name)
+        return _store(taken, digest, report)
+
+
+def forget_broken_uploads() -> None:
+    """Remove what a process that died in the middle of an upload left; the timetable calls it."""
+    oldest = time.time() - _ABANDONED_SECONDS
+    for folder in _work_room().iterdir():
+        if folder.stat().st_mtime < oldest:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _work_room() -> Path:
+    room = config().data_dir.absolute() / "work"
+    room.mkdir(parents=True, exist_ok=True)
+    return room
+
+
+@contextmanager
+def _work_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=_work_room(), prefix="upload-") as name:
+        yield Path(name)
+
+
+def _copy(source: Path | BinaryIO, target: Path, most: int) -> str:
+    """Copy and hash in one pass; of a file that is too large no more than shows it."""
+    if isinstance(source, Path):
+        if not source.is_file():
+            return ""  # the gate says that it is missing
+        with source.open("rb") as stream:
+            return _copy(stream, target, most)
+    digest = hashlib.sha256()
+    taken = 0
+    with target.open("wb") as out:
+        while taken <= most and (piece := source.read(CHUNK)):
+            digest.update(piece)
+            out.write(piece)
+            taken += len(piece)
+    return digest.hexdigest()
+
+
+def _store(taken: Path, digest: str, report: Report) -> ReceivedFile:
+    uploaded = digest
+    if report.repaired is not None:
+        taken = report.repaired
+        with taken.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    size = taken.stat().st_size
+    if storage().size(f"assets/{digest}") != size:
+        storage().put_file(f"assets/{digest}", taken)
+    return ReceivedFile(
+        format=str(report.format),
+        sha256=digest,
+        uploaded_sha256=uploaded,
+        size=size,
+        facts=dict(report.facts),
+        findings=[asdict(finding) for finding in report.findings],
+        cover_sha256=_store_cover(report.cover_png),
+    )
+
+
+def _store_cover(picture: bytes | None) -> str | None:
+    if picture is None:
+        return None
+    digest = hashlib.sha256(picture).hexdigest()
+    storage().put_bytes(f"covers/{digest}", picture)
+    return digest
