@@ -50,9 +50,7 @@ class Answer:
         return self.status in {200, 206}
 
 
-def decide(
-    file: Representation, method: str, headers: Mapping[str, str], now: datetime
-) -> Answer:
+def decide(file: Representation, method: str, headers: Mapping[str, str], now: datetime) -> Answer:
     """The answer to GET or HEAD of `file`, in the order of RFC 9110, 13.2.2.
 
     Several ranges, unknown units and what cannot be read are answered with the whole.

@@ -1,0 +1,282 @@
+"""What a customer may read, computed at the moment of asking; a refund closes the next request."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import joinedload, selectinload
+
+from store.catalog.editions import asset_filename, filename_parts
+from store.catalog.models import Asset, Edition, EditionStatus, Publication
+from store.entitlements.links import PATHS, token_of
+from store.entitlements.models import Download, Entitlement, Link, NoticeStop
+from store.kit import clock
+from store.kit.database import db
+from store.kit.errors import NotFound, Refusal
+from store.orders.models import Order, OrderLine
+
+
+class NoLongerYours(Refusal):
+    """A file that the customer had or will have, and may not fetch at this moment."""
+
+    status = 410
+    sentence = "This edition was withdrawn or is no longer part of what you bought."
+
+
+@dataclass
+class Shelf:
+    """One publication in a customer's library. `editions` are those that may be fetched now."""
+
+    publication: Publication
+    rights: list[Entitlement]
+    editions: list[Edition] = field(default_factory=list)
+    is_stopped: bool = False
+
+    @property
+    def orders(self) -> list[Order]:
+        """The orders that brought these rights, oldest first."""
+        lines = (right.order_line for right in self.rights if right.order_line)
+        return sorted({line.order for line in lines}, key=lambda order: order.placed_at)
+
+    @property
+    def ordered_at(self) -> datetime:
+        """When it was first ordered, or granted where no order stands behind it."""
+        placed = [order.placed_at for order in self.orders]
+        return min([*placed, *(right.granted_at for right in self.rights)])
+
+    @property
+    def is_refunded(self) -> bool:
+        """Whether every right to it was taken back."""
+        return all(right.revoked_at for right in self.rights)
+
+    @property
+    def available_at(self) -> datetime | None:
+        """When the copy may first be had, where that is still to come; None where it may be now."""
+        standing = [right.available_at for right in self.rights if _stands(right)]
+        first = min(standing, default=None)
+        return first if first is not None and first > clock.now() else None
+
+
+def shelves(customer_id: int) -> list[Shelf]:
+    """A customer's library, newest purchase first, in a fixed number of statements."""
+    rights = db.session.scalars(
+        _rights(customer_id).options(
+            joinedload(Entitlement.publication),
+            joinedload(Entitlement.order_line).joinedload(OrderLine.order),
+        )
+    ).all()
+    found: dict[int, Shelf] = {}
+    for right in rights:
+        shelf = found.setdefault(right.publication_id, Shelf(right.publication, []))
+        shelf.rights.append(right)
+    editions = _editions(list(found))
+    stopped = _stopped(customer_id)
+    for publication_id, shelf in found.items():
+        of_it = [each for each in editions if each.publication_id == publication_id]
+        shelf.editions = _readable(shelf.rights, of_it)
+        shelf.is_stopped = publication_id in stopped
+    return sorted(found.values(), key=lambda shelf: shelf.ordered_at, reverse=True)
+
+
+def readable_editions(customer_id: int, publication_id: int) -> list[Edition]:
+    """The editions of a publication that a customer may fetch now, newest first."""
+    rights = _rights(customer_id).where(Entitlement.publication_id == publication_id)
+    return _readable(db.session.scalars(rights).all(), _editions([publication_id]))
+
+
+def asset_for(customer_id: int, filename: str) -> Asset:
+    """The file of this name, where the customer may fetch it now.
+
+    Refuses with `NoLongerYours` (410) what was theirs or is not yet, and with `NotFound` (404)
+    everything else.
+    """
+    asset = _asset_named(filename)
+    publication_id = asset.edition.publication_id
+    query = _rights(customer_id).where(Entitlement.publication_id == publication_id)
+    rights = db.session.scalars(query).all()
+    if not rights:
+        raise NotFound
+    readable = {edition.id for edition in _readable(rights, _editions([publication_id]))}
+    if asset.edition_id not in readable:
+        raise _reason(rights)
+    return asset
+
+
+def record_download(grant_token: str, customer_id: int, asset: Asset) -> bool:
+    """Count a granted transfer once, however many ranges and tries it takes; True if it is new."""
+    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
+    statement = (
+        dialect.insert(Download)
+        .values(
+            grant_digest=grant_digest(grant_token),
+            customer_id=customer_id,
+            asset_id=asset.id,
+            started_at=clock.now(),
+        )
+        .on_conflict_do_nothing()
+        .returning(Download.id)
+    )
+    return db.session.execute(statement).first() is not None
+
+
+def is_recorded(grant_token: str, asset: Asset) -> bool:
+    """Whether this transfer was counted already, so that a resumed one need not write."""
+    query = sa.select(Download.id).where(
+        Download.grant_digest == grant_digest(grant_token), Download.asset_id == asset.id
+    )
+    return db.session.scalars(query).first() is not None
+
+
+def grant_digest(token: str) -> str:
+    """What stands for a download's token in the table: it must not be usable from there."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def order_behind(link: Link) -> Order:
+    """The order that an order link opens, with lines, customer and seller."""
+    query = (
+        sa.select(Order)
+        .where(Order.id == link.order_id)
+        .options(
+            joinedload(Order.customer),
+            joinedload(Order.seller),
+            selectinload(Order.lines).joinedload(OrderLine.publication),
+        )
+    )
+    return db.session.scalars(query).one()
+
+
+def rights_of_order(order_id: int) -> list[Entitlement]:
+    """What an order gave, taken back or not."""
+    query = sa.select(Entitlement).join(OrderLine).where(OrderLine.order_id == order_id)
+    return list(db.session.scalars(query.order_by(Entitlement.id)))
+
+
+@dataclass(frozen=True)
+class Doors:
+    """The paths of a customer's standing links, with fresh tokens: one query for all of them."""
+
+    library: Link | None
+    orders: dict[int, Link]
+    stops: dict[int, Link]
+
+    def order_path(self, order_id: int) -> str | None:
+        """The page of an order."""
+        return _path(self.orders.get(order_id))
+
+    def stop_path(self, publication_id: int) -> str | None:
+        """The page that stops or resumes news of a publication."""
+        return _path(self.stops.get(publication_id))
+
+    def library_path(self) -> str | None:
+        """The library's own page."""
+        return _path(self.library)
+
+
+def doors_of(customer_id: int) -> Doors:
+    """Every standing link of a customer; the newest of each kind."""
+    links = db.session.scalars(
+        sa.select(Link)
+        .where(Link.customer_id == customer_id, Link.revoked_at.is_(None))
+        .order_by(Link.id)
+    ).all()
+    library = [link for link in links if link.purpose == "library"]
+    return Doors(
+        library=library[-1] if library else None,
+        orders={li.order_id: li for li in links if li.purpose == "order" and li.order_id},
+        stops={li.publication_id: li for li in links if li.purpose == "stop" and li.publication_id},
+    )
+
+
+def _path(link: Link | None) -> str | None:
+    return f"{PATHS[link.purpose]}{token_of(link)}" if link else None
+
+
+def _rights(customer_id: int) -> sa.Select[tuple[Entitlement]]:
+    return (
+        sa.select(Entitlement)
+        .where(Entitlement.customer_id == customer_id)
+        .options(joinedload(Entitlement.from_edition))
+        .order_by(Entitlement.id)
+        # A right may have been taken back since this session last looked.
+        .execution_options(populate_existing=True)
+    )
+
+
+def _editions(publication_ids: list[int]) -> Sequence[Edition]:
+    query = (
+        sa.select(Edition)
+        .where(
+            Edition.publication_id.in_(publication_ids),
+            Edition.status == EditionStatus.RELEASED,
+        )
+        .options(selectinload(Edition.assets))
+        .order_by(Edition.number.desc())
+        .execution_options(populate_existing=True)
+    )
+    return db.session.scalars(query).all()
+
+
+def _stopped(customer_id: int) -> set[int]:
+    query = sa.select(NoticeStop.publication_id).where(
+        NoticeStop.customer_id == customer_id, NoticeStop.stopped_at.is_not(None)
+    )
+    return set(db.session.scalars(query))
+
+
+def _stands(right: Entitlement) -> bool:
+    return right.revoked_at is None and right.suspended_at is None
+
+
+def _readable(rights: Iterable[Entitlement], released: Sequence[Edition]) -> list[Edition]:
+    now = clock.now()
+    mine: set[int] = set()
+    for right in rights:
+        if _stands(right) and right.available_at <= now:
+            mine |= {edition.id for edition in _of_right(right, released)}
+    return [edition for edition in released if edition.id in mine]
+
+
+def _of_right(right: Entitlement, released: Sequence[Edition]) -> list[Edition]:
+    first = right.from_edition
+    until = right.updates_until
+    within = [
+        edition
+        for edition in released
+        if (first is None or edition.number >= first.number)
+        and (until is None or (edition.released_at is not None and edition.released_at <= until))
+    ]
+    if within or first is None or first.status != EditionStatus.WITHDRAWN:
+        return within
+    # What was carried is gone and nothing newer stands: better the last sound one than none.
+    return [edition for edition in released if edition.number < first.number][:1]
+
+
+def _asset_named(filename: str) -> Asset:
+    parts = filename_parts(filename)
+    if parts is None:
+        raise NotFound
+    slug, number, format = parts
+    query = (
+        sa.select(Asset)
+        .join(Asset.edition)
+        .join(Edition.publication)
+        .where(Publication.slug == slug, Edition.number == number, Asset.format == format)
+        .options(joinedload(Asset.edition).joinedload(Edition.publication))
+    )
+    asset = db.session.scalars(query).first()
+    if asset is None or asset_filename(asset) != filename:
+        raise NotFound
+    return asset
+
+
+def _reason(rights: Sequence[Entitlement]) -> NoLongerYours:
+    if all(right.revoked_at for right in rights):
+        return NoLongerYours("This order was refunded, so its copies can no longer be downloaded.")
+    if all(right.available_at > clock.now() for right in rights if _stands(right)):
+        return NoLongerYours("This copy is not ready for you yet. Your library says when it is.")
+    return NoLongerYours()

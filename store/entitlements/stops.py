@@ -1,0 +1,45 @@
+"""Who asked not to hear of new editions of a publication; what was bought stays theirs."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from store.entitlements.models import NoticeStop
+from store.kit import clock
+from store.kit.database import db
+
+
+def stop_notices(customer_id: int, publication_id: int) -> None:
+    """No more notices of new editions of this publication, from now on; again changes nothing."""
+    if not is_stopped(customer_id, publication_id):
+        _put(customer_id, publication_id, clock.now())
+
+
+def resume_notices(customer_id: int, publication_id: int) -> None:
+    """Notices of new editions again; where nothing was stopped, nothing changes."""
+    if is_stopped(customer_id, publication_id):
+        _put(customer_id, publication_id, None)
+
+
+def is_stopped(customer_id: int, publication_id: int) -> bool:
+    """Whether notices of this publication are stopped."""
+    query = sa.select(NoticeStop.id).where(
+        NoticeStop.customer_id == customer_id,
+        NoticeStop.publication_id == publication_id,
+        NoticeStop.stopped_at.is_not(None),
+    )
+    return db.session.scalars(query).first() is not None
+
+
+def _put(customer_id: int, publication_id: int, stopped_at: datetime | None) -> None:
+    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(NoticeStop).values(
+        customer_id=customer_id, publication_id=publication_id, stopped_at=stopped_at
+    )
+    db.session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["customer_id", "publication_id"], set_={"stopped_at": stopped_at}
+        )
+    )
