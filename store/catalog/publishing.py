@@ -196,6 +196,7 @@ def _checked(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
             faults["currency"] = refusal.sentence
     if not 0 < values.get("price_amount", 1) <= LARGEST_PRICE:
         faults["price_amount"] = "Enter a price of more than nothing and not beyond reason."
-    if not 0 < (values.get("updates_months") or 1) <= 1200:
+    months = values.get("updates_months")
+    if months is not None and not 0 < months <= 1200:
         faults["updates_months"] = "Enter for how many months new editions are included."
     return values, faults
