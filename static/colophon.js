@@ -120,8 +120,7 @@
       event.preventDefault();
       upload(form, event.submitter);
     }
-    // Later, so that the pressed button's own name still travels with the form.
-    setTimeout(() => hold(form, true));
+    hold(form, true);
     if (!files) setTimeout(() => hold(form, false), 10000);
   });
   addEventListener("pageshow", (event) => {
