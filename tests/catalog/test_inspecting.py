@@ -121,7 +121,7 @@ def test_nothing_of_a_former_inspection_in_the_folder_is_taken_for_the_new_one(
 
 def test_every_sentence_can_be_said_and_tells_what_to_do() -> None:
     for code, (level, template) in sentences._ALL.items():
-        gaps = {name: "x" for name in re.findall(r"{(\w+)}", template)}
+        gaps = dict.fromkeys(re.findall(r"{(\w+)}", template), "x")
         said = sentences.finding(code, **gaps)
 
         assert (said.level, said.code) == (level, code)

@@ -11,6 +11,7 @@ from store.catalog.inspecting.xml import Tree
 _DC = "{http://purl.org/dc/elements/1.1/}"
 # EPUB Accessibility 1.1 and the schema.org vocabulary; the prefix is fixed by the standard.
 _LISTS = ("accessMode", "accessModeSufficient", "accessibilityFeature", "accessibilityHazard")
+_LONGEST = 4000
 _ISBN = re.compile(r"(?:97[89][- ]?)?(?:\d[- ]?){9}[\dXx]")
 
 
@@ -96,11 +97,15 @@ def _isbn(root: Tree) -> str:
 
 def _properties(root: Tree, property_: str) -> list[str]:
     """Values of one property: EPUB 3 (property, text), EPUB 2 (name, content), or as a link."""
-    values = [
-        str((found.text if found.get("property") == property_ else found.get("content")) or "")
-        for found in root.iter("{*}meta")
-        if property_ in (found.get("property"), found.get("name")) and not found.get("refines")
-    ]
+    values = [_value(found, property_) for found in root.iter("{*}meta")]
     links = (found for found in root.iter("{*}link") if found.get("rel") == property_)
     values += [str(found.get("href", "")) for found in links]
-    return [whole for value in values if (whole := " ".join(value.split())[:4000])]
+    return [whole for value in values if (whole := " ".join(value.split())[:_LONGEST])]
+
+
+def _value(meta: Tree, property_: str) -> str:
+    if meta.get("refines"):
+        return ""
+    if meta.get("property") == property_:
+        return str(meta.text or "")
+    return str(meta.get("content", "")) if meta.get("name") == property_ else ""

@@ -66,7 +66,10 @@ class Archive:
         """The entry's content, never more than it declares; zlib.error where it is damaged."""
         if entry.method == 0:
             yield from self.packed_chunks(entry)
-            return
+        else:
+            yield from self._inflated(entry)
+
+    def _inflated(self, entry: Entry) -> Iterator[bytes]:
         inflater = zlib.decompressobj(-15)
         left = entry.size
         for packed in self.packed_chunks(entry):
@@ -78,7 +81,7 @@ class Archive:
                     raise zlib.error("more than declared")
                 yield found
                 waiting = inflater.unconsumed_tail
-            if inflater.unused_data or (waiting and inflater.eof):
+            if inflater.eof and (inflater.unused_data or waiting):
                 raise zlib.error("data behind the end")
         if not inflater.eof or left:
             raise zlib.error("less than declared")

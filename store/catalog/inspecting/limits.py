@@ -26,11 +26,12 @@ def bind(limits: Limits) -> None:
     """
     # The parent's clock is the rule; this one ends a child whose parent died.
     signal.alarm(math.ceil(limits.wall_seconds) + 2)
-    for kind, amount in (
-        (resource.RLIMIT_CPU, limits.cpu_seconds),
-        (resource.RLIMIT_FSIZE, limits.file_size),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_AS, limits.address_space),
+    for kind, soft, hard in (
+        # The soft limit's own signal tells the parent what happened; the hard one only kills.
+        (resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1),
+        (resource.RLIMIT_FSIZE, limits.file_size, limits.file_size),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_AS, limits.address_space, limits.address_space),
     ):
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(kind, (amount, amount))
+            resource.setrlimit(kind, (soft, hard))

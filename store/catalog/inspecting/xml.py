@@ -21,6 +21,8 @@ def parse(content: bytes) -> Tree:
     try:
         return etree.fromstring(content, _parser(recover=False))
     except etree.XMLSyntaxError as fault:
+        if fault.code == etree.ErrorTypes.ERR_NO_MEMORY:
+            raise MemoryError from None
         what = str(fault.msg or "empty").split(", line ")[0].strip().rstrip(".")
         raise NotWellFormed(fault.lineno or 1, what) from None
     except ValueError as fault:
