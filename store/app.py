@@ -6,13 +6,18 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 from flask_migrate import Migrate
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from store import tasks
+from store.catalog.models import Seller
+from store.catalog.selling import SellerUnknown, current_seller
 from store.kit import jobs, limits, web
 from store.kit.database import db, engine_options, prepare_engine
 from store.kit.storage import Storage
+from store.mail import rendering
 from store.settings import Settings
+from store.storefront import about
 
 PACKAGE = Path(__file__).parent
 
@@ -35,6 +40,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["colophon.storage"] = Storage(settings.storage)
     _open_database(app)
     tasks.register_jobs(app, _make_huey(settings))
+    rendering.register_seller(current_seller)
     limits.init_app(app)
     web.init_app(app, place("static"))
     register_doors(app, settings)
@@ -44,11 +50,21 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
+def _seller_on_page() -> Seller | None:
+    """Who sells, for head and foot of every page; none where nobody has said, or nobody can ask."""
+    try:
+        return current_seller()
+    except (SellerUnknown, SQLAlchemyError):
+        return None
+
+
 def register_doors(app: Flask, settings: Settings) -> None:
     """The customer's doors, the staff's, and outside production the sample shop's."""
-    for door in ():
+    is_demo = settings.env != "production"
+    app.context_processor(lambda: {"seller": _seller_on_page(), "demo_mode": is_demo})
+    for door in (about.bp,):
         app.register_blueprint(door)
-    if settings.env != "production":
+    if is_demo:
         for door in ():
             app.register_blueprint(door)
 

@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from babel.dates import format_date
-from flask import Flask, Request, Response, make_response, render_template, request, url_for
+from flask import Flask, Request, Response, make_response, render_template, request
+from jinja2 import StrictUndefined
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
@@ -45,7 +46,7 @@ class StaticFiles:
 
     def url(self, name: str) -> str:
         """The address of a file by its plain name."""
-        return url_for("static", name=self.names[name])
+        return f"/static/{self.names[name]}"
 
     def serve(self, name: str) -> Response:
         """The file, compressed where that is asked for, to be kept for a year."""
@@ -67,6 +68,7 @@ def init_app(app: Flask, static_folder: Path) -> None:
     app.add_url_rule("/static/<name>", "static", files.serve)
     app.jinja_env.globals["asset"] = files.url
     app.jinja_env.filters.update(FILTERS)
+    app.jinja_env.undefined = StrictUndefined  # a misspelt name in a template is a fault, not a gap
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(Refusal, refusal_page)
     app.register_error_handler(HTTPException, _http_error)
