@@ -7,6 +7,7 @@ from flask import Flask
 
 from store.kit import jobs, limits
 from store.kit.database import end_read
+from store.mail import worker
 
 log = logging.getLogger(__name__)
 
@@ -15,6 +16,7 @@ def register_jobs(app: Flask, huey: jobs.Huey) -> None:
     """Make the jobs ringable in this application."""
     app.extensions["colophon.huey"] = huey
     jobs.register(app, huey, tick, each_minute=True)
+    jobs.register(app, huey, send_letters)
 
 
 def tick() -> None:
@@ -29,4 +31,17 @@ def tick() -> None:
             end_read()
 
 
-TIMETABLE: tuple[Callable[[], object], ...] = (limits.forget_ended_windows,)
+# A worker that is asked to end does so within this time; the rest rings the bell again.
+LONGEST_JOB_SECONDS = 20
+
+
+def send_letters() -> None:
+    """Send what is due over one of this process's connections."""
+    worker.send_due_letters(LONGEST_JOB_SECONDS)
+
+
+TIMETABLE: tuple[Callable[[], object], ...] = (
+    limits.forget_ended_windows,
+    worker.sweep,
+    worker.wake_when_due,
+)

@@ -40,7 +40,8 @@ class DeliveryStatus(Status):
     def moves(cls) -> dict["DeliveryStatus", set["DeliveryStatus"]]:
         return {
             cls.QUEUED: {cls.SENDING, cls.HELD, cls.SKIPPED},
-            cls.SENDING: {cls.SENT, cls.QUEUED, cls.FAILED},
+            # Held: only the server could say that it does not carry such an address.
+            cls.SENDING: {cls.SENT, cls.QUEUED, cls.FAILED, cls.HELD},
             cls.HELD: {cls.QUEUED, cls.SKIPPED},
             cls.FAILED: {cls.QUEUED},
             cls.SKIPPED: {cls.QUEUED},

@@ -1,0 +1,219 @@
+"""Who sends which letter: claims with a lease, and what becomes of those of the dead.
+
+A claim is not a status: claimed rows stay `queued` until just before DATA.
+"""
+
+import os
+import socket
+import threading
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from store.kit import clock
+from store.kit.config import config
+from store.kit.database import UtcDateTime
+from store.mail.models import Attempt, Delivery, DeliveryStatus
+from store.mail.sending import MailServer
+
+MOST_CLAIMED = 100
+# Longer than any wait for a mail server, and a minute for ourselves.
+LEASE = timedelta(seconds=MailServer("").longest_send) + clock.MINUTE
+# With a pace, no worker sits on more than it may send in this time.
+_SECONDS_AHEAD = 10
+
+_MAY_LEAVE = (
+    "(batch_id IS NULL OR"
+    " batch_id NOT IN (SELECT id FROM batches WHERE status IN ('paused', 'recalled')))"
+)
+# The condition of ix_deliveries_queue to the letter, or the index does not serve it.
+_CLAIMABLE = f"status = 'queued' AND claimed_at IS NULL AND due_at <= :now AND {_MAY_LEAVE}"
+
+
+class Claim(NamedTuple):
+    """One claimed letter; it is ours while the row still says so."""
+
+    delivery_id: int
+    worker: str
+
+
+def worker_name() -> str:
+    """This thread's name in claims: host:pid.start:thread; the start tells a pid used again."""
+    return f"{_process_name(os.getpid())}:{threading.get_native_id()}"
+
+
+@lru_cache(maxsize=4)
+def _process_name(pid: int) -> str:
+    return f"{socket.gethostname()[:60]}:{pid}.{_started(pid)}"
+
+
+def _started(pid: int) -> str:
+    """When a process began, in the kernel's ticks; empty where it does not run or none can say."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def claim(session: Session, worker: str) -> list[Claim]:
+    """Claim the next few letters that are due, fewer when few are waiting so that no connection
+    idles; the most urgent first."""
+    limit = _claim_size(session)
+    if limit == 0:
+        return []
+    statement = _timed(_claim_sql(limit, is_sqlite=session.get_bind().dialect.name == "sqlite"))
+    rows = session.execute(statement, {"now": clock.now(), "worker": worker}).all()
+    ordered = sorted(rows, key=lambda row: (row.priority, row.due_at, row.id))
+    return [Claim(row.id, worker) for row in ordered]
+
+
+def anything_due(session: Session) -> bool:
+    """Whether a letter waits that somebody could claim now."""
+    return _count_due(session, 1) > 0
+
+
+def _claim_size(session: Session) -> int:
+    lines = config().mail_connections
+    queued = _count_due(session, 2 * lines * MOST_CLAIMED)
+    rate = config().mail_rate
+    ahead = max(1, int(rate * _SECONDS_AHEAD)) if rate else MOST_CLAIMED
+    return min(MOST_CLAIMED, -(-queued // (2 * lines)), ahead)
+
+
+def _count_due(session: Session, enough: int) -> int:
+    chosen = f"SELECT 1 FROM deliveries WHERE {_CLAIMABLE} LIMIT {enough}"  # noqa: S608 - constants
+    counted = _timed(f"SELECT count(*) FROM ({chosen}) AS few")  # noqa: S608 - constants
+    return int(session.execute(counted, {"now": clock.now()}).scalar_one())
+
+
+def _claim_sql(limit: int, *, is_sqlite: bool) -> str:
+    """LIMIT is a literal: as a parameter PostgreSQL guesses it at a tenth of the table. ARRAY, as
+    inside IN the planner may run the inner query once per row and claim the whole table."""
+    chosen = (
+        f"SELECT id FROM deliveries WHERE {_CLAIMABLE}"  # noqa: S608 - constants
+        f" ORDER BY priority, due_at, id LIMIT {limit}"
+    )
+    ids = f"IN ({chosen})" if is_sqlite else f"= ANY(ARRAY({chosen} FOR UPDATE SKIP LOCKED))"
+    return (
+        "UPDATE deliveries SET claimed_by = :worker, claimed_at = :now"  # noqa: S608 - constants
+        f" WHERE id {ids} RETURNING id, priority, due_at"
+    )
+
+
+def _timed(sql: str) -> sa.TextClause:
+    return sa.text(sql).bindparams(sa.bindparam("now", type_=UtcDateTime))
+
+
+def release(session: Session, claims: list[Claim]) -> None:
+    """Give claimed letters back unsent; what is no longer ours is left alone."""
+    if claims:
+        session.execute(
+            sa.update(Delivery)
+            .where(
+                Delivery.id.in_([claim.delivery_id for claim in claims]),
+                Delivery.claimed_by == claims[0].worker,
+                Delivery.status != DeliveryStatus.SENDING,
+            )
+            .values(claimed_by=None, claimed_at=None)
+        )
+
+
+def begin_sending(session: Session, claim: Claim, message_id: str, address: str) -> int | None:
+    """Move a claimed letter to `sending` and add its attempt: the id of that, or None where the
+    letter is no longer ours, no longer queued, or its batch paused or recalled meanwhile."""
+    now = clock.now()
+    won = session.execute(
+        sa.update(Delivery)
+        .where(*_ours(claim), sa.text(_MAY_LEAVE))
+        # The lease counts anew: the wait for the server begins here.
+        .values(status=DeliveryStatus.SENDING, message_id=message_id, claimed_at=now)
+        .returning(Delivery.id)
+    ).first()
+    if won is None:
+        release(session, [claim])
+        return None
+    return session.execute(
+        sa.insert(Attempt)
+        .values(
+            delivery_id=claim.delivery_id,
+            worker=claim.worker,
+            address=address,
+            started_at=now,
+            reply="",
+        )
+        .returning(Attempt.id)
+    ).scalar_one()
+
+
+def settle_unsent(session: Session, claim: Claim, status: DeliveryStatus, reason: str) -> bool:
+    """Leave a claimed letter out or hold it, with the reason; says whether it was still ours."""
+    changed = (
+        sa.update(Delivery)
+        .where(*_ours(claim))
+        .values(status=status, reason=reason[:300], claimed_by=None, claimed_at=None)
+        .returning(Delivery.id)
+    )
+    return session.execute(changed).first() is not None
+
+
+def _ours(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        Delivery.id == claim.delivery_id,
+        Delivery.status == DeliveryStatus.QUEUED,
+        Delivery.claimed_by == claim.worker,
+    )
+
+
+def free_dead_claims(session: Session) -> int:
+    """Queue again what dead processes of this host had claimed, and what outlived its lease; a
+    letter that was under way is marked as possibly sent twice. Returns how many were freed."""
+    holders = session.scalars(
+        sa.select(Delivery.claimed_by).where(Delivery.claimed_at.is_not(None)).distinct()
+    ).all()
+    dead = [name for name in holders if name and is_dead(name)]
+    expired = sa.and_(Delivery.claimed_at.is_not(None), Delivery.claimed_at < clock.now() - LEASE)
+    return _free(session, sa.or_(Delivery.claimed_by.in_(dead), expired))
+
+
+def _free(session: Session, which: sa.ColumnElement[bool]) -> int:
+    cut_off = session.scalars(
+        sa.update(Delivery)
+        .where(which, Delivery.status == DeliveryStatus.SENDING)
+        .values(
+            status=DeliveryStatus.QUEUED, is_possibly_twice=True, claimed_by=None, claimed_at=None
+        )
+        .returning(Delivery.id)
+    ).all()
+    session.execute(
+        sa.update(Attempt)
+        .where(Attempt.delivery_id.in_(cut_off), Attempt.ended_at.is_(None))
+        .values(outcome="unknown", ended_at=clock.now(), reply="the worker ended before the answer")
+    )
+    unsent = session.scalars(
+        sa.update(Delivery)
+        .where(which, Delivery.status != DeliveryStatus.SENDING)
+        .values(claimed_by=None, claimed_at=None)
+        .returning(Delivery.id)
+    ).all()
+    return len(cut_off) + len(unsent)
+
+
+def is_dead(worker: str) -> bool:
+    """Whether a worker of this host no longer runs; of another host nobody here can say."""
+    host, _, rest = worker.partition(":")
+    pid, _, start = rest.partition(":")[0].partition(".")
+    if host != socket.gethostname()[:60] or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    now_started = _started(int(pid))
+    return bool(start and now_started and start != now_started)

@@ -1,0 +1,186 @@
+"""Owing letters: one row per letter and reason, told to the workers after the commit."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from store.kit import clock
+from store.kit.config import config
+from store.kit.database import after_commit, db
+from store.kit.jobs import ring
+from store.kit.status import advance, record_change
+from store.mail import rendering
+from store.mail.letters import Letter, letter
+from store.mail.message import Mailbox
+from store.mail.models import Batch, Delivery, DeliveryStatus
+
+SOMEBODY_WAITS = 0
+NOTICE = 1
+
+_alert_recipients: Callable[[], list[str]] | None = None
+
+
+def owe(
+    kind: str,
+    dedupe_key: str,
+    *,
+    customer_id: int | None = None,
+    order_id: int | None = None,
+    edition_id: int | None = None,
+    link_id: int | None = None,
+    batch_id: int | None = None,
+    address: str | None = None,
+    facts: dict[str, Any] | None = None,
+    due_at: datetime | None = None,
+    priority: int = NOTICE,
+) -> bool:
+    """Owe one letter, unless one with this dedupe key is owed already; says whether it is new.
+
+    `priority` 0 goes first: somebody waits for it. Rings the bell after the commit.
+    """
+    now = clock.now()
+    values: dict[str, Any] = {
+        "kind": kind,
+        "dedupe_key": dedupe_key,
+        "status": DeliveryStatus.QUEUED,
+        "reason": "",
+        "customer_id": customer_id,
+        "order_id": order_id,
+        "edition_id": edition_id,
+        "link_id": link_id,
+        "batch_id": batch_id,
+        "address": address,
+        "priority": priority,
+        "created_at": now,
+        "due_at": due_at or now,
+        "tries": 0,
+        "is_possibly_twice": False,
+    }
+    if facts is not None:
+        values["facts"] = facts
+    is_new = _insert(values)
+    if is_new and values["due_at"] <= now:
+        wake()
+    return is_new
+
+
+def _insert(values: dict[str, Any]) -> bool:
+    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
+    statement = (
+        dialect.insert(Delivery)
+        .values(values)
+        .on_conflict_do_nothing(index_elements=["dedupe_key"])
+        .returning(Delivery.id)
+    )
+    return db.session.execute(statement).first() is not None
+
+
+def wake() -> None:
+    """Ask every connection of a worker to look at the outbox: after the commit, and once however
+    many letters it owes."""
+    if _ring_bells not in db.session().info.get("after_commit", []):
+        after_commit(_ring_bells)
+
+
+def _ring_bells() -> None:
+    for _ in range(config().mail_connections):
+        ring("send_letters")
+
+
+def retry(delivery: Delivery, who: str) -> bool:
+    """Send a failed, held or skipped letter after all, as a new message; says whether we won.
+
+    Raises `ForbiddenMove` for a letter that is under way or sent.
+    """
+    if not advance(delivery, DeliveryStatus.QUEUED, who=who, why="sent again by hand"):
+        return False
+    for name, value in _anew().items():
+        setattr(delivery, name, value)
+    db.session.flush()
+    wake()
+    return True
+
+
+def retry_failed(batch: Batch, who: str) -> int:
+    """Queue the failed letters of a batch again; returns how many."""
+    of_batch = Delivery.batch_id == batch.id
+    return _requeue(of_batch, DeliveryStatus.FAILED, who, "failed letters sent again")
+
+
+def release_held(customer_id: int, who: str) -> int:
+    """Queue what a customer missed, after the address was repaired: failed and held letters that
+    went to the address on file. Returns how many."""
+    theirs = sa.and_(Delivery.customer_id == customer_id, Delivery.address.is_(None))
+    missed = (DeliveryStatus.FAILED, DeliveryStatus.HELD)
+    return sum(_requeue(theirs, status, who, "the address was repaired") for status in missed)
+
+
+def _requeue(which: sa.ColumnElement[bool], old: DeliveryStatus, who: str, why: str) -> int:
+    session = db.session()
+    statement = (
+        sa.update(Delivery)
+        .where(which, Delivery.status == old)
+        .values(status=DeliveryStatus.QUEUED, **_anew())
+        .returning(Delivery.id)
+        .execution_options(synchronize_session="fetch")
+    )
+    ids = session.scalars(statement).all()
+    for delivery_id in ids:
+        record_change(session, "deliveries", delivery_id, old, "queued", who=who, why=why)
+    if ids:
+        wake()
+    return len(ids)
+
+
+def _anew() -> dict[str, Any]:
+    """A person's resend is a new message, due now, with its tries before it."""
+    return {
+        "reason": "",
+        "message_id": None,
+        "is_possibly_twice": False,
+        "tries": 0,
+        "due_at": clock.now(),
+        "claimed_by": None,
+        "claimed_at": None,
+    }
+
+
+def register_alert_recipients(addresses: Callable[[], list[str]]) -> None:
+    """Say how the addresses of the staff who want alerts are found; a room above knows."""
+    global _alert_recipients  # noqa: PLW0603 - set once, while the shop is put together
+    _alert_recipients = addresses
+
+
+def alert_staff(subject: str, text: str, dedupe_key: str) -> None:
+    """Owe an alert to each member of staff, once per dedupe key. No personal data in it.
+
+    Without staff it goes to STORE_ALERTS_TO, without that to the seller.
+    """
+    for address in _alert_addresses():
+        mark = hashlib.sha256(address.casefold().encode()).hexdigest()[:12]
+        facts = {"subject": subject, "text": text}
+        owe("staff_alert", f"staff_alert:{dedupe_key}:{mark}", address=address, facts=facts)
+
+
+def _alert_addresses() -> list[str]:
+    staff = _alert_recipients() if _alert_recipients else []
+    return staff or config().alerts_to or [rendering.seller().email]
+
+
+@letter(
+    "staff_alert",
+    sample=lambda: {
+        "title": "A promised date has passed",
+        "text": "“Effective SEND Practice in the Early Years” was expected on 1 April 2027 and "
+        "is not released.\n\nThe date is no longer shown. Set a new one or release the edition.",
+    },
+)
+def staff_alert(delivery: Delivery) -> Letter:
+    """What staff are told, as it was when it was owed."""
+    facts = delivery.facts or {}
+    context = {"title": facts["subject"], "text": facts["text"]}
+    return Letter(Mailbox(delivery.address or ""), context)

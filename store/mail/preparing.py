@@ -1,0 +1,119 @@
+"""From a claimed delivery to octets: facts, words, addresses; what cannot be written is held."""
+
+import logging
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+
+from store.kit import clock
+from store.kit.config import config
+from store.kit.database import db
+from store.mail.claiming import Claim
+from store.mail.letters import Hold, Letter, Skip, facts_of
+from store.mail.message import (
+    AddressUnwritable,
+    Envelope,
+    LetterText,
+    Mailbox,
+    address_envelope,
+    compose,
+    new_message_id,
+)
+from store.mail.models import Delivery, DeliveryStatus
+from store.mail.rendering import render_letter, seller
+
+log = logging.getLogger(__name__)
+
+# The database is out of reach: no fault of the letter, so it is not held for it.
+_DATABASE_FAULTS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One letter that could leave now: plain values, no row behind them."""
+
+    claim: Claim
+    kind: str
+    batch_id: int | None
+    message_id: str
+    address: str
+    subject: str
+    envelope: Envelope
+    octets: bytes
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """A letter that does not leave: left out or held, with the reason. `alert` where staff must
+    hear of it."""
+
+    claim: Claim
+    kind: str
+    status: DeliveryStatus
+    reason: str
+    alert: bool = False
+
+
+def prepare(claim: Claim) -> Prepared | Unsent | None:
+    """Find the facts of a claimed letter and write it; None where the claim is no longer ours.
+
+    Reads only. One letter that cannot be written is held and never stops the others.
+    """
+    delivery = db.session.get(Delivery, claim.delivery_id)
+    if delivery is None or delivery.claimed_by != claim.worker:
+        return None
+    try:
+        return _prepared(claim, delivery)
+    except _DATABASE_FAULTS:
+        raise
+    except AddressUnwritable as refusal:
+        return _held(claim, delivery, refusal.sentence)
+    except Exception as fault:
+        # Whatever a room's function or a template raises concerns this letter alone.
+        log.exception("letter %s (%s) could not be written", claim.delivery_id, delivery.kind)
+        return _held(claim, delivery, f"could not be written: {type(fault).__name__}")
+
+
+def _held(claim: Claim, delivery: Delivery, reason: str) -> Unsent:
+    return Unsent(claim, delivery.kind, DeliveryStatus.HELD, reason, alert=True)
+
+
+def _prepared(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
+    found = facts_of(delivery)
+    if isinstance(found, Skip):
+        return Unsent(claim, delivery.kind, DeliveryStatus.SKIPPED, found.reason)
+    if isinstance(found, Hold):
+        return Unsent(claim, delivery.kind, DeliveryStatus.HELD, found.reason)
+    text = render_letter(delivery.kind, found.context)
+    message_id = delivery.message_id or new_message_id(_our_domain())
+    return Prepared(
+        claim=claim,
+        kind=delivery.kind,
+        batch_id=delivery.batch_id,
+        message_id=message_id,
+        address=found.to.address,
+        subject=text.subject,
+        envelope=address_envelope(config().mail_sender, found.to.address),
+        octets=octets_of(found, text, message_id),
+    )
+
+
+def octets_of(letter: Letter, text: LetterText, message_id: str) -> bytes:
+    """The letter as it goes after DATA, from the shop to the address of `letter`."""
+    who = letter.context.get("seller") or seller()
+    answers = who.reply_to or who.email
+    return compose(
+        text,
+        sender=Mailbox(config().mail_sender, who.trading_name),
+        to=letter.to,
+        reply_to=Mailbox(answers) if answers else None,
+        message_id=message_id,
+        date=clock.now(),
+        list_id=letter.list_id,
+        unsubscribe_url=letter.unsubscribe_url,
+    )
+
+
+def _our_domain() -> str:
+    return config().mail_sender.rpartition("@")[2] or str(urlsplit(config().base_url).hostname)

@@ -1,0 +1,200 @@
+"""What became of a letter, written down: status, attempt, the next try, a batch's brake."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from store.kit import clock
+from store.kit.status import StatusChange, advance
+from store.mail import outbox
+from store.mail.capturing import capture
+from store.mail.claiming import settle_unsent
+from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
+from store.mail.preparing import Prepared, Unsent
+from store.mail.sending import Outcome, OutcomeKind
+
+_FIRST_WAITS = [timedelta(minutes=m) for m in (1, 5, 15, 60)]
+_HOUR = timedelta(hours=1)
+GIVEN_UP_AFTER = timedelta(hours=48)
+
+# The brake: more than this part of the last outcomes of a batch are permanent refusals.
+_BRAKE_SHARE = 0.05
+_FIRST_OUTCOMES = 20
+_LATER_OUTCOMES = 100
+_FINAL = [str(OutcomeKind.ACCEPTED), str(OutcomeKind.REFUSED)]
+# The server speaks of us, not of one reader: Amazon SES, Gmail, Outlook and blocklists.
+_SPEAKS_OF_US = re.compile(
+    r"\bthrottl|sending (quota|limit)|maximum sending rate|daily .*(quota|limit) exceeded"
+    r"|block ?list|black ?list|spamhaus|banned sending|ip .*blocked|blocked .*\bip\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One letter with its attempt and what the server made of it."""
+
+    letter: Prepared
+    attempt_id: int
+    outcome: Outcome
+    is_captured: bool = False
+
+
+def wait_after(tries: int) -> timedelta | None:
+    """How long to wait after so many counted tries; None when it is given up: 1, 5, 15, 60
+    minutes, then hourly to 48 hours."""
+    waits = [*_FIRST_WAITS, *([_HOUR] * tries)][:tries]
+    return waits[-1] if sum(waits, timedelta()) <= GIVEN_UP_AFTER else None
+
+
+def record_unsent(session: Session, unsent: Unsent) -> None:
+    """Leave a letter out, or hold it; staff hear once a day and kind of what cannot be written."""
+    if settle_unsent(session, unsent.claim, unsent.status, unsent.reason) and unsent.alert:
+        _alert_held(unsent.kind, unsent.reason)
+
+
+def record(session: Session, tried: Tried) -> None:
+    """Write an outcome down: the attempt always, the delivery while it is still ours."""
+    letter, outcome = tried.letter, tried.outcome
+    session.execute(
+        sa.update(Attempt)
+        .where(Attempt.id == tried.attempt_id)
+        .values(ended_at=clock.now(), outcome=str(outcome.kind), reply=outcome.reply[:1000])
+    )
+    ours = _still_ours(letter)
+    tries = session.scalar(sa.select(Delivery.tries).where(*ours))
+    if tries is None:
+        return
+    free = {"claimed_by": None, "claimed_at": None}
+    session.execute(sa.update(Delivery).where(*ours).values(_what_follows(outcome, tries) | free))
+    if tried.is_captured:
+        capture(session, letter)
+    if outcome.kind is OutcomeKind.UNSENDABLE:
+        _alert_held(letter.kind, outcome.reply)
+    if letter.batch_id is not None and outcome.kind is not OutcomeKind.ACCEPTED:
+        _brake(session, letter.batch_id, outcome)
+
+
+def _still_ours(letter: Prepared) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        Delivery.id == letter.claim.delivery_id,
+        Delivery.status == DeliveryStatus.SENDING,
+        Delivery.claimed_by == letter.claim.worker,
+    )
+
+
+def _what_follows(outcome: Outcome, tries: int) -> dict[str, Any]:
+    """The delivery's new values. What was not charged is queued as if it had not been tried."""
+    match outcome.kind:
+        case OutcomeKind.ACCEPTED:
+            return {"status": DeliveryStatus.SENT, "sent_at": clock.now(), "tries": tries + 1}
+        case OutcomeKind.REFUSED:
+            return _failed(outcome, tries)
+        case OutcomeKind.UNSENDABLE:
+            return {"status": DeliveryStatus.HELD, "reason": outcome.reply[:300]}
+    if not outcome.charged:
+        return {"status": DeliveryStatus.QUEUED}
+    wait = wait_after(tries + 1)
+    if wait is None:
+        return _failed(outcome, tries) | _twice(outcome)
+    again = {
+        "status": DeliveryStatus.QUEUED,
+        "due_at": clock.now() + wait,
+        "tries": tries + 1,
+    }
+    return again | _twice(outcome)
+
+
+def _failed(outcome: Outcome, tries: int) -> dict[str, Any]:
+    return {
+        "status": DeliveryStatus.FAILED,
+        "reason": outcome.reply[:300],
+        "tries": tries + 1,
+    }
+
+
+def _twice(outcome: Outcome) -> dict[str, Any]:
+    return {"is_possibly_twice": True} if outcome.kind is OutcomeKind.UNKNOWN else {}
+
+
+def _alert_held(kind: str, reason: str) -> None:
+    if kind == "staff_alert":
+        return  # an alert about alerts would reach nobody either
+    outbox.alert_staff(
+        "A letter is held",
+        f"A letter of the kind “{kind}” is held: {reason}\n\nOther letters go on. Once the cause"
+        " is mended, retry it from the list of letters.",
+        f"held:{kind}:{clock.now():%Y-%m-%d}",
+    )
+
+
+def _brake(session: Session, batch_id: int, outcome: Outcome) -> None:
+    """Pause the batch where its letters are refused too often, or where the server speaks of
+    quota or of blocking us; staff hear of it."""
+    if _SPEAKS_OF_US.search(outcome.reply):
+        why = f"the mail server says: {outcome.reply}"
+    elif outcome.kind is OutcomeKind.REFUSED and _is_refused_too_often(session, batch_id):
+        why = "too many letters were refused for good"
+    else:
+        return
+    batch = session.get_one(Batch, batch_id)
+    if batch.status is not BatchStatus.RUNNING or not _has_more(session, batch_id):
+        return
+    if advance(batch, BatchStatus.PAUSED, why=why):
+        batch.pause_reason = why
+        # What a server says may name an address, so it is not repeated here.
+        outbox.alert_staff(
+            "A batch of letters is paused",
+            f"Batch {batch_id} was paused by itself: letters were refused too often, or the mail"
+            " server spoke of quota or blocking.\n\nThe page of the release shows the reason."
+            " Resume it once the cause is mended.",
+            f"brake:{batch_id}:{clock.now():%Y-%m-%dT%H:%M}",
+        )
+
+
+def _is_refused_too_often(session: Session, batch_id: int) -> bool:
+    """Over the last hundred outcomes since the batch was last resumed, from the twentieth on."""
+    resumed_at = session.scalar(
+        sa.select(sa.func.max(StatusChange.at)).where(
+            StatusChange.entity == "batches",
+            StatusChange.entity_id == batch_id,
+            StatusChange.to_status == BatchStatus.RUNNING,
+        )
+    )
+    query = (
+        sa.select(Attempt.outcome)
+        .join(Delivery, Delivery.id == Attempt.delivery_id)
+        .where(Delivery.batch_id == batch_id, Attempt.outcome.in_(_FINAL))
+        .order_by(Attempt.id.desc())
+        .limit(_LATER_OUTCOMES)
+    )
+    if resumed_at is not None:
+        query = query.where(Attempt.ended_at > resumed_at)
+    outcomes = session.scalars(query).all()
+    refused = outcomes.count(str(OutcomeKind.REFUSED))
+    return len(outcomes) >= _FIRST_OUTCOMES and refused > _BRAKE_SHARE * len(outcomes)
+
+
+def _has_more(session: Session, batch_id: int) -> bool:
+    still_open = Delivery.status.in_(DeliveryStatus.open())
+    return bool(
+        session.scalar(sa.select(sa.exists().where(Delivery.batch_id == batch_id, still_open)))
+    )
+
+
+def finish_batches(session: Session) -> int:
+    """Finish every running batch of which nothing is queued or under way; returns how many."""
+    unfinished = sa.exists().where(
+        Delivery.batch_id == Batch.id, Delivery.status.in_(DeliveryStatus.open())
+    )
+    done = session.scalars(
+        sa.select(Batch).where(Batch.status == BatchStatus.RUNNING, ~unfinished)
+    ).all()
+    finished = [batch for batch in done if advance(batch, BatchStatus.FINISHED)]
+    for batch in finished:
+        batch.finished_at = clock.now()
+    return len(finished)
