@@ -65,6 +65,41 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_customers_name_key"), ["name_key"], unique=False)
 
     op.create_table(
+        "demo_events",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("event_id", sa.String(length=40), nullable=False),
+        sa.Column("reference", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("happened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_demo_events")),
+        sa.UniqueConstraint("event_id", name=op.f("uq_demo_events_event_id")),
+    )
+    with op.batch_alter_table("demo_events", schema=None) as batch_op:
+        batch_op.create_index("ix_demo_events_reference", ["reference"], unique=False)
+
+    op.create_table(
+        "demo_payments",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("reference", sa.String(length=40), nullable=False),
+        sa.Column("idempotency_key", sa.String(length=80), nullable=False),
+        sa.Column("order_reference", sa.String(length=12), nullable=False),
+        sa.Column("checkout_id", sa.Integer(), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("amount", sa.Integer(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("payment_id", sa.String(length=40), nullable=True),
+        sa.Column("success_url", sa.Text(), nullable=False),
+        sa.Column("cancel_url", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_demo_payments")),
+        sa.UniqueConstraint("idempotency_key", name=op.f("uq_demo_payments_idempotency_key")),
+        sa.UniqueConstraint("payment_id", name=op.f("uq_demo_payments_payment_id")),
+        sa.UniqueConstraint("reference", name=op.f("uq_demo_payments_reference")),
+    )
+    op.create_table(
         "gateway_events",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("gateway", sa.String(length=20), nullable=False),
@@ -173,6 +208,24 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("status_changes", schema=None) as batch_op:
         batch_op.create_index("ix_status_changes_entity_id", ["entity", "entity_id"], unique=False)
+
+    op.create_table(
+        "demo_refunds",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("demo_payment_id", sa.Integer(), nullable=False),
+        sa.Column("refund_id", sa.String(length=40), nullable=False),
+        sa.Column("key", sa.String(length=80), nullable=True),
+        sa.Column("amount", sa.Integer(), nullable=False),
+        sa.Column("standing", sa.String(length=20), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["demo_payment_id"], ["demo_payments.id"], name=op.f("fk_demo_refunds_demo_payment_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_demo_refunds")),
+        sa.UniqueConstraint("key", name=op.f("uq_demo_refunds_key")),
+        sa.UniqueConstraint("refund_id", name=op.f("uq_demo_refunds_refund_id")),
+    )
+    with op.batch_alter_table("demo_refunds", schema=None) as batch_op:
+        batch_op.create_index("ix_demo_refunds_demo_payment_id", ["demo_payment_id"], unique=False)
 
     op.create_table(
         "editions",
@@ -316,6 +369,7 @@ def upgrade() -> None:
         sa.Column("failure", sa.String(length=300), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ask_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_checkouts_order_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_checkouts")),
         sa.UniqueConstraint(
@@ -324,9 +378,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("checkouts", schema=None) as batch_op:
         batch_op.create_index("ix_checkouts_order_id", ["order_id"], unique=False)
-        batch_op.create_index(
-            "ix_checkouts_status_expires_at", ["status", "expires_at"], unique=False
-        )
+        batch_op.create_index("ix_checkouts_status_ask_at", ["status", "ask_at"], unique=False)
         batch_op.create_index(
             "uq_checkouts_open",
             ["order_id"],
@@ -596,6 +648,7 @@ def upgrade() -> None:
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("why", sa.String(length=300), nullable=False),
         sa.Column("who", sa.String(length=200), nullable=False),
+        sa.Column("failure", sa.String(length=300), nullable=False),
         sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["payment_id"], ["payments.id"], name=op.f("fk_refunds_payment_id")
@@ -675,7 +728,7 @@ def downgrade() -> None:
             sqlite_where=sa.text("status = 'open'"),
             postgresql_where=sa.text("status = 'open'"),
         )
-        batch_op.drop_index("ix_checkouts_status_expires_at")
+        batch_op.drop_index("ix_checkouts_status_ask_at")
         batch_op.drop_index("ix_checkouts_order_id")
 
     op.drop_table("checkouts")
@@ -693,6 +746,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_editions_status_release_at")
 
     op.drop_table("editions")
+    with op.batch_alter_table("demo_refunds", schema=None) as batch_op:
+        batch_op.drop_index("ix_demo_refunds_demo_payment_id")
+
+    op.drop_table("demo_refunds")
     with op.batch_alter_table("status_changes", schema=None) as batch_op:
         batch_op.drop_index("ix_status_changes_entity_id")
 
@@ -705,6 +762,11 @@ def downgrade() -> None:
         batch_op.drop_index("ix_gateway_events_status_received_at")
 
     op.drop_table("gateway_events")
+    op.drop_table("demo_payments")
+    with op.batch_alter_table("demo_events", schema=None) as batch_op:
+        batch_op.drop_index("ix_demo_events_reference")
+
+    op.drop_table("demo_events")
     with op.batch_alter_table("customers", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_customers_name_key"))
 

@@ -71,7 +71,7 @@ class Checkout(Base):
         ),
         sa.UniqueConstraint("gateway", "gateway_reference"),
         sa.Index("ix_checkouts_order_id", "order_id"),
-        sa.Index("ix_checkouts_status_expires_at", "status", "expires_at"),
+        sa.Index("ix_checkouts_status_ask_at", "status", "ask_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -85,6 +85,8 @@ class Checkout(Base):
     failure: Mapped[str] = mapped_column(sa.String(300), default="")  # the gateway's plain reason
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    # When the sweep asks the gateway next; null: no more, a person looks at it or it has ended.
+    ask_at: Mapped[datetime | None]
 
     order: Mapped[Order] = relationship()
 
@@ -131,6 +133,7 @@ class Refund(Base):
     currency: Mapped[str] = mapped_column(sa.String(3))
     why: Mapped[str] = mapped_column(sa.String(300), default="")
     who: Mapped[str] = mapped_column(sa.String(200), default="")
+    failure: Mapped[str] = mapped_column(sa.String(300), default="")  # for staff
     requested_at: Mapped[datetime]
 
     payment: Mapped[Payment] = relationship()

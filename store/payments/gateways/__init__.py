@@ -1,1 +1,1 @@
-"""The ways of paying; each is one module behind the same calls."""
+"""Ways of paying, each behind the protocol of `base`."""

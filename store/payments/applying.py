@@ -1,0 +1,176 @@
+"""What follows from how a checkout stands at its gateway: one function, safe many times, at once
+and in any order, because it looks at the present state only and each step happens once."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from store.entitlements.granting import grant_order, revoke_order
+from store.kit import clock
+from store.kit.database import db
+from store.kit.money import format_money
+from store.kit.status import advance
+from store.mail.outbox import alert_staff
+from store.orders.inserting import insert_once
+from store.orders.models import Order, OrderStatus
+from store.payments.gateways.base import GatewayState, Standing
+from store.payments.models import Checkout, CheckoutStatus, EventStatus, Payment
+from store.payments.refund_rows import ask_back, record_refund
+from store.payments.sums import lock_order
+
+SOONEST = timedelta(minutes=5)
+LATEST = timedelta(hours=1)
+UNSUCCESSFUL = {
+    Standing.FAILED: CheckoutStatus.FAILED,
+    Standing.EXPIRED: CheckoutStatus.EXPIRED,
+}
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of what the gateway said, and a line about it for staff."""
+
+    status: EventStatus
+    note: str = ""
+
+
+def apply_state(gateway: str, state: GatewayState | None) -> Applied:
+    """Apply one checkout's present state to our rows, inside the caller's transaction.
+
+    Money whose amount, currency or order reference is not what was agreed delivers nothing; staff
+    are told why.
+    """
+    checkout = _checkout_of(gateway, state) if state else None
+    if state is None or checkout is None:
+        return Applied(EventStatus.IGNORED, "It belongs to no checkout of this shop.")
+    order = lock_order(checkout.order_id)
+    db.session.refresh(checkout)
+    if state.standing is Standing.OPEN:
+        _ask_later(checkout)
+        return Applied(EventStatus.APPLIED)
+    if state.standing is not Standing.PAID:
+        _end_unpaid(checkout, UNSUCCESSFUL[state.standing], state.reason, f"gateway:{gateway}")
+        return Applied(EventStatus.APPLIED)
+    fault = _mismatch(state, checkout, order)
+    if fault:
+        return _hold_back(checkout, order, fault)
+    payment = _take_payment(checkout, order, state)
+    for seen in state.refunds:
+        record_refund(order, payment, seen, who=f"gateway:{gateway}")
+    return Applied(EventStatus.APPLIED)
+
+
+def end_unheard(checkout: Checkout) -> None:
+    """End a try whose gateway never told us where to pay, so that nobody can have paid."""
+    _end_unpaid(checkout, CheckoutStatus.EXPIRED, "It could not be started.", "shop")
+
+
+def _checkout_of(gateway: str, state: GatewayState) -> Checkout | None:
+    query = sa.select(Checkout).where(Checkout.gateway == gateway)
+    found = db.session.scalars(query.filter_by(gateway_reference=state.reference)).first()
+    if found is not None or state.checkout_id is None:
+        return found
+    # The gateway was faster than our own note of its answer.
+    unnamed = query.where(Checkout.id == state.checkout_id, Checkout.gateway_reference.is_(None))
+    found = db.session.scalars(unnamed).first()
+    if found is not None:
+        found.gateway_reference = state.reference
+        db.session.flush()
+    return found
+
+
+def _ask_later(checkout: Checkout) -> None:
+    if checkout.status is CheckoutStatus.OPEN:
+        now = clock.now()
+        pause = min(max((now - checkout.created_at) / 2, SOONEST), LATEST)
+        ends = checkout.expires_at if checkout.expires_at > now else now + SOONEST
+        checkout.ask_at = min(now + pause, ends)
+
+
+def _end_unpaid(checkout: Checkout, to: CheckoutStatus, reason: str, who: str) -> None:
+    # Money wins: a late "failed" or "expired" changes nothing once the try is completed.
+    if checkout.status is not CheckoutStatus.OPEN:
+        return
+    if advance(checkout, to, who=who, why=reason):
+        checkout.failure = reason[:300]
+        checkout.ask_at = None
+
+
+def _mismatch(state: GatewayState, checkout: Checkout, order: Order) -> str:
+    if state.order_reference != order.reference:
+        return f"the gateway names the order “{state.order_reference}”"
+    if state.payment_id is None:
+        return "the gateway names no payment"
+    agreed = (order.total_amount, order.currency)
+    if (state.amount, state.currency) != agreed or (checkout.amount, checkout.currency) != agreed:
+        paid = format_money(state.amount, state.currency)
+        return f"{paid} was paid, {format_money(*agreed)} was agreed"
+    return ""
+
+
+def _hold_back(checkout: Checkout, order: Order, fault: str) -> Applied:
+    checkout.ask_at = None
+    alert_staff(
+        f"A payment for order {order.reference} does not fit",
+        f"Nothing was delivered: {fault}.\n\nCompare the order with the gateway's own page, then "
+        "refund the payment there or write to the customer.",
+        f"mismatch:{checkout.id}",
+    )
+    return Applied(EventStatus.IGNORED, f"Nothing was delivered: {fault}."[:300])
+
+
+def _take_payment(checkout: Checkout, order: Order, state: GatewayState) -> Payment:
+    paid_at = state.paid_at or clock.now()
+    is_new = _add_payment(checkout, state, paid_at)
+    payment = db.session.scalars(
+        sa.select(Payment).filter_by(
+            gateway=checkout.gateway, gateway_payment_id=str(state.payment_id)
+        )
+    ).one()
+    if checkout.status is not CheckoutStatus.COMPLETED:
+        advance(checkout, CheckoutStatus.COMPLETED, who=f"gateway:{checkout.gateway}")
+        checkout.ask_at = None
+    before = order.status
+    if moved_to_paid(order, checkout.gateway):
+        _deliver(order, before, paid_at)
+    elif is_new:
+        _say_paid_twice(order, payment)
+    return payment
+
+
+def _add_payment(checkout: Checkout, state: GatewayState, paid_at: datetime) -> bool:
+    added = insert_once(
+        Payment,
+        order_id=checkout.order_id,
+        checkout_id=checkout.id,
+        gateway=checkout.gateway,
+        gateway_payment_id=str(state.payment_id),
+        amount=state.amount,
+        currency=state.currency,
+        received_at=paid_at,
+    )
+    return added is not None
+
+
+def moved_to_paid(order: Order, gateway: str) -> bool:
+    """Whether this caller moved the order to paid; only the one that did delivers."""
+    return order.status is not OrderStatus.PAID and advance(
+        order, OrderStatus.PAID, who=f"gateway:{gateway}"
+    )
+
+
+def _deliver(order: Order, before: OrderStatus, paid_at: datetime) -> None:
+    order.paid_at = paid_at
+    grant_order(order, paid_at)
+    if before is OrderStatus.CANCELLED:
+        revoke_order(order, "refunded")
+        ask_back(order, None, who="shop", why="paid after it was cancelled", key="cancelled")
+
+
+def _say_paid_twice(order: Order, payment: Payment) -> None:
+    alert_staff(
+        f"Order {order.reference} was paid twice",
+        "A second payment arrived for an order that was paid already. Refund one of them.",
+        f"paid_twice:{payment.id}",
+    )

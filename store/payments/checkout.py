@@ -1,0 +1,225 @@
+"""Starting a try to pay, and ending what nobody paid."""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from store.entitlements.links import order_link, order_url, token_of
+from store.kit import clock
+from store.kit.config import config
+from store.kit.database import db, end_read, transaction
+from store.kit.errors import Refusal
+from store.orders.models import Order, OrderStatus
+from store.orders.ordering import expire_order
+from store.payments.applying import SOONEST, end_unheard
+from store.payments.fulfilment import fulfil_checkout, fulfil_order
+from store.payments.gateways.base import (
+    CheckoutRequest,
+    Gateway,
+    GatewayRefused,
+    GatewayUnreachable,
+    StartedCheckout,
+)
+from store.payments.gateways.registry import default_gateway, gateway_named
+from store.payments.models import Checkout, CheckoutStatus
+from store.payments.sums import lock_order
+
+log = logging.getLogger(__name__)
+
+# How long a buyer has; Stripe takes 30 minutes to 24 hours.
+TIME_TO_PAY = timedelta(hours=23)
+AT_ONCE = 200
+
+
+class OrderClosed(Refusal):
+    """An order that ran out or was given up is not paid any more; a new one is placed."""
+
+    heading = "This order is closed"
+    sentence = "This order was not paid in time, or was given up. Please order again."
+    way_out = ("/", "See what we publish")
+
+
+class PaymentsUnavailable(Refusal):
+    """The gateway does not answer, or will not have this checkout."""
+
+    status = 503
+    heading = "We cannot take payments at the moment"
+    sentence = (
+        "The payment service does not answer. You have not been charged, and your order is kept. "
+        "Please try again in a few minutes."
+    )
+
+
+@dataclass(frozen=True)
+class LastTry:
+    """What became of an order's last try to pay, for the review page."""
+
+    status: CheckoutStatus
+    sentence: str
+
+
+def begin_checkout(order_id: int) -> str:
+    """The address where the order is paid, or the order's own page where it is paid already.
+
+    Opens its own transactions, so the door calls it outside one. Pressed twice it is one
+    checkout. Refuses (`NoGateway`, `OrderClosed`, `PaymentsUnavailable`).
+    """
+    gateway = default_gateway()
+    # News of the last try may not have arrived yet.
+    fulfil_order(order_id)
+    _close_outdated(order_id)
+    with transaction():
+        order = lock_order(order_id)
+        if order.status is OrderStatus.PAID:
+            order_link(order_id, order.customer_id)
+            return order_url(order_id)
+        if order.status is not OrderStatus.PENDING:
+            raise OrderClosed
+        checkout = _open_checkout(order) or _add_checkout(order, gateway)
+        if checkout.pay_url:
+            return checkout.pay_url
+        request = _request(checkout, order)
+    started = _start(gateway, request)
+    with transaction():
+        lock_order(order_id)
+        _note_start(db.session.get_one(Checkout, request.checkout_id), started)
+    return started.url
+
+
+def last_try(order_id: int) -> LastTry | None:
+    """How the order's last try to pay ended; None before any, and while one is open."""
+    query = sa.select(Checkout).where(Checkout.order_id == order_id)
+    checkout = db.session.scalars(query.order_by(Checkout.id.desc()).limit(1)).first()
+    if checkout is None or checkout.status is CheckoutStatus.OPEN:
+        return None
+    if checkout.status is CheckoutStatus.COMPLETED:
+        return LastTry(checkout.status, "This order is paid.")
+    sentence = f"{checkout.failure} You have not been charged.".strip()
+    return LastTry(checkout.status, sentence)
+
+
+def expire_due() -> None:
+    """For the timetable: end checkouts that were never started, and orders whose last one ended.
+
+    Checkouts that a gateway knows are ended by what it says (`fulfilment.sweep`).
+    """
+    now = clock.now()
+    unheard = sa.select(Checkout.id, Checkout.order_id).where(
+        Checkout.status == CheckoutStatus.OPEN,
+        Checkout.gateway_reference.is_(None),
+        Checkout.expires_at <= now,
+    )
+    for checkout_id, order_id in db.session.execute(unheard.limit(AT_ONCE)).all():
+        with transaction():
+            lock_order(order_id)
+            checkout = db.session.get_one(Checkout, checkout_id, populate_existing=True)
+            if checkout.gateway_reference is None:
+                end_unheard(checkout)
+    for left_id in db.session.scalars(_left_alone().limit(AT_ONCE)).all():
+        with transaction():
+            order = lock_order(left_id)
+            if _may_expire(order):
+                expire_order(order, "not paid in time")
+
+
+def _left_alone() -> sa.Select[int]:
+    """Pending orders without an open checkout, old enough to have been paid."""
+    mine = Checkout.order_id == Order.id
+    is_current = sa.or_(Checkout.status == CheckoutStatus.OPEN, Checkout.expires_at > clock.now())
+    return (
+        sa.select(Order.id)
+        .where(
+            Order.status == OrderStatus.PENDING,
+            Order.placed_at <= clock.now() - TIME_TO_PAY,
+            ~sa.exists().where(mine, is_current),
+        )
+        .order_by(Order.id)
+    )
+
+
+def _may_expire(order: Order) -> bool:
+    return db.session.scalars(_left_alone().where(Order.id == order.id)).first() is not None
+
+
+def _open_checkout(order: Order) -> Checkout | None:
+    query = sa.select(Checkout).where(
+        Checkout.order_id == order.id, Checkout.status == CheckoutStatus.OPEN
+    )
+    return db.session.scalars(query.execution_options(populate_existing=True)).first()
+
+
+def _add_checkout(order: Order, gateway: Gateway) -> Checkout:
+    now = clock.now()
+    checkout = Checkout(
+        order_id=order.id,
+        gateway=gateway.name,
+        status=CheckoutStatus.OPEN,
+        amount=order.total_amount,
+        currency=order.currency,
+        created_at=now,
+        expires_at=now + TIME_TO_PAY,
+        ask_at=now + SOONEST,
+    )
+    db.session.add(checkout)
+    db.session.flush()
+    return checkout
+
+
+def _close_outdated(order_id: int) -> None:
+    """End an open try whose amount is no longer that of the order, at the gateway first."""
+    order = db.session.get_one(Order, order_id)
+    checkout = _open_checkout(order)
+    if checkout is None or _is_of(checkout, order):
+        end_read()
+        return
+    checkout_id, name, reference = checkout.id, checkout.gateway, checkout.gateway_reference
+    end_read()
+    if reference is not None:
+        try:
+            gateway_named(name).close(reference)
+            fulfil_checkout(checkout_id)
+        except GatewayUnreachable:
+            raise PaymentsUnavailable from None
+        return
+    with transaction():
+        lock_order(order_id)
+        end_unheard(db.session.get_one(Checkout, checkout_id, populate_existing=True))
+
+
+def _is_of(checkout: Checkout, order: Order) -> bool:
+    agreed = (order.total_amount, order.currency)
+    return order.status is not OrderStatus.PENDING or agreed == (checkout.amount, checkout.currency)
+
+
+def _request(checkout: Checkout, order: Order) -> CheckoutRequest:
+    link = order_link(order.id, order.customer_id)
+    slug = order.lines[0].publication.slug
+    review = f"{config().base_url}/publications/{slug}/order?resume={token_of(link)}"
+    return CheckoutRequest(
+        idempotency_key=f"order-{order.reference}-checkout-{checkout.id}",
+        checkout_id=checkout.id,
+        order_reference=order.reference,
+        title=order.lines[0].title,
+        email=order.email,
+        amount=checkout.amount,
+        currency=checkout.currency,
+        expires_at=checkout.expires_at,
+        success_url=order_url(order.id),
+        cancel_url=review,
+    )
+
+
+def _start(gateway: Gateway, request: CheckoutRequest) -> StartedCheckout:
+    try:
+        return gateway.start(request)
+    except (GatewayUnreachable, GatewayRefused):
+        log.exception("checkout %s could not be started", request.checkout_id)
+        raise PaymentsUnavailable from None
+
+
+def _note_start(checkout: Checkout, started: StartedCheckout) -> None:
+    checkout.gateway_reference = started.reference
+    checkout.pay_url = started.url
+    checkout.expires_at = started.expires_at

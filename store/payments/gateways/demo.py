@@ -1,0 +1,192 @@
+"""The demonstration gateway: everything a real one does, but no money moves.
+
+It keeps its own tables in the shop's database and is asked like a gateway on somebody else's
+machine: outside transactions, its news signed, its answers plain values.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from store.kit import clock
+from store.kit.config import config
+from store.kit.database import db, end_read, transaction
+from store.orders.inserting import insert_once
+from store.payments.gateways import signing
+from store.payments.gateways.base import (
+    BadSignature,
+    CheckoutRequest,
+    GatewayRefund,
+    GatewayRefused,
+    GatewayState,
+    News,
+    RefundStanding,
+    Standing,
+    StartedCheckout,
+)
+from store.payments.gateways.demo_models import DemoPayment, DemoRefund
+
+NAME = "demo"
+HEADER = "Demo-Signature"
+STANDINGS = {
+    "open": Standing.OPEN,
+    "paid": Standing.PAID,
+    "declined": Standing.FAILED,
+    "abandoned": Standing.EXPIRED,
+    "expired": Standing.EXPIRED,
+}
+REASONS = {
+    "declined": "Your bank declined the card.",
+    "abandoned": "You left the payment page.",
+    "expired": "The time for this payment ran out.",
+}
+
+
+class DemoGateway:
+    """Stands where Stripe will stand; `create_app` never offers it in production."""
+
+    name = NAME
+
+    def start(self, request: CheckoutRequest) -> StartedCheckout:
+        """Start a try to pay at a page of ours, once per key."""
+        with transaction():
+            insert_once(DemoPayment, **_row_of(request))
+            payment = db.session.scalars(
+                sa.select(DemoPayment).filter_by(idempotency_key=request.idempotency_key)
+            ).one()
+            url = f"{config().base_url}/demo/pay/{payment.reference}"
+            started = StartedCheckout(payment.reference, url, payment.expires_at)
+        end_read()
+        return started
+
+    def fetch(self, subject: str) -> GatewayState | None:
+        """The present state; None for a reference that is not ours."""
+        _refuse_inside_transaction()
+        payment = db.session.scalars(sa.select(DemoPayment).filter_by(reference=subject)).first()
+        state = None if payment is None else _state_of(payment)
+        end_read()
+        return state
+
+    def close(self, reference: str) -> None:
+        """Let nobody pay this try any more, unless it was paid."""
+        with transaction() as session:
+            session.execute(
+                sa.update(DemoPayment)
+                .where(DemoPayment.reference == reference, DemoPayment.state == "open")
+                .values(state="expired")
+            )
+        end_read()
+
+    def refund(self, payment_id: str, amount: int, key: str) -> GatewayRefund:
+        """Give money back at once, once per key; never more than was paid."""
+        with transaction():
+            payment = db.session.scalars(
+                sa.select(DemoPayment).filter_by(payment_id=payment_id).with_for_update()
+            ).first()
+            if payment is None:
+                raise GatewayRefused("no such payment")
+            refund = _refund_once(payment, amount, key)
+            answer = _refund_state(refund, payment.currency)
+        end_read()
+        return answer
+
+    def read_event(self, headers: Mapping[str, str], body: bytes) -> News:
+        """The message in a request, if one of the shop's keys signed it within five minutes."""
+        header = {name.lower(): value for name, value in headers.items()}.get(HEADER.lower(), "")
+        signing.verify(header, body, [_event_key(key) for key in config().signing_keys])
+        try:
+            said: dict[str, Any] = json.loads(body)
+            return News(str(said["id"]), str(said["kind"]), str(said["subject"]), said)
+        except (ValueError, KeyError, TypeError):
+            raise BadSignature("signed, but no message of ours") from None
+
+
+def signed_event(
+    event_id: str, kind: str, reference: str, happened_at: int
+) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a message as the gateway sends it now."""
+    said = {"id": event_id, "kind": kind, "subject": reference, "happened_at": happened_at}
+    body = json.dumps(said, sort_keys=True).encode()
+    key = _event_key(config().signing_keys[0])
+    return {HEADER: signing.signature(body, key, int(clock.now().timestamp()))}, body
+
+
+def new_name(prefix: str) -> str:
+    """A name that nobody can guess, such as `evt_…`."""
+    return f"{prefix}_{secrets.token_urlsafe(18)}"
+
+
+def _event_key(key: str) -> bytes:
+    return hmac.new(key.encode(), b"demo gateway events/1", hashlib.sha256).digest()
+
+
+def _refuse_inside_transaction() -> None:
+    if db.session().info.get("writing"):
+        raise RuntimeError("a gateway is asked outside transactions")
+
+
+def _row_of(request: CheckoutRequest) -> dict[str, Any]:
+    return {
+        "reference": new_name("demo"),
+        "idempotency_key": request.idempotency_key,
+        "order_reference": request.order_reference,
+        "checkout_id": request.checkout_id,
+        "title": request.title,
+        "amount": request.amount,
+        "currency": request.currency,
+        "state": "open",
+        "success_url": request.success_url,
+        "cancel_url": request.cancel_url,
+        "expires_at": request.expires_at,
+    }
+
+
+def present_state(payment: DemoPayment) -> str:
+    """What became of a try, its time being up counted in."""
+    is_over = payment.state == "open" and clock.now() >= payment.expires_at
+    return "expired" if is_over else payment.state
+
+
+def _state_of(payment: DemoPayment) -> GatewayState:
+    state = present_state(payment)
+    return GatewayState(
+        reference=payment.reference,
+        standing=STANDINGS[state],
+        amount=payment.amount,
+        currency=payment.currency,
+        order_reference=payment.order_reference,
+        checkout_id=payment.checkout_id,
+        payment_id=payment.payment_id,
+        paid_at=payment.paid_at,
+        reason=REASONS.get(state, ""),
+        refunds=tuple(_refund_state(refund, payment.currency) for refund in payment.refunds),
+    )
+
+
+def _refund_state(refund: DemoRefund, currency: str) -> GatewayRefund:
+    standing = RefundStanding(refund.standing)
+    return GatewayRefund(refund.refund_id, standing, refund.amount, currency, refund.key)
+
+
+def _refund_once(payment: DemoPayment, amount: int, key: str) -> DemoRefund:
+    known = next((refund for refund in payment.refunds if refund.key == key), None)
+    if known is not None:
+        return known
+    given_back = sum(r.amount for r in payment.refunds if r.standing != RefundStanding.FAILED)
+    if amount < 1 or given_back + amount > payment.amount:
+        raise GatewayRefused("more than was paid and not yet given back")
+    refund = DemoRefund(
+        demo_payment_id=payment.id,
+        refund_id=new_name("re"),
+        key=key,
+        amount=amount,
+        standing=RefundStanding.SUCCEEDED,
+    )
+    payment.refunds.append(refund)
+    db.session.flush()
+    return refund

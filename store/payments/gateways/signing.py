@@ -1,0 +1,40 @@
+"""Signatures of gateway messages: `t=<seconds>,v1=<HMAC-SHA256 of "t.body">`, as Stripe makes them."""
+
+import hashlib
+import hmac
+
+from store.kit import clock
+from store.payments.gateways.base import BadSignature
+
+TOLERANCE_SECONDS = 300
+
+
+def signature(body: bytes, key: bytes, at: int) -> str:
+    """The header value for a body sent at `at` (seconds since 1970)."""
+    return f"t={at},v1={_digest(body, key, at)}"
+
+
+def verify(header: str, body: bytes, keys: list[bytes]) -> None:
+    """Check that one of the keys signed the body within five minutes of now.
+
+    Several `v1` parts may stand in the header, as while a key is rolled. Raises `BadSignature`.
+    """
+    at, given = _parse(header)
+    if abs(clock.now().timestamp() - at) > TOLERANCE_SECONDS:
+        raise BadSignature("signed too long ago, or in the future")
+    expected = [_digest(body, key, at) for key in keys]
+    if not any(hmac.compare_digest(one, other) for one in given for other in expected):
+        raise BadSignature("signed by nobody we know")
+
+
+def _digest(body: bytes, key: bytes, at: int) -> str:
+    return hmac.new(key, str(at).encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def _parse(header: str) -> tuple[int, list[str]]:
+    parts = [part.strip().partition("=") for part in header.split(",")]
+    times = [value for name, _, value in parts if name == "t"]
+    given = [value for name, _, value in parts if name == "v1" and value.isascii()]
+    if len(times) != 1 or not times[0].isdecimal() or len(times[0]) > 12 or not given:
+        raise BadSignature("no signature that can be read")
+    return int(times[0]), given

@@ -1,0 +1,154 @@
+"""Rows of money on its way back: asked for by us, or found at the gateway. No gateway is asked."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from store.entitlements.granting import revoke_order
+from store.entitlements.links import order_link
+from store.kit import clock
+from store.kit.database import db
+from store.kit.errors import Refusal
+from store.kit.jobs import ring
+from store.kit.money import format_money
+from store.kit.status import advance
+from store.mail.outbox import SOMEBODY_WAITS, alert_staff, owe
+from store.orders.models import Order
+from store.payments.gateways.base import GatewayRefund, RefundStanding
+from store.payments.models import Payment, Refund, RefundStatus
+from store.payments.sums import is_wholly_refunded, left_of, payments_of, refunds_of
+
+# A longer key of a form or a gateway is cut: the column keeps 60 characters.
+_KEY_LENGTH = 60
+
+
+class NothingToRefund(Refusal):
+    """All that was paid has gone back already, or nothing was paid."""
+
+    heading = "Nothing to refund"
+    sentence = "There is nothing left to refund on this order."
+
+
+class MoreThanPaid(Refusal):
+    """A refund that would give back more than is left."""
+
+    status = 422
+    heading = "More than was paid"
+
+
+def ask_back(order: Order, amount: int | None, *, who: str, why: str, key: str) -> list[Refund]:
+    """Ask for money back, under the order's lock; `amount` None means all that is left.
+
+    The same key asks once and returns the same rows. Rings the bell that carries them out.
+    Refuses (`NothingToRefund`, `MoreThanPaid`).
+    """
+    key = key[:_KEY_LENGTH]
+    known = [refund for refund in refunds_of(order.id) if refund.request_key == key]
+    if known:
+        return known
+    left = {payment.id: left_of(payment) for payment in payments_of(order.id)}
+    wanted = sum(left.values()) if amount is None else amount
+    _check(wanted, sum(left.values()), order.currency)
+    asked = []
+    for payment_id, available in left.items():
+        part = min(wanted, available)
+        wanted -= part
+        if part:
+            asked.append(_add(payment_id, part, order.currency, who=who, why=why, key=key))
+    ring("send_refunds")
+    return asked
+
+
+def record_refund(order: Order, payment: Payment, seen: GatewayRefund, *, who: str) -> None:
+    """Write down how a refund stands at the gateway, under the order's lock."""
+    refund = _row_of(payment, seen) or _add(
+        payment.id, seen.amount, seen.currency, who=who, why="", key=f"gateway:{seen.refund_id}"
+    )
+    if refund.gateway_refund_id is None:
+        refund.gateway_refund_id = seen.refund_id
+        db.session.flush()
+    if seen.standing is RefundStanding.SUCCEEDED:
+        _succeed(order, refund, who)
+    elif seen.standing is RefundStanding.FAILED:
+        give_up(order, refund, seen.reason, who=who)
+
+
+def give_up(order: Order, refund: Refund, reason: str, *, who: str) -> None:
+    """A refund that will not arrive: staff are told, and it may be asked for anew."""
+    if refund.status is RefundStatus.FAILED:
+        return
+    if not advance(refund, RefundStatus.FAILED, who=who, why=reason):
+        return
+    refund.failure = reason[:300]
+    money = format_money(refund.amount, refund.currency)
+    alert_staff(
+        f"A refund for order {order.reference} failed",
+        f"{money} could not be given back: {reason or 'the gateway gave no reason'}.\n\n"
+        "The customer may still be waiting for it. Look at the order.",
+        f"refund_failed:{refund.id}",
+    )
+
+
+def refund_key(refund: Refund) -> str:
+    """Our name for a refund at the gateway: asked twice under it, money goes back once."""
+    return f"refund-{refund.id}"
+
+
+def waiting_refunds(limit: int) -> list[tuple[int, int | None, datetime]]:
+    """Refunds that have not arrived yet: id, checkout, when asked for."""
+    query = (
+        sa.select(Refund.id, Payment.checkout_id, Refund.requested_at)
+        .join(Payment)
+        .where(Refund.status == RefundStatus.REQUESTED)
+        .order_by(Refund.id)
+        .limit(limit)
+    )
+    return [(row[0], row[1], row[2]) for row in db.session.execute(query)]
+
+
+def _check(wanted: int, left: int, currency: str) -> None:
+    if left < 1:
+        raise NothingToRefund
+    if not 1 <= wanted <= left:
+        raise MoreThanPaid(f"At most {format_money(left, currency)} can be refunded.")
+
+
+def _add(payment_id: int, amount: int, currency: str, *, who: str, why: str, key: str) -> Refund:
+    refund = Refund(
+        payment_id=payment_id,
+        request_key=key[:_KEY_LENGTH],
+        status=RefundStatus.REQUESTED,
+        amount=amount,
+        currency=currency,
+        who=who,
+        why=why,
+        requested_at=clock.now(),
+    )
+    db.session.add(refund)
+    db.session.flush()
+    return refund
+
+
+def _row_of(payment: Payment, seen: GatewayRefund) -> Refund | None:
+    rows = db.session.scalars(sa.select(Refund).where(Refund.payment_id == payment.id)).all()
+    by_name = (row for row in rows if row.gateway_refund_id == seen.refund_id)
+    by_key = (row for row in rows if row.gateway_refund_id is None and refund_key(row) == seen.key)
+    return next(by_name, None) or next(by_key, None)
+
+
+def _succeed(order: Order, refund: Refund, who: str) -> None:
+    if refund.status is not RefundStatus.REQUESTED:
+        return
+    if not advance(refund, RefundStatus.SUCCEEDED, who=who):
+        return
+    if is_wholly_refunded(order.id):
+        revoke_order(order, "refunded")
+    order_link(order.id, order.customer_id)  # the letter leads there
+    owe(
+        "order_refunded",
+        f"order_refunded:{refund.id}",
+        customer_id=order.customer_id,
+        order_id=order.id,
+        facts={"refund_id": refund.id},
+        priority=SOMEBODY_WAITS,
+    )

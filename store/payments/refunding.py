@@ -1,0 +1,171 @@
+"""Giving money back: asked for in one transaction, carried out at the gateway, written down."""
+
+import logging
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from store.catalog.models import Edition
+from store.entitlements.granting import lock_publication, revoke_order
+from store.kit import clock
+from store.kit.database import db, end_read, transaction
+from store.kit.errors import Refusal
+from store.orders.models import Order, OrderLine, OrderStatus
+from store.payments.fulfilment import fulfil_checkout
+from store.payments.gateways.base import GatewayRefund, GatewayRefused, GatewayUnreachable
+from store.payments.gateways.registry import gateway_named
+from store.payments.models import Payment, Refund, RefundStatus
+from store.payments.refund_rows import (
+    MoreThanPaid,
+    NothingToRefund,
+    ask_back,
+    give_up,
+    record_refund,
+    refund_key,
+    waiting_refunds,
+)
+from store.payments.sums import (
+    is_wholly_refunded,
+    lock_order,
+    paid_amount,
+    payments_of,
+    refunded_amount,
+    refunds_of,
+)
+
+__all__ = [
+    "MoreThanPaid",
+    "NothingToRefund",
+    "is_wholly_refunded",
+    "paid_amount",
+    "payments_of",
+    "refunded_amount",
+    "refunds_of",
+]
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 50
+# Gateways forget idempotency keys after a day: later than this they are asked first.
+KEY_IS_FRESH = timedelta(hours=12)
+
+
+class NotCancellable(Refusal):
+    """An order that is released, not paid, or refunded already."""
+
+    heading = "This order cannot be cancelled here"
+    sentence = (
+        "This order can no longer be cancelled here: a pre-order can be cancelled until its first "
+        "edition is released. Write to us if something is wrong with it."
+    )
+
+
+def refund_order(
+    order_id: int, *, amount: int | None = None, who: str, why: str, key: str
+) -> list[Refund]:
+    """Give back `amount` minor units of an order, or all that is left; once per `key`.
+
+    Opens its own transactions, so the door calls it outside one. Returns the rows as they stand
+    then: `requested` means that the gateway did not answer yet and is asked again by itself.
+    Refuses (`NothingToRefund`, `MoreThanPaid`).
+    """
+    with transaction():
+        asked = ask_back(lock_order(order_id), amount, who=who, why=why, key=key)
+        refund_ids = [refund.id for refund in asked]
+    return _carry_out(refund_ids)
+
+
+def cancel_preorder(order_id: int, who: str) -> list[Refund]:
+    """Cancel a pre-order and give all its money back; pressed again it answers the same.
+
+    The lock on each publication makes it come before a release or after it, never amid one.
+    Opens its own transactions. Refuses (`NotCancellable`).
+    """
+    with transaction():
+        order = lock_order(order_id)
+        cancelled = [refund for refund in refunds_of(order_id) if refund.request_key == "cancel"]
+        refund_ids = [refund.id for refund in cancelled or _cancel(order, who)]
+    return _carry_out(refund_ids)
+
+
+def may_cancel(order: Order) -> bool:
+    """Whether a pre-order can be cancelled at this moment: paid, not refunded, nothing released."""
+    if order.status is not OrderStatus.PAID or refunded_amount(order.id) >= paid_amount(order.id):
+        return False
+    released = (
+        sa.select(Edition.id)
+        .join(OrderLine, OrderLine.publication_id == Edition.publication_id)
+        .where(OrderLine.order_id == order.id, Edition.released_at.is_not(None))
+    )
+    return db.session.scalars(released.limit(1)).first() is None
+
+
+def send_refunds() -> None:
+    """Carry out every refund that still waits: for the bell and the timetable."""
+    waiting = waiting_refunds(AT_ONCE)
+    end_read()
+    for refund_id, checkout_id, requested_at in waiting:
+        try:
+            if checkout_id is not None and clock.now() - requested_at > KEY_IS_FRESH:
+                fulfil_checkout(checkout_id)
+            send_refund(refund_id)
+        except Exception:
+            # One that fails must not keep the others waiting; it is tried again.
+            log.exception("refund %s failed", refund_id)
+        finally:
+            end_read()
+
+
+def send_refund(refund_id: int) -> None:
+    """Carry out one refund at its gateway and write the answer down. Safe many times and at once;
+    a gateway that does not answer leaves it for the timetable."""
+    refund = db.session.get(Refund, refund_id)
+    if refund is None or refund.status is not RefundStatus.REQUESTED:
+        end_read()
+        return
+    payment, amount, key = refund.payment, refund.amount, refund_key(refund)
+    name, payment_id, checkout_id = payment.gateway, payment.gateway_payment_id, payment.checkout_id
+    is_under_way = refund.gateway_refund_id is not None
+    end_read()
+    try:
+        if is_under_way and checkout_id is not None:
+            fulfil_checkout(checkout_id)
+            return
+        seen = gateway_named(name).refund(payment_id, amount, key)
+    except GatewayUnreachable:
+        log.warning("the gateway does not answer about refund %s", refund_id)
+    except GatewayRefused as refused:
+        _write_down(refund_id, str(refused))
+    else:
+        _write_down(refund_id, seen)
+
+
+def _cancel(order: Order, who: str) -> list[Refund]:
+    for publication_id in sorted({line.publication_id for line in order.lines}):
+        lock_publication(publication_id)
+    if not may_cancel(order):
+        raise NotCancellable
+    # The right ends here, not when the money has arrived: a release in between leaves it out.
+    revoke_order(order, "refunded")
+    return ask_back(order, None, who=who, why="cancelled before release", key="cancel")
+
+
+def _carry_out(refund_ids: list[int]) -> list[Refund]:
+    for refund_id in refund_ids:
+        send_refund(refund_id)
+    end_read()
+    rows = db.session.scalars(sa.select(Refund).where(Refund.id.in_(refund_ids)))
+    return list(rows.all())
+
+
+def _write_down(refund_id: int, answer: GatewayRefund | str) -> None:
+    with transaction() as session:
+        payment = session.scalars(
+            sa.select(Payment).join(Refund).where(Refund.id == refund_id)
+        ).one()
+        order = lock_order(payment.order_id)
+        if isinstance(answer, GatewayRefund):
+            record_refund(order, payment, answer, who=f"gateway:{payment.gateway}")
+        else:
+            refund = session.get_one(Refund, refund_id, populate_existing=True)
+            give_up(order, refund, answer, who=f"gateway:{payment.gateway}")
