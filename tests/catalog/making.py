@@ -103,7 +103,8 @@ def book_entries(files: Mapping[str, bytes | None] | None = None) -> list[Entry]
         "EPUB/package.opf": package(),
         "EPUB/nav.xhtml": NAV,
         "EPUB/c1.xhtml": page("<p id='start'>Once upon a time.</p>"),
-    } | dict(files or {})
+    }
+    contents.update(files or {})
     kept = [Entry(name.encode(), held) for name, held in contents.items() if held is not None]
     return [Entry(b"mimetype", MIMETYPE, stored=True), *kept]
 

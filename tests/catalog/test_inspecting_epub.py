@@ -293,3 +293,11 @@ def test_a_cover_that_cannot_be_read_is_only_a_warning(tmp_path: Path, cover: by
 
     assert (report.accepted, report.cover_png) == (True, None)
     assert "cover-unreadable" in warns(report)
+
+
+def test_a_book_without_a_table_of_contents_gets_advice(tmp_path: Path) -> None:
+    opf = package().replace(b' properties="nav"', b"")
+
+    report = inspect(book({"EPUB/package.opf": opf}), tmp_path)
+
+    assert (report.accepted, "epub-no-contents" in warns(report)) == (True, True)

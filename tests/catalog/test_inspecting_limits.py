@@ -20,7 +20,7 @@ not_on_macos = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def slow_file() -> bytes:
     """A sound PDF that takes some seconds to draw: forms within forms, 24 wide and 5 deep."""
-    content, forms = b"0 0 9 9 re f", []
+    content, forms = b"0 0 9 9 re f", list[bytes]()
     resources = b""
     for number in range(10, 5, -1):
         head = b"/Type /XObject /Subtype /Form /BBox [0 0 595 842] %s" % resources

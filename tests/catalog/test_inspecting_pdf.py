@@ -281,3 +281,19 @@ def test_metadata_that_reaches_for_other_files_reads_nothing(tmp_path: Path) -> 
     report = inspect(pdf(stream(xmp), catalog=b"/Metadata 6 0 R"), tmp_path)
 
     assert "do not tell" not in str(report.to_json())
+
+
+def test_a_page_count_that_two_programs_dispute_is_refused(tmp_path: Path) -> None:
+    content = pdf().replace(b"/Count 1", b"/Count 3")
+
+    assert fails(inspect(content, tmp_path)) == ["pdf-pages-disputed"]
+
+
+@pytest.mark.parametrize(("pages", "said"), [(19, False), (20, True)])
+def test_a_longer_pdf_without_bookmarks_gets_advice(tmp_path: Path, pages: int, said: bool) -> None:
+    kids = b" ".join(b"%d 0 R" % (number + 3) for number in range(pages))
+    tree = b"<< /Type /Pages /Kids [%s] /Count %d /MediaBox [0 0 595 842] >>" % (kids, pages)
+    leaves = [b"<< /Type /Page /Parent 2 0 R >>"] * pages
+    content = raw_pdf([b"<< /Type /Catalog /Pages 2 0 R >>", tree, *leaves])
+
+    assert ("pdf-no-bookmarks" in warns(inspect(content, tmp_path))) is said

@@ -1,6 +1,7 @@
 """The archive around an EPUB: one reading only, nothing hidden, nothing that swells or climbs."""
 
 import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -234,6 +235,14 @@ def test_a_mimetype_out_of_place_is_put_right(tmp_path: Path, entries: list[Entr
 
     assert (report.accepted, "epub-repaired" in warns(report)) == (True, True)
     assert report.repaired is not None
+    with zipfile.ZipFile(report.repaired) as found:
+        assert (found.testzip(), found.namelist()[0]) == (None, "mimetype")
     again = inspect(report.repaired.read_bytes(), tmp_path, name="again")
     assert (again.accepted, again.repaired) == (True, None)
     assert again.facts["words"] == report.facts["words"]
+
+
+def test_a_broken_directory_is_refused(tmp_path: Path) -> None:
+    content = book().replace(b"PK\x01\x02", b"PK\x01\x03", 1)
+
+    assert fails(inspect(content, tmp_path)) == ["epub-damaged"]
