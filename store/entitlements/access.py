@@ -156,6 +156,13 @@ def rights_of_order(order_id: int) -> list[Entitlement]:
     return list(db.session.scalars(query.order_by(Entitlement.id)))
 
 
+def is_waiting(order_id: int) -> bool:
+    """Whether an order's copies all wait for the right to cancel to end."""
+    rights = rights_of_order(order_id)
+    now = clock.now()
+    return bool(rights) and all(_stands(right) and right.available_at > now for right in rights)
+
+
 @dataclass(frozen=True)
 class Doors:
     """The paths of a customer's standing links, with fresh tokens: one query for all of them."""
@@ -196,7 +203,7 @@ def _path(link: Link | None) -> str | None:
     return f"{PATHS[link.purpose]}{token_of(link)}" if link else None
 
 
-def _rights(customer_id: int) -> sa.Select[tuple[Entitlement]]:
+def _rights(customer_id: int) -> sa.Select[Entitlement]:
     return (
         sa.select(Entitlement)
         .where(Entitlement.customer_id == customer_id)

@@ -24,6 +24,11 @@ class Storage:
         else:
             self._store = from_url(url, client_options={"allow_http": True, "timeout": "30s"})
 
+    @property
+    def is_local(self) -> bool:
+        """Whether files lie in a folder that a server in front could read too."""
+        return self._folder is not None
+
     def put_file(self, key: str, path: Path) -> None:
         """Store the file durably: once this returns, a power cut does not take it back."""
         with path.open("rb") as file:

@@ -1,0 +1,151 @@
+"""What the order confirmation says: the durable copy of the contract (Consumer Contracts
+Regulations 2013, regulation 16)."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from store.catalog.models import Edition
+from store.catalog.publishing import newest_released
+from store.entitlements.access import rights_of_order
+from store.entitlements.links import library_url, order_url
+from store.entitlements.models import Entitlement
+from store.kit import clock
+from store.kit.config import config
+from store.kit.database import db
+from store.mail.letters import Letter, Skip
+from store.mail.message import Mailbox
+from store.mail.models import Delivery
+from store.orders.consents import CONSENT_WORDINGS, supply_starts_at, waiver
+from store.orders.models import Order
+from store.orders.promises import promise_in_words, term_in_words
+
+_SELLER = (
+    "trading_name",
+    "legal_name",
+    "charity_number",
+    "company_number",
+    "address",
+    "email",
+    "reply_to",
+    "phone",
+    "vat_number",
+)
+
+
+def facts(delivery: Delivery) -> Letter | Skip:
+    """Everything that was agreed, as it stands when the letter leaves; left out once refunded."""
+    order = db.session.scalars(sa.select(Order).where(Order.id == delivery.order_id)).one()
+    rights = rights_of_order(order.id)
+    if not any(right.revoked_at is None for right in rights):
+        return Skip("refunded")
+    edition = db.session.get(Edition, delivery.edition_id) if delivery.edition_id else None
+    words = _agreed(order) | _supply(order, rights, edition)
+    words["order_url"] = order_url(order.id)
+    words["library_url"] = library_url(order.customer_id)
+    return Letter(Mailbox(order.customer.email, order.customer.name), _context(words))
+
+
+def sample() -> dict[str, Any]:
+    """A paid order of an edition that is there."""
+    moment = datetime(2027, 3, 1, 10, tzinfo=UTC)
+    seller = dict.fromkeys(_SELLER, "") | {
+        "trading_name": "Early Years Sample Press",
+        "charity_number": "000000",
+        "address": "1 Sample Street, London",
+        "email": "hello@publisher.example",
+        "phone": "020 7946 0000",
+    }
+    words = {
+        "seller": seller,
+        "order": {
+            "reference": "K7QM-2XWP",
+            "name": "Sample Reader",
+            "organisation": "",
+            "purchase_order_number": "",
+            "total_amount": 1250,
+            "currency": "GBP",
+            "placed_at": moment,
+            "paid_at": moment,
+        },
+        "title": "Effective SEND Practice in the Early Years",
+        "author": "",
+        "term": "for 2 years",
+        "consent": {"wording": next(iter(CONSENT_WORDINGS.values())), "given_at": moment},
+        "cancel_until": date(2027, 3, 15),
+        "is_ready": True,
+        "edition_number": 1,
+        "is_preorder": False,
+        "copy_waits": False,
+        "promised": "",
+        "available_at": moment,
+        "formats": ["PDF", "EPUB"],
+        "order_url": f"{config().base_url}/orders/sample",
+        "library_url": f"{config().base_url}/library/sample",
+    }
+    return _context(words)
+
+
+def _context(words: dict[str, Any]) -> dict[str, Any]:
+    outer = ("seller", "order", "title", "is_preorder")
+    return {"letter": words} | {name: words[name] for name in outer}
+
+
+def _agreed(order: Order) -> dict[str, Any]:
+    line = order.lines[0]
+    given = waiver(order.id)
+    last_day = supply_starts_at(order.placed_at).astimezone(config().zone).date()
+    return {
+        "seller": {name: getattr(order.seller, name) for name in _SELLER},
+        "order": {
+            name: getattr(order, name)
+            for name in (
+                "reference",
+                "name",
+                "organisation",
+                "purchase_order_number",
+                "total_amount",
+                "currency",
+                "placed_at",
+            )
+        }
+        | {"paid_at": order.paid_at or order.placed_at},
+        "title": line.title,
+        "author": line.publication.author,
+        "term": term_in_words(line.updates_months),
+        "consent": given
+        and {"wording": CONSENT_WORDINGS[given.wording_version], "given_at": given.given_at},
+        "cancel_until": last_day - timedelta(days=1),
+    }
+
+
+def _supply(order: Order, rights: list[Entitlement], edition: Edition | None) -> dict[str, Any]:
+    line = order.lines[0]
+    available_at = min(right.available_at for right in rights)
+    newest = edition or newest_released(line.publication_id)
+    is_preorder = edition is None and all(right.from_edition_id is None for right in rights)
+    return {
+        "is_ready": edition is not None,
+        "edition_number": edition.number if edition else None,
+        "is_preorder": is_preorder,
+        "copy_waits": _waits(available_at, line.expected_on),
+        "promised": _promised(line.expected_on),
+        "available_at": available_at,
+        "formats": sorted({asset.format.upper() for asset in newest.assets}, reverse=True)
+        if newest
+        else [],
+    }
+
+
+def _waits(available_at: datetime, expected: date | None) -> bool:
+    """Whether the right to cancel, and not the release, decides when the copy comes."""
+    if available_at <= clock.now():
+        return False
+    return expected is None or clock.start_of(expected, config().zone) < available_at
+
+
+def _promised(expected: date | None) -> str:
+    # A letter that leaves late must not promise what has passed.
+    is_ahead = expected is not None and expected >= clock.today(config().zone)
+    return promise_in_words(expected) if expected is not None and is_ahead else ""

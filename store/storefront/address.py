@@ -1,0 +1,71 @@
+"""Changing the e-mail address: asked for on the order's page, proved by a letter to the new one."""
+
+from flask import Blueprint, Response, render_template, request
+
+from store.entitlements.access import order_behind
+from store.entitlements.addresses import SameAddress, confirm_change, request_change
+from store.entitlements.links import open_link
+from store.kit.database import transaction
+from store.kit.limits import limiter
+from store.kit.web import private_page, same_site
+from store.orders.customers import InvalidAddress
+from store.orders.models import Order
+
+bp = Blueprint("address", __name__)
+
+
+@bp.get("/orders/<token>/address")
+def form(token: str) -> Response:
+    """The form with the address on file."""
+    return _form(_order(token), token)
+
+
+@bp.post("/orders/<token>/address")
+@limiter.limit("20 per hour")
+def ask(token: str) -> Response:
+    """Mail the new address a link that proves it; until then nothing changes."""
+    same_site(request)
+    typed = request.form.get("email", "")[:400]
+    try:
+        with transaction():
+            link = request_change(_order(token).customer, typed)
+            new_email = link.new_email
+    except (InvalidAddress, SameAddress) as refusal:
+        return _form(_order(token), token, typed, {"email": refusal.sentence})
+    page = render_template("storefront/address_asked.html", new_email=new_email, token=token)
+    return private_page(page)
+
+
+@bp.get("/address/<token>")
+def show(token: str) -> Response:
+    """The page with the button; opening it changes nothing."""
+    link = open_link(token, "address")
+    return private_page(render_template("storefront/address_confirm.html", link=link, token=token))
+
+
+@bp.post("/address/<token>")
+def confirm(token: str) -> Response:
+    """Take the new address over."""
+    same_site(request)
+    with transaction():
+        email = confirm_change(open_link(token, "address")).email
+    return private_page(render_template("storefront/address_confirmed.html", email=email))
+
+
+def _order(token: str) -> Order:
+    return order_behind(open_link(token, "order"))
+
+
+def _form(
+    order: Order, token: str, typed: str = "", errors: dict[str, str] | None = None
+) -> Response:
+    page = render_template(
+        "storefront/address_form.html",
+        order=order,
+        typed=typed,
+        errors=errors or {},
+        token=token,
+    )
+    answer = private_page(page)
+    answer.status_code = 422 if errors else 200
+    return answer

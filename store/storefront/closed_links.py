@@ -1,0 +1,45 @@
+"""Links that no longer open, and the one button that mails fresh ones to the address on file."""
+
+from flask import Blueprint, Response, render_template, request
+
+from store.entitlements.finding import send_copies_to
+from store.entitlements.links import LinkExpired, LinkUnknown, open_link
+from store.entitlements.models import Link
+from store.kit.database import transaction
+from store.kit.limits import limiter
+from store.kit.web import private_page, same_site
+
+bp = Blueprint("closed_links", __name__)
+
+
+@bp.app_errorhandler(LinkExpired)
+def expired(refusal: LinkExpired) -> Response:
+    """What a link that is too old or wrongly signed shows: a button, and nothing of the order."""
+    template = "address_expired" if refusal.link.purpose == "address" else "link_expired"
+    token = (request.view_args or {}).get("token", "")
+    page = render_template(f"storefront/{template}.html", link=refusal.link, token=token)
+    answer = private_page(page)
+    answer.status_code = refusal.status
+    return answer
+
+
+@bp.post("/find-my-copies/renew")
+@limiter.limit("30 per hour")
+def renew() -> Response:
+    """Mail all links to the address on file of whoever holds this one, whatever became of it."""
+    same_site(request)
+    token = request.form.get("token", "")
+    with transaction():
+        send_copies_to(_link_in(token).customer)
+    return private_page(render_template("storefront/link_renewed.html"))
+
+
+def _link_in(token: str) -> Link:
+    for purpose in ("library", "order", "stop"):
+        try:
+            return open_link(token, purpose)
+        except LinkExpired as refusal:
+            return refusal.link
+        except LinkUnknown:
+            continue
+    raise LinkUnknown

@@ -1,0 +1,34 @@
+"""One field, one answer: whoever asks is told the same, known or not."""
+
+from flask import Blueprint, Response, render_template, request
+
+from store.entitlements.finding import ask_for_copies
+from store.kit.database import transaction
+from store.kit.errors import InvalidFields
+from store.kit.limits import limiter
+from store.kit.web import private_page, same_site
+
+bp = Blueprint("find_my_copies", __name__)
+
+
+@bp.get("/find-my-copies")
+def form() -> str:
+    """The form: an e-mail address or an order reference."""
+    return render_template("storefront/find_my_copies.html", who="", errors={})
+
+
+@bp.post("/find-my-copies")
+@limiter.limit("30 per hour")
+def ask() -> Response:
+    """Owe the letter; the answer does not say whether anybody will get it."""
+    same_site(request)
+    who = request.form.get("who", "")[:400]
+    try:
+        with transaction():
+            ask_for_copies(who)
+    except InvalidFields as refusal:
+        page = render_template("storefront/find_my_copies.html", who=who, errors=refusal.faults)
+        answer = private_page(page)
+        answer.status_code = refusal.status
+        return answer
+    return private_page(render_template("storefront/find_my_copies_sent.html"))

@@ -1,0 +1,66 @@
+"""Stopping news of new editions, in one press from the mail program or by a button; and undoing it."""
+
+from flask import Blueprint, Response, render_template, request
+
+from store.catalog.models import Publication
+from store.entitlements.links import open_link
+from store.entitlements.models import Link
+from store.entitlements.stops import is_stopped, resume_notices, stop_notices
+from store.kit.database import db, transaction
+from store.kit.errors import Refusal
+from store.kit.web import private_page, same_site
+
+bp = Blueprint("notices", __name__)
+
+
+class NothingAsked(Refusal):
+    """A POST to a stop link that says neither stop nor resume."""
+
+    status = 400
+    heading = "Nothing was changed"
+    sentence = "This request did not say what to do. Open the link and press the button."
+
+
+@bp.get("/stop/<token>")
+def page(token: str) -> Response:
+    """The page with the button; opening it changes nothing, for scanners open links too."""
+    return _page(open_link(token, "stop"), token)
+
+
+@bp.post("/stop/<token>")
+def change(token: str) -> Response:
+    """Stop at once (RFC 8058: no cookie, no referrer, no redirect), or what the button says."""
+    wanted = _wanted()
+    with transaction():
+        link = open_link(token, "stop")
+        _apply(link, wanted)
+    return _page(link, token, is_done=True)
+
+
+def _wanted() -> str:
+    if request.form.get("List-Unsubscribe") == "One-Click":
+        return "stop"
+    wanted = request.form.get("notices", "")
+    if wanted not in {"stop", "resume"}:
+        raise NothingAsked
+    same_site(request)
+    return wanted
+
+
+def _apply(link: Link, wanted: str) -> None:
+    if link.publication_id is None:
+        raise NothingAsked
+    change_notices = stop_notices if wanted == "stop" else resume_notices
+    change_notices(link.customer_id, link.publication_id)
+
+
+def _page(link: Link, token: str, *, is_done: bool = False) -> Response:
+    publication = db.session.get_one(Publication, link.publication_id)
+    page = render_template(
+        "storefront/stop.html",
+        publication=publication,
+        is_stopped=is_stopped(link.customer_id, publication.id),
+        is_done=is_done,
+        token=token,
+    )
+    return private_page(page)

@@ -1,0 +1,146 @@
+"""The order's own page: how it stands, and everything that its owner may do about it."""
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from store.entitlements.access import order_behind
+from store.entitlements.granting import start_supply
+from store.entitlements.links import open_link
+from store.entitlements.stops import resume_notices, stop_notices
+from store.kit.database import transaction
+from store.kit.errors import Refusal
+from store.kit.limits import limiter
+from store.kit.web import private_page, same_site
+from store.orders.consents import CONSENT_WORDINGS, CURRENT_WORDING, give_waiver
+from store.orders.models import Order, OrderStatus
+from store.orders.ordering import cancel_pending
+from store.payments.checkout import begin_checkout, last_try
+from store.payments.fulfilment import fulfil_order
+from store.payments.refunding import NotCancellable, cancel_preorder, may_cancel, refund_order
+from store.storefront.order_view import cools_off, view_order, what_happens_next
+
+bp = Blueprint("order_page", __name__)
+
+UNTICKED = "Tick the box if you want your copy straight away, or go back to your order."
+
+
+class NothingWaits(Refusal):
+    """Consent to what has happened, or cannot happen any more."""
+
+    heading = "There is nothing to ask for"
+    sentence = "No copy of this order waits for its 14 days to be over."
+
+
+@bp.get("/orders/<token>")
+def show(token: str) -> Response:
+    """The order as it stands; one that waits for its payment is asked about at the gateway."""
+    order = _order(token)
+    if request.method == "GET" and order.status is OrderStatus.PENDING:
+        # The buyer comes back from paying before the gateway's news arrives.
+        fulfil_order(order.id)
+        order = _order(token)
+    view = view_order(order)
+    page = render_template(
+        "storefront/order.html",
+        view=view,
+        order=order,
+        timeline=what_happens_next(view),
+        last_try=last_try(order.id),
+        token=token,
+    )
+    return private_page(page)
+
+
+@bp.post("/orders/<token>/pay")
+@limiter.limit("60 per hour")
+def pay(token: str) -> BaseResponse:
+    """On to the payment of an order that was left unpaid."""
+    same_site(request)
+    pay_url = begin_checkout(_order(token).id)
+    return private_page(make_response(redirect(pay_url, 303)))
+
+
+@bp.get("/orders/<token>/cancel")
+def ask_cancel(token: str) -> Response:
+    """What cancelling means, and the button; nothing changes yet."""
+    view = view_order(_order(token))
+    if not view.can_cancel:
+        raise NotCancellable
+    return private_page(render_template("storefront/order_cancel.html", view=view, token=token))
+
+
+@bp.post("/orders/<token>/cancel")
+def cancel(token: str) -> BaseResponse:
+    """Cancel, give the money back, and show the order as it stands then."""
+    same_site(request)
+    with transaction():
+        order = _order(token)
+        was_pending = cancel_pending(order, "customer")
+    if not was_pending:
+        _give_back(order)
+    return _back(token)
+
+
+def _give_back(order: Order) -> None:
+    if cools_off(order) and not may_cancel(order):
+        why = "cancelled within 14 days"
+        refund_order(order.id, who="customer", why=why, key="cancel")
+        return
+    cancel_preorder(order.id, "customer")
+
+
+@bp.get("/orders/<token>/consent")
+def ask_consent(token: str) -> Response:
+    """The consent box, for who wants the copy sooner after all."""
+    return _consent_page(token, {})
+
+
+@bp.post("/orders/<token>/consent")
+def consent(token: str) -> BaseResponse:
+    """Note the consent and let what waited go."""
+    same_site(request)
+    if request.form.get("wants_now") != "yes":
+        return _consent_page(token, {"wants_now": UNTICKED})
+    with transaction():
+        order = _order(token)
+        if not cools_off(order):
+            raise NothingWaits
+        give_waiver(order)
+        start_supply(order)
+    return _back(token)
+
+
+def _consent_page(token: str, errors: dict[str, str]) -> Response:
+    order = _order(token)
+    if not cools_off(order):
+        raise NothingWaits
+    page = render_template(
+        "storefront/order_consent.html",
+        view=view_order(order),
+        wording=CONSENT_WORDINGS[CURRENT_WORDING],
+        errors=errors,
+        token=token,
+    )
+    answer = private_page(page)
+    answer.status_code = 422 if errors else 200
+    return answer
+
+
+@bp.post("/orders/<token>/notices")
+def notices(token: str) -> BaseResponse:
+    """Stop or resume news of new editions of what was ordered."""
+    same_site(request)
+    change = stop_notices if request.form.get("notices") == "stop" else resume_notices
+    with transaction():
+        order = _order(token)
+        for line in order.lines:
+            change(order.customer_id, line.publication_id)
+    return _back(token)
+
+
+def _order(token: str) -> Order:
+    return order_behind(open_link(token, "order"))
+
+
+def _back(token: str) -> BaseResponse:
+    return private_page(make_response(redirect(url_for("order_page.show", token=token), 303)))

@@ -1,0 +1,137 @@
+"""How an order stands, in the words of its page."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from store.catalog.publishing import is_preorder, promised_date
+from store.entitlements.access import (
+    Doors,
+    doors_of,
+    is_waiting,
+    readable_editions,
+    rights_of_order,
+)
+from store.entitlements.stops import is_stopped
+from store.kit import clock
+from store.kit.config import config
+from store.kit.money import format_money
+from store.kit.web import format_day
+from store.orders.consents import supply_starts_at
+from store.orders.models import Order, OrderStatus
+from store.orders.promises import promise_in_words, term_in_words
+from store.payments.refunding import is_wholly_refunded, may_cancel, paid_amount, refunded_amount
+
+Moment = tuple[str, str, bool]
+
+
+@dataclass(frozen=True)
+class OrderView:
+    """One order as its page shows it. Amounts are in minor units of its currency."""
+
+    order: Order
+    doors: Doors
+    refunded: int
+    is_refunded: bool  # all of it, or every right taken back
+    is_money_back: bool  # the gateway has confirmed all of it
+    is_ready: bool
+    is_preorder: bool
+    is_waiting: bool
+    can_cancel: bool
+    promised: str
+    available_at: datetime | None
+    last_day: str
+    is_stopped: bool
+
+    @property
+    def line(self) -> Any:
+        """The one line that an order has."""
+        return self.order.lines[0]
+
+    @property
+    def state(self) -> str:
+        """pending, closed, refunded, ready, preorder, waiting or withdrawn."""
+        if self.is_refunded:
+            return "refunded"
+        if self.order.status is not OrderStatus.PAID:
+            return "pending" if self.order.status is OrderStatus.PENDING else "closed"
+        if self.is_ready:
+            return "ready"
+        if self.is_preorder:
+            return "preorder"
+        return "waiting" if self.is_waiting else "withdrawn"
+
+    @property
+    def price(self) -> str:
+        """The total as people read it."""
+        return format_money(self.order.total_amount, self.order.currency)
+
+
+def view_order(order: Order) -> OrderView:
+    """Everything that the page says, asked now."""
+    line = order.lines[0]
+    rights = rights_of_order(order.id)
+    refunded = refunded_amount(order.id)
+    is_taken_back = bool(rights) and all(right.revoked_at for right in rights)
+    promised = promised_date(line.publication)
+    return OrderView(
+        order=order,
+        doors=doors_of(order.customer_id),
+        refunded=refunded,
+        is_refunded=is_taken_back or 0 < paid_amount(order.id) <= refunded,
+        is_money_back=is_wholly_refunded(order.id),
+        is_ready=bool(readable_editions(order.customer_id, line.publication_id)),
+        is_preorder=is_preorder(line.publication),
+        is_waiting=is_waiting(order.id),
+        can_cancel=can_cancel(order),
+        promised=promise_in_words(promised) if promised else "",
+        available_at=min((right.available_at for right in rights), default=None),
+        last_day=_last_day(order),
+        is_stopped=is_stopped(order.customer_id, line.publication_id),
+    )
+
+
+def can_cancel(order: Order) -> bool:
+    """Not paid yet, a pre-order that is not released, or a copy that waits for the 14 days."""
+    if order.status is OrderStatus.PENDING:
+        return True
+    return may_cancel(order) or cools_off(order)
+
+
+def cools_off(order: Order) -> bool:
+    """Whether the 14 days to cancel run and no copy was handed over (regulation 29)."""
+    is_open = refunded_amount(order.id) < paid_amount(order.id)
+    return order.status is OrderStatus.PAID and is_open and is_waiting(order.id)
+
+
+def what_happens_next(view: OrderView) -> list[Moment]:
+    """The timeline of a paid order: when, what, whether it is now."""
+    order = view.order
+    paid = (format_day(order.paid_at or order.placed_at), f"You paid {view.price}.", False)
+    term = term_in_words(view.line.updates_months)
+    later = ("Later", f"You get each new edition, free, {term}.", False)
+    return [paid, _next(view), later]
+
+
+def _next(view: OrderView) -> Moment:
+    if view.state == "ready":
+        return ("Now", "Your copy is ready. We have mailed you the link too.", True)
+    if view.state == "withdrawn":
+        return ("Now", "This edition was withdrawn. We mail you the corrected one.", True)
+    if view.state == "waiting" and view.available_at:
+        return (format_day(view.available_at), "We mail you the link to your copy.", True)
+    when = view.promised[:1].upper() + view.promised[1:] or "On the day it is published"
+    return (when, _on_release(view), True)
+
+
+def _on_release(view: OrderView) -> str:
+    if view.is_waiting and view.available_at:
+        day = format_day(view.available_at)
+        return f"It is published. We mail you the link to your copy, but not before {day}."
+    return "It is published, and we mail you the link to your copy."
+
+
+def _last_day(order: Order) -> str:
+    free_from = supply_starts_at(order.placed_at).astimezone(config().zone).date()
+    last = free_from - timedelta(days=1)
+    return format_day(last) if last >= clock.today(config().zone) else ""
