@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
@@ -46,7 +46,7 @@ class Page(Generic[Row]):
         )
 
 
-def paginate(query: sa.Select[tuple[Any]], number: int = 1, size: int = PAGE_SIZE) -> Page[Any]:
+def paginate(query: sa.Select[Row], number: int = 1, size: int = PAGE_SIZE) -> Page[Row]:
     """The rows of page `number` (from 1) of an ordered query: one statement that counts as far as
     `COUNTED_ROWS` or this page, one for the rows."""
     number = min(max(1, number), 1_000_000)

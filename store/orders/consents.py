@@ -70,7 +70,7 @@ def forget_waiver(order: Order) -> None:
         db.session.flush()
 
 
-def _waiver_of(order_id: int) -> sa.Select[tuple[Consent]]:
+def _waiver_of(order_id: int) -> sa.Select[Consent]:
     return sa.select(Consent).where(Consent.order_id == order_id, Consent.kind == IMMEDIATE_SUPPLY)
 
 

@@ -1,6 +1,6 @@
 """What a customer writes into the order form, cleaned and judged."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from store.kit.errors import InvalidFields
 from store.kit.text import clean_line
@@ -39,4 +39,4 @@ def check_details(typed: Details) -> Details:
             faults[name] = f"{label} can have at most {most} characters; this has {len(text)}."
     if faults:
         raise InvalidFields(faults)
-    return replace(typed, email=email, **lines)
+    return Details(email=email, wants_now=typed.wants_now, **lines)

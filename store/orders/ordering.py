@@ -9,6 +9,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from store.catalog import publishing
 from store.catalog.models import Publication, PublicationStatus
+from store.catalog.selling import current_seller
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
@@ -37,8 +38,8 @@ from store.orders.models import Customer, Order, OrderLine, OrderStatus
 __all__ = [
     "CONSENT_WORDINGS",
     "Details",
-    "check_details",
     "cancel_pending",
+    "check_details",
     "expire_order",
     "give_waiver",
     "has_waiver",
@@ -162,7 +163,7 @@ def _order_of(form_key: str) -> Order | None:
 def _agreed(publication: Publication, details: Details) -> dict[str, Any]:
     return {
         "customer_id": find_or_add_customer(details.email, details.name).id,
-        "seller_id": publishing.current_seller().id,
+        "seller_id": current_seller().id,
         "email": details.email,
         "name": details.name,
         "organisation": details.organisation,

@@ -1,0 +1,186 @@
+"""The order form: details, review, and on to the payment. One form key, one order."""
+
+import re
+from dataclasses import dataclass, replace
+
+from flask import Blueprint, Response, make_response, render_template, request
+from werkzeug.datastructures import MultiDict
+
+from store.entitlements.links import open_link, order_url
+from store.kit import clock, tokens
+from store.kit.database import db, transaction
+from store.kit.errors import InvalidFields, NotFound
+from store.kit.limits import limiter
+from store.kit.web import private_page, same_site
+from store.orders.addresses import suggest_correction
+from store.orders.consents import (
+    CONSENT_WORDINGS,
+    CURRENT_WORDING,
+    has_waiver,
+    supply_starts_at,
+    waiver_needed,
+)
+from store.orders.details import Details, check_details
+from store.orders.models import Order, OrderStatus
+from store.orders.ordering import PriceChanged, place_order
+from store.payments import checkout
+from store.payments.checkout import PaymentsUnavailable
+from store.storefront.publication import on_sale
+from store.storefront.showing import NO_VAT, Shown, show
+
+bp = Blueprint("order", __name__)
+
+NOT_CHARGED = "You have not been charged."
+ENDED = f"This order was not paid in time. {NOT_CHARGED} Check it and press again."
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the pages of one order carry from step to step."""
+
+    details: Details
+    form_key: str
+    seen_amount: int = -1
+    confirmed_email: str = ""
+
+
+@bp.get("/publications/<slug>/order")
+def form(slug: str) -> Response:
+    """The empty form; with `resume`, an order that was not paid, back on its review page."""
+    shown = show(on_sale(slug))
+    token = request.args.get("resume")
+    if token:
+        return private_page(_resume(shown, token))
+    return _details_page(shown, Form(Details(email=""), tokens.new_reference()))
+
+
+@bp.post("/publications/<slug>/order")
+@limiter.limit("120 per hour")
+def step(slug: str) -> Response:
+    """One step on: to the review, back to the details, or to the payment."""
+    same_site(request)
+    shown, given = show(on_sale(slug)), _read(request.form)
+    if request.form.get("step") == "change":
+        return _details_page(shown, given)
+    try:
+        given = replace(given, details=check_details(given.details))
+    except InvalidFields as refusal:
+        return _details_page(shown, given, errors=refusal.faults)
+    if request.form.get("step") == "place":
+        return _place(slug, given)
+    meant = suggest_correction(given.details.email)
+    if meant and given.confirmed_email != given.details.email:
+        return _details_page(shown, given, meant=meant)
+    return _review_page(shown, given)
+
+
+def _read(fields: MultiDict[str, str]) -> Form:
+    key = fields.get("form_key", "")
+    amount = fields.get("seen_amount", "")
+    return Form(
+        details=Details(
+            email=fields.get("meant") or fields.get("email", ""),
+            name=fields.get("name", ""),
+            organisation=fields.get("organisation", ""),
+            purchase_order_number=fields.get("purchase_order_number", ""),
+            wants_now=fields.get("wants_now") == "yes",
+        ),
+        form_key=key if re.fullmatch(r"[\w-]{22}", key, re.ASCII) else tokens.new_reference(),
+        seen_amount=int(amount) if re.fullmatch(r"\d{1,9}", amount, re.ASCII) else -1,
+        confirmed_email=fields.get("confirmed_email", ""),
+    )
+
+
+def _place(slug: str, given: Form) -> Response:
+    try:
+        with transaction():
+            order = place_order(
+                on_sale(slug),
+                given.details,
+                form_key=given.form_key,
+                seen_amount=given.seen_amount,
+            )
+            order_id, status = order.id, order.status
+    except PriceChanged as refusal:
+        return _review_page(show(on_sale(slug)), given, error=refusal.sentence)
+    if status not in {OrderStatus.PENDING, OrderStatus.PAID}:
+        again = replace(given, form_key=tokens.new_reference())
+        return _review_page(show(on_sale(slug)), again, error=ENDED)
+    try:
+        next_url = checkout.begin_checkout(order_id)
+    except PaymentsUnavailable as refusal:
+        return _review_page(
+            show(on_sale(slug)), given, error=refusal.sentence, status=refusal.status
+        )
+    return _to(next_url)
+
+
+def _to(url: str) -> Response:
+    answer = make_response("", 303)
+    answer.headers["Location"] = url
+    return private_page(answer)
+
+
+def _resume(shown: Shown, token: str) -> Response:
+    link = open_link(token, "order")
+    order = db.session.get(Order, link.order_id)
+    if order is None or shown.publication.id not in {one.publication_id for one in order.lines}:
+        raise NotFound
+    if order.status is OrderStatus.PAID:
+        return _to(order_url(order.id))
+    is_pending = order.status is OrderStatus.PENDING
+    given = Form(
+        details=Details(
+            email=order.email,
+            name=order.name,
+            organisation=order.organisation,
+            purchase_order_number=order.purchase_order_number,
+            wants_now=has_waiver(order.id),
+        ),
+        form_key=order.form_key if is_pending else tokens.new_reference(),
+    )
+    last = checkout.last_try(order.id)
+    return _review_page(shown, given, notice=last.sentence if last else NOT_CHARGED)
+
+
+def _details_page(
+    shown: Shown, given: Form, *, errors: dict[str, str] | None = None, meant: str = ""
+) -> Response:
+    page = render_template(
+        "storefront/order_form.html",
+        shown=shown,
+        given=given,
+        details=given.details,
+        errors=errors or {},
+        meant=meant,
+        vat=NO_VAT,
+    )
+    return _kept_for_going_back(page, 422 if errors else 200)
+
+
+def _review_page(
+    shown: Shown, given: Form, *, error: str = "", status: int = 422, notice: str = ""
+) -> Response:
+    now = clock.now()
+    page = render_template(
+        "storefront/order_review.html",
+        shown=shown,
+        given=given,
+        details=given.details,
+        errors={"form": error} if error else {},
+        vat=NO_VAT,
+        asks_consent=waiver_needed(shown.publication, now),
+        wording=CONSENT_WORDINGS[CURRENT_WORDING],
+        supply_day=supply_starts_at(now),
+        notice=notice,
+    )
+    return _kept_for_going_back(page, status if error else 200)
+
+
+def _kept_for_going_back(page: str, status: int) -> Response:
+    # Not `no-store`: going back then asks to send the form anew, or begins one with another form
+    # key, and a second order with it. The visitor's own browser keeps the page, nobody else does.
+    answer = make_response(page, status)
+    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.headers["X-Robots-Tag"] = "noindex"
+    return answer
