@@ -2,7 +2,7 @@
 
 import click
 
-from store.commands import running
+from store.commands import letter, running, staff
 from store.commands.base import Refused
 
 __all__ = ["Refused", "main"]
@@ -15,6 +15,8 @@ def main() -> None:
 
 for command in (running.db, running.serve, running.web, running.worker, running.tick):
     main.add_command(command)
+main.add_command(letter.letter)
+main.add_command(staff.staff)
 
 if __name__ == "__main__":
     main()

@@ -141,6 +141,7 @@ def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
     app = create_app(make_settings(tmp_path, database_url=database_url))
     with app.app_context():
         yield app
+        app.extensions["colophon.huey"].storage.close()
         db.session.remove()
         db.engine.dispose()
 

@@ -100,8 +100,8 @@ def _prepared(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
 
 
 def octets_of(letter: Letter, text: LetterText, message_id: str) -> bytes:
-    """The letter as it goes after DATA, from the shop to the address of `letter`."""
-    who = letter.context.get("seller") or seller()
+    """The letter as it goes after DATA, from the shop as it is now to the address of `letter`."""
+    who = seller()
     answers = who.reply_to or who.email
     return compose(
         text,

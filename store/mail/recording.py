@@ -1,5 +1,6 @@
 """What became of a letter, written down: status, attempt, the next try, a batch's brake."""
 
+import logging
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from store.kit import clock
+from store.kit.database import after_commit, transaction
 from store.kit.status import StatusChange, advance
 from store.mail import outbox
 from store.mail.capturing import capture
@@ -16,6 +18,8 @@ from store.mail.claiming import settle_unsent
 from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
 from store.mail.preparing import Prepared, Unsent
 from store.mail.sending import Outcome, OutcomeKind
+
+log = logging.getLogger(__name__)
 
 _FIRST_WAITS = [timedelta(minutes=m) for m in (1, 5, 15, 60)]
 _HOUR = timedelta(hours=1)
@@ -124,12 +128,25 @@ def _twice(outcome: Outcome) -> dict[str, Any]:
 def _alert_held(kind: str, reason: str) -> None:
     if kind == "staff_alert":
         return  # an alert about alerts would reach nobody either
-    outbox.alert_staff(
+    _tell_staff(
         "A letter is held",
         f"A letter of the kind “{kind}” is held: {reason}\n\nOther letters go on. Once the cause"
         " is mended, retry it from the list of letters.",
         f"held:{kind}:{clock.now():%Y-%m-%d}",
     )
+
+
+def _tell_staff(subject: str, text: str, dedupe_key: str) -> None:
+    """In a transaction of its own: an alert that cannot be owed undoes no outcome."""
+
+    def tell() -> None:
+        try:
+            with transaction():
+                outbox.alert_staff(subject, text, dedupe_key)
+        except Exception:
+            log.exception("staff could not be told: %s", subject)
+
+    after_commit(tell)
 
 
 def _brake(session: Session, batch_id: int, outcome: Outcome) -> None:
@@ -147,7 +164,7 @@ def _brake(session: Session, batch_id: int, outcome: Outcome) -> None:
     if advance(batch, BatchStatus.PAUSED, why=why):
         batch.pause_reason = why
         # What a server says may name an address, so it is not repeated here.
-        outbox.alert_staff(
+        _tell_staff(
             "A batch of letters is paused",
             f"Batch {batch_id} was paused by itself: letters were refused too often, or the mail"
             " server spoke of quota or blocking.\n\nThe page of the release shows the reason."

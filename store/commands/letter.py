@@ -1,0 +1,87 @@
+"""Commands about letters: what is owed, what one looks like, sending one again."""
+
+import click
+import sqlalchemy as sa
+
+from store.commands.base import in_shop, json_option, print_json, print_table, who_types
+from store.kit.database import db, transaction
+from store.kit.errors import NotFound, Refusal
+from store.kit.status import ForbiddenMove
+from store.mail import letters, outbox
+from store.mail.models import Delivery, DeliveryStatus
+
+_COLUMNS = ("id", "kind", "status", "due_at", "sent_at", "tries", "is_possibly_twice", "reason")
+
+
+class LetterUnknown(NotFound):
+    """No letter has this number."""
+
+    sentence = "There is no letter of this number."
+
+
+class NotToBeSentAgain(Refusal):
+    """A letter that is under way, waiting or sent needs no second try."""
+
+    sentence = "Only letters that failed, are held or were left out can be sent again."
+
+
+@click.group()
+def letter() -> None:
+    """Letters owed to customers and staff."""
+
+
+@letter.command("list")
+@click.option("--status", type=click.Choice([str(s) for s in DeliveryStatus]), help="Only these.")
+@click.option("--kind", help="Only letters of this kind.")
+@click.option("--limit", default=50, show_default=True, help="How many, newest first.")
+@json_option
+@in_shop
+def list_(status: str | None, kind: str | None, limit: int, as_json: bool) -> None:
+    """The newest letters and where each stands."""
+    query = sa.select(Delivery).order_by(Delivery.id.desc()).limit(limit)
+    if status:
+        query = query.where(Delivery.status == DeliveryStatus(status))
+    if kind:
+        query = query.where(Delivery.kind == kind)
+    found = db.session.scalars(query).all()
+    if as_json:
+        print_json([{name: getattr(row, name) for name in _COLUMNS} for row in found])
+        return
+    head = ("letter", "kind", "status", "due", "sent", "tries", "possibly twice", "reason")
+    print_table(head, [_cells(row) for row in found])
+
+
+def _cells(row: Delivery) -> tuple[object, ...]:
+    sent = f"{row.sent_at:%Y-%m-%d %H:%M}" if row.sent_at else ""
+    twice = "yes" if row.is_possibly_twice else ""
+    due = f"{row.due_at:%Y-%m-%d %H:%M}"
+    return (row.id, row.kind, row.status, due, sent, row.tries, twice, row.reason)
+
+
+@letter.command()
+@click.argument("kind", required=False)
+@click.option("--html", is_flag=True, help="The HTML part instead of the text part.")
+@in_shop
+def preview(kind: str | None, html: bool) -> None:
+    """A letter of this kind with sample values; without KIND, the kinds there are."""
+    if kind is None:
+        click.echo("\n".join(letters.kinds()))
+        return
+    text = letters.preview(kind)
+    click.echo(text.html if html else f"Subject: {text.subject}\n\n{text.text}", nl=html)
+
+
+@letter.command()
+@click.argument("letter_id", metavar="ID", type=int)
+@in_shop
+def retry(letter_id: int) -> None:
+    """Send a letter again that failed, is held or was left out."""
+    with transaction() as session:
+        delivery = session.get(Delivery, letter_id)
+        if delivery is None:
+            raise LetterUnknown
+        try:
+            outbox.retry(delivery, who_types())
+        except ForbiddenMove:
+            raise NotToBeSentAgain from None
+    click.echo(f"Letter {letter_id} is queued again.")
