@@ -30,15 +30,18 @@ def run() -> None:
             render_item=render_item,
             compare_type=True,
             transaction_per_migration=False,
+            transactional_ddl=True,  # SQLite's too, since the driver leaves BEGIN to us
         )
-        with context.begin_transaction():
-            context.run_migrations()
+        try:
+            with context.begin_transaction():
+                context.run_migrations()
+                if is_sqlite:
+                    faults = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+                    if faults:
+                        raise RuntimeError(f"rows would point nowhere: {faults[:5]}")
+        finally:
             if is_sqlite:
-                faults = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-                if faults:
-                    raise RuntimeError(f"rows would point nowhere: {faults[:5]}")
-        if is_sqlite:
-            driver.execute("PRAGMA foreign_keys = ON")
+                driver.execute("PRAGMA foreign_keys = ON")
 
 
 run()

@@ -1,0 +1,249 @@
+"""Migrations: up, down and up again with rows in every table, on both databases."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from flask_migrate import downgrade, upgrade
+
+from store.app import create_app, place
+from store.kit.database import UtcDateTime, db
+from tests.conftest import make_settings, new_database
+
+AT = datetime(2027, 3, 1, 10, 0, tzinfo=UTC)
+VERSIONS = place("migrations") / "versions"
+SCRIPTS = sorted(VERSIONS.glob("*.py"))
+
+A_BATCH_CHANGE = '''"""A batch change of a table that others point to"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "later"
+down_revision = "{head}"
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("orders", recreate="always") as batch:
+        batch.add_column(sa.Column("shade", sa.String(10), nullable=True))
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("orders", recreate="always") as batch:
+        batch.drop_column("shade")
+'''
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
+    """A shop whose database holds nothing at all."""
+    url, server, name = f"sqlite:///{tmp_path / 'empty.db'}", "", ""
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgres")
+        name, url = new_database(server)
+    app = create_app(make_settings(tmp_path, database_url=url))
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+    if server:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+
+
+def _tables() -> list[sa.Table]:
+    return list(db.metadatas[None].sorted_tables)
+
+
+def _value(column: sa.Column[Any]) -> Any:
+    if column.foreign_keys or (column.primary_key and isinstance(column.type, sa.Integer)):
+        return 1
+    if isinstance(column.type, sa.Enum):
+        return (
+            next(iter(column.type.enum_class)) if column.type.enum_class else column.type.enums[0]
+        )
+    samples: dict[type, Any] = {int: 1, float: 1.0, bool: True, str: "x", bytes: b"x"}
+    samples |= {datetime: AT, date: AT.date()}
+    if isinstance(column.type, UtcDateTime):
+        return AT
+    if isinstance(column.type, sa.JSON):
+        return {}
+    if isinstance(column.type, sa.types.TypeDecorator):  # a library's own list, text underneath
+        return ["x"]
+    return samples[column.type.python_type]
+
+
+def _fill() -> None:
+    with db.engine.begin() as connection:
+        for table in _tables():
+            values = {column.key: _value(column) for column in table.columns}
+            connection.execute(table.insert().values(values))
+
+
+def _names() -> set[str]:
+    # The bell's queue makes its tables by itself.
+    names = sa.inspect(db.engine).get_table_names()
+    return {name for name in names if not name.startswith("huey_")}
+
+
+def _is_ours(_object: object, name: str | None, *_rest: object) -> bool:
+    return not (name or "").startswith("huey_")
+
+
+def _counts() -> dict[str, int]:
+    with db.engine.connect() as connection:
+        return {
+            table.name: connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+            for table in _tables()
+        }
+
+
+def _schema(engine: sa.Engine) -> dict[str, Any]:
+    """Everything that holds in the database, table by table, in an order of its own."""
+    inspector = sa.inspect(engine)
+    return {
+        name: {
+            "columns": sorted(
+                (column["name"], str(column["type"]), column["nullable"])
+                for column in inspector.get_columns(name)
+            ),
+            "key": sorted(inspector.get_pk_constraint(name)["constrained_columns"]),
+            "unique": _named(inspector.get_unique_constraints(name), "column_names"),
+            "checks": _named(inspector.get_check_constraints(name), "sqltext"),
+            "foreign": _named(
+                inspector.get_foreign_keys(name), "constrained_columns", "referred_table", "options"
+            ),
+            "indexes": _named(
+                inspector.get_indexes(name), "column_names", "unique", "dialect_options"
+            ),
+        }
+        for name in sorted(_names() - {"alembic_version"})
+    }
+
+
+def _named(things: Any, *facts: str) -> list[tuple[str, ...]]:
+    rows = [(str(one["name"]), *(_in_words(one.get(fact)) for fact in facts)) for one in things]
+    return sorted(rows)
+
+
+def _in_words(fact: Any) -> str:
+    return str({key: str(value) for key, value in fact.items()} if isinstance(fact, dict) else fact)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem[:4])
+def test_each_migration_leads_back_too(script: Path) -> None:
+    text = script.read_text()
+    _, _, back = text.partition("def downgrade() -> None:\n")
+    assert back.strip() not in {"", "pass"}
+
+
+def test_there_is_one_line_of_migrations() -> None:
+    assert len(ScriptDirectory(str(place("migrations"))).get_heads()) == 1
+
+
+def test_up_with_rows_down_and_up_again(empty_shop: Flask) -> None:
+    upgrade()
+    _fill()
+    upgrade()
+    filled = _counts()
+    downgrade(revision="base")
+    left = _names()
+    upgrade()
+    assert filled == {table.name: 1 for table in _tables()}
+    assert left == {"alembic_version"}
+    assert _counts() == dict.fromkeys(filled, 0)
+
+
+def test_the_models_are_what_the_migrations_make(empty_shop: Flask) -> None:
+    upgrade()
+    options = {"compare_type": True, "include_object": _is_ours}
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, db.metadatas[None]) == []
+
+
+def test_checks_keys_and_indexes_too_are_what_the_migrations_make(empty_shop: Flask) -> None:
+    db.create_all()
+    by_models = _schema(db.engine)
+    db.drop_all()
+    upgrade()
+    by_migrations = _schema(db.engine)
+    assert by_migrations.keys() == by_models.keys()
+    assert [by_migrations[name] for name in by_models] == list(by_models.values())
+
+
+def test_nothing_is_deleted_along_with_something_else(empty_shop: Flask) -> None:
+    upgrade()
+    inspector = sa.inspect(db.engine)
+    options = [
+        foreign.get("options") or {}
+        for name in inspector.get_table_names()
+        for foreign in inspector.get_foreign_keys(name)
+    ]
+    assert len(options) > 20
+    assert [one for one in options if one] == []
+
+
+@pytest.fixture
+def later_migrations(tmp_path: Path) -> Path:
+    """Our migrations and one more, which changes `orders` in a batch."""
+    folder = tmp_path / "later"
+    shutil.copytree(place("migrations"), folder)
+    head = ScriptDirectory(str(place("migrations"))).get_current_head()
+    (folder / "versions" / "9999_later.py").write_text(A_BATCH_CHANGE.format(head=head))
+    return folder
+
+
+@pytest.mark.parametrize("empty_shop", ["sqlite"], indirect=True)
+def test_a_batch_change_of_a_table_keeps_the_rows_that_point_there(
+    empty_shop: Flask, later_migrations: Path
+) -> None:
+    upgrade()
+    _fill()
+    upgrade(directory=str(later_migrations))
+    up = _counts()
+    columns = {column["name"] for column in sa.inspect(db.engine).get_columns("orders")}
+    downgrade(directory=str(later_migrations))
+    assert "shade" in columns
+    assert up == _counts() == {table.name: 1 for table in _tables()}
+    with db.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+@pytest.mark.parametrize("empty_shop", ["sqlite"], indirect=True)
+def test_with_foreign_keys_left_on_the_same_change_would_fail(
+    empty_shop: Flask, later_migrations: Path
+) -> None:
+    env = later_migrations / "env.py"
+    env.write_text(env.read_text().replace("foreign_keys = OFF", "foreign_keys = ON"))
+    upgrade()
+    _fill()
+    with pytest.raises(sa.exc.IntegrityError, match="FOREIGN KEY"):
+        upgrade(directory=str(later_migrations))
+
+
+@pytest.mark.parametrize("empty_shop", ["sqlite"], indirect=True)
+def test_a_migration_that_leaves_rows_pointing_nowhere_is_taken_back(
+    empty_shop: Flask, later_migrations: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = later_migrations / "versions" / "9999_later.py"
+    text = script.read_text()
+    damage = 'def upgrade() -> None:\n    op.execute("DELETE FROM customers")\n'
+    script.write_text(text.replace("def upgrade() -> None:\n", damage))
+    upgrade()
+    _fill()
+    with pytest.raises(SystemExit):  # Flask-Migrate logs the error and ends
+        upgrade(directory=str(later_migrations))
+    assert "rows would point nowhere" in caplog.text
+    columns = {column["name"] for column in sa.inspect(db.engine).get_columns("orders")}
+    assert "shade" not in columns
+    assert _counts() == {table.name: 1 for table in _tables()}
