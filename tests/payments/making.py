@@ -1,0 +1,111 @@
+"""Orders to be paid, the gateway's own side, and a picture of the rows that a history leaves."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from store.catalog.models import Publication, PublicationStatus
+from store.entitlements.models import Entitlement
+from store.kit.database import db, transaction
+from store.mail.models import Delivery
+from store.orders.details import Details
+from store.orders.models import Order
+from store.orders.ordering import place_order
+from store.payments.checkout import begin_checkout
+from store.payments.fulfilment import apply_event
+from store.payments.gateways.demo import new_name
+from store.payments.gateways.demo_models import DemoEvent, DemoPayment, DemoRefund
+from store.payments.models import Checkout, EventStatus, GatewayEvent, Payment, Refund
+from tests.factories import a_publication, a_seller
+
+BUYER = Details(
+    email="anna@reader.example",
+    name="Anna Berg",
+    organisation="",
+    purchase_order_number="",
+    wants_now=False,
+)
+
+
+def an_order(form_key: str = "f" * 22, slug: str = "send-early-years") -> int:
+    """A pending pre-order at £12.50; returns its id."""
+    with transaction() as session:
+        publication = session.scalars(sa.select(Publication).filter_by(slug=slug)).first()
+        if publication is None:
+            a_seller()
+            publication = a_publication(slug, status=PublicationStatus.LISTED)
+        return place_order(publication, BUYER, form_key=form_key, seen_amount=1250).id
+
+
+def start(order_id: int) -> str:
+    """Begin a checkout; returns the gateway's reference of it."""
+    return begin_checkout(order_id).rsplit("/", 1)[1]
+
+
+def at_gateway(reference: str, **values: Any) -> None:
+    """Something changes at the gateway and nobody is told."""
+    with transaction() as session:
+        session.execute(
+            sa.update(DemoPayment).where(DemoPayment.reference == reference).values(**values)
+        )
+
+
+def paid_at_gateway(reference: str, at: Any) -> None:
+    """The buyer paid; no news of it has left."""
+    at_gateway(reference, state="paid", payment_id=new_name("pay"), paid_at=at)
+
+
+def refunded_at_gateway(reference: str, amount: int = 1250) -> None:
+    """Somebody refunds at the gateway's own desk."""
+    with transaction() as session:
+        payment = session.scalars(sa.select(DemoPayment).filter_by(reference=reference)).one()
+        session.add(
+            DemoRefund(
+                demo_payment_id=payment.id,
+                refund_id=new_name("re"),
+                key=None,
+                amount=amount,
+                standing="succeeded",
+            )
+        )
+
+
+def news(reference: str, kind: str, at: Any) -> int:
+    """A message that the gateway holds back; returns its id there."""
+    with transaction() as session:
+        event = DemoEvent(event_id=new_name("evt"), reference=reference, kind=kind, happened_at=at)
+        session.add(event)
+        session.flush()
+        return event.id
+
+
+def apply_received() -> None:
+    """What the bell would do: apply each event that was received."""
+    query = sa.select(GatewayEvent.id).filter_by(status=EventStatus.RECEIVED)
+    for event_id in db.session.scalars(query.order_by(GatewayEvent.id)).all():
+        apply_event(event_id)
+
+
+def order_of(order_id: int) -> Order:
+    """The order as it stands now."""
+    db.session.rollback()
+    return db.session.get_one(Order, order_id)
+
+
+def rows(*columns: Any) -> list[tuple[Any, ...]]:
+    """The columns of every row, sorted, enums as text."""
+    db.session.rollback()
+    return sorted(tuple(row) for row in db.session.execute(sa.select(*columns)))
+
+
+def dump() -> dict[str, list[tuple[Any, ...]]]:
+    """What a history left, without ids and times that tell runs apart."""
+    return {
+        "orders": rows(Order.status, Order.total_amount),
+        "checkouts": rows(Checkout.status, Checkout.amount, Checkout.failure),
+        "payments": rows(Payment.amount, Payment.currency),
+        "refunds": rows(Refund.status, Refund.amount, Refund.who, Refund.why),
+        "entitlements": rows(Entitlement.customer_id, Entitlement.seat, Entitlement.revoked_reason),
+        "deliveries": rows(Delivery.kind, Delivery.status, Delivery.order_id),
+        "events": rows(GatewayEvent.status, GatewayEvent.note),
+    }

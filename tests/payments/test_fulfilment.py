@@ -1,0 +1,385 @@
+"""An order ends the same whatever the gateway says, how often and in which order."""
+
+from itertools import permutations
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from store.kit.database import db, transaction
+from store.mail.models import Delivery
+from store.orders.models import Order, OrderStatus
+from store.orders.ordering import cancel_pending, expire_order
+from store.payments import fulfilment, refunding
+from store.payments.checkout import expire_due
+from store.payments.demo_news import Arrival, Decision, decide, deliver, deliver_held
+from store.payments.gateways.base import GatewayUnreachable
+from store.payments.gateways.demo import DemoGateway
+from store.payments.models import (
+    Checkout,
+    CheckoutStatus,
+    EventStatus,
+    GatewayEvent,
+    Payment,
+    Refund,
+    RefundStatus,
+)
+from tests.conftest import Clock, on_both
+from tests.payments.making import (
+    an_order,
+    apply_received,
+    at_gateway,
+    dump,
+    news,
+    order_of,
+    paid_at_gateway,
+    refunded_at_gateway,
+    rows,
+    start,
+)
+
+pytestmark = on_both
+
+PAID_AND_REFUNDED = {
+    "orders": [(OrderStatus.PAID, 1250)],
+    "checkouts": [(CheckoutStatus.COMPLETED, 1250, "")],
+    "payments": [(1250, "GBP")],
+    "refunds": [(RefundStatus.SUCCEEDED, 1250, "gateway:demo", "")],
+    "entitlements": [(1, 1, "refunded")],
+    "deliveries": [("order_confirmation", "queued", 1), ("order_refunded", "queued", 1)],
+    "events": [(EventStatus.APPLIED, "")] * 3,
+}
+
+
+def _letters() -> list[tuple[str]]:
+    return rows(Delivery.kind)
+
+
+def test_every_order_of_the_same_news_ends_in_the_same_rows(app: Flask, frozen: Clock) -> None:
+    steps = ["paid", "paid again", "refunded", "failed late", "success page"]
+    seen = {}
+    for turn, history in enumerate(permutations(steps)):
+        seen[history] = _play(history, turn, frozen)
+
+    assert len(seen) == 120
+    different = {history: end for history, end in seen.items() if end != PAID_AND_REFUNDED}
+    assert different == {}
+
+
+def _play(history: tuple[str, ...], turn: int, frozen: Clock) -> dict[str, object]:
+    with db.engine.begin() as connection:
+        for table in _emptied(db.metadata.sorted_tables):
+            connection.execute(table.delete())
+            if connection.dialect.name == "postgresql" and "id" in table.c:
+                connection.exec_driver_sql(f"ALTER SEQUENCE {table.name}_id_seq RESTART")
+    order_id = an_order()
+    reference = start(order_id)
+    paid_at_gateway(reference, frozen())
+    refunded_at_gateway(reference)
+    paid = news(reference, "checkout.paid", frozen())
+    held = {
+        "paid": paid,
+        "paid again": paid,
+        "refunded": news(reference, "refund.succeeded", frozen()),
+        "failed late": news(reference, "checkout.card_failed", frozen()),
+    }
+    for step in history:
+        if step == "success page":
+            fulfilment.fulfil_order(order_id)
+        else:
+            deliver(held[step])
+            apply_received()
+    return dict(dump())
+
+
+def _emptied(tables: list[sa.Table]) -> list[sa.Table]:
+    kept = {"sellers", "publications", "customers", "pace"}
+    return [table for table in reversed(tables) if table.name not in kept]
+
+
+def test_news_between_the_payment_and_the_refund_ends_the_same(app: Flask, frozen: Clock) -> None:
+    order_id = an_order()
+    reference = start(order_id)
+    paid_at_gateway(reference, frozen())
+    fulfilment.fulfil_order(order_id)
+    assert _letters() == [("order_confirmation",)]
+
+    refunded_at_gateway(reference)
+    for kind in ("checkout.paid", "refund.succeeded", "refund.succeeded"):
+        deliver(news(reference, kind, frozen()))
+        apply_received()
+
+    assert dump() == PAID_AND_REFUNDED
+
+
+def test_a_partial_refund_keeps_the_copy(app: Flask, frozen: Clock) -> None:
+    order_id = an_order()
+    reference = start(order_id)
+    paid_at_gateway(reference, frozen())
+    refunded_at_gateway(reference, 250)
+    fulfilment.fulfil_order(order_id)
+
+    after = dump()
+    assert after["entitlements"] == [(1, 1, "")]
+    assert refunding.refunded_amount(order_id) == 250
+
+    refunded_at_gateway(reference, 1000)
+    deliver(news(reference, "refund.succeeded", frozen()))
+    apply_received()
+
+    assert dump()["entitlements"] == [(1, 1, "refunded")]
+
+
+@pytest.mark.parametrize("arrival", list(Arrival))
+def test_however_the_news_of_a_payment_arrives_the_order_is_paid_once(
+    app: Flask, frozen: Clock, arrival: Arrival
+) -> None:
+    order_id = an_order()
+    reference = start(order_id)
+
+    assert decide(reference, Decision.PAY, arrival) is True
+    assert decide(reference, Decision.PAY, arrival) is False
+    apply_received()
+    deliver_held(reference)
+    apply_received()
+
+    after = dump()
+    after.pop("events")
+    assert after == {
+        "orders": [(OrderStatus.PAID, 1250)],
+        "checkouts": [(CheckoutStatus.COMPLETED, 1250, "")],
+        "payments": [(1250, "GBP")],
+        "refunds": [],
+        "entitlements": [(1, 1, "")],
+        "deliveries": [("order_confirmation", "queued", 1)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("decision", "status", "reason"),
+    [
+        (Decision.DECLINE, CheckoutStatus.FAILED, "Your bank declined the card."),
+        (Decision.ABANDON, CheckoutStatus.EXPIRED, "You left the payment page."),
+    ],
+)
+def test_a_try_that_failed_charges_nothing_and_leaves_the_order_to_be_paid(
+    app: Flask, frozen: Clock, decision: Decision, status: CheckoutStatus, reason: str
+) -> None:
+    order_id = an_order()
+    decide(start(order_id), decision, Arrival.TWICE)
+    apply_received()
+
+    assert rows(Checkout.status, Checkout.failure) == [(status, reason)]
+    assert order_of(order_id).status is OrderStatus.PENDING
+    assert _letters() == []
+
+    second = start(order_id)
+    decide(second, Decision.PAY)
+    apply_received()
+
+    assert order_of(order_id).status is OrderStatus.PAID
+    assert rows(Checkout.status) == sorted([(status,), (CheckoutStatus.COMPLETED,)])
+
+
+def test_money_for_an_expired_order_is_taken_and_delivered(app: Flask, frozen: Clock) -> None:
+    order_id = an_order()
+    reference = start(order_id)
+    at_gateway(reference, state="expired")
+    fulfilment.fulfil_order(order_id)
+    with transaction():
+        assert expire_order(db.session.get_one(Order, order_id), "not paid in time")
+
+    paid_at_gateway(reference, frozen())
+    deliver(news(reference, "checkout.paid", frozen()))
+    apply_received()
+
+    assert order_of(order_id).status is OrderStatus.PAID
+    assert rows(Checkout.status) == [(CheckoutStatus.COMPLETED,)]
+    assert _letters() == [("order_confirmation",)]
+
+
+def test_money_for_a_cancelled_order_goes_back_by_itself(app: Flask, frozen: Clock) -> None:
+    order_id = an_order()
+    reference = start(order_id)
+    with transaction():
+        assert cancel_pending(db.session.get_one(Order, order_id), "customer")
+
+    decide(reference, Decision.PAY, Arrival.TWICE)
+    apply_received()
+    assert rows(Refund.status) == [(RefundStatus.REQUESTED,)]
+    refunding.send_refunds()
+    refunding.send_refunds()
+
+    assert order_of(order_id).status is OrderStatus.PAID
+    assert rows(Refund.status, Refund.amount) == [(RefundStatus.SUCCEEDED, 1250)]
+    assert dump()["entitlements"] == [(1, 1, "refunded")]
+    assert len(DemoGateway().fetch(reference).refunds) == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"amount": 1249}, "£12.49 was paid, £12.50 was agreed"),
+        ({"currency": "EUR"}, "€12.50 was paid, £12.50 was agreed"),
+        ({"order_reference": "AAAA-AAAA"}, "the gateway names the order “AAAA-AAAA”"),
+    ],
+)
+def test_money_that_does_not_fit_delivers_nothing_and_staff_hear_why(
+    app: Flask, frozen: Clock, wrong: dict[str, object], reason: str
+) -> None:
+    order_id = an_order()
+    reference = start(order_id)
+    at_gateway(reference, **wrong)
+    decide(reference, Decision.PAY, Arrival.TWICE)
+    apply_received()
+    fulfilment.fulfil_order(order_id)
+
+    assert order_of(order_id).status is OrderStatus.PENDING
+    assert rows(Payment.id) == []
+    assert rows(GatewayEvent.status, GatewayEvent.note) == [
+        (EventStatus.IGNORED, f"Nothing was delivered: {reason}.")
+    ]
+    alert = db.session.scalars(sa.select(Delivery)).one()
+    assert alert.kind == "staff_alert"
+    assert reason in (alert.facts or {})["text"]
+
+
+def test_an_order_that_was_amended_after_its_checkout_began_is_not_paid_short(
+    app: Flask, frozen: Clock
+) -> None:
+    order_id = an_order()
+    reference = start(order_id)
+    with transaction():
+        db.session.get_one(Order, order_id).total_amount = 2000
+    decide(reference, Decision.PAY)
+    apply_received()
+
+    assert order_of(order_id).status is OrderStatus.PENDING
+    assert _letters() == [("staff_alert",)]
+
+
+def test_an_order_paid_twice_keeps_both_payments_and_staff_hear_of_it(
+    app: Flask, frozen: Clock
+) -> None:
+    order_id = an_order()
+    first = start(order_id)
+    at_gateway(first, state="declined")
+    second = start(order_id)
+    paid_at_gateway(second, frozen())
+    fulfilment.fulfil_order(order_id)
+    paid_at_gateway(first, frozen())
+    deliver(news(first, "checkout.paid", frozen()))
+    apply_received()
+
+    assert rows(Payment.amount) == [(1250,), (1250,)]
+    assert _letters() == [("order_confirmation",), ("staff_alert",)]
+    assert dump()["entitlements"] == [(1, 1, "")]
+
+
+def test_the_news_may_come_before_we_noted_where_the_buyer_pays(app: Flask, frozen: Clock) -> None:
+    order_id = an_order()
+    reference = start(order_id)
+    with transaction() as session:
+        session.execute(sa.update(Checkout).values(gateway_reference=None, pay_url=""))
+    decide(reference, Decision.PAY)
+    apply_received()
+
+    assert order_of(order_id).status is OrderStatus.PAID
+    assert rows(Checkout.gateway_reference) == [(reference,)]
+
+
+def test_a_lost_bell_is_made_good_by_the_sweep_after_a_minute(app: Flask, frozen: Clock) -> None:
+    order_id = an_order()
+    decide(start(order_id), Decision.PAY)
+    frozen.advance(seconds=60)
+    fulfilment.sweep()
+    assert order_of(order_id).status is OrderStatus.PENDING
+
+    frozen.advance(seconds=1)
+    fulfilment.sweep()
+
+    assert order_of(order_id).status is OrderStatus.PAID
+    assert rows(GatewayEvent.status) == [(EventStatus.APPLIED,)]
+
+
+def test_a_payment_whose_news_never_arrives_is_found_by_the_sweep(
+    app: Flask, frozen: Clock
+) -> None:
+    order_id = an_order()
+    reference = start(order_id)
+    frozen.advance(minutes=6)
+    fulfilment.sweep()
+    decide(reference, Decision.PAY, Arrival.LATE)
+    frozen.advance(minutes=4)
+    fulfilment.sweep()
+    assert order_of(order_id).status is OrderStatus.PENDING
+
+    frozen.advance(minutes=1)
+    fulfilment.sweep()
+
+    assert order_of(order_id).status is OrderStatus.PAID
+    assert rows(GatewayEvent.id) == []
+
+
+def test_a_checkout_that_nobody_paid_ends_and_its_order_with_it(app: Flask, frozen: Clock) -> None:
+    order_id = an_order()
+    start(order_id)
+    for _ in range(25):
+        frozen.advance(hours=1)
+        fulfilment.sweep()
+        expire_due()
+
+    assert rows(Checkout.status, Checkout.failure) == [
+        (CheckoutStatus.EXPIRED, "The time for this payment ran out.")
+    ]
+    assert order_of(order_id).status is OrderStatus.EXPIRED
+
+
+def test_a_gateway_that_does_not_answer_leaves_the_event_for_later(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = an_order()
+    reference = start(order_id)
+    decide(reference, Decision.PAY)
+    with monkeypatch.context() as patch:
+        patch.setattr(DemoGateway, "fetch", _silent)
+        frozen.advance(minutes=10)
+        fulfilment.sweep()
+        fulfilment.fulfil_order(order_id)
+    assert rows(GatewayEvent.status) == [(EventStatus.RECEIVED,)]
+
+    fulfilment.sweep()
+
+    assert rows(GatewayEvent.status) == [(EventStatus.APPLIED,)]
+    assert order_of(order_id).status is OrderStatus.PAID
+
+
+def test_a_fault_half_way_leaves_nothing_half_done(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = an_order()
+    decide(start(order_id), Decision.PAY)
+    before = dump()
+    with monkeypatch.context() as patch:
+        patch.setattr(fulfilment, "_mark", _broken)
+        with pytest.raises(RuntimeError):
+            apply_received()
+    assert dump() == before
+
+    apply_received()
+
+    assert order_of(order_id).status is OrderStatus.PAID
+
+
+def test_a_gateway_is_never_asked_inside_a_transaction(app: Flask, frozen: Clock) -> None:
+    reference = start(an_order())
+    with transaction(), pytest.raises(RuntimeError, match="outside transactions"):
+        DemoGateway().fetch(reference)
+
+
+def _silent(*_: object) -> None:
+    raise GatewayUnreachable
+
+
+def _broken(*_: object) -> None:
+    raise RuntimeError("the power went")
