@@ -21,6 +21,10 @@ from store.kit.markup import plain_lines, render_markdown
 from store.kit.money import format_money
 
 YEAR_SECONDS = 31_536_000
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 class ForeignForm(Refusal):
@@ -151,11 +155,7 @@ def _http_error(error: HTTPException) -> Response:
 
 def _secure(answer: Response) -> Response:
     headers = answer.headers
-    headers.setdefault(
-        "Content-Security-Policy",
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    )
+    headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("X-Frame-Options", "DENY")
     # `no-referrer` would make the desk's form protection refuse every POST over https.
