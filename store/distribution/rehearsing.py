@@ -1,0 +1,125 @@
+"""A release looked at beforehand: who, who not and why, the very letter, what is odd."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from store.catalog.editions import edition_before
+from store.catalog.inspecting import odd_beside
+from store.catalog.models import Asset, Edition, PublicationStatus
+from store.distribution.recipients import NOTICE, recipients
+from store.kit import clock
+from store.kit.database import db
+from store.mail.letters import Letter, facts_of, preview_letter
+from store.mail.message import LetterText
+from store.mail.models import Delivery
+from store.mail.rendering import render_letter
+from store.orders.models import Customer
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a release would do now. `recipients` = `owners` + `preorders`, once each."""
+
+    recipients: int
+    owners: int
+    preorders: int
+    waiting: int  # of the recipients, those whose letter falls due later
+    left_out: dict[str, int]
+    warnings: list[str]
+    letter: LetterText
+    letter_to: str | None  # the customer whose values it has; None: sample values
+
+    @property
+    def concerned(self) -> int:
+        """Everybody in one column or the other."""
+        return self.recipients + sum(self.left_out.values())
+
+
+def rehearse(edition: Edition) -> Rehearsal:
+    """Count and show what releasing the edition now would do. Writes nothing."""
+    counts, left_out = _count(edition)
+    letter, to = _letter(edition)
+    warnings = _warnings(edition)
+    if not counts["recipients"]:
+        warnings.append("Nobody has bought this publication yet, so no letter will be sent.")
+    return Rehearsal(left_out=left_out, warnings=warnings, letter=letter, letter_to=to, **counts)
+
+
+def _count(edition: Edition) -> tuple[dict[str, int], dict[str, int]]:
+    rows = recipients(edition).subquery()
+    later: datetime = clock.now()
+    found = db.session.execute(
+        sa.select(
+            rows.c.left_out,
+            sa.func.count().label("people"),
+            sa.func.sum(rows.c.is_preorder).label("preorders"),
+            sa.func.sum(sa.case((rows.c.due_at > later, 1), else_=0)).label("waiting"),
+        )
+        .group_by(rows.c.left_out)
+        .order_by(rows.c.left_out)
+    ).all()
+    left_out = {row.left_out: row.people for row in found if row.left_out}
+    owed = next((row for row in found if row.left_out is None), None)
+    people, preorders = (owed.people, int(owed.preorders)) if owed else (0, 0)
+    return {
+        "recipients": people,
+        "owners": people - preorders,
+        "preorders": preorders,
+        "waiting": int(owed.waiting) if owed else 0,
+    }, left_out
+
+
+def _letter(edition: Edition) -> tuple[LetterText, str | None]:
+    """The letter with the values of the first recipient; of nobody where there is none."""
+    rows = recipients(edition).subquery()
+    first = sa.select(sa.func.min(rows.c.customer_id)).where(rows.c.left_out.is_(None))
+    customer_id = db.session.scalar(first)
+    facts: dict[str, Any] | None = None if customer_id else {"test": True}
+    unsaved = Delivery(kind=NOTICE, edition_id=edition.id, customer_id=customer_id, facts=facts)
+    found = facts_of(unsaved)
+    letter = found if isinstance(found, Letter) else preview_letter(NOTICE)
+    customer = db.session.get(Customer, customer_id) if customer_id else None
+    context = letter.context | {"is_test": False}
+    return render_letter(NOTICE, context), customer.email if customer else None
+
+
+def _warnings(edition: Edition) -> list[str]:
+    found: list[str] = []
+    if not edition.assets:
+        found.append("There is no file yet. Upload a PDF or an EPUB.")
+    if not edition.notes:
+        found.append("There are no notes: the letter will not say what changed.")
+    if edition.publication.status != PublicationStatus.LISTED:
+        found.append("The publication is not on sale.")
+    for asset in edition.assets:
+        found += [_named(asset, one["sentence"]) for one in asset.findings if _is_odd(one)]
+    return found + _beside_last(edition)
+
+
+def _beside_last(edition: Edition) -> list[str]:
+    before = edition_before(edition)
+    if before is None:
+        return []
+    found: list[str] = []
+    now = {asset.format: asset for asset in edition.assets}
+    for old in before.assets:
+        new = now.get(old.format)
+        if new is None:
+            found.append(
+                f"Edition {before.number} came as {old.format.upper()} too; this one does not."
+            )
+            continue
+        odd = odd_beside(old.facts, old.sha256, new.facts, new.sha256, old.size, new.size)
+        found += [_named(new, one.sentence) for one in odd]
+    return found
+
+
+def _is_odd(finding: dict[str, str]) -> bool:
+    return finding["level"] == "warn"
+
+
+def _named(asset: Asset, sentence: str) -> str:
+    return f"{asset.format.upper()}: {sentence}"

@@ -1,0 +1,355 @@
+"""A release: everybody who is owed the edition gets one delivery, in one transaction."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from store.catalog.editions import EditionAlreadyReleased
+from store.catalog.models import Edition, EditionStatus
+from store.distribution import owing, releasing
+from store.distribution.recipients import batch_of
+from store.entitlements import granting, stops
+from store.entitlements.models import Entitlement
+from store.kit import clock
+from store.kit.database import db, transaction
+from store.mail.models import BatchStatus, Delivery, DeliveryStatus
+from tests.conftest import Clock, on_both
+from tests.distribution.shop import (
+    buy,
+    deliveries,
+    draft,
+    drafted_and_released,
+    release,
+    reread,
+)
+from tests.factories import a_customer, a_publication, a_seller, an_edition
+
+QUEUED, SKIPPED = DeliveryStatus.QUEUED, DeliveryStatus.SKIPPED
+
+
+@on_both
+def test_a_release_owes_one_notice_to_everybody_and_says_who_is_left_out(
+    app: Flask, frozen: Clock
+) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        buy(publication, "twice@reader.example")
+        buy(publication, "twice@reader.example")
+        buy(publication, "once@reader.example")
+        granting.revoke_order(buy(publication, "back@reader.example"), "refunded")
+        granting.revoke_order(buy(publication, "half@reader.example"), "refunded")
+        buy(publication, "half@reader.example")
+        stopped = buy(publication, "stopped@reader.example")
+        stops.stop_notices(stopped.customer_id, publication.id)
+        granting.grant_imported(a_customer("moved@reader.example"), publication, notify=False)
+    edition = drafted_and_released(publication)
+    assert edition.status == EditionStatus.RELEASED
+    assert edition.released_at == frozen.at
+    assert deliveries(edition) == {
+        "twice@reader.example": (QUEUED, ""),
+        "once@reader.example": (QUEUED, ""),
+        "back@reader.example": (SKIPPED, "refunded"),
+        "half@reader.example": (QUEUED, ""),
+        "stopped@reader.example": (SKIPPED, "asked us to stop"),
+        "moved@reader.example": (QUEUED, ""),
+    }
+
+
+@on_both
+def test_later_editions_reach_earlier_buyers_and_nobody_twice(app: Flask, frozen: Clock) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        buy(publication, "early@reader.example")
+    first = drafted_and_released(publication)
+    frozen.advance(days=1)
+    with transaction():
+        buy(publication, "late@reader.example")
+        granting.grant_imported(a_customer("moved@reader.example"), publication, notify=False)
+        granting.grant_imported(a_customer("told@reader.example"), publication, notify=True)
+    assert set(deliveries(first)) == {"early@reader.example", "told@reader.example"}
+    frozen.advance(days=1)
+    second = drafted_and_released(publication, 2)
+    assert set(deliveries(second)) == {
+        "early@reader.example",
+        "late@reader.example",
+        "moved@reader.example",
+        "told@reader.example",
+    }
+    assert releasing.owe_missing() == 0
+
+
+@on_both
+def test_a_buyer_whose_months_of_editions_are_over_is_left_out_with_that_reason(
+    app: Flask, frozen: Clock
+) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication(updates_months=12)
+        buy(publication)
+    frozen.set(datetime(2028, 2, 29, 12, 0, tzinfo=UTC))
+    drafted_and_released(publication)
+    until = db.session.scalars(sa.select(Entitlement.updates_until)).one()
+    # Twelve months from 29 February end with 28 February.
+    assert until == datetime(2029, 3, 1, tzinfo=UTC)
+    db.session.rollback()
+    frozen.set(until)
+    second = drafted_and_released(publication, 2)
+    assert deliveries(second) == {"anna@reader.example": (QUEUED, "")}
+    frozen.advance(seconds=1)
+    third = drafted_and_released(publication, 3)
+    assert deliveries(third) == {"anna@reader.example": (SKIPPED, "term over")}
+
+
+@on_both
+def test_who_kept_the_right_to_cancel_hears_when_the_14_days_are_over(
+    app: Flask, frozen: Clock
+) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        buy(publication, wants_now=False)
+    edition = drafted_and_released(publication)
+    due = db.session.scalars(
+        sa.select(Delivery.due_at).where(Delivery.edition_id == edition.id)
+    ).one()
+    assert due == datetime(2027, 3, 16, tzinfo=UTC)
+
+
+@on_both
+def test_releasing_and_scheduling_again_are_refused(app: Flask) -> None:
+    with transaction():
+        a_seller()
+        edition = draft(a_publication())
+        releasing.schedule_release(edition, None, "Olga")
+        with pytest.raises(releasing.AlreadyScheduled):
+            releasing.schedule_release(edition, None, "Olga")
+        with pytest.raises(releasing.AlreadyScheduled):
+            releasing.schedule_release(draft(edition.publication, 2), None, "Olga")
+    assert releasing.release_due() == 1
+    assert releasing.release_due() == 0
+    for press in (
+        lambda: releasing.schedule_release(edition, None, "Olga"),
+        lambda: releasing.take_back(edition, "Olga"),
+    ):
+        with pytest.raises(EditionAlreadyReleased), transaction():
+            press()
+    with pytest.raises(releasing.NotScheduled), transaction():
+        releasing.release_edition(edition, "Olga")
+
+
+def test_an_edition_without_a_file_or_behind_a_later_one_is_not_released(app: Flask) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        with pytest.raises(releasing.NothingToRelease):
+            releasing.schedule_release(an_edition(publication, 1), None, "Olga")
+        draft(publication, 2)
+    drafted_and_released(publication, 3)
+    with transaction():
+        second = db.session.scalars(sa.select(Edition).where(Edition.number == 2)).one()
+        with pytest.raises(releasing.EditionOutdated):
+            releasing.schedule_release(second, None, "Olga")
+
+
+@on_both
+def test_within_the_delay_nothing_has_left_and_one_press_takes_it_back(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = app.extensions["colophon.settings"]
+    monkeypatch.setitem(
+        app.extensions, "colophon.settings", settings.model_copy(update={"release_delay": 600})
+    )
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        buy(publication)
+        edition = draft(publication)
+        at = releasing.schedule_release(edition, None, "Olga")
+    assert at == frozen.at + timedelta(minutes=10)
+    frozen.advance(minutes=9, seconds=59)
+    assert releasing.release_due() == 0
+    assert deliveries(edition) == {}
+    with transaction():
+        releasing.take_back(reread(edition), "Olga")
+    frozen.advance(minutes=1)
+    assert releasing.release_due() == 0
+    assert reread(edition).status == EditionStatus.DRAFT
+    with transaction():
+        with pytest.raises(releasing.MomentTooSoon, match="2027-03-01T10:20 "):
+            too_soon = clock.now() + timedelta(minutes=9)
+            releasing.schedule_release(edition, too_soon, "Olga")
+        releasing.schedule_release(edition, clock.now() + timedelta(days=31), "Olga")
+    frozen.advance(days=31)
+    assert releasing.release_due() == 1
+
+
+def test_one_edition_that_cannot_be_released_does_not_hold_up_the_others(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction():
+        a_seller()
+        for slug in ("one", "two"):
+            releasing.schedule_release(draft(a_publication(slug)), None, "Olga")
+    owe_notices = owing.owe_notices
+    calls: list[int] = []
+
+    def broken_once(*args: object) -> int:
+        calls.append(1)
+        if len(calls) == 1:
+            raise OSError
+        return owe_notices(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(releasing, "owe_notices", broken_once)
+    assert releasing.release_due() == 1
+    statuses = db.session.scalars(sa.select(Edition.status).order_by(Edition.id)).all()
+    # The broken one keeps its schedule, whole, for the next pass.
+    assert statuses == [EditionStatus.SCHEDULED, EditionStatus.RELEASED]
+    db.session.rollback()
+    assert releasing.release_due() == 1
+
+
+@on_both
+def test_the_net_owes_what_a_release_had_missed_and_only_that(app: Flask, frozen: Clock) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        buy(publication, "kept@reader.example")
+        buy(publication, "lost@reader.example")
+        stopped = buy(publication, "stopped@reader.example")
+        stops.stop_notices(stopped.customer_id, publication.id)
+    edition = drafted_and_released(publication)
+    with transaction() as session:
+        batch = batch_of(session, edition)
+        session.execute(sa.delete(Delivery).where(Delivery.kind == "edition_notice"))
+        session.add(
+            Delivery(
+                kind="edition_notice",
+                dedupe_key=f"edition:{edition.id}:1",
+                customer_id=1,
+                edition_id=edition.id,
+                batch_id=batch.id if batch else None,
+                created_at=clock.now(),
+                due_at=clock.now(),
+            )
+        )
+    assert releasing.owe_missing() == 2
+    assert deliveries(edition) == {
+        "kept@reader.example": (QUEUED, ""),
+        "lost@reader.example": (QUEUED, ""),
+        "stopped@reader.example": (SKIPPED, "asked us to stop"),
+    }
+    assert releasing.owe_missing() == 0
+
+
+@on_both
+def test_recall_leaves_out_what_has_not_left_and_what_comes_back_unsent(app: Flask) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        for name in ("sent", "under", "claimed", "queued", "held"):
+            buy(publication, f"{name}@reader.example")
+    edition = drafted_and_released(publication)
+    with transaction() as session:
+        for number, values in {
+            1: {"status": DeliveryStatus.SENT},
+            2: {"status": DeliveryStatus.SENDING, "claimed_by": "w"},
+            3: {"claimed_by": "w", "claimed_at": clock.now()},
+            5: {"status": DeliveryStatus.HELD},
+        }.items():
+            session.execute(
+                sa.update(Delivery)
+                .where(Delivery.dedupe_key == f"edition:{edition.id}:{number}")
+                .values(**values)
+            )
+    with transaction() as session:
+        assert releasing.recall(edition, "Olga") == 3
+        batch = batch_of(session, edition)
+        assert batch is not None
+        assert batch.status == BatchStatus.RECALLED
+    assert deliveries(edition) == {
+        "sent@reader.example": (DeliveryStatus.SENT, ""),
+        "under@reader.example": (DeliveryStatus.SENDING, ""),
+        "claimed@reader.example": (SKIPPED, "recalled"),
+        "queued@reader.example": (SKIPPED, "recalled"),
+        "held@reader.example": (SKIPPED, "recalled"),
+    }
+    with pytest.raises(releasing.NothingToRecall), transaction():
+        releasing.recall(edition, "Olga")
+    with transaction() as session:
+        session.execute(
+            sa.update(Delivery)
+            .where(Delivery.status == DeliveryStatus.SENDING)
+            .values(status=QUEUED, claimed_by=None)
+        )
+    assert releasing.settle_recalled() == 1
+    assert releasing.settle_recalled() == 0
+
+
+@on_both
+def test_withdrawing_stops_the_letters_and_the_corrected_edition_reaches_everybody(
+    app: Flask, frozen: Clock
+) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        buy(publication, "early@reader.example")
+    first = drafted_and_released(publication)
+    frozen.advance(days=1)
+    wrong = drafted_and_released(publication, 2)
+    frozen.advance(hours=1)
+    with transaction():
+        buy(publication, "late@reader.example")
+        buy(publication, "waits@reader.example", wants_now=False)
+        with pytest.raises(releasing.NotReleased):
+            releasing.withdraw(draft(publication, 3), "Olga")
+        assert releasing.withdraw(wrong, "Olga", "wrong file") == 2
+    assert deliveries(wrong) == {
+        "early@reader.example": (SKIPPED, "withdrawn"),
+        "waits@reader.example": (SKIPPED, "withdrawn"),
+    }
+    # Who still waits for a first copy is told of the sound one, when the 14 days are over.
+    assert deliveries(first) == {
+        "early@reader.example": (QUEUED, ""),
+        "waits@reader.example": (QUEUED, ""),
+    }
+    assert releasing.owe_missing() == 0
+    with transaction():
+        third = db.session.scalars(sa.select(Edition).where(Edition.number == 3)).one()
+    release(third)
+    assert set(deliveries(third)) == {
+        "early@reader.example",
+        "late@reader.example",
+        "waits@reader.example",
+    }
+
+
+def test_a_release_takes_the_same_statements_however_many_customers(
+    app: Flask, frozen: Clock
+) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        buy(publication)
+        editions = [draft(publication, number) for number in (1, 2)]
+    counts = []
+    for edition in editions:
+        statements: list[str] = []
+
+        def note(_c: object, _u: object, statement: str, *_rest: object) -> None:
+            statements.append(statement)  # noqa: B023 - read before the next turn
+
+        with transaction():
+            releasing.schedule_release(edition, None, "Olga")
+        sa.event.listen(db.engine, "before_cursor_execute", note)
+        releasing.release_due()
+        sa.event.remove(db.engine, "before_cursor_execute", note)
+        counts.append(len(statements))
+        frozen.advance(days=1)
+        with transaction():
+            for number in range(30):
+                buy(publication, f"reader-{number}@reader.example")
+    assert counts[0] == counts[1]
