@@ -24,6 +24,8 @@ class NoLongerYours(Refusal):
     """A file that the customer had or will have, and may not fetch at this moment."""
 
     status = 410
+    heading = "This file cannot be downloaded"
+    way_out = ("/find-my-copies", "Find my copies")
     sentence = "This edition was withdrawn or is no longer part of what you bought."
 
 

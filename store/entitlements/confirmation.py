@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from store.catalog.models import Edition
+from store.catalog.models import Edition, Seller
 from store.catalog.publishing import newest_released
 from store.entitlements.access import rights_of_order
 from store.entitlements.links import library_url, order_url
@@ -20,18 +20,6 @@ from store.mail.models import Delivery
 from store.orders.consents import CONSENT_WORDINGS, supply_starts_at, waiver
 from store.orders.models import Order
 from store.orders.promises import promise_in_words, term_in_words
-
-_SELLER = (
-    "trading_name",
-    "legal_name",
-    "charity_number",
-    "company_number",
-    "address",
-    "email",
-    "reply_to",
-    "phone",
-    "vat_number",
-)
 
 
 def facts(delivery: Delivery) -> Letter | Skip:
@@ -50,13 +38,17 @@ def facts(delivery: Delivery) -> Letter | Skip:
 def sample() -> dict[str, Any]:
     """A paid order of an edition that is there."""
     moment = datetime(2027, 3, 1, 10, tzinfo=UTC)
-    seller = dict.fromkeys(_SELLER, "") | {
-        "trading_name": "Early Years Sample Press",
-        "charity_number": "000000",
-        "address": "1 Sample Street, London",
-        "email": "hello@publisher.example",
-        "phone": "020 7946 0000",
-    }
+    seller = Seller(
+        trading_name="Early Years Sample Press",
+        legal_name="",
+        charity_number="000000",
+        company_number="",
+        vat_number="",
+        address="1 Sample Street, London",
+        email="hello@publisher.example",
+        reply_to="",
+        phone="020 7946 0000",
+    )
     words = {
         "seller": seller,
         "order": {
@@ -97,7 +89,7 @@ def _agreed(order: Order) -> dict[str, Any]:
     given = waiver(order.id)
     last_day = supply_starts_at(order.placed_at).astimezone(config().zone).date()
     return {
-        "seller": {name: getattr(order.seller, name) for name in _SELLER},
+        "seller": order.seller,
         "order": {
             name: getattr(order, name)
             for name in (

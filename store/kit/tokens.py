@@ -6,8 +6,14 @@ import hashlib
 import re
 import secrets
 
-from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+from itsdangerous import (
+    BadSignature,
+    SignatureExpired,
+    TimestampSigner,
+    URLSafeTimedSerializer,
+)
 
+from store.kit import clock
 from store.kit.config import config
 
 # Changing how tokens are made changes this, so that one kind is never taken for another.
@@ -24,6 +30,14 @@ class NotValid(Exception):
     def __init__(self, reference: str) -> None:
         self.reference = reference
         super().__init__("signature or age")
+
+
+class _Signer(TimestampSigner):
+    """Ages by the shop's clock, as everything else does."""
+
+    def get_timestamp(self) -> int:
+        """Whole seconds since 1970."""
+        return int(clock.now().timestamp())
 
 
 def new_reference() -> str:
@@ -61,6 +75,7 @@ def _serializer(purpose: str) -> URLSafeTimedSerializer:
         # itsdangerous signs with the last key and accepts all.
         list(reversed(config().signing_keys)),
         salt=f"{purpose}/{_VERSION}",
+        signer=_Signer,
         signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"},
     )
 

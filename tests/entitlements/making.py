@@ -1,0 +1,126 @@
+"""Orders that were paid and granted by the real rules, and what the outbox then sends."""
+
+import email
+from email.message import EmailMessage
+from email.policy import default
+from typing import cast
+
+import sqlalchemy as sa
+
+from store.catalog.models import Edition, EditionStatus, Publication
+from store.entitlements.granting import grant_order
+from store.entitlements.links import make_link, token_of
+from store.entitlements.models import Link
+from store.kit import clock, tokens
+from store.kit.database import db, transaction
+from store.kit.status import advance
+from store.mail.models import CapturedLetter
+from store.mail.worker import send_due_letters
+from store.orders.customers import customer_by_address
+from store.orders.details import Details
+from store.orders.models import Customer, Order, OrderStatus
+from store.orders.ordering import place_order
+from tests.factories import a_publication, a_released_edition, a_seller
+
+ANNA = "anna@reader.example"
+
+
+def a_shop(*, editions: int = 1, slug: str = "send-early-years") -> Publication:
+    """A seller and a listed publication with so many released editions."""
+    with transaction() as session:
+        if session.scalars(sa.text("SELECT count(*) FROM sellers")).one() == 0:
+            a_seller()
+        publication = a_publication(slug)
+        for number in range(1, editions + 1):
+            a_released_edition(publication, number)
+    return publication
+
+
+def a_paid_order(
+    publication: Publication, address: str = ANNA, *, wants_now: bool = True
+) -> Order:
+    """An order placed and paid at this moment."""
+    details = Details(
+        email=address,
+        name="Anna Berg",
+        organisation="",
+        purchase_order_number="",
+        wants_now=wants_now,
+    )
+    with transaction():
+        order = place_order(
+            publication, details, form_key=tokens.new_reference(), seen_amount=1250
+        )
+        advance(order, OrderStatus.PAID)
+        order.paid_at = clock.now()
+        grant_order(order, clock.now())
+    return order
+
+
+def release(publication: Publication, number: int) -> Edition:
+    """An edition, released at this moment."""
+    with transaction():
+        return a_released_edition(publication, number, released_at=clock.now())
+
+
+def withdraw(edition: Edition) -> None:
+    """An edition is taken out of circulation."""
+    with transaction():
+        advance(edition, EditionStatus.WITHDRAWN)
+        edition.withdrawn_at = clock.now()
+
+
+def anna() -> Customer:
+    """The customer."""
+    found = customer_by_address(ANNA)
+    assert found is not None
+    return found
+
+
+def link_to(purpose: str, customer_id: int) -> Link:
+    """The standing link of one purpose."""
+    query = sa.select(Link).where(
+        Link.customer_id == customer_id, Link.purpose == purpose, Link.revoked_at.is_(None)
+    )
+    return db.session.scalars(query.order_by(Link.id.desc())).first() or _new(purpose, customer_id)
+
+
+def _new(purpose: str, customer_id: int) -> Link:
+    with transaction():
+        return make_link(purpose, customer_id)
+
+
+def path_to(purpose: str, customer_id: int) -> str:
+    """The path of a standing link."""
+    paths = {"library": "/library/", "order": "/orders/", "stop": "/stop/", "address": "/address/"}
+    return paths[purpose] + token_of(link_to(purpose, customer_id))
+
+
+def sent() -> list[EmailMessage]:
+    """Send what is due; every letter that was captured so far, oldest first."""
+    send_due_letters()
+    octets = db.session.scalars(sa.select(CapturedLetter.octets).order_by(CapturedLetter.id))
+    return [cast(EmailMessage, email.message_from_bytes(each, policy=default)) for each in octets]
+
+
+def text_of(message: EmailMessage) -> str:
+    """The text part."""
+    body = message.get_body(("plain",))
+    assert body is not None
+    return cast(str, body.get_content())
+
+
+def html_of(message: EmailMessage) -> str:
+    """The HTML part."""
+    body = message.get_body(("html",))
+    assert body is not None
+    return cast(str, body.get_content())
+
+
+def count_rows() -> dict[str, int]:
+    """How many rows each table has: what a page that writes nothing leaves alone."""
+    db.session.rollback()
+    return {
+        table.name: db.session.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+        for table in db.metadata.sorted_tables
+    }
