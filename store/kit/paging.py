@@ -51,7 +51,10 @@ def paginate(query: sa.Select[Row], number: int = 1, size: int = PAGE_SIZE) -> P
     `COUNTED_ROWS` or this page, one for the rows."""
     number = min(max(1, number), 1_000_000)
     most = max(COUNTED_ROWS, number * size)
-    some = query.order_by(None).with_only_columns(sa.literal(1)).limit(most + 1).subquery()
+    bare = query.order_by(None).with_only_columns(
+        sa.literal(1).label("one"), maintain_column_froms=True
+    )
+    some = bare.limit(most + 1).subquery()
     count = db.session.scalar(sa.select(sa.func.count()).select_from(some)) or 0
     rows = db.session.scalars(query.limit(size).offset((number - 1) * size)).unique().all()
     return Page(
