@@ -195,6 +195,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sellers")),
     )
     op.create_table(
+        "staff",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("email", sa.String(length=320), nullable=False),
+        sa.Column("password", sa.String(length=255), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("fs_uniquifier", sa.String(length=64), nullable=False),
+        sa.Column("tf_primary_method", sa.String(length=20), nullable=True),
+        sa.Column("tf_totp_secret", sa.String(length=255), nullable=True),
+        sa.Column("tf_last_counter", sa.Integer(), nullable=True),
+        sa.Column("mf_recovery_codes", sa.JSON(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_staff")),
+        sa.UniqueConstraint("email", name=op.f("uq_staff_email")),
+        sa.UniqueConstraint("fs_uniquifier", name=op.f("uq_staff_fs_uniquifier")),
+    )
+    op.create_table(
+        "staff_roles",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=20), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_staff_roles")),
+        sa.UniqueConstraint("name", name=op.f("uq_staff_roles_name")),
+    )
+    op.create_table(
         "status_changes",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("entity", sa.String(length=40), nullable=False),
@@ -324,6 +347,18 @@ def upgrade() -> None:
         batch_op.create_index("ix_orders_customer_id", ["customer_id"], unique=False)
         batch_op.create_index("ix_orders_status_placed_at", ["status", "placed_at"], unique=False)
 
+    op.create_table(
+        "staff_role_members",
+        sa.Column("staff_id", sa.Integer(), nullable=False),
+        sa.Column("role_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["role_id"], ["staff_roles.id"], name=op.f("fk_staff_role_members_role_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["staff_id"], ["staff.id"], name=op.f("fk_staff_role_members_staff_id")
+        ),
+        sa.PrimaryKeyConstraint("staff_id", "role_id", name=op.f("pk_staff_role_members")),
+    )
     op.create_table(
         "assets",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -736,6 +771,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_assets_sha256")
 
     op.drop_table("assets")
+    op.drop_table("staff_role_members")
     with op.batch_alter_table("orders", schema=None) as batch_op:
         batch_op.drop_index("ix_orders_status_placed_at")
         batch_op.drop_index("ix_orders_customer_id")
@@ -754,6 +790,8 @@ def downgrade() -> None:
         batch_op.drop_index("ix_status_changes_entity_id")
 
     op.drop_table("status_changes")
+    op.drop_table("staff_roles")
+    op.drop_table("staff")
     op.drop_table("sellers")
     op.drop_table("rate_counts")
     op.drop_table("publications")

@@ -1,0 +1,157 @@
+"""Who may open which door of the desk. What no door says is refused.
+
+owner: everything. editor: seller, publications, editions, releases. support: orders, customers,
+letters. Money goes back by an owner's hand alone. Home, the progress of a release and one's own
+account are open to all staff.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, redirect, request, url_for
+from flask_security import current_user
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Response
+
+from store.admin import sessions
+from store.admin.models import Role, StaffMember
+from store.kit.config import config
+from store.kit.errors import Refusal
+from store.kit.web import format_size
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+ANYBODY = frozenset({"anybody"})
+STAFF = frozenset(Role)
+EDITORS = frozenset({Role.OWNER, Role.EDITOR})
+SUPPORT = frozenset({Role.OWNER, Role.SUPPORT})
+OWNERS = frozenset({Role.OWNER})
+
+csrf = CSRFProtect()
+
+
+class NotYours(Refusal):
+    """A door that the person's role does not open."""
+
+    status = 403
+    heading = "This is not yours to open"
+    sentence = "Your role does not open this page. An owner can do it, or change your role."
+    way_out = ("/admin/", "Go to your desk")
+
+
+class FormTooOld(Refusal):
+    """A form without the token of this session."""
+
+    status = 400
+    heading = "This form is too old"
+    sentence = (
+        "You signed in or out since this form was opened. Nothing was changed. "
+        "Go back, load the page again and send it once more."
+    )
+    way_out = ("/admin/", "Go to your desk")
+
+
+class FormTooLarge(Refusal):
+    """More than this form takes."""
+
+    status = 413
+    heading = "That is too large"
+
+
+def opens_to(roles: frozenset[Any]) -> Callable[[View], View]:
+    """Say for a door which roles open it."""
+
+    def mark(view: View) -> View:
+        view.opens_to = roles  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def takes(most: Callable[[], int]) -> Callable[[View], View]:
+    """Say for a door that its form may be larger than others: `most()` bytes."""
+
+    def mark(view: View) -> View:
+        view.takes = most  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def init_app(app: Flask) -> None:
+    """Stand before every address of the desk."""
+    app.session_interface = sessions.DeskSessions()
+    csrf.init_app(app)
+    app.before_request(_check)
+    app.after_request(_keep_private)
+    app.jinja_env.globals["may"] = may
+
+
+def signed_in() -> StaffMember:
+    """Who sits at the desk; only behind a door that opens to staff."""
+    person: StaffMember = current_user._get_current_object()  # noqa: SLF001 - werkzeug's own way
+    return person
+
+
+def who() -> str:
+    """Who the history names for what is done at the desk."""
+    return signed_in().email
+
+
+def may(roles: str) -> bool:
+    """Whether the person may do what editors, support or owners do; for templates."""
+    wanted = {"editors": EDITORS, "support": SUPPORT, "owners": OWNERS}[roles]
+    return current_user.is_authenticated and bool(wanted & signed_in().role_names())
+
+
+def _check() -> Response | None:
+    if not sessions.is_desk(request.path) or request.endpoint is None:
+        return None
+    view = current_app.view_functions[request.endpoint]
+    roles: frozenset[Any] = getattr(view, "opens_to", frozenset())
+    sessions.drop_if_stale()
+    if roles is not ANYBODY:
+        if not current_user.is_authenticated:
+            return _to_sign_in()
+        if not roles & signed_in().role_names():
+            raise NotYours
+    _allow_size(view)
+    _check_token()
+    return None
+
+
+def _to_sign_in() -> Response:
+    asked = request.full_path.rstrip("?") if request.method == "GET" else None
+    wanted = asked if asked not in (None, "/admin/") else None
+    return redirect(url_for("signing_in.sign_in", next=wanted), 303)
+
+
+def _allow_size(view: Callable[..., Any]) -> None:
+    """Only after the sign-in: nobody else fills our disk."""
+    most = getattr(view, "takes", None)
+    if most is not None:
+        request.max_content_length = most()
+        request.max_form_memory_size = 1_000_000
+
+
+def _check_token() -> None:
+    if request.method in {"GET", "HEAD", "OPTIONS"}:
+        return
+    try:
+        csrf.protect()
+    except CSRFError:
+        raise FormTooOld from None
+    except RequestEntityTooLarge:
+        most = request.max_content_length or 0
+        raise FormTooLarge(
+            f"What you sent is larger than the {format_size(most)} that this form takes. "
+            f"One file may have up to {format_size(config().max_upload)}."
+        ) from None
+
+
+def _keep_private(answer: Any) -> Any:
+    if sessions.is_desk(request.path):
+        answer.headers.setdefault("Cache-Control", "no-store")
+        answer.headers.setdefault("X-Robots-Tag", "noindex")
+    return answer

@@ -1,0 +1,69 @@
+"""The desk's session: a signed cookie under /admin alone, two hours idle, twelve in all."""
+
+from typing import Any
+
+from flask import Flask, Request, g, request, session
+from flask.sessions import SecureCookieSessionInterface
+from flask_security import login_user, logout_user
+
+from store.admin.accounts import end_sessions
+from store.admin.models import StaffMember
+from store.kit import clock
+from store.kit.database import transaction
+
+IDLE_SECONDS = 2 * 3600
+WHOLE_SECONDS = 12 * 3600
+
+
+class DeskSessions(SecureCookieSessionInterface):
+    """Elsewhere there is no session: nothing is read, and writing one is a mistake that raises."""
+
+    def open_session(self, app: Flask, request: Request) -> Any:
+        """The session at the desk; none at every other door."""
+        return super().open_session(app, request) if is_desk(request.path) else None
+
+
+def is_desk(path: str) -> bool:
+    """Whether an address belongs to the desk."""
+    return path == "/admin" or path.startswith("/admin/")
+
+
+def begin(person: StaffMember) -> None:
+    """Sign the person in, with nothing kept of the session before."""
+    _empty()
+    login_user(person, remember=False)
+    session["began_at"] = session["seen_at"] = _seconds()
+
+
+def end(person: StaffMember) -> None:
+    """Sign the person out everywhere: a copied cookie is dead, too."""
+    with transaction():
+        end_sessions(person)
+    _forget()
+
+
+def drop_if_stale() -> None:
+    """End a session that idled too long or is too old; else note that somebody is there."""
+    if "began_at" not in session:
+        return  # nobody signed in
+    now = _seconds()
+    began, seen = session["began_at"], session["seen_at"]
+    if now - began > WHOLE_SECONDS or now - seen > IDLE_SECONDS:
+        _forget()
+    elif request.headers.get("Sec-Fetch-Dest") != "empty" and now > seen:
+        # A page that refreshes itself is nobody at the desk.
+        session["seen_at"] = now
+
+
+def _forget() -> None:
+    logout_user()  # the person may have been looked up in this request already
+    session.clear()
+
+
+def _empty() -> None:
+    session.clear()
+    g.pop("csrf_token", None)  # Flask-WTF keeps the old one for this request
+
+
+def _seconds() -> int:
+    return int(clock.now().timestamp())

@@ -1,0 +1,156 @@
+"""Signing in with password and code, and signing out."""
+
+import ipaddress
+from typing import Any
+
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
+from flask_security import current_user
+
+from store.admin import sessions
+from store.admin.accounts import accept_code, is_password_of, staff_by_address
+from store.admin.forms import Typed, status, typed
+from store.admin.guard import ANYBODY, STAFF, opens_to, signed_in
+from store.admin.models import StaffMember
+from store.kit import clock
+from store.kit.database import transaction
+from store.kit.limits import limiter
+from store.orders.customers import InvalidAddress, address_key, parse_address
+
+bp = Blueprint("signing_in", __name__, url_prefix="/admin")
+
+# Between password and code.
+PATIENCE_SECONDS = 600
+WRONG = "The e-mail address or the password is not right."
+
+
+def _failed(answer: Response) -> bool:
+    return answer.status_code == 422
+
+
+def _network() -> str:
+    """The asker's network: one line of IPv6 has more addresses than anybody could count."""
+    address = ipaddress.ip_address(request.remote_addr or "127.0.0.1")
+    wide = 64 if address.version == 6 else 32
+    return str(ipaddress.ip_network(f"{address}/{wide}", strict=False))
+
+
+def _who_from_where() -> str:
+    return f"{_typed_address()[:120]} {_network()}"
+
+
+def _who() -> str:
+    return str(session.get("pending", ""))[:64]
+
+
+@bp.route("/sign-in", methods=["GET", "POST"])
+@opens_to(ANYBODY)
+@limiter.limit(
+    "5 per minute;30 per hour", key_func=_who_from_where, methods=["POST"], deduct_when=_failed
+)
+@limiter.limit(
+    "20 per minute;200 per hour", key_func=_network, methods=["POST"], deduct_when=_failed
+)
+def sign_in() -> Any:
+    """Address and password."""
+    if current_user.is_authenticated:
+        return redirect(url_for("home.home"), 303)
+    if request.method == "GET":
+        return render_template("admin/sign-in.html", values=Typed(), errors={}, next=_next())
+    errors = _missing({"email": "Enter your e-mail address.", "password": "Enter your password."})
+    person = None if errors else staff_by_address(_typed_address())
+    if errors or not is_password_of(person, request.form["password"]) or not person:
+        errors = errors or {"form": WRONG}
+    elif not person.active:
+        errors = {"form": WRONG}
+    else:
+        return _let_in(person)
+    page = render_template("admin/sign-in.html", values=typed(), errors=errors, next=_next())
+    return page, 422
+
+
+@bp.route("/sign-in/code", methods=["GET", "POST"])
+@opens_to(ANYBODY)
+@limiter.limit("5 per minute;30 per hour", key_func=_who, methods=["POST"], deduct_when=_failed)
+def code() -> Any:
+    """The code of the app, or a recovery code."""
+    person = _pending()
+    if person is None:
+        return redirect(url_for("signing_in.sign_in", next=_next()), 303)
+    errors = {}
+    if request.method == "POST":
+        errors = _missing({"code": "Enter the code."}) or _judge(person)
+        if not errors:
+            sessions.begin(person)
+            return redirect(_next() or url_for("home.home"), 303)
+    page = render_template("admin/sign-in-code.html", errors=errors, next=_next())
+    return page, status(errors)
+
+
+@bp.post("/sign-out")
+@opens_to(STAFF)
+def sign_out() -> Any:
+    """End every session of this person."""
+    sessions.end(signed_in())
+    return redirect(url_for("signing_in.sign_in"), 303)
+
+
+def _let_in(person: StaffMember) -> Any:
+    if not person.has_two_step:
+        sessions.begin(person)
+        return redirect(_next() or url_for("home.home"), 303)
+    session.clear()
+    session["pending"] = person.fs_uniquifier
+    session["pending_at"] = session["began_at"] = session["seen_at"] = _seconds()
+    return redirect(url_for("signing_in.code", next=_next()), 303)
+
+
+def _pending() -> StaffMember | None:
+    """Who has given the right password and no code yet."""
+    key = session.get("pending")
+    if not key or _seconds() - session.get("pending_at", 0) > PATIENCE_SECONDS:
+        return None
+    found = current_app.extensions["security"].datastore.find_user(fs_uniquifier=key)
+    return found if found is not None and found.active else None
+
+
+def _judge(person: StaffMember) -> dict[str, str]:
+    with transaction():
+        is_right = accept_code(person, request.form["code"])
+    return {} if is_right else {"code": "That code is not right, or it was used already."}
+
+
+def _missing(sentences: dict[str, str]) -> dict[str, str]:
+    return {
+        name: sentence
+        for name, sentence in sentences.items()
+        if not request.form.get(name, "").strip()
+    }
+
+
+def _typed_address() -> str:
+    typed = request.form.get("email", "")
+    try:
+        return address_key(parse_address(typed))
+    except InvalidAddress:
+        return typed.strip().casefold()
+
+
+def _next() -> str | None:
+    """Where the person wanted to go; only addresses of the desk are taken."""
+    wanted = request.values.get("next", "")
+    path = wanted.partition("?")[0]
+    is_ours = sessions.is_desk(path) and wanted.isprintable() and not {"\\", ".."} & set(path)
+    return wanted if is_ours and "//" not in path and "/../" not in path else None
+
+
+def _seconds() -> int:
+    return int(clock.now().timestamp())

@@ -1,0 +1,58 @@
+"""Commands about staff."""
+
+import secrets
+import sys
+
+import click
+
+from store.admin import accounts
+from store.admin.models import Role
+from store.commands.base import in_shop
+from store.kit.config import config
+from store.kit.database import transaction
+
+DEMO_OWNER = "owner@sample-press.example"
+
+
+@click.group()
+def staff() -> None:
+    """Who may use the desk."""
+
+
+@staff.command("add")
+@click.argument("email")
+@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@in_shop
+def staff_add(email: str, role: str, password_stdin: bool) -> None:
+    """Let a person into the desk.
+
+    Somebody who is staff already gets the role and password anew, is signed out everywhere and
+    has two-step sign-in turned off: the way back for a lost password or phone.
+    """
+    password = _password(from_stdin=password_stdin)
+    with transaction():
+        person = accounts.add_staff(email, role, password)
+        said = f"{person.email} may sign in at /admin/ as {role}."
+    click.echo(said)
+
+
+def _password(*, from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return asked
+
+
+def ensure_demo_owner() -> str:
+    """The password of the sample shop's owner, who is added where nobody is staff yet; it is kept
+    beside the sample's database, so that each run says the same."""
+    path = config().data_dir / "demo-owner-password"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(f"{secrets.token_hex(3)}-{secrets.token_hex(3)}")
+    password = path.read_text()
+    if accounts.staff_by_address(DEMO_OWNER) is None:
+        with transaction():
+            accounts.add_staff(DEMO_OWNER, Role.OWNER, password)
+    return password

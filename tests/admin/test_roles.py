@@ -1,0 +1,72 @@
+"""Every door of the desk, visited as nobody and as each role; a door without a word is found."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from store.admin.guard import ANYBODY, EDITORS, OWNERS, STAFF, SUPPORT
+from tests.admin.signing import signed_in
+
+ROLES = ("owner", "editor", "support")
+
+
+def doors(app: Flask) -> list[tuple[str, str, frozenset[str]]]:
+    """Method, an address with plausible values, and who may come, of every door of the desk."""
+    found = []
+    for rule in app.url_map.iter_rules():
+        if rule.rule != "/admin" and not rule.rule.startswith("/admin/"):
+            continue
+        values = dict.fromkeys(rule.arguments, "1")
+        with app.test_request_context():
+            url = rule.build(values, append_unknown=False)
+        assert url, rule.rule
+        view = app.view_functions[rule.endpoint]
+        roles = getattr(view, "opens_to", frozenset())
+        found += [(method, url[1], roles) for method in (rule.methods or set()) & {"GET", "POST"}]
+    return found
+
+
+def test_every_door_says_who_may_come(app: Flask) -> None:
+    for method, url, roles in doors(app):
+        assert roles in (ANYBODY, STAFF, EDITORS, SUPPORT, OWNERS), f"{method} {url}"
+
+
+def test_only_signing_in_is_open_to_anybody(app: Flask) -> None:
+    open_doors = {url for _, url, roles in doors(app) if roles == ANYBODY}
+    assert open_doors == {"/admin/sign-in", "/admin/sign-in/code"}
+
+
+def test_nobody_comes_in_unasked(app: Flask, client: FlaskClient) -> None:
+    for method, url, roles in doors(app):
+        answer = client.open(url, method=method)
+        if roles != ANYBODY:
+            assert answer.status_code == 303, f"{method} {url}"
+            assert answer.location.partition("?")[0] == "/admin/sign-in", f"{method} {url}"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_opens_its_doors_and_no_others(app: Flask, client: FlaskClient, role: str) -> None:
+    signed_in(client, role)
+    for method, url, roles in doors(app):
+        if url == "/admin/sign-out":
+            continue
+        answer = client.open(url, method=method)
+        if roles == ANYBODY or role in roles:
+            # Values are made up: nothing there, or a form without a token, but the door opened.
+            assert answer.status_code in {200, 303, 400, 404}, f"{method} {url} {answer.status}"
+        else:
+            assert answer.status_code == 403, f"{method} {url}"
+            assert "Your role does not open this page" in answer.text
+
+
+def test_a_door_that_says_nothing_opens_to_nobody(app: Flask, client: FlaskClient) -> None:
+    app.add_url_rule("/admin/forgotten", "forgotten", lambda: "open")
+    signed_in(client, "owner")
+    assert client.get("/admin/forgotten").status_code == 403
+
+
+def test_a_page_of_the_desk_is_kept_by_no_cache(app: Flask, client: FlaskClient) -> None:
+    signed_in(client, "owner")
+    answer = client.get("/admin/")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Robots-Tag"] == "noindex"
