@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,14 +13,24 @@ from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from store.app import create_app
-from store.kit import jobs
+from store.kit import jobs, logs
 from store.settings import Settings
 
 GRACE_SECONDS = 30
 # Set in children, so that each knows whose death ends it.
 PARENT = "COLOPHON_PARENT"
+
+
+class WebLog(Logger):  # type: ignore[misc]
+    """Gunicorn's own log: it quotes the addresses of requests that fail or cannot be read."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(logs.Discreet(logs.FORMAT))
 
 
 class WebServer(BaseApplication):  # type: ignore[misc]
@@ -38,8 +49,20 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         return self._make_app()
 
 
+def port_is_free(port: int) -> bool:
+    """Whether nothing else on this machine listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def run_web(settings: Settings, port: int) -> None:
     """Serve pages on `port` until a signal comes."""
+    logs.log_to_stderr()
     options = {
         "bind": [f"127.0.0.1:{port}"],
         "workers": 2,
@@ -47,6 +70,7 @@ def run_web(settings: Settings, port: int) -> None:
         "worker_class": "gthread",
         # Addresses hold tokens: no line of ours is written for a request.
         "accesslog": None,
+        "logger_class": WebLog,
         "loglevel": "warning",
         "timeout": 120,
         "graceful_timeout": GRACE_SECONDS,
@@ -60,6 +84,7 @@ def run_web(settings: Settings, port: int) -> None:
 
 def run_worker(settings: Settings) -> None:
     """Do jobs and keep the timetable until TERM, which finishes the running job."""
+    logs.log_to_stderr()
     app = create_app(settings)
     watch_parent()
     consumer = jobs.make_consumer(app.extensions["colophon.huey"], settings.mail_connections + 2)

@@ -4,7 +4,7 @@ import click
 from flask_migrate import upgrade as migrate_upward
 
 from store import serving, tasks
-from store.commands.base import in_shop, load_settings
+from store.commands.base import Refused, in_shop, load_settings
 
 PORT = click.option("--port", default=8000, show_default=True, help="Port on this machine.")
 
@@ -27,6 +27,7 @@ def db_upgrade() -> None:
 def serve(port: int) -> None:
     """Web server and worker together, for one machine."""
     load_settings()
+    _must_be_free(port)
     raise SystemExit(serving.serve(port))
 
 
@@ -34,7 +35,9 @@ def serve(port: int) -> None:
 @PORT
 def web(port: int) -> None:
     """The web server alone."""
-    serving.run_web(load_settings(), port)
+    settings = load_settings()
+    _must_be_free(port)
+    serving.run_web(settings, port)
 
 
 @click.command()
@@ -49,3 +52,8 @@ def tick() -> None:
     """One pass of everything that falls due; the worker does it each minute."""
     tasks.tick()
     click.echo("Done what was due.")
+
+
+def _must_be_free(port: int) -> None:
+    if not serving.port_is_free(port):
+        raise Refused(f"Port {port} is taken; choose another with --port.")

@@ -129,11 +129,11 @@ def prepare_engine(engine: sa.Engine) -> None:
 
 
 def engine_options(url: str) -> dict[str, Any]:
-    """Arguments of create_engine for this address."""
+    """Arguments of create_engine for this address; errors do not quote the values, which are people's."""
     if url.startswith("sqlite"):
         # Autocommit in the driver: BEGIN is ours, by the event below.
-        return {"connect_args": {"isolation_level": None, "timeout": 0}}
-    return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20}
+        return {"hide_parameters": True, "connect_args": {"isolation_level": None, "timeout": 0}}
+    return {"hide_parameters": True, "pool_pre_ping": True, "pool_size": 10, "max_overflow": 20}
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -1,0 +1,29 @@
+"""What our processes say: no token and no e-mail address stands in any line."""
+
+import logging
+import re
+from logging import Formatter, LogRecord
+
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+# The three parts of a signed text (`kit.tokens`), the first alone too, as it carries the reference.
+_TOKEN = re.compile(r"[\w-]{30,}\.[\w-]{5,8}\.[\w-]{20,}|\bI[i-n][\w-]{30}")
+_ADDRESS = re.compile(r"[^\s<>\"(),:;=@]+@[\w-]+(?:\.[\w-]+)+")
+
+
+class Discreet(Formatter):
+    """Formats as usual and then masks, so that tracebacks and other people's words are covered."""
+
+    def format(self, record: LogRecord) -> str:
+        return mask_secrets(super().format(record))
+
+
+def mask_secrets(text: str) -> str:
+    """The text with `[token]` and `[address]` in the place of each."""
+    return _ADDRESS.sub("[address]", _TOKEN.sub("[token]", text))
+
+
+def log_to_stderr() -> None:
+    """Warnings and worse of this process go to stderr, masked."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Discreet(FORMAT))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
