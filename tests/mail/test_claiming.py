@@ -1,0 +1,304 @@
+"""Claims: who sends which letter, and what becomes of those of the dead."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from store.kit import clock
+from store.kit.database import db, transaction
+from store.mail import claiming, worker
+from store.mail.claiming import LEASE, Claim
+from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
+from tests.conftest import Clock, on_both, on_postgresql
+
+from .posting import a_batch, a_shop, attempts, deliveries, delivery, owe_to, readers, statuses
+
+ANNA, BEN = "anna@reader.example", "ben@reader.example"
+HERE = claiming.worker_name()
+
+
+@pytest.fixture
+def shop(database_url: str, tmp_path: Path, frozen: Clock) -> Iterator[Flask]:
+    with a_shop(database_url, tmp_path, mail_connections=4) as app:
+        yield app
+
+
+def claim(name: str = HERE) -> list[Claim]:
+    with transaction() as session:
+        return claiming.claim(session, name)
+
+
+def start(one: Claim) -> int | None:
+    with transaction() as session:
+        return claiming.begin_sending(session, one, "<m@shop.example.org>", ANNA)
+
+
+def claimed_rows() -> int:
+    return len([row for row in deliveries().values() if row.claimed_at])
+
+
+@contextmanager
+def a_dead_process() -> Iterator[str]:
+    """The name that a worker had whose process is gone."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    name = f"{claiming._process_name(child.pid)}:1"
+    child.kill()
+    child.communicate()
+    yield name
+
+
+@on_both
+@pytest.mark.parametrize(("queued", "claimed"), [(0, 0), (1, 1), (8, 1), (9, 2), (160, 20)])
+def test_a_claim_is_a_fair_part_of_what_waits(shop: Flask, queued: int, claimed: int) -> None:
+    owe_to(*readers(queued))
+
+    assert len(claim()) == claimed == claimed_rows()
+
+
+def test_a_claim_is_never_larger_than_a_hundred(shop: Flask) -> None:
+    owe_to(*readers(999))
+
+    assert len(claim()) == 100 == claimed_rows()
+
+
+def test_with_a_pace_nobody_sits_on_more_than_it_may_send(
+    database_url: str, tmp_path: Path, frozen: Clock
+) -> None:
+    with a_shop(database_url, tmp_path, mail_rate=0.3):
+        owe_to(*readers(100))
+        assert len(claim()) == 3
+
+
+@on_postgresql
+def test_a_claim_keeps_to_its_limit_with_nested_loops_forced(shop: Flask) -> None:
+    owe_to(*readers(400))
+    with transaction() as session:
+        for off in ("hashjoin", "mergejoin", "hashagg", "sort", "bitmapscan"):
+            session.execute(sa.text(f"SET LOCAL enable_{off} = off"))
+        assert len(claiming.claim(session, HERE)) == 50
+
+    assert claimed_rows() == 50
+
+
+@on_postgresql
+def test_control_written_with_in_the_claim_takes_the_whole_table(shop: Flask) -> None:
+    owe_to(*readers(400))
+    with transaction() as session:
+        naive = claiming._claim_sql(session, 50).replace("= ANY(ARRAY(", "IN (")
+        naive = naive.replace("LOCKED))", "LOCKED)")
+        for off in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan"):
+            session.execute(sa.text(f"SET LOCAL enable_{off} = off"))
+        values = {"now": clock.now(), "worker": HERE}
+        plan = session.execute(claiming._timed("EXPLAIN " + naive), values).scalars().all()
+        found = session.execute(claiming._timed(naive), values).all()
+
+    assert len(found) == 400, plan
+
+
+@on_both
+def test_the_queue_index_serves_the_claim(shop: Flask) -> None:
+    owe_to(*readers(300))
+    is_sqlite = db.engine.dialect.name == "sqlite"
+    explain = "EXPLAIN QUERY PLAN " if is_sqlite else "EXPLAIN "
+    with transaction() as session:
+        if not is_sqlite:
+            session.execute(sa.text("SET LOCAL enable_seqscan = off"))
+        statement = claiming._timed(explain + claiming._claim_sql(session, 20))
+        rows = session.execute(statement, {"now": clock.now(), "worker": HERE}).all()
+
+    plan = "\n".join(str(row) for row in rows)
+    assert "ix_deliveries_queue" in plan, plan
+    assert "TEMP B-TREE" not in plan, plan
+
+
+@on_both
+def test_paused_and_recalled_batches_are_not_claimed(shop: Flask) -> None:
+    stopped = (BatchStatus.PAUSED, BatchStatus.RECALLED, BatchStatus.FINISHED)
+    for number, status in enumerate(stopped):
+        batch_id = a_batch(status=status, subject_id=number)
+        owe_to(f"{status}@reader.example", batch_id=batch_id)
+    owe_to(ANNA)
+    taken = {db.session.get_one(Delivery, one.delivery_id).address for one in claim() + claim()}
+
+    assert taken == {ANNA, "finished@reader.example"}
+
+
+@on_both
+def test_a_batch_paused_after_the_claim_sends_nothing_more(shop: Flask) -> None:
+    batch_id = a_batch()
+    owe_to(ANNA, batch_id=batch_id)
+    [one] = claim()
+    with transaction() as session:
+        session.get_one(Batch, batch_id).status = BatchStatus.PAUSED
+
+    assert start(one) is None
+    row = delivery(ANNA)
+    assert (row.status, row.claimed_by) == (DeliveryStatus.QUEUED, None)
+    assert attempts(ANNA) == []
+
+
+@on_both
+def test_what_another_worker_claimed_meanwhile_is_left_to_it(shop: Flask) -> None:
+    owe_to(ANNA)
+    [one] = claim()
+    with transaction() as session:
+        session.execute(sa.update(Delivery).values(claimed_by="elsewhere:1.1:1"))
+
+    assert start(one) is None
+    with transaction() as session:
+        assert not claiming.settle_unsent(session, one, DeliveryStatus.HELD, "why")
+        claiming.release(session, [one])
+    assert delivery(ANNA).claimed_by == "elsewhere:1.1:1"
+
+
+@on_both
+def test_a_dead_workers_letters_are_freed_and_the_one_under_way_is_marked(shop: Flask) -> None:
+    owe_to(ANNA)
+    with a_dead_process() as dead:
+        [under_way] = claim(dead)
+        start(under_way)
+        owe_to(BEN)
+        claim(dead)
+        worker.sweep()
+
+    anna, ben = delivery(ANNA), delivery(BEN)
+    assert (anna.status, anna.is_possibly_twice, anna.claimed_at) == ("queued", True, None)
+    assert (ben.status, ben.is_possibly_twice, ben.claimed_at) == ("queued", False, None)
+    assert anna.message_id == "<m@shop.example.org>"
+    assert [(one.outcome, one.ended_at) for one in attempts(ANNA)] == [("unknown", clock.now())]
+
+
+@on_both
+def test_the_living_keep_their_claims_until_the_lease_is_over(shop: Flask, frozen: Clock) -> None:
+    owe_to(ANNA)
+    [one] = claim()
+    start(one)
+    worker.sweep()
+    assert delivery(ANNA).status == DeliveryStatus.SENDING
+
+    frozen.set(clock.now() + LEASE)
+    worker.sweep()
+    assert delivery(ANNA).status == DeliveryStatus.SENDING
+    frozen.advance(seconds=1)
+    worker.sweep()
+    assert (delivery(ANNA).status, delivery(ANNA).is_possibly_twice) == ("queued", True)
+
+
+def test_the_lease_begins_again_when_the_letter_begins(shop: Flask, frozen: Clock) -> None:
+    owe_to(ANNA)
+    [one] = claim()
+    frozen.set(clock.now() + LEASE - timedelta(seconds=1))
+    start(one)
+    frozen.advance(seconds=30)
+    worker.sweep()
+
+    assert delivery(ANNA).status == DeliveryStatus.SENDING
+
+
+@pytest.mark.parametrize(
+    ("name", "dead"),
+    [
+        (HERE, False),
+        ("another-host:1.1:1", False),
+        (HERE.replace(f":{os.getpid()}.", f":{os.getpid()}.9"), True),  # the pid was used again
+        ("nonsense", False),
+    ],
+)
+def test_who_is_dead_is_told_by_host_pid_and_start(name: str, dead: bool) -> None:
+    assert claiming.is_dead(name) is dead
+
+
+@on_both
+@pytest.mark.parametrize("threads", [8])
+def test_no_letter_is_claimed_by_two(shop: Flask, threads: int) -> None:
+    owe_to(*readers(200))
+    taken: list[int] = []
+    ready = threading.Barrier(threads)
+
+    def take(number: int) -> None:
+        with shop.app_context():
+            ready.wait()
+            while claims := claim(f"host:{number}.1:1"):
+                taken.extend(one.delivery_id for one in claims)
+
+    workers = [threading.Thread(target=take, args=(n,)) for n in range(threads)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
+
+    assert sorted(taken) == sorted(row.id for row in deliveries().values())
+
+
+class ClaimHistory(RuleBasedStateMachine):
+    """Claims, starts, answers, deaths and sweeps in any order: each letter stays accounted for."""
+
+    shop: Flask
+    frozen: Clock
+
+    @initialize()
+    def _begin(self) -> None:
+        with transaction() as session:
+            for table in (Attempt, Delivery):
+                session.execute(sa.delete(table))
+        owe_to(*readers(6))
+        self.held: dict[str, list[Claim]] = {}
+        self.under_way: dict[int, Claim] = {}
+
+    @rule(name=st.sampled_from(["far:1.1:1", "far:2.1:1"]))
+    def claims(self, name: str) -> None:
+        taken = claim(name)
+        others = [one.delivery_id for claims in self.held.values() for one in claims]
+        assert not {one.delivery_id for one in taken} & {*others, *self.under_way}
+        self.held.setdefault(name, []).extend(taken)
+
+    @rule(name=st.sampled_from(["far:1.1:1", "far:2.1:1"]))
+    def starts(self, name: str) -> None:
+        if self.held.get(name):
+            one = self.held[name].pop(0)
+            assert start(one) is not None
+            self.under_way[one.delivery_id] = one
+
+    @rule(name=st.sampled_from(["far:1.1:1", "far:2.1:1"]))
+    def gives_back(self, name: str) -> None:
+        with transaction() as session:
+            claiming.release(session, self.held.pop(name, []))
+
+    @rule()
+    def the_lease_ends(self) -> None:
+        self.frozen.set(clock.now() + LEASE + clock.MINUTE)
+        worker.sweep()
+        doubtful = list(self.under_way)
+        self.held, self.under_way = {}, {}
+        db.session.remove()
+        marked = sa.select(Delivery.id).where(Delivery.is_possibly_twice)
+        assert set(doubtful) <= set(db.session.scalars(marked))
+
+    @invariant()
+    def every_letter_is_queued_or_under_way(self) -> None:
+        assert set(statuses()) <= {"queued", "sending"}
+        assert sum(statuses().values()) == 6
+        assert statuses().get("sending", 0) == len(self.under_way)
+        held = sum(len(claims) for claims in self.held.values())
+        assert claimed_rows() == held + len(self.under_way)
+
+
+@on_both
+def test_no_history_of_claims_loses_a_letter(shop: Flask, frozen: Clock) -> None:
+    from hypothesis.stateful import run_state_machine_as_test
+
+    ClaimHistory.shop, ClaimHistory.frozen = shop, frozen
+    few = hypothesis_settings(max_examples=12, stateful_step_count=20, deadline=None)
+    run_state_machine_as_test(ClaimHistory, settings=few)
