@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
+from store.catalog.editions import edition_before
 from store.catalog.models import Edition, EditionStatus
 from store.distribution.recipients import NOTICE, REFUNDED, STOPPED, SUSPENDED, WITHDRAWN
 from store.entitlements import links, stops
@@ -60,7 +61,7 @@ def _letter_to(
     line = right.order_line
     context = _words(edition, customer.name) | {
         "bought_at": line.order.placed_at if line else None,
-        "is_first": right.from_edition_id is None and line is not None and line.is_preorder,
+        "is_first": _is_first(right, edition),
         "is_first_copy": is_first_copy,
         "updates_until": _last_day(right.updates_until),
         "library_url": links.library_url(customer.id),
@@ -72,6 +73,12 @@ def _letter_to(
         list_id=_list_id(edition.publication.slug),
         unsubscribe_url=stop_url,
     )
+
+
+def _is_first(right: Entitlement, edition: Edition) -> bool:
+    """Whether a pre-order comes to its end with this edition."""
+    is_preorder = right.from_edition_id is None and right.order_line_id is not None
+    return is_preorder and edition_before(edition) is None
 
 
 def _test_letter(edition: Edition, address: str) -> Letter:

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from store.catalog.editions import edition_before
 from store.catalog.inspecting import odd_beside
 from store.catalog.models import Asset, Edition, PublicationStatus
+from store.distribution.letters import edition_notice
 from store.distribution.recipients import NOTICE, recipients
 from store.kit import clock
 from store.kit.database import db
-from store.mail.letters import Letter, facts_of, preview_letter
+from store.mail.letters import Letter, preview_letter
 from store.mail.message import LetterText
 from store.mail.models import Delivery
 from store.mail.rendering import render_letter
@@ -64,6 +65,8 @@ def _count(edition: Edition) -> tuple[dict[str, int], dict[str, int]]:
     left_out = {row.left_out: row.people for row in found if row.left_out}
     owed = next((row for row in found if row.left_out is None), None)
     people, preorders = (owed.people, int(owed.preorders)) if owed else (0, 0)
+    if edition_before(edition) is not None:
+        preorders = 0  # they have their first edition
     return {
         "recipients": people,
         "owners": people - preorders,
@@ -79,7 +82,7 @@ def _letter(edition: Edition) -> tuple[LetterText, str | None]:
     customer_id = db.session.scalar(first)
     facts: dict[str, Any] | None = None if customer_id else {"test": True}
     unsaved = Delivery(kind=NOTICE, edition_id=edition.id, customer_id=customer_id, facts=facts)
-    found = facts_of(unsaved)
+    found = edition_notice(unsaved)
     letter = found if isinstance(found, Letter) else preview_letter(NOTICE)
     customer = db.session.get(Customer, customer_id) if customer_id else None
     context = letter.context | {"is_test": False}

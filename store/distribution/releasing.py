@@ -23,6 +23,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
+from store.kit.jobs import ring
 from store.kit.status import advance
 from store.mail import outbox
 from store.mail.models import Batch, BatchStatus
@@ -90,6 +91,8 @@ def schedule_release(edition: Edition, at: datetime | None, who: str) -> datetim
     _refuse_unfit(edition)
     edition.release_at = at or earliest
     advance(edition, EditionStatus.SCHEDULED, who=who)
+    if edition.release_at <= clock.now():
+        ring("release_due")
     return edition.release_at
 
 

@@ -3,6 +3,7 @@
 from secrets import token_urlsafe
 
 import sqlalchemy as sa
+from flask import current_app
 
 from store.catalog.models import Edition, EditionStatus, Publication
 from store.distribution import releasing
@@ -81,8 +82,10 @@ def deliveries(edition: Edition) -> dict[str, tuple[DeliveryStatus, str]]:
 
 def send() -> list[CapturedLetter]:
     """Let a worker send all that is due; returns every letter captured so far."""
-    worker.send_due_letters()
-    worker.sweep()
+    with current_app.app_context():  # a worker's session is its own
+        worker.send_due_letters()
+        worker.sweep()
+    db.session.rollback()
     found = list(db.session.scalars(sa.select(CapturedLetter).order_by(CapturedLetter.id)))
     db.session.rollback()
     return found

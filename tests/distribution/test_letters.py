@@ -1,0 +1,180 @@
+"""The edition notice as its customer reads it, and when it is left out after all."""
+
+import email
+import re
+from email import policy
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from store.catalog.models import Publication
+from store.distribution import releasing
+from store.entitlements import granting, stops
+from store.kit.database import db, transaction
+from store.mail.letters import preview
+from store.mail.models import CapturedLetter, DeliveryStatus
+from store.orders.models import Customer
+from tests.conftest import Clock, make_settings, on_both
+from tests.distribution.shop import buy, deliveries, draft, drafted_and_released, send
+from tests.factories import a_customer, a_publication, a_seller
+from tests.mail.letter_rules import check
+
+
+@pytest.fixture
+def publication(app: Flask, frozen: Clock) -> Publication:
+    with transaction():
+        a_seller()
+        publication: Publication = a_publication(updates_months=24, expected_on=None)
+    return publication
+
+
+def _notices(letters: list[CapturedLetter]) -> list[tuple[EmailMessage, str, str]]:
+    """Message, text and HTML of the letters that carry List-Unsubscribe."""
+    found = []
+    for letter in letters:
+        message = email.message_from_bytes(letter.octets, policy=policy.default)
+        if message["List-Unsubscribe"] or "[TEST]" in message["Subject"]:
+            text, html = (
+                part.get_content()
+                for part in message.walk()
+                if part.get_content_maintype() == "text"
+            )
+            found.append((message, text, html))
+    return found
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[\w’£]+", text)
+
+
+def test_a_preorder_hears_that_the_copy_is_ready(publication: Publication, frozen: Clock) -> None:
+    with transaction():
+        buy(publication)
+    frozen.advance(days=30)
+    drafted_and_released(publication, notes="- Forms for **2027**\n- See [us](https://a.example/)")
+    ((message, text, html),) = _notices(send())
+    title = "Effective SEND Practice in the Early Years"
+    assert message["To"] == "Anna Berg <anna@reader.example>"
+    assert message["Subject"] == f"Your copy of {title} is ready"
+    assert f"You pre-ordered {title} on 1 March 2027. It is out now" in text
+    assert "- Forms for 2027\r\n- See us (https://a.example/)" in text
+    assert "<strong>2027</strong>" in html
+    assert "New editions are yours until 31 March 2029." in text
+    assert "/library/" in text
+    assert "/stop/" in message["List-Unsubscribe"]
+    assert "Early Years Sample Press" in text
+
+
+def test_a_renewal_says_when_it_was_bought_and_that_it_costs_nothing(
+    publication: Publication, frozen: Clock
+) -> None:
+    with transaction():
+        buy(publication, name="")
+        granting.grant_imported(a_customer("moved@reader.example"), publication, notify=False)
+    drafted_and_released(publication)
+    send()
+    frozen.advance(days=60)
+    drafted_and_released(publication, 2, label="Spring 2027", notes="")
+    (bought, moved) = _notices(send())[-2:]
+    title = "Effective SEND Practice in the Early Years"
+    assert bought[0]["Subject"] == f"{title}: edition 2 is out"
+    assert (
+        f"You bought {title} on 1 March 2027. This is edition 2 (Spring 2027), and it is yours "
+        "at no charge." in bought[1]
+    )
+    assert "Dear" not in bought[1]
+    assert "What changed" not in bought[1] + bought[2]
+    assert f"You have a copy of {title}. This is edition 2" in moved[1]
+
+
+def test_the_notice_keeps_to_the_rules_of_deliverability(
+    app: Flask, publication: Publication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public = make_settings(tmp_path, base_url="https://shop.example.org")
+    monkeypatch.setitem(app.extensions, "colophon.settings", public)
+    with transaction():
+        buy(publication)
+    drafted_and_released(publication)
+    (found,) = [one for one in send() if "is ready" in one.subject]
+    broken = [row for row in check(found.octets) if not row.ok]
+    assert broken == []
+    assert len(found.octets) <= 15_000
+
+
+def test_text_and_html_say_the_same(publication: Publication) -> None:
+    with transaction():
+        buy(publication)
+    drafted_and_released(publication)
+    ((_, text, html),) = _notices(send())
+    body = re.sub(r"<style.*?</style>|<title>.*?</title>|<[^>]+>", " ", html, flags=re.DOTALL)
+    shown = set(_words(re.sub(r"https?://\S+", "", text)))
+    assert len(shown & set(_words(body))) / len(shown) >= 0.95
+
+
+@on_both
+def test_what_changed_since_the_release_leaves_the_letter_out(app: Flask, frozen: Clock) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication(expected_on=None)
+        refunded = buy(publication, "refunded@reader.example")
+        stopped = buy(publication, "stopped@reader.example")
+        undone = buy(publication, "undone@reader.example")
+    edition = drafted_and_released(publication)
+    with transaction():
+        granting.revoke_order(refunded, "refunded")
+        stops.stop_notices(stopped.customer_id, publication.id)
+        stops.stop_notices(undone.customer_id, publication.id)
+        stops.resume_notices(undone.customer_id, publication.id)
+    send()
+    assert deliveries(edition) == {
+        "refunded@reader.example": (DeliveryStatus.SKIPPED, "refunded"),
+        "stopped@reader.example": (DeliveryStatus.SKIPPED, "asked us to stop"),
+        "undone@reader.example": (DeliveryStatus.SENT, ""),
+    }
+
+
+def test_a_first_copy_that_waited_for_the_14_days_comes_although_notices_are_stopped(
+    publication: Publication, frozen: Clock
+) -> None:
+    edition = drafted_and_released(publication)
+    frozen.advance(days=1)
+    with transaction():
+        order = buy(publication, wants_now=False)
+        stops.stop_notices(order.customer_id, publication.id)
+    frozen.advance(days=15)
+    send()
+    assert deliveries(edition) == {"anna@reader.example": (DeliveryStatus.SENT, "")}
+    ((_, text, _html),) = _notices(send())
+    assert "The 14 days are over, and your copy of edition 1 is ready." in text
+
+
+def test_a_test_letter_is_marked_and_opens_nothing_of_a_customer(publication: Publication) -> None:
+    with transaction():
+        edition = draft(publication)
+        releasing.send_test(edition, "desk@publisher.example")
+        releasing.send_test(edition, "desk@publisher.example")
+    found = _notices(send())
+    assert [message["To"] for message, _, _ in found] == ["desk@publisher.example"] * 2
+    message, text, _ = found[0]
+    assert message["Subject"].startswith("[TEST] ")
+    assert message["List-Unsubscribe"] is None
+    assert "/library/" not in text
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Customer)) == 0
+    db.session.rollback()
+
+
+def test_a_name_with_markup_shows_as_text(publication: Publication) -> None:
+    with transaction():
+        buy(publication, name="Ann <b>& Co</b>, Ltd")
+    drafted_and_released(publication)
+    ((message, text, html),) = _notices(send())
+    assert "Dear Ann <b>& Co</b>, Ltd," in text
+    assert "Dear Ann &lt;b&gt;&amp; Co&lt;/b&gt;, Ltd," in html
+    assert message["To"].addresses[0].display_name == "Ann <b>& Co</b>, Ltd"
+
+
+def test_the_notice_can_be_looked_at_without_a_customer(publication: Publication) -> None:
+    assert preview("edition_notice").subject.endswith("edition 2 is out")

@@ -1,0 +1,60 @@
+"""Pausing and going on, and the promised date that passes."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from store.distribution import pacing
+from store.distribution.overdue import alert_overdue
+from store.kit.database import db, transaction
+from store.mail.models import Delivery, DeliveryStatus
+from tests.conftest import Clock, on_both
+from tests.distribution.shop import buy, deliveries, draft, drafted_and_released, send
+from tests.factories import a_publication, a_seller
+
+
+@on_both
+def test_paused_letters_stay_and_go_on_after_resume(app: Flask, frozen: Clock) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication(expected_on=None)
+        buy(publication)
+    edition = drafted_and_released(publication)
+    with transaction():
+        with pytest.raises(pacing.NotPaused):
+            pacing.resume(edition, "Olga")
+        pacing.pause(edition, "Olga", "wait")
+        with pytest.raises(pacing.NotSending):
+            pacing.pause(edition, "Olga")
+    send()
+    assert deliveries(edition) == {"anna@reader.example": (DeliveryStatus.QUEUED, "")}
+    with transaction():
+        pacing.resume(edition, "Olga")
+    send()
+    assert deliveries(edition) == {"anna@reader.example": (DeliveryStatus.SENT, "")}
+    with pytest.raises(pacing.NotSending), transaction():
+        pacing.pause(draft(publication, 2), "Olga")
+
+
+@on_both
+def test_staff_hear_once_of_each_promised_date_that_passed(app: Flask, frozen: Clock) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication(expected_on=date(2027, 3, 31))
+        buy(publication)
+    frozen.set(datetime(2027, 3, 31, 22, 59, tzinfo=UTC))
+    assert alert_overdue() == 0
+    frozen.advance(minutes=1)
+    assert alert_overdue() == 1
+    assert alert_overdue() == 0
+    told = db.session.scalars(sa.select(Delivery).where(Delivery.kind == "staff_alert")).one()
+    assert told.address == "desk@publisher.example"
+    assert told.facts is not None
+    assert "was expected on 31 March 2027 and is not released" in told.facts["text"]
+    db.session.rollback()
+    with transaction():
+        publication.expected_on = date(2027, 4, 30)
+    frozen.advance(days=31)
+    assert alert_overdue() == 1

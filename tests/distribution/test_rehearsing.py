@@ -1,0 +1,111 @@
+"""A rehearsal counts what a release would do, shows the letter, and writes nothing."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from store.catalog.inspecting.sentences import finding
+from store.catalog.models import PublicationStatus
+from store.distribution.coverage import coverage
+from store.distribution.releasing import rehearse
+from store.entitlements import granting, stops
+from store.kit.database import db, transaction
+from tests.conftest import Clock, on_both
+from tests.distribution.shop import buy, draft, release
+from tests.factories import a_publication, a_released_edition, a_seller, an_asset, an_edition
+
+
+@on_both
+def test_the_rehearsal_counts_what_the_release_then_does(app: Flask, frozen: Clock) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        buy(publication, "pre@reader.example", wants_now=False)
+        granting.revoke_order(buy(publication, "back@reader.example"), "refunded")
+        first = draft(publication)
+    seen = rehearse(first)
+    assert (seen.recipients, seen.owners, seen.preorders, seen.waiting) == (1, 0, 1, 1)
+    release(first)
+    with transaction():
+        buy(publication, "late@reader.example")
+        stops.stop_notices(buy(publication, "stop@reader.example").customer_id, publication.id)
+        edition = draft(publication, 2)
+    seen = rehearse(edition)
+    assert (seen.recipients, seen.owners, seen.preorders, seen.waiting) == (2, 2, 0, 1)
+    assert seen.left_out == {"asked us to stop": 1, "refunded": 1}
+    assert seen.concerned == 4
+    done = coverage(release(edition))
+    assert (done.waiting, done.left_out, done.total) == (2, seen.left_out, 4)
+    assert coverage(first).total == 2
+
+
+def test_the_rehearsal_shows_the_letter_of_a_real_customer_and_writes_nothing(
+    app: Flask, frozen: Clock
+) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        buy(publication, name="Anna Berg")
+        edition = draft(publication)
+    written: list[str] = []
+
+    def note(_c: object, _u: object, statement: str, *_rest: object) -> None:
+        if not statement.lstrip().upper().startswith(("SELECT", "BEGIN", "WITH")):
+            written.append(statement)
+
+    sa.event.listen(db.engine, "before_cursor_execute", note)
+    seen = rehearse(edition)
+    sa.event.remove(db.engine, "before_cursor_execute", note)
+    assert written == []
+    assert not db.session.new
+    assert not db.session.dirty
+    assert seen.letter_to == "anna@reader.example"
+    assert "Dear Anna Berg," in seen.letter.text
+    assert "[TEST]" not in seen.letter.subject
+    assert seen.warnings == []
+    db.session.rollback()
+
+
+@pytest.mark.usefixtures("frozen")
+def test_what_is_missing_or_odd_is_said(app: Flask) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication(status=PublicationStatus.DRAFT)
+        last = an_edition(publication, 1, status="released")
+        last.released_at = last.created_at - timedelta(days=1)
+        for format in ("pdf", "epub"):
+            an_asset(last, format, b"same", facts={"pages": 100})
+        edition = an_edition(publication, 2, notes="")
+        an_asset(
+            edition,
+            "pdf",
+            b"same",
+            findings=[
+                {"level": "warn", "code": "pdf-untagged", "sentence": "It is not tagged."},
+                {"level": "pass", "code": "pdf-opens", "sentence": "It opens."},
+            ],
+        )
+    assert rehearse(edition).warnings == [
+        "There are no notes: the letter will not say what changed.",
+        "The publication is not on sale.",
+        "PDF: It is not tagged.",
+        "PDF: " + finding("same-bytes").sentence,
+        "Edition 1 came as EPUB too; this one does not.",
+        "Nobody has bought this publication yet, so no letter will be sent.",
+    ]
+
+
+def test_an_edition_with_half_the_pages_is_odd(app: Flask, frozen: Clock) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        a_released_edition(publication, 1)
+        edition = an_edition(publication, 2)
+        an_asset(edition, "pdf", facts={"pages": 6})
+        an_asset(edition, "epub")
+    odd = [one for one in rehearse(edition).warnings if "pages" in one]
+    assert odd == [
+        "PDF: The last edition had 12 pages, this one has 6. Check that the file is complete."
+    ]
