@@ -1,0 +1,74 @@
+"""The letter about money that went back."""
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from store.kit.database import db
+from store.mail.letters import Letter, facts_of, preview
+from store.mail.models import Delivery
+from store.mail.rendering import render_letter
+from store.payments import letters
+from store.payments.fulfilment import fulfil_order
+from store.payments.refunding import cancel_preorder, refund_order
+from tests.conftest import Clock
+from tests.payments.making import an_order, paid_at_gateway, start
+
+
+@pytest.fixture
+def paid(app: Flask, frozen: Clock) -> int:
+    """A paid pre-order."""
+    order_id = an_order()
+    paid_at_gateway(start(order_id), frozen())
+    fulfil_order(order_id)
+    return order_id
+
+
+def _facts() -> Letter:
+    query = sa.select(Delivery).filter_by(kind="order_refunded").order_by(Delivery.id.desc())
+    found = facts_of(db.session.scalars(query).first())  # type: ignore[arg-type]
+    assert isinstance(found, Letter)
+    return found
+
+
+def test_a_cancelled_order_says_what_goes_back_and_when_it_is_seen(paid: int) -> None:
+    cancel_preorder(paid, "customer")
+    facts = _facts()
+    letter = render_letter("order_refunded", facts.context)
+
+    reference = facts.context["reference"]
+    assert facts.to.address == "anna@reader.example"
+    assert letter.subject == f"We have refunded £12.50 for order {reference}"
+    lines = letter.text.splitlines()
+    assert "Your order is cancelled, and all your money goes back to you." in lines
+    assert f"Order: {reference}" in lines
+    assert "Refunded: £12.50" in lines
+    assert "Asked for on: 1 March 2027" in lines
+    assert facts.context["order_url"] in lines
+    assert "Banks take 5 to 10 working days to show it." in letter.text
+
+
+def test_a_partial_refund_says_that_the_copy_stays(paid: int) -> None:
+    refund_order(paid, amount=250, who="staff", why="", key="press-1")
+    facts = _facts()
+    letter = render_letter("order_refunded", facts.context)
+
+    assert letter.subject == f"We have refunded part of order {facts.context['reference']}"
+    assert "Refunded: £2.50" in letter.text.splitlines()
+    assert "Your copy stays yours." in letter.text
+    assert "no longer work" not in letter.text
+
+
+def test_a_refund_in_two_parts_ends_with_a_letter_that_says_all_went_back(paid: int) -> None:
+    refund_order(paid, amount=250, who="staff", why="", key="press-1")
+    refund_order(paid, who="staff", why="", key="press-2")
+
+    assert _facts().context["is_whole"] is True
+
+
+def test_the_preview_can_be_written(app: Flask, frozen: Clock) -> None:
+    from tests.factories import a_seller
+
+    a_seller()
+    assert letters.order_refunded is not None
+    assert preview("order_refunded").subject == "We have refunded £12.50 for order K7QM-2XWP"
