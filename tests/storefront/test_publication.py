@@ -1,0 +1,248 @@
+"""The shop window: what a visitor reads before ordering, and what is never promised."""
+
+import hashlib
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from store.catalog.models import PublicationStatus
+from store.catalog.publishing import publication_by_slug
+from store.kit.database import db, transaction
+from store.kit.storage import storage
+from tests import factories
+from tests.conftest import Clock
+from tests.pages import Page, check_page
+from tests.storefront.forms import text_of
+
+PATH = "/publications/send-early-years"
+PDF = {"pages": 12, "tagged": True, "pdfua": "1", "bookmarks": True}
+EPUB = {
+    "accessibility": {
+        "accessibilityFeature": ["alternativeText", "tableOfContents", "unknownFeature"],
+        "conformsTo": "EPUB Accessibility 1.1 - WCAG 2.2 Level AA",
+    }
+}
+
+
+@pytest.fixture(autouse=True)
+def seller(app: Flask, frozen: Clock) -> None:
+    """Somebody sells, on 1 March 2027."""
+    with transaction():
+        factories.a_seller()
+
+
+def publish(**given: object) -> None:
+    """Put a publication into the window."""
+    with transaction():
+        factories.a_publication(**given)
+
+
+def release(number: int = 1, **given: object) -> None:
+    """Release an edition with both formats and the facts of real files."""
+    with transaction():
+        edition = factories.an_edition(
+            publication_by_slug("send-early-years"),
+            number,
+            status="released",
+            released_at=datetime(2027, 3, 1, 9, tzinfo=UTC),
+        )
+        factories.an_asset(edition, "pdf", b"p" * 1_900_000, facts=PDF, **given)
+        factories.an_asset(edition, "epub", b"e" * 84_000, facts=EPUB)
+
+
+def get(client: FlaskClient, path: str = PATH, status: int = 200) -> str:
+    """Fetch a page, look it over, and be sure that it sets no cookie."""
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert "Set-Cookie" not in answer.headers
+    check_page(answer.text, path=path)
+    return answer.text
+
+
+def test_a_preorder_says_what_happens_when(client: FlaskClient) -> None:
+    publish(expected_on=date(2027, 3, 31), updates_months=24)
+    words = text_of(get(client))
+    for sentence in (
+        "From Early Years Sample Press.",
+        "£12.50 No VAT to pay. Published by the end of March 2027.",
+        "Pre-order for £12.50",
+        "Today You are charged £12.50 and get a receipt.",
+        "Until it is published (by the end of March 2027) You can cancel with one press",
+        "On the day of release You get the link to your copy by e-mail.",
+        "When an edition is renewed You get it too, free, for 2 years.",
+    ):
+        assert sentence in words
+
+
+def test_after_the_release_the_same_page_sells_for_immediate_download(client: FlaskClient) -> None:
+    publish()
+    release()
+    words = text_of(get(client))
+    for sentence in (
+        "Buy for £12.50",
+        "Edition 1, 1 March 2027.",
+        "At once You get the link to your copy by e-mail.",
+        "PDF (1.9 MB), EPUB (84 kB)",
+        "Edition 1, published on 1 March 2027",
+        "12 pages",
+        "English",
+        "The PDF is tagged for screen readers, made to PDF/UA-1 and with bookmarks.",
+        "The EPUB has pictures described in words and table of contents.",
+        "It is made to EPUB Accessibility 1.1 - WCAG 2.2 Level AA.",
+        "None: the files are yours to keep, copy to your devices and print.",
+        "PDF: computers, tablets and phones, in any PDF reader.",
+    ):
+        assert sentence in words
+    assert "re-order" not in words
+
+
+def test_no_page_promises_the_past(client: FlaskClient, frozen: Clock) -> None:
+    publish(expected_on=date(2027, 3, 31))
+    frozen.set(datetime(2027, 3, 31, 22, 59, tzinfo=UTC))
+    assert "Published by the end of March 2027." in text_of(get(client))
+    frozen.set(datetime(2027, 3, 31, 23, 0, tzinfo=UTC))  # midnight in London
+    for path in (PATH, "/"):
+        page = get(client, path)
+        assert "Not published yet." in text_of(page)
+        assert "2027" not in page
+    assert "Until it is published You can cancel" in text_of(get(client))
+
+
+def test_the_page_of_another_currency_has_its_own_figures(client: FlaskClient) -> None:
+    publish(price_amount=1500, currency="JPY")
+    assert "Pre-order for ¥1,500" in text_of(get(client))
+
+
+def test_machines_read_the_offer(client: FlaskClient) -> None:
+    publish(expected_on=date(2027, 3, 31), isbn="9780000000002", author="A </script> B")
+    page = Page(get(client))
+    (script,) = [one for one in page.all("script") if "src" not in one.attrib]
+    data = json.loads(script.text or "")
+    assert (data["@type"], data["isbn"], data["author"]["name"]) == (
+        ["Book", "Product"],
+        "9780000000002",
+        "A </script> B",
+    )
+    assert data["offers"] == {
+        "@type": "Offer",
+        "url": f"http://127.0.0.1:8000{PATH}",
+        "price": "12.50",
+        "priceCurrency": "GBP",
+        "availability": "https://schema.org/PreOrder",
+        "availabilityStarts": "2027-03-31",
+        "seller": {"@type": "Organization", "name": "Early Years Sample Press"},
+    }
+    release()
+    page = Page(get(client))
+    (script,) = [one for one in page.all("script") if "src" not in one.attrib]
+    data = json.loads(script.text or "")
+    assert data["offers"]["availability"] == "https://schema.org/InStock"
+    assert (data["bookEdition"], data["datePublished"]) == ("1", "2027-03-01")
+
+
+def test_the_page_tells_others_what_it_is(client: FlaskClient) -> None:
+    publish()
+    page = Page(get(client))
+    metas = {
+        one.attrib.get("property") or one.attrib.get("name"): one.attrib.get("content")
+        for one in page.all("meta")
+    }
+    links = {one.attrib["rel"]: one.attrib["href"] for one in page.all("link")}
+    assert links["canonical"] == metas["og:url"] == f"http://127.0.0.1:8000{PATH}"
+    assert metas["og:type"] == "book"
+    assert metas["og:title"] == "Effective SEND Practice in the Early Years"
+    assert metas["description"] == metas["og:description"]
+    assert metas["description"] == (
+        "Next steps following the Improvement Plan 2023. £12.50, pre-order. "
+        "Renewed editions are included."
+    )
+
+
+def test_what_staff_write_is_text_or_clean_markdown(client: FlaskClient) -> None:
+    publish(
+        title="<b>Bold</b> & more",
+        description="**Yes** <script>alert(1)</script>\n\n[x](javascript:alert(1))",
+        contents="- One\n- Two",
+        audience="Key persons",
+    )
+    html = get(client)
+    assert "<strong>Yes</strong>" in html
+    assert "<li>Two</li>" in html
+    assert "&lt;b&gt;Bold&lt;/b&gt; &amp; more" in html
+    assert "<script>alert" not in html
+    assert "Who it is for Key persons What is inside One Two" in text_of(html)
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/order", f"{PATH}/cover.png"])
+def test_a_draft_is_not_there(client: FlaskClient, path: str) -> None:
+    publish(status=PublicationStatus.DRAFT)
+    assert "We have no publication at this address." in text_of(get(client, path, 404))
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/order"])
+def test_a_retired_one_is_no_longer_sold_and_leads_its_buyers_on(
+    client: FlaskClient, path: str
+) -> None:
+    publish(status=PublicationStatus.RETIRED)
+    html = get(client, path, 410)
+    assert "We no longer sell this publication." in text_of(html)
+    assert 'href="/find-my-copies">Find my copies</a>' in html
+
+
+def test_the_front_page_shows_what_is_on_sale_in_a_fixed_number_of_statements(
+    client: FlaskClient,
+) -> None:
+    def statements() -> int:
+        seen: list[str] = []
+        note = lambda *given: seen.append(given[2])  # noqa: E731
+        sa.event.listen(db.engine, "before_cursor_execute", note)
+        get(client, "/")
+        sa.event.remove(db.engine, "before_cursor_execute", note)
+        return len(seen)
+
+    publish()
+    release()
+    release(2)
+    few = statements()
+    with transaction():
+        for number in range(9):
+            one = factories.a_publication(f"number-{number}", title=f"Number {number}")
+            factories.a_released_edition(one)
+        factories.a_publication("hidden", title="Hidden", status=PublicationStatus.DRAFT)
+    assert statements() == few
+    words = text_of(get(client, "/"))
+    assert "Number 8" in words
+    assert "Edition 2, 1 March 2027." in words
+    assert "Hidden" not in words
+
+
+def test_an_empty_shop_says_what_will_stand_there(client: FlaskClient) -> None:
+    assert "Nothing is on sale yet" in text_of(get(client, "/"))
+
+
+def test_pages_may_be_kept_but_are_asked_for_again(client: FlaskClient) -> None:
+    publish()
+    for path in ("/", PATH):
+        assert client.get(path).headers["Cache-Control"] == "public, max-age=0, must-revalidate"
+
+
+def test_the_cover_is_kept_for_as_long_as_it_is_the_same(client: FlaskClient) -> None:
+    picture = b"\x89PNG\r\n\x1a\n picture"
+    digest = hashlib.sha256(picture).hexdigest()
+    storage().put_bytes(f"covers/{digest}", picture)
+    publish()
+    assert client.get(f"{PATH}/cover.png").status_code == 404
+    release(cover_sha256=digest)
+    page = Page(get(client))
+    address = next(one.attrib["src"] for one in page.all("img"))
+    assert address == f"{PATH}/cover.png?v={digest[:12]}"
+    answer = client.get(address)
+    assert (answer.data, answer.content_type) == (picture, "image/png")
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    again = client.get(f"{PATH}/cover.png", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["Cache-Control"] == "public, max-age=0, must-revalidate"
