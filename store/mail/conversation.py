@@ -17,6 +17,8 @@ _ACCOUNT_CODES = {530, 534, 535, 538}
 
 
 class OutcomeKind(StrEnum):
+    """What became of one try to hand one letter over."""
+
     ACCEPTED = "accepted"
     DEFERRED = "deferred"  # temporary: 4xx, or the line failed before the letter was whole
     REFUSED = "refused"  # 5xx, of this recipient or letter
