@@ -278,7 +278,7 @@ def _asset_named(filename: str) -> Asset:
         .options(joinedload(Asset.edition).joinedload(Edition.publication))
     )
     asset = db.session.scalars(query).first()
-    if asset is None or asset_filename(asset) != filename:
+    if asset is None or asset_filename(asset) != filename or asset.edition.released_at is None:
         raise NotFound
     return asset
 

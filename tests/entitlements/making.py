@@ -36,9 +36,7 @@ def a_shop(*, editions: int = 1, slug: str = "send-early-years") -> Publication:
     return publication
 
 
-def a_paid_order(
-    publication: Publication, address: str = ANNA, *, wants_now: bool = True
-) -> Order:
+def a_paid_order(publication: Publication, address: str = ANNA, *, wants_now: bool = True) -> Order:
     """An order placed and paid at this moment."""
     details = Details(
         email=address,
@@ -48,9 +46,7 @@ def a_paid_order(
         wants_now=wants_now,
     )
     with transaction():
-        order = place_order(
-            publication, details, form_key=tokens.new_reference(), seen_amount=1250
-        )
+        order = place_order(publication, details, form_key=tokens.new_reference(), seen_amount=1250)
         advance(order, OrderStatus.PAID)
         order.paid_at = clock.now()
         grant_order(order, clock.now())

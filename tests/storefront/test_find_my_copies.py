@@ -1,0 +1,151 @@
+"""Find my copies: the same answer and the same statements for known and unknown (journey C17)."""
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+from sqlalchemy import event
+from werkzeug.test import TestResponse
+
+from store.entitlements.finding import forget_unknown_addresses
+from store.kit.database import db
+from store.mail.models import Delivery
+from store.orders.models import Order
+from tests.conftest import Clock, on_both
+from tests.entitlements.making import ANNA, a_paid_order, a_shop, count_rows, sent, text_of
+from tests.pages import check_page
+
+pytestmark = pytest.mark.usefixtures("frozen")
+
+
+@pytest.fixture(autouse=True)
+def _bought(client: FlaskClient, frozen: Clock) -> None:
+    a_paid_order(a_shop())
+    sent()
+
+
+def ask(client: FlaskClient, who: str) -> TestResponse:
+    return client.post("/find-my-copies", data={"who": who})
+
+
+def letters() -> list[str]:
+    return [letter["To"] for letter in sent() if letter["Subject"] == "Your copies and orders"]
+
+
+def reference() -> str:
+    found = db.session.scalar(sa.select(Order.reference))
+    assert found is not None
+    return found
+
+
+def test_the_form_asks_for_one_thing(client: FlaskClient) -> None:
+    answer = client.get("/find-my-copies")
+    check_page(answer.text, path="/find-my-copies")
+    assert answer.text.count("<input") == 1
+
+
+@on_both
+def test_the_letter_holds_the_library_and_each_order(client: FlaskClient) -> None:
+    ask(client, " ANNA@Reader.Example ")
+    letter = sent()[-1]
+    assert letter["To"] == f"Anna Berg <{ANNA}>"
+    text = text_of(letter)
+    links = [line.strip() for line in text.splitlines() if line.strip().startswith("http")]
+    assert [link.split("/")[3] for link in links] == ["library", "orders"]
+    assert [client.get(link.partition("8000")[2]).status_code for link in links] == [200, 200]
+    assert "Effective SEND Practice in the Early Years, edition 1" in text
+    assert f"{reference()}, 1 March 2027" in text
+
+
+def test_known_and_unknown_get_the_same_words_and_the_same_statements(
+    client: FlaskClient,
+) -> None:
+    statements: list[str] = []
+
+    def note(*args: object) -> None:
+        statements.append(str(args[2]))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    told = []
+    for who in (ANNA, "nobody@reader.example"):
+        statements.clear()
+        answer = ask(client, who)
+        told.append((answer.status_code, answer.text, dict(answer.headers), list(statements)))
+    event.remove(db.engine, "before_cursor_execute", note)
+    assert told[0] == told[1]
+    check_page(told[0][1], path="/find-my-copies")
+    assert letters() == [f"Anna Berg <{ANNA}>"]
+
+
+def test_an_address_that_we_do_not_know_is_not_kept(client: FlaskClient) -> None:
+    ask(client, "nobody@reader.example")
+    assert letters() == []
+    delivery = db.session.scalars(sa.select(Delivery).order_by(Delivery.id.desc())).first()
+    assert delivery is not None
+    assert (delivery.status, delivery.reason) == ("skipped", "unknown address")
+    forget_unknown_addresses()
+    db.session.refresh(delivery)
+    assert delivery.address is None
+    assert "nobody" not in str(vars(delivery))
+
+
+@pytest.mark.parametrize("spelling", ["{}", " {} ", "lower", "blanks", "bare"])
+def test_a_reference_typed_by_hand_finds_its_owner(client: FlaskClient, spelling: str) -> None:
+    typed = {
+        "lower": reference().lower(),
+        "blanks": reference().replace("-", " "),
+        "bare": reference().replace("-", ""),
+    }.get(spelling, spelling.format(reference()))
+    assert ask(client, typed).status_code == 200
+    assert letters() == [f"Anna Berg <{ANNA}>"]
+
+
+def test_a_reference_that_nobody_has_is_answered_alike(client: FlaskClient) -> None:
+    known, unknown = ask(client, reference()), ask(client, "2222-2222")
+    assert known.text == unknown.text
+    assert letters() == [f"Anna Berg <{ANNA}>"]
+
+
+@pytest.mark.parametrize(
+    ("who", "sentence"),
+    [
+        ("", "Enter the e-mail address you ordered with, or your order reference."),
+        ("anna", "Enter the e-mail address you ordered with, or your order reference."),
+        ("anna berg@reader.example", "has a blank in it"),
+        ("<script>@", "is not an e-mail address"),
+    ],
+)
+def test_what_is_neither_is_said_beside_the_field(
+    client: FlaskClient, who: str, sentence: str
+) -> None:
+    before = count_rows()
+    answer = ask(client, who)
+    assert answer.status_code == 422
+    check_page(answer.text, path="/find-my-copies")
+    assert "<title>Error: " in answer.text
+    assert answer.text.count(sentence) == 2
+    before["rate_counts"] = count_rows()["rate_counts"]
+    assert count_rows() == before
+
+
+def test_one_letter_in_ten_minutes_however_often_it_is_pressed(
+    client: FlaskClient, frozen: Clock
+) -> None:
+    for _ in range(3):
+        ask(client, ANNA)
+    ask(client, ANNA.upper())
+    assert len(letters()) == 1
+    frozen.advance(minutes=10)
+    ask(client, ANNA)
+    assert len(letters()) == 2
+
+
+def test_another_sites_form_is_refused(client: FlaskClient) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    answer = client.post("/find-my-copies", data={"who": ANNA}, headers=headers)
+    assert answer.status_code == 403
+    assert letters() == []
+
+
+def test_one_network_cannot_ask_without_end(client: FlaskClient) -> None:
+    codes = [ask(client, f"a{number}@reader.example").status_code for number in range(31)]
+    assert codes == [200] * 30 + [429]

@@ -1,0 +1,127 @@
+"""Stopping news of editions in one press, by mail program or by button (journey B8, case mail-12)."""
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from store.entitlements.models import NoticeStop
+from store.entitlements.stops import is_stopped
+from store.kit.database import db, transaction
+from store.mail import outbox
+from tests.conftest import Clock, on_both
+from tests.entitlements.making import (
+    a_paid_order,
+    a_shop,
+    anna,
+    count_rows,
+    path_to,
+    sent,
+)
+from tests.pages import check_page
+
+pytestmark = pytest.mark.usefixtures("frozen")
+
+
+@pytest.fixture
+def path(client: FlaskClient) -> str:
+    a_paid_order(a_shop())
+    return path_to("stop", anna().id)
+
+
+def stopped() -> bool:
+    db.session.rollback()
+    return is_stopped(anna().id, 1)
+
+
+def press(client: FlaskClient, path: str, **fields: str) -> TestResponse:
+    return client.post(path, data=fields, headers={"Sec-Fetch-Site": "same-origin"})
+
+
+@on_both
+def test_the_one_press_of_a_mail_program_works_at_once_and_again(
+    client: FlaskClient, path: str
+) -> None:
+    for _ in range(2):
+        answer = client.post(
+            path,
+            data="List-Unsubscribe=One-Click",
+            content_type="application/x-www-form-urlencoded",
+            headers={"User-Agent": "Mail program", "Sec-Fetch-Site": "cross-site"},
+        )
+        assert answer.status_code == 200
+        assert "Set-Cookie" not in answer.headers
+        assert stopped()
+    assert db.session.scalar(sa.select(sa.func.count(NoticeStop.id))) == 1
+
+
+def test_the_one_press_may_come_as_multipart(client: FlaskClient, path: str) -> None:
+    body = '--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--\r\n'
+    answer = client.post(path, data=body, content_type="multipart/form-data; boundary=b")
+    assert answer.status_code == 200
+    assert stopped()
+
+
+def test_opening_the_link_changes_nothing(client: FlaskClient, path: str) -> None:
+    before = count_rows()
+    answer, headed = client.get(path), client.head(path)
+    assert count_rows() == before
+    assert answer.status_code == headed.status_code == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    check_page(answer.text, path=path)
+    assert "receipts, links that you ask for" in answer.text
+
+
+@pytest.mark.parametrize(
+    "body", ["", "List-Unsubscribe=", "List-Unsubscribe=Two-Clicks", "notices=", "notices=delete"]
+)
+def test_a_post_that_asks_for_nothing_changes_nothing(
+    client: FlaskClient, path: str, body: str
+) -> None:
+    before = count_rows()
+    answer = client.post(path, data=body, content_type="application/x-www-form-urlencoded")
+    assert answer.status_code == 400
+    check_page(answer.text, path=path)
+    assert count_rows() == before
+
+
+def test_the_button_stops_and_the_same_page_undoes_it(client: FlaskClient, path: str) -> None:
+    answer = press(client, path, notices="stop")
+    assert answer.status_code == 200
+    check_page(answer.text, path=path)
+    assert "News of new editions is stopped" in answer.text
+    assert "Undo: write to me again" in answer.text
+    assert stopped()
+    answer = press(client, path, notices="resume")
+    check_page(answer.text, path=path)
+    assert "You get news of new editions again" in answer.text
+    assert not stopped()
+    assert press(client, path, notices="resume").status_code == 200
+    assert not stopped()
+
+
+def test_the_button_of_somebody_elses_page_is_refused(client: FlaskClient, path: str) -> None:
+    answer = client.post(path, data={"notices": "stop"}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+    assert not stopped()
+
+
+def test_years_later_the_link_still_stops(client: FlaskClient, path: str, frozen: Clock) -> None:
+    frozen.advance(days=3650)
+    assert client.post(path, data={"List-Unsubscribe": "One-Click"}).status_code == 200
+    assert stopped()
+
+
+def test_an_unknown_link_is_a_page_that_helps(client: FlaskClient, path: str) -> None:
+    answer = client.post("/stop/nonsense", data={"List-Unsubscribe": "One-Click"})
+    assert answer.status_code == 404
+    assert 'href="/find-my-copies"' in answer.text
+
+
+def test_receipts_and_links_still_come_after_a_stop(client: FlaskClient, path: str) -> None:
+    client.post(path, data={"List-Unsubscribe": "One-Click"})
+    client.post("/find-my-copies", data={"who": "anna@reader.example"})
+    with transaction():
+        outbox.alert_staff("Nothing", "Nothing", "none")
+    kinds = [letter["Subject"].split(" ")[0:2] for letter in sent() if "anna" in letter["To"]]
+    assert kinds == [["Your", "order"], ["Your", "copies"]]
