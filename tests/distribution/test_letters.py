@@ -58,7 +58,7 @@ def test_a_preorder_hears_that_the_copy_is_ready(publication: Publication, froze
     ((message, text, html),) = _notices(send())
     title = "Effective SEND Practice in the Early Years"
     assert message["To"] == "Anna Berg <anna@reader.example>"
-    assert message["Subject"] == f"Your copy of {title} is ready"
+    assert message["Subject"] == f"{title}: edition 1 is ready"
     assert f"You pre-ordered {title} on 1 March 2027. It is out now" in text
     assert "- Forms for 2027\r\n- See us (https://a.example/)" in text
     assert "<strong>2027</strong>" in html

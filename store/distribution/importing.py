@@ -1,0 +1,156 @@
+"""Customers who bought elsewhere: brought in safely, as often as one likes, and taken out again."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from store.catalog.models import Publication
+from store.distribution.reading import (
+    CustomerRows,
+    FileUnclear,
+    LeftOut,
+    Row,
+    read_customers,
+)
+from store.distribution.spreadsheet import Cell, to_csv
+from store.entitlements.granting import grant_imported
+from store.entitlements.models import Entitlement
+from store.kit.config import config
+from store.kit.database import db, transaction
+from store.kit.money import to_decimal
+from store.orders.customers import address_key, find_or_add_customer
+from store.orders.models import Customer, Order, OrderLine
+
+__all__ = [
+    "CustomerRows",
+    "FileUnclear",
+    "ImportReport",
+    "LeftOut",
+    "export_customers",
+    "import_customers",
+    "read_customers",
+]
+
+CHUNK = 500
+HAS_IT = "has this publication already"
+GAVE_IT_BACK = "had this publication and was refunded"
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What became of each row: `added` and `left_out` sum up to `total`."""
+
+    total: int
+    added: int
+    left_out: list[LeftOut]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        lines = [vars(one) for one in self.left_out]
+        return {"total": self.total, "added": self.added, "left_out": lines}
+
+
+def import_customers(
+    publication: Publication,
+    given: CustomerRows,
+    *,
+    notify: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> ImportReport:
+    """Give every customer of the file a copy, some hundred to a transaction of its own.
+
+    Who has it already is left out, so an import can be repeated or taken up again. With `notify`
+    they hear of the newest edition; `dry_run` reports the same and writes nothing.
+    """
+    publication_id = publication.id
+    left_out = list(given.left_out)
+    added = 0
+    for done, rows in _chunks(given.rows):
+        refused = _import_chunk(publication_id, rows, notify=notify, dry_run=dry_run)
+        left_out += refused
+        added += len(rows) - len(refused)
+        progress(done, len(given.rows))
+    return ImportReport(given.total, added, sorted(left_out, key=lambda one: one.line))
+
+
+def export_customers(publication: Publication) -> str:
+    """Who holds the publication, one row each, as CSV; `email` and `name` can be imported again.
+
+    Write it with `utf-8-sig`. Who was refunded is not in it.
+    """
+    rows: list[Sequence[Cell]] = [("email", "name", "since", "order", "price", "currency")]
+    seen: set[int] = set()
+    zone = config().zone
+    for right, customer, order, line in db.session.execute(_holders(publication)):
+        if customer.id in seen:
+            continue
+        seen.add(customer.id)
+        bought: tuple[Cell, ...] = (None, None, None)
+        if order is not None:
+            price = to_decimal(line.price_amount, order.currency)
+            bought = (order.reference, price, order.currency)
+        since = right.granted_at.astimezone(zone).date()
+        rows.append((customer.email, customer.name, since, *bought))
+    return to_csv(rows)
+
+
+def _holders(publication: Publication) -> sa.Select[*tuple[Any, ...]]:
+    return (
+        sa.select(Entitlement, Customer, Order, OrderLine)
+        .join(Customer, Customer.id == Entitlement.customer_id)
+        .outerjoin(OrderLine, OrderLine.id == Entitlement.order_line_id)
+        .outerjoin(Order, Order.id == OrderLine.order_id)
+        .where(Entitlement.publication_id == publication.id, Entitlement.revoked_at.is_(None))
+        .order_by(Customer.email_key, Entitlement.id)
+    )
+
+
+def _chunks(rows: list[Row]) -> Iterator[tuple[int, list[Row]]]:
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        yield start + len(chunk), chunk
+
+
+def _import_chunk(
+    publication_id: int, rows: list[Row], *, notify: bool, dry_run: bool
+) -> list[LeftOut]:
+    """The rows of the chunk that are left out; the others are granted."""
+    if dry_run:
+        known = _known(publication_id, rows)
+        return [_told(row, known) for row in rows if address_key(row.email) in known]
+    with transaction() as session:
+        publication = session.get_one(Publication, publication_id)
+        known = _known(publication_id, rows)
+        return [
+            _told(row, known)
+            for row in rows
+            if address_key(row.email) in known or not _grant(row, publication, notify=notify)
+        ]
+
+
+def _grant(row: Row, publication: Publication, *, notify: bool) -> bool:
+    customer = find_or_add_customer(row.email, row.name)
+    return grant_imported(customer, publication, notify=notify)
+
+
+def _known(publication_id: int, rows: list[Row]) -> dict[str, bool]:
+    """Keys of those who have an entitlement: whether one of theirs stands."""
+    standing = sa.func.max(sa.case((Entitlement.revoked_at.is_(None), 1), else_=0))
+    found = db.session.execute(
+        sa.select(Customer.email_key, standing)
+        .join(Entitlement, Entitlement.customer_id == Customer.id)
+        .where(
+            Entitlement.publication_id == publication_id,
+            Customer.email_key.in_([address_key(row.email) for row in rows]),
+        )
+        .group_by(Customer.email_key)
+    )
+    return {key: bool(stands) for key, stands in found}
+
+
+def _told(row: Row, known: dict[str, bool]) -> LeftOut:
+    stands = known.get(address_key(row.email), True)
+    return LeftOut(row.line, row.email, HAS_IT if stands else GAVE_IT_BACK)

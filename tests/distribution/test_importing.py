@@ -1,0 +1,154 @@
+"""Customers brought in from elsewhere: counted to the last row, as often as one likes."""
+
+import csv
+import io
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from store.distribution import importing
+from store.distribution.importing import export_customers, import_customers, read_customers
+from store.distribution.spreadsheet import plain_cell, safe_cell, to_csv
+from store.entitlements import granting
+from store.entitlements.models import Entitlement
+from store.kit.database import db, transaction
+from store.mail.models import Delivery, DeliveryStatus
+from store.orders.models import Customer
+from tests.conftest import Clock, on_both
+from tests.distribution.shop import buy, deliveries, drafted_and_released
+from tests.factories import a_publication, a_seller
+
+FORMULAS = ["=1+1", "-2+3", "@SUM(A1)", "+44 20 7946 0000", "\t=1", "-Anna", "'=x", "''-y", "\rz"]
+
+
+def _count(model: type) -> int:
+    found = db.session.scalar(sa.select(sa.func.count()).select_from(model)) or 0
+    db.session.rollback()
+    return found
+
+
+def _a_hundred_rows() -> bytes:
+    new = [f"new-{number}@reader.example,New {number}" for number in range(85)]
+    repeated = [f" NEW-{number}@Reader.example ,Again" for number in range(5)]
+    known = [f"known-{number}@reader.example,Known" for number in range(3)]
+    bad = ["nobody,x", "a@b@c.example,x", "@reader.example,x", "two words@reader.example,x"]
+    odd = ["", "short@reader.example", "long@reader.example,x,y"]
+    return "\n".join(["email,name", *new, *repeated, *known, *bad, *odd]).encode() + b"\n"
+
+
+@on_both
+def test_a_hundred_rows_sum_up_to_a_hundred_with_a_line_for_each_left_out(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK", 40)
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        for number in range(3):
+            buy(publication, f"known-{number}@reader.example")
+    given = read_customers(_a_hundred_rows())
+    seen: list[tuple[int, int]] = []
+    dry = import_customers(publication, given, dry_run=True)
+    assert _count(Entitlement) == 3
+    done = import_customers(publication, given, progress=lambda *so_far: seen.append(so_far))
+    assert dry == done
+    assert (done.total, done.added, len(done.left_out)) == (100, 85, 15)
+    assert [one.line for one in done.left_out] == list(range(87, 102))
+    assert {one.reason for one in done.left_out[5:8]} == {importing.HAS_IT}
+    assert seen == [(40, 88), (80, 88), (88, 88)]
+    assert (_count(Entitlement), _count(Customer)) == (88, 88)
+    again = import_customers(publication, given)
+    assert (again.total, again.added) == (100, 0)
+    assert (_count(Entitlement), _count(Customer)) == (88, 88)
+
+
+@on_both
+def test_an_import_that_broke_off_is_taken_up_where_it_stood(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK", 10)
+    with transaction():
+        publication = a_publication()
+    given = read_customers(
+        b"email\n" + b"\n".join(b"r%d@reader.example" % number for number in range(25))
+    )
+    granted = granting.grant_imported
+    calls: list[int] = []
+
+    def dies(*args: object, **given: object) -> bool:
+        calls.append(1)
+        if len(calls) == 15:
+            raise OSError
+        return granted(*args, **given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(importing, "grant_imported", dies)
+    with pytest.raises(OSError):
+        import_customers(publication, given)
+    assert _count(Entitlement) == 10
+    report = import_customers(publication, given)
+    assert (report.added, len(report.left_out)) == (15, 10)
+
+
+@on_both
+def test_only_with_notify_the_imported_hear_of_the_newest_edition(
+    app: Flask, frozen: Clock
+) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+    drafted_and_released(publication)
+    frozen.advance(days=1)
+    newest = drafted_and_released(publication, 2)
+    frozen.advance(days=1)
+    import_customers(publication, read_customers(b"email\nquiet@reader.example\n"))
+    told = read_customers(b"email\ntold@reader.example\n")
+    import_customers(publication, told, notify=True)
+    assert deliveries(newest) == {"told@reader.example": (DeliveryStatus.QUEUED, "")}
+    assert _count(Delivery) == 1
+
+
+def test_who_was_refunded_is_not_given_a_copy_by_an_import(app: Flask, frozen: Clock) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        granting.revoke_order(buy(publication), "refunded")
+    report = import_customers(publication, read_customers(b"email\nanna@reader.example\n"))
+    assert [one.reason for one in report.left_out] == [importing.GAVE_IT_BACK]
+
+
+@on_both
+def test_our_own_export_read_three_times_leaves_every_name_as_it_was(
+    app: Flask, frozen: Clock
+) -> None:
+    names = ["=1+1", "-2+3", "@SUM(A1)", "+44 20 7946 0000", "-Anna", "Müller, Anna", "'t Hooft"]
+    with transaction():
+        a_seller()
+        publication, other = a_publication(), a_publication("other")
+        for number, name in enumerate(names):
+            buy(publication, f"reader-{number}@reader.example", name)
+        granting.revoke_order(buy(publication, "back@reader.example"), "refunded")
+    exported = export_customers(publication)
+    table = list(csv.reader(io.StringIO(exported, newline="")))
+    assert table[0] == ["email", "name", "since", "order", "price", "currency"]
+    assert table[1][1:3] == ["'=1+1", "2027-03-01"]
+    assert table[1][4:] == ["12.50", "GBP"]
+    data = exported.encode("utf-8-sig")
+    for target in (publication, other, other):
+        import_customers(target, read_customers(data))
+    assert export_customers(publication) == exported
+    found = db.session.execute(sa.select(Customer.name).order_by(Customer.id)).scalars().all()
+    assert found == [*names, "Anna Berg"]
+    again = read_customers(export_customers(other).encode("utf-8-sig"))
+    assert [row.name for row in again.rows] == names
+    db.session.rollback()
+
+
+def test_formulas_become_text_and_numbers_stay_numbers() -> None:
+    written = to_csv([["text", "amount"], *([text, Decimal("-5.00")] for text in FORMULAS)])
+    table = list(csv.reader(io.StringIO(written, newline="")))
+    assert [row[0] for row in table[1:]] == ["'" + text for text in FORMULAS]
+    assert {row[1] for row in table[1:]} == {"-5.00"}
+    assert [plain_cell(safe_cell(text)) for text in FORMULAS] == FORMULAS
+    assert safe_cell("'t Hooft") == "'t Hooft"
