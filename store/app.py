@@ -9,17 +9,47 @@ from flask_migrate import Migrate
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+import store.distribution.letters
+import store.entitlements.letters
+import store.payments.letters  # noqa: F401 - letters register themselves
 from store import tasks
+from store.admin import desk
 from store.catalog.models import Seller
 from store.catalog.selling import SellerUnknown, current_seller
+from store.demo import inbox, pay
 from store.kit import jobs, limits, web
 from store.kit.database import db, engine_options, prepare_engine
 from store.kit.storage import Storage
 from store.mail import rendering
 from store.settings import Settings
-from store.storefront import about
+from store.storefront import (
+    about,
+    address,
+    closed_links,
+    download,
+    find_my_copies,
+    library,
+    notices,
+    order,
+    order_page,
+    publication,
+    webhooks,
+)
 
 PACKAGE = Path(__file__).parent
+CUSTOMERS_DOORS = (
+    about,
+    publication,
+    order,
+    order_page,
+    address,
+    library,
+    download,
+    find_my_copies,
+    closed_links,
+    notices,
+    webhooks,
+)
 
 
 def place(name: str) -> Path:
@@ -62,10 +92,11 @@ def register_doors(app: Flask, settings: Settings) -> None:
     """The customer's doors, the staff's, and outside production the sample shop's."""
     is_demo = settings.env != "production"
     app.context_processor(lambda: {"seller": _seller_on_page(), "demo_mode": is_demo})
-    for door in (about.bp,):
-        app.register_blueprint(door)
+    for door in CUSTOMERS_DOORS:
+        app.register_blueprint(door.bp)
+    desk.init_app(app)
     if is_demo:
-        for door in ():
+        for door in (inbox.bp, pay.bp):
             app.register_blueprint(door)
 
 

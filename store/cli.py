@@ -2,7 +2,7 @@
 
 import click
 
-from store.commands import letter, running, staff
+from store.commands import check, demo, letter, order, running, staff
 from store.commands.base import Refused
 
 __all__ = ["Refused", "main"]
@@ -13,10 +13,20 @@ def main() -> None:
     """Colophon: sell a publication and keep every buyer's copy current."""
 
 
-for command in (running.db, running.serve, running.web, running.worker, running.tick):
+for command in (
+    running.db,
+    running.serve,
+    running.web,
+    running.worker,
+    running.tick,
+    check.check,
+    demo.demo,
+    letter.letter,
+    order.order,
+    staff.staff,
+):
     main.add_command(command)
-main.add_command(letter.letter)
-main.add_command(staff.staff)
+
 
 if __name__ == "__main__":
     main()

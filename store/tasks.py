@@ -5,9 +5,12 @@ from collections.abc import Callable
 
 from flask import Flask
 
+from store.distribution import overdue, owing, recalling, releasing
+from store.entitlements import finding
 from store.kit import jobs, limits
 from store.kit.database import end_read
 from store.mail import worker
+from store.payments import checkout, fulfilment, refunding
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +20,9 @@ def register_jobs(app: Flask, huey: jobs.Huey) -> None:
     app.extensions["colophon.huey"] = huey
     jobs.register(app, huey, tick, each_minute=True)
     jobs.register(app, huey, send_letters)
+    jobs.register(app, huey, fulfilment.apply_event)
+    jobs.register(app, huey, refunding.send_refunds)
+    jobs.register(app, huey, release_due)
 
 
 def tick() -> None:
@@ -40,8 +46,21 @@ def send_letters() -> None:
     worker.send_due_letters(LONGEST_JOB_SECONDS)
 
 
+def release_due() -> None:
+    """Release what has reached its moment."""
+    releasing.release_due()
+
+
 TIMETABLE: tuple[Callable[[], object], ...] = (
     limits.forget_ended_windows,
+    releasing.release_due,
+    owing.owe_missing,
+    recalling.settle_recalled,
+    overdue.alert_overdue,
     worker.sweep,
     worker.wake_when_due,
+    fulfilment.sweep,
+    refunding.send_refunds,
+    checkout.expire_due,
+    finding.forget_unknown_addresses,
 )

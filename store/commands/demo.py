@@ -1,0 +1,119 @@
+"""`store demo`: a sample shop, the main job played on it, and the shop left running."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import click
+from flask_migrate import upgrade
+
+from store.app import create_app
+from store.commands.base import load_settings
+from store.commands.staff import ensure_demo_owner
+from store.demo.story import StoryEnds, tell
+from store.demo.visitor import Visitor
+from store.serving import PARENT
+from store.settings import Settings
+
+FIRST_PORT = 8000
+START_SECONDS = 60
+
+
+@click.command()
+def demo() -> None:
+    """Set up the sample shop, play the main job, leave the shop running until Ctrl-C."""
+    port = _free_port()
+    settings = load_settings(base_url=f"http://127.0.0.1:{port}")
+    if settings.env != "demo":
+        click.echo("The demonstration runs with STORE_ENV=demo only.", err=True)
+        sys.exit(1)
+    with create_app(settings).app_context():
+        upgrade()
+        password = ensure_demo_owner()
+        shop = _start(port)
+        try:
+            _wait_until_ready(shop, port)
+            held = _tell(settings)
+            _print_addresses(settings, password)
+            if held and _may_stay():
+                _stay(shop)
+        finally:
+            _stop(shop)
+    sys.exit(0 if held else 1)
+
+
+def _tell(settings: Settings) -> bool:
+    try:
+        tell(Visitor(settings.base_url), lambda line: click.echo(f"  {line}"))
+    except StoryEnds as end:
+        click.echo(f"The story ends here: {end}", err=True)
+        return False
+    return True
+
+
+def _may_stay() -> bool:
+    return sys.stdin.isatty() and os.environ.get("DEMO_EXIT") != "1"
+
+
+def _stay(shop: subprocess.Popen[bytes]) -> None:
+    click.echo("The shop stays up. Ctrl-C ends it.")
+    try:
+        shop.wait()
+    except KeyboardInterrupt:
+        click.echo("\nThe shop is closed.")
+
+
+def _print_addresses(settings: Settings, password: str) -> None:
+    click.echo(f"  Shop    {settings.base_url}/")
+    click.echo(f"  Inbox   {settings.base_url}/demo/inbox")
+    click.echo(f"  Desk    {settings.base_url}/admin/")
+    click.echo(f"          sign in as owner@sample-press.example with {password}")
+
+
+def _free_port() -> int:
+    for port in range(FIRST_PORT, FIRST_PORT + 50):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                click.echo(f"Port {port} is taken; trying {port + 1}.")
+                continue
+            return port
+    click.echo(f"No port is free from {FIRST_PORT} on.", err=True)
+    sys.exit(1)
+
+
+def _start(port: int) -> subprocess.Popen[bytes]:
+    environment = os.environ | {
+        "STORE_BASE_URL": f"http://127.0.0.1:{port}",
+        PARENT: str(os.getpid()),
+    }
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "store.cli", "serve", "--port", str(port)],
+        env=environment,
+        start_new_session=True,  # Ctrl-C comes to us; we end the shop in order
+    )
+
+
+def _wait_until_ready(shop: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and shop.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    click.echo("The shop did not start; its own words stand above.", err=True)
+    sys.exit(1)
+
+
+def _stop(shop: subprocess.Popen[bytes]) -> None:
+    if shop.poll() is None:
+        shop.send_signal(signal.SIGTERM)
+        shop.wait()
