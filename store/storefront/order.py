@@ -31,7 +31,7 @@ from store.storefront.showing import NO_VAT, Shown, show
 bp = Blueprint("order", __name__)
 
 NOT_CHARGED = "You have not been charged."
-ENDED = f"This order was not paid in time. {NOT_CHARGED} Check it and press again."
+CLOSED = "The order that you began here is closed. To order anew, check it and press again."
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _place(slug: str, given: Form) -> Response:
         return _review_page(show(on_sale(slug)), given, error=refusal.sentence)
     if status not in {OrderStatus.PENDING, OrderStatus.PAID}:
         again = replace(given, form_key=tokens.new_reference())
-        return _review_page(show(on_sale(slug)), again, error=ENDED)
+        return _review_page(show(on_sale(slug)), again, error=CLOSED)
     try:
         next_url = checkout.begin_checkout(order_id)
     except PaymentsUnavailable as refusal:
@@ -126,7 +126,7 @@ def _resume(shown: Shown, token: str) -> Response:
     order = db.session.get(Order, link.order_id)
     if order is None or shown.publication.id not in {one.publication_id for one in order.lines}:
         raise NotFound
-    if order.status is OrderStatus.PAID:
+    if order.status is OrderStatus.PAID or order.paid_at is not None:
         return _to(order_url(order.id))
     is_pending = order.status is OrderStatus.PENDING
     given = Form(

@@ -332,7 +332,7 @@ def test_an_order_that_ran_out_is_begun_anew(client: FlaskClient) -> None:
     with transaction():
         advance(orders()[0], OrderStatus.EXPIRED)
     html = look(client.post(PATH, data=given), 422)
-    assert "This order was not paid in time. You have not been charged." in text_of(html)
+    assert "The order that you began here is closed." in text_of(html)
     again = fields_of(html, "seen_amount")
     assert again["form_key"] != given["form_key"]
     assert client.post(PATH, data=again).status_code == 303
