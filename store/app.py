@@ -96,8 +96,8 @@ def register_doors(app: Flask, settings: Settings) -> None:
         app.register_blueprint(door.bp)
     desk.init_app(app)
     if is_demo:
-        for door in (inbox.bp, pay.bp):
-            app.register_blueprint(door)
+        app.register_blueprint(inbox.bp)
+        app.register_blueprint(pay.bp)
 
 
 def _flask_config(settings: Settings) -> dict[str, Any]:

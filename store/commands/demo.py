@@ -15,8 +15,8 @@ from flask_migrate import upgrade
 from store.app import create_app
 from store.commands.base import load_settings
 from store.commands.staff import ensure_demo_owner
-from store.demo.story import StoryEnds, tell
-from store.demo.visitor import Visitor
+from store.demo.story import tell
+from store.demo.visitor import StoryEnds, Visitor
 from store.serving import PARENT
 from store.settings import Settings
 

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 from store.catalog.editions import upload_edition
@@ -89,10 +90,12 @@ def _release(told: Told, number: int) -> None:
 
 def _letters_arrive(told: Told, number: int, names: Sequence[str]) -> None:
     for name in names:
-        _within(
-            lambda name=name: _letter(told, name, number) is not None, f"{name}'s letter arrives"
-        )
+        _within(partial(_has_letter, told, name, number), f"{name}'s letter arrives")
     told.say(f"{len(names)} letters about edition {number} arrive, one for each buyer.")
+
+
+def _has_letter(told: Told, name: str, number: int) -> bool:
+    return _letter(told, name, number) is not None
 
 
 def _letter(told: Told, name: str, number: int) -> Page | None:

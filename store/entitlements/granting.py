@@ -127,7 +127,7 @@ def revoke_order(order: Order, reason: str) -> None:
     db.session.flush()
 
 
-def _rights_of(order_id: int) -> sa.Select[tuple[Entitlement]]:
+def _rights_of(order_id: int) -> sa.Select[Entitlement]:
     return sa.select(Entitlement).join(OrderLine).where(OrderLine.order_id == order_id)
 
 

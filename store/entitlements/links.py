@@ -148,7 +148,7 @@ def revoke_links(customer_id: int) -> None:
     )
 
 
-def _query(purpose: str) -> sa.Select[tuple[Link]]:
+def _query(purpose: str) -> sa.Select[Link]:
     return (
         sa.select(Link)
         .where(Link.purpose == purpose, Link.revoked_at.is_(None))
