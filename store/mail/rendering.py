@@ -13,8 +13,7 @@ from store.kit.text import clean_line
 from store.kit.web import FILTERS
 from store.mail.message import LetterText
 
-_BLANK_LINES = re.compile(r"\n{3,}")
-_LINE_END_BLANKS = re.compile(r"[ \t]+\n")
+_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")
 
 # Inlined letter by letter (60 µs each, tried): inlining the template's source would make an HTML
 # parser read Jinja, and would miss what a value brings, such as the lists in notes on a change.
@@ -83,5 +82,5 @@ def _environment(*, escapes: bool) -> jinja2.Environment:
 
 
 def _tidy(text: str) -> str:
-    text = _LINE_END_BLANKS.sub("\n", text)
+    """One blank line at most, so that templates need not count them; lines stay as written."""
     return _BLANK_LINES.sub("\n\n", text).strip() + "\n"
