@@ -30,6 +30,7 @@ from tests.payments.making import (
     apply_received,
     at_gateway,
     dump,
+    emptied,
     news,
     order_of,
     paid_at_gateway,
@@ -67,11 +68,7 @@ def test_every_order_of_the_same_news_ends_in_the_same_rows(app: Flask, frozen: 
 
 
 def _play(history: tuple[str, ...], turn: int, frozen: Clock) -> dict[str, object]:
-    with db.engine.begin() as connection:
-        for table in _emptied(db.metadata.sorted_tables):
-            connection.execute(table.delete())
-            if connection.dialect.name == "postgresql" and "id" in table.c:
-                connection.exec_driver_sql(f"ALTER SEQUENCE {table.name}_id_seq RESTART")
+    emptied()
     order_id = an_order()
     reference = start(order_id)
     paid_at_gateway(reference, frozen())
@@ -90,11 +87,6 @@ def _play(history: tuple[str, ...], turn: int, frozen: Clock) -> dict[str, objec
             deliver(held[step])
             apply_received()
     return dict(dump())
-
-
-def _emptied(tables: list[sa.Table]) -> list[sa.Table]:
-    kept = {"sellers", "publications", "customers", "pace"}
-    return [table for table in reversed(tables) if table.name not in kept]
 
 
 def test_news_between_the_payment_and_the_refund_ends_the_same(app: Flask, frozen: Clock) -> None:
