@@ -33,7 +33,7 @@ def test_the_page_says_what_it_is_and_what_is_paid(client: FlaskClient, order_id
         f'value="{value}">{label}<' in page
         for value, label in (
             ("pay", "Pay £12.50"),
-            ("decline", "Let the card be declined"),
+            ("decline", "Decline the card"),
             ("abandon", "Leave without paying"),
         )
     ] == [True, True, True]
