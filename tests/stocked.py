@@ -1,0 +1,113 @@
+"""A shop in which every public address leads somewhere."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from flask import Flask
+
+from store.app import place
+from store.catalog.models import Publication
+from store.catalog.publishing import publication_by_slug
+from store.entitlements.addresses import request_change
+from store.entitlements.links import address_url, order_url
+from store.kit.database import db, transaction
+from store.kit.storage import storage
+from store.kit.tokens import new_reference
+from store.kit.web import StaticFiles
+from store.mail.models import CapturedLetter
+from store.orders.ordering import place_order
+from store.payments.demo_news import Arrival, Decision, decide
+from tests.catalog.making import picture
+from tests.entitlements.making import a_shop, anna, path_to, sent
+from tests.pages import Page
+from tests.payments.making import BUYER, apply_received, start
+
+
+@dataclass
+class Stocked:
+    """For each rule of the URL map an address in this shop."""
+
+    app: Flask
+    library: str
+    order: str
+    preorder: str
+    waiting: str
+    stop: str
+    address: str
+    pay: str
+    letter_id: int
+    download: str
+
+    def path(self, rule: str) -> str:
+        """An address that the rule matches and that leads to a page or file."""
+        whole = {
+            "/download/<token>/<filename>": self.download,
+            "/orders/<token>/cancel": f"/orders/{self.preorder}/cancel",
+            "/orders/<token>/consent": f"/orders/{self.waiting}/consent",
+            "/static/<name>": StaticFiles(place("static")).url("colophon.css"),
+        }
+        if rule in whole:
+            return whole[rule]
+        tokens = {"library": self.library, "orders": self.order, "stop": self.stop}
+        tokens |= {"address": self.address, "demo": self.pay}
+        token = tokens.get(rule.split("/")[1], "")
+        path = rule.replace("<token>", token).replace("<slug>", "send-early-years")
+        return path.replace("<int:letter_id>", str(self.letter_id))
+
+
+def stock(app: Flask) -> Stocked:
+    """Editions, a cover, three orders of one customer, letters, and a payment under way."""
+    publication_id = a_shop(editions=1).id
+    a_shop(editions=0, slug="later")
+    bought_id = _paid("send-early-years", wants_now=True)
+    waiting_id = _paid("send-early-years")
+    preorder_id = _paid("later")
+    urls = [order_url(order_id) for order_id in (bought_id, waiting_id, preorder_id)]
+    customer_id = anna().id
+    with transaction() as session:
+        _put_cover(session.get_one(Publication, publication_id))
+        change = address_url(request_change(anna(), "anna@new.example"))
+    library, stop = path_to("library", customer_id), path_to("stop", customer_id)
+    pay = start(_placed("later"))
+    sent()
+    page = app.test_client().get(library).get_data(as_text=True)
+    hrefs = [link.attrib.get("href", "") for link in Page(page).all("a")]
+    return Stocked(
+        app,
+        library=_last(library),
+        order=_last(urls[0]),
+        waiting=_last(urls[1]),
+        preorder=_last(urls[2]),
+        stop=_last(stop),
+        address=_last(change),
+        pay=pay,
+        letter_id=db.session.scalars(sa.select(sa.func.max(CapturedLetter.id))).one(),
+        download=next(href for href in hrefs if href.startswith("/download/")),
+    )
+
+
+def _placed(slug: str, *, wants_now: bool = False) -> int:
+    with transaction():
+        details = replace(BUYER, wants_now=wants_now)
+        key = new_reference()
+        publication = publication_by_slug(slug)
+        return place_order(publication, details, form_key=key, seen_amount=1250).id
+
+
+def _paid(slug: str, *, wants_now: bool = False) -> int:
+    order_id = _placed(slug, wants_now=wants_now)
+    decide(start(order_id), Decision.PAY, Arrival.ONCE)
+    apply_received()
+    return order_id
+
+
+def _put_cover(publication: Publication) -> None:
+    data = picture()
+    publication.cover_sha256 = hashlib.sha256(data).hexdigest()
+    storage().put_bytes(f"covers/{publication.cover_sha256}", data)
+
+
+def _last(url: str) -> str:
+    return urlsplit(url).path.rsplit("/", 1)[1]

@@ -1,0 +1,193 @@
+"""The addresses of the shop: which there are, that each works, and what none of them does."""
+
+import re
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.routing import Rule
+
+from store.kit.database import db
+from tests.pages import check_page
+from tests.snapshots import snapshot
+from tests.stocked import Stocked, stock
+
+PLAN = (Path(__file__).parent.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+PUBLIC_GETS = [
+    "/",
+    "/accessibility",
+    "/address/<token>",
+    "/demo/inbox",
+    "/demo/inbox/<int:letter_id>",
+    "/demo/inbox/<int:letter_id>/html",
+    "/demo/inbox/<int:letter_id>/source",
+    "/demo/pay/<token>",
+    "/download/<token>/<filename>",
+    "/find-my-copies",
+    "/healthz",
+    "/library/<token>",
+    "/orders/<token>",
+    "/orders/<token>/address",
+    "/orders/<token>/cancel",
+    "/orders/<token>/consent",
+    "/privacy",
+    "/publications/<slug>",
+    "/publications/<slug>/cover.png",
+    "/publications/<slug>/order",
+    "/readyz",
+    "/robots.txt",
+    "/static/<name>",
+    "/stop/<token>",
+    "/terms",
+]
+NO_PAGES = {"/demo/inbox/<int:letter_id>/html"}
+# What each form sends; the refusal comes before anything is read, so that less would do.
+PUBLIC_POSTS = {
+    "/address/<token>": {},
+    "/demo/pay/<token>": {"decision": "pay"},
+    "/demo/pay/<token>/news": {},
+    "/find-my-copies": {"who": "anna@reader.example"},
+    "/find-my-copies/renew": {},
+    "/orders/<token>/address": {"email": "other@reader.example"},
+    "/orders/<token>/cancel": {},
+    "/orders/<token>/consent": {"wants_now": "yes"},
+    "/orders/<token>/notices": {"notices": "stop"},
+    "/orders/<token>/pay": {},
+    "/publications/<slug>/order": {"email": "x@reader.example"},
+    "/stop/<token>": {"notices": "stop"},
+}
+# Machines speak here: the gateway signs what it says.
+MACHINES = {"/webhooks/demo"}
+ELSEWHERE: list[dict[str, str]] = [
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "http://127.0.0.1:8000", "Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+]
+
+
+def _rules(app: Flask, method: str) -> list[Rule]:
+    return [
+        rule
+        for rule in app.url_map.iter_rules()
+        if method in (rule.methods or ()) and not rule.rule.startswith("/admin")
+    ]
+
+
+@pytest.fixture
+def shop(app: Flask) -> Stocked:
+    """A shop in which every public address leads somewhere."""
+    return stock(app)
+
+
+def test_the_map_of_addresses_is_as_it_was(app: Flask) -> None:
+    lines = sorted(
+        f"{rule.rule}  {' '.join(sorted((rule.methods or set()) - {'HEAD', 'OPTIONS'}))}"
+        f"  {rule.endpoint}\n"
+        for rule in app.url_map.iter_rules()
+    )
+    snapshot("urls.txt", "".join(lines))
+
+
+def test_addresses_are_those_of_the_plan(app: Flask) -> None:
+    block = PLAN.split("**Addresses**:")[1]
+    planned = {found.replace("…", "") for found in re.findall(r"`(/[^`]*)`", block)}
+    rules = {rule.rule for rule in app.url_map.iter_rules()}
+    stems = tuple(one.rstrip("/") for one in planned if one != "/")
+    assert planned - rules == set()
+    # Further steps of a planned address, and what a browser or a robot fetches by itself.
+    assert {one for one in rules if not one.startswith(stems)} == {
+        "/",
+        "/robots.txt",
+        "/static/<name>",
+    }
+
+
+def test_these_are_all_the_public_addresses(app: Flask) -> None:
+    assert sorted({rule.rule for rule in _rules(app, "GET")}) == PUBLIC_GETS
+    assert {rule.rule for rule in _rules(app, "POST")} == PUBLIC_POSTS.keys() | MACHINES
+
+
+def test_every_public_page_opens_without_a_fault_or_a_cookie(
+    shop: Stocked, client: FlaskClient
+) -> None:
+    for rule in PUBLIC_GETS:
+        path = shop.path(rule)
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers.getlist("Set-Cookie")) == (200, []), path
+        if answer.mimetype == "text/html" and rule not in NO_PAGES:
+            check_page(answer.get_data(as_text=True), path=path)
+
+
+def test_looking_at_every_public_page_changes_only_the_downloads(
+    shop: Stocked, client: FlaskClient
+) -> None:
+    before = _rows()
+    for rule in PUBLIC_GETS:
+        client.get(shop.path(rule))
+        client.head(shop.path(rule))
+    after = _rows()
+    assert {name for name in before if before[name] != after[name]} == {"downloads"}
+    assert len(after["downloads"]) == len(before["downloads"]) + 1
+
+
+def _rows() -> dict[str, list[tuple[object, ...]]]:
+    db.session.rollback()
+    return {
+        table.name: sorted((tuple(row) for row in db.session.execute(sa.select(table))), key=repr)
+        for table in db.metadatas[None].sorted_tables
+        if table.name != "rate_counts"
+    }
+
+
+@pytest.mark.parametrize("where", ELSEWHERE, ids=lambda where: "-".join(where.values()))
+def test_a_form_sent_from_elsewhere_is_refused_and_changes_nothing(
+    shop: Stocked, client: FlaskClient, where: dict[str, str]
+) -> None:
+    before = _rows()
+    answers = {}
+    for rule, fields in PUBLIC_POSTS.items():
+        answer = client.post(shop.path(rule), data=fields, headers=where)
+        answers[rule] = answer.status_code, answer.headers.getlist("Set-Cookie")
+        check_page(answer.get_data(as_text=True), path=rule)
+    assert answers == dict.fromkeys(PUBLIC_POSTS, (403, []))
+    assert _rows() == before
+
+
+@pytest.mark.parametrize(
+    "where",
+    [{"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://127.0.0.1:8000"}, {}],
+    ids=["fetch-metadata", "origin", "old-browser"],
+)
+def test_the_same_forms_sent_from_our_pages_are_taken(
+    shop: Stocked, client: FlaskClient, where: dict[str, str]
+) -> None:
+    for rule in ("/stop/<token>", "/orders/<token>/notices", "/find-my-copies"):
+        path, fields = shop.path(rule), PUBLIC_POSTS[rule]
+        answer = client.post(path, data=fields, headers=where, base_url="http://127.0.0.1:8000")
+        assert answer.status_code in {200, 303}, path
+        assert answer.headers.getlist("Set-Cookie") == []
+
+
+def test_the_mail_program_may_stop_notices_from_anywhere(
+    shop: Stocked, client: FlaskClient
+) -> None:
+    one_click = {"List-Unsubscribe": "One-Click"}
+    answer = client.post(shop.path("/stop/<token>"), data=one_click, headers=ELSEWHERE[0])
+    assert answer.status_code == 200
+    assert answer.headers.getlist("Set-Cookie") == []
+
+
+def test_an_unsigned_message_of_a_gateway_is_refused(shop: Stocked, client: FlaskClient) -> None:
+    before = _rows()
+    assert client.post("/webhooks/demo", json={"id": "evt_1"}).status_code == 400
+    assert _rows() == before
+
+
+def test_every_other_kind_of_request_is_refused(shop: Stocked, client: FlaskClient) -> None:
+    for rule in PUBLIC_GETS:
+        for method in ("PUT", "DELETE", "PATCH", "TRACE"):
+            answer = client.open(shop.path(rule), method=method)
+            assert (answer.status_code, "GET" in answer.headers["Allow"]) == (405, True), rule
