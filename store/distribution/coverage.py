@@ -6,10 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
+from store.distribution.explaining import COLUMNS, Explanation, coverage_of
 from store.distribution.recipients import (
     IMPORTED,
-    RECALLED,
-    WITHDRAWN,
     batch_of,
     imported_as_having,
     missing,
@@ -18,13 +17,7 @@ from store.kit.database import db
 from store.kit.errors import Refusal
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
 
-_COLUMNS = {
-    DeliveryStatus.SENT: "handed_over",
-    DeliveryStatus.QUEUED: "waiting",
-    DeliveryStatus.SENDING: "waiting",
-    DeliveryStatus.HELD: "held",
-    DeliveryStatus.FAILED: "undeliverable",
-}
+__all__ = ["Coverage", "Explanation", "NotReleasedYet", "coverage", "coverage_of"]
 
 
 class NotReleasedYet(Refusal):
@@ -118,7 +111,7 @@ def _columns(batch: Batch) -> tuple[dict[str, int], dict[str, int]]:
     left_out: dict[str, int] = {}
     for status, reason, people in rows:
         into, name = (
-            (left_out, reason) if status == DeliveryStatus.SKIPPED else (columns, _COLUMNS[status])
+            (left_out, reason) if status == DeliveryStatus.SKIPPED else (columns, COLUMNS[status])
         )
         into[name] = into.get(name, 0) + people
     return columns, left_out
@@ -154,6 +147,3 @@ def _is_withdrawn(edition: Edition) -> bool:
 
 def _count(rows: sa.Subquery) -> int:
     return db.session.scalar(sa.select(sa.func.count()).select_from(rows)) or 0
-
-
-__all__ = ["IMPORTED", "RECALLED", "WITHDRAWN", "Coverage", "NotReleasedYet", "coverage"]
