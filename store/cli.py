@@ -2,7 +2,18 @@
 
 import click
 
-from store.commands import check, demo, letter, order, running, staff
+from store.commands import (
+    check,
+    customer,
+    demo,
+    edition,
+    letter,
+    order,
+    publication,
+    running,
+    seller,
+    staff,
+)
 from store.commands.base import Refused
 
 __all__ = ["Refused", "main"]
@@ -21,8 +32,12 @@ for command in (
     running.tick,
     check.check,
     demo.demo,
+    customer.customer,
+    edition.edition,
     letter.letter,
     order.order,
+    publication.publication,
+    seller.seller,
     staff.staff,
 ):
     main.add_command(command)

@@ -1,0 +1,96 @@
+"""Customers on the command line: import, export, correct an address."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from store.catalog.publishing import publication_by_slug
+from store.commands.base import Refused, in_shop, json_option, print_json, who_types
+from store.distribution.importing import (
+    ImportReport,
+    export_customers,
+    import_customers,
+    read_customers,
+)
+from store.entitlements.addresses import correct_address
+from store.kit.database import transaction
+from store.orders.customers import customer_by_address, parse_address
+
+
+@click.group()
+def customer() -> None:
+    """The people who bought, or were given a copy."""
+
+
+@customer.command("import")
+@click.argument("slug")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@click.option("--notify", is_flag=True, help="Tell them of the newest edition.")
+@click.option("--column", "columns", multiple=True, metavar="email=HEADING", help="Also name=…")
+@json_option
+@in_shop
+def import_(
+    slug: str, file: Path, dry_run: bool, notify: bool, columns: tuple[str, ...], as_json: bool
+) -> None:
+    """Give a copy to customers who bought elsewhere, from a CSV file. Safe to repeat."""
+    publication = publication_by_slug(slug)
+    given = read_customers(file.read_bytes(), _columns(columns))
+    report = import_customers(
+        publication, given, notify=notify, dry_run=dry_run, progress=_progress
+    )
+    if as_json:
+        print_json(report.as_dict() | {"dry_run": dry_run})
+    else:
+        _print(report, dry_run=dry_run)
+
+
+@customer.command("export")
+@click.argument("slug")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file.")
+@in_shop
+def export(slug: str, output: Path | None) -> None:
+    """Who holds the publication, as CSV that a spreadsheet opens with every letter whole."""
+    data = export_customers(publication_by_slug(slug)).encode("utf-8-sig")
+    if output is None:
+        sys.stdout.buffer.write(data)
+    else:
+        output.write_bytes(data)
+
+
+@customer.command("correct")
+@click.argument("old")
+@click.argument("new")
+@in_shop
+def correct(old: str, new: str) -> None:
+    """Put a wrong address right; old links die, what was missed is sent to the new one."""
+    with transaction():
+        found = customer_by_address(old)
+        if found is None:
+            raise Refused("No customer has this address.")
+        correct_address(found, parse_address(new), who_types())
+    click.echo("The address is corrected.")
+
+
+def _columns(given: tuple[str, ...]) -> dict[str, str]:
+    columns = {}
+    for text in given:
+        name, sign, heading = text.partition("=")
+        if name not in {"email", "name"} or not sign or not heading:
+            raise click.UsageError(f"--column {text}: say email=HEADING or name=HEADING.")
+        columns[name] = heading
+    return columns
+
+
+def _progress(done: int, of: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{done:,} of {of:,} rows", nl=done == of, err=True)
+
+
+def _print(report: ImportReport, *, dry_run: bool) -> None:
+    for one in report.left_out:
+        shown = f" “{one.value}”" if one.value else ""
+        click.echo(f"line {one.line}:{shown} left out: {one.reason}")
+    verb = "would be added" if dry_run else "added"
+    click.echo(f"{report.total} rows: {report.added} {verb}, {len(report.left_out)} left out.")

@@ -1,0 +1,243 @@
+"""Editions on the command line: upload, release, and everything between the two."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from store.catalog.editions import edition_by_number, receive_file, upload_edition
+from store.catalog.models import Edition, EditionStatus
+from store.catalog.publishing import publication_by_slug
+from store.commands.accounts import print_coverage, print_explanation, print_rehearsal
+from store.commands.base import Refused, in_shop, json_option, print_json, print_table, who_types
+from store.distribution import pacing, releasing
+from store.distribution.coverage import coverage as coverage_rule
+from store.distribution.coverage import coverage_of
+from store.kit.clock import parse_moment
+from store.kit.config import config
+from store.kit.database import transaction
+from store.kit.errors import Refusal
+from store.kit.web import format_moment
+from store.orders.customers import customer_by_address
+
+# Above this many people a release is confirmed by typing the number, not by a habit's "y".
+MANY = 100
+FILE = click.Path(path_type=Path)
+
+
+@click.group()
+def edition() -> None:
+    """The states of a publication, each on its way to everybody who bought it."""
+
+
+@edition.command("upload")
+@click.argument("slug")
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option("--label", help="Such as “Spring 2027”.")
+@click.option("--notes", type=FILE, help="Markdown file: what changed.")
+@click.option("--severity", type=click.Choice(["law", "guidance", "minor"]))
+@json_option
+@in_shop
+def upload(
+    slug: str,
+    files: tuple[Path, ...],
+    label: str | None,
+    notes: Path | None,
+    severity: str | None,
+    as_json: bool,
+) -> None:
+    """Put PDF and EPUB into the draft edition, or begin the next one. Nothing is sent."""
+    publication_by_slug(slug)
+    text = _read_notes(notes)
+    received = [receive_file(path, name=path.name) for path in files]
+    with transaction():
+        publication = publication_by_slug(slug)
+        draft = upload_edition(publication, received, label=label, notes=text, severity=severity)
+        told = _told(draft)
+    if as_json:
+        print_json(told)
+        return
+    click.echo(f"Edition {told['number']} of {slug} is a draft with these files:")
+    print_table(("format", "bytes", "sha256"), [tuple(one.values())[:3] for one in told["files"]])
+    for one in told["files"]:
+        for sentence in one["warnings"]:
+            click.echo(f"{one['format'].upper()}: {sentence}")
+
+
+@edition.command("release")
+@click.argument("slug")
+@click.argument("number", type=int)
+@click.option("--at", help="When: 2027-04-01T09:00, in the shop's zone unless an offset says more.")
+@click.option("--rehearse", is_flag=True, help="Show who would get it and the letter; no more.")
+@click.option("--test-to", metavar="ADDRESS", help="Send the letter to yourself, marked; no more.")
+@click.option("--yes", is_flag=True, help="Release without being asked.")
+@json_option
+@in_shop
+def release(
+    slug: str,
+    number: int,
+    at: str | None,
+    rehearse: bool,
+    test_to: str | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Release an edition to everybody who is entitled to it."""
+    moment = parse_moment(at, config().zone) if at else None
+    if test_to:
+        with transaction():
+            releasing.send_test(_find(slug, number), test_to)
+        click.echo(f"A test letter to {test_to} is in the outbox.")
+        return
+    seen = releasing.rehearse(_find(slug, number))
+    if rehearse:
+        print_rehearsal(seen, as_json=as_json)
+        return
+    if not yes:
+        print_rehearsal(seen, as_json=False)
+        _ask(seen.recipients, number)
+    _release(slug, number, moment, as_json=as_json)
+
+
+@edition.command("recall")
+@click.argument("slug")
+@click.argument("number", type=int)
+@in_shop
+def recall(slug: str, number: int) -> None:
+    """Take a scheduled release back, or leave out the letters that have not left."""
+    with transaction():
+        found = _find(slug, number)
+        if found.status == EditionStatus.SCHEDULED:
+            releasing.take_back(found, who_types())
+            click.echo(f"Edition {number} is a draft again; nothing has left.")
+            return
+        count = releasing.recall(found, who_types())
+    click.echo(f"{count} letters were recalled before they left.")
+
+
+@edition.command("pause")
+@click.argument("slug")
+@click.argument("number", type=int)
+@in_shop
+def pause(slug: str, number: int) -> None:
+    """Hold the letters that have not left."""
+    with transaction():
+        pacing.pause(_find(slug, number), who_types())
+    click.echo("The letters are paused.")
+
+
+@edition.command("resume")
+@click.argument("slug")
+@click.argument("number", type=int)
+@in_shop
+def resume(slug: str, number: int) -> None:
+    """Let paused letters go on."""
+    with transaction():
+        pacing.resume(_find(slug, number), who_types())
+    click.echo("The letters go on.")
+
+
+@edition.command("withdraw")
+@click.argument("slug")
+@click.argument("number", type=int)
+@click.option("--why", default="", help="Kept in the history.")
+@click.option("--yes", is_flag=True, help="Withdraw without being asked.")
+@in_shop
+def withdraw(slug: str, number: int, why: str, yes: bool) -> None:
+    """Take a wrong edition away for good: links lead to the newest other one."""
+    if not yes:
+        _confirm(f"Withdraw edition {number} for good?")
+    with transaction():
+        count = releasing.withdraw(_find(slug, number), who_types(), why)
+    click.echo(f"Edition {number} is withdrawn; {count} letters were left out.")
+
+
+@edition.command("coverage")
+@click.argument("slug")
+@click.argument("number", type=int)
+@click.option("--customer", metavar="EMAIL", help="Why this one did or did not get it.")
+@json_option
+@in_shop
+def coverage(slug: str, number: int, customer: str | None, as_json: bool) -> None:
+    """Where everybody stands who is entitled; ends with 1 if the sums do not match."""
+    found = _find(slug, number)
+    if customer:
+        person = customer_by_address(customer)
+        if person is None:
+            raise Refused("No customer has this address.")
+        print_explanation(coverage_of(found, person), as_json=as_json)
+        return
+    seen = coverage_rule(found)
+    print_coverage(seen, as_json=as_json)
+    if not seen.sums_match:
+        raise Refused("The columns do not add up to the recipients. Please report this.")
+
+
+def _find(slug: str, number: int) -> Edition:
+    return edition_by_number(publication_by_slug(slug), number)
+
+
+def _release(slug: str, number: int, moment: datetime | None, *, as_json: bool) -> None:
+    with transaction():
+        at = releasing.schedule_release(_find(slug, number), moment, who_types())
+    releasing.release_due()
+    found = _find(slug, number)
+    is_out = found.status == EditionStatus.RELEASED
+    if as_json:
+        print_json({"number": number, "status": found.status, "release_at": at.isoformat()})
+    elif is_out:
+        waiting = coverage_rule(found).waiting
+        click.echo(f"Edition {number} is released; {waiting} letters are on their way.")
+    else:
+        click.echo(
+            f"Edition {number} will be released on {format_moment(at)} ({at:%Y-%m-%d %H:%M} UTC). "
+            f"Until then `store edition recall {slug} {number}` takes it back."
+        )
+
+
+def _ask(people: int, number: int) -> None:
+    if people <= MANY:
+        _confirm(f"Release edition {number} to {people} people?")
+        return
+    _need_terminal()
+    typed = click.prompt(f"Type {people} to release edition {number} to as many people")
+    if typed.replace(",", "").strip() != str(people):
+        raise Refused("Nothing was released.")
+
+
+def _confirm(question: str) -> None:
+    _need_terminal()
+    if not click.confirm(question):
+        raise Refused("Nothing was done.")
+
+
+def _need_terminal() -> None:
+    if not sys.stdin.isatty():
+        raise Refused("Nobody can be asked here. Pass --yes to go on without a question.")
+
+
+def _read_notes(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise Refusal(f"The notes {path.name} cannot be read as UTF-8 text.") from None
+
+
+def _told(found: Edition) -> dict[str, Any]:
+    return {
+        "number": found.number,
+        "status": found.status,
+        "files": [
+            {
+                "format": asset.format,
+                "size": asset.size,
+                "sha256": asset.sha256,
+                "warnings": [one["sentence"] for one in asset.findings if one["level"] == "warn"],
+            }
+            for asset in found.assets
+        ],
+    }

@@ -1,0 +1,177 @@
+"""Publications on the command line: add, edit, show, list."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from store.catalog import publishing
+from store.catalog.editions import editions_of
+from store.catalog.models import Edition, Publication, PublicationStatus
+from store.commands.base import Refused, in_shop, json_option, print_json, print_table, who_types
+from store.kit.database import transaction
+from store.kit.money import format_money, parse_price, to_decimal
+from store.kit.web import format_moment
+
+MARKDOWN = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def publication() -> None:
+    """The titled works on sale."""
+
+
+def _fields(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(
+        (
+            click.option("--subtitle"),
+            click.option("--author"),
+            click.option("--language", help="Language code such as en-GB."),
+            click.option("--isbn"),
+            click.option("--description", type=MARKDOWN, help="Markdown file."),
+            click.option("--contents", type=MARKDOWN, help="Markdown file."),
+            click.option("--audience", type=MARKDOWN, help="Markdown file: who it is for."),
+            click.option(
+                "--expected", help="Date of the first edition, YYYY-MM-DD; “none” clears."
+            ),
+            click.option("--updates-months", type=int, help="How long editions are included."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@publication.command("add")
+@click.argument("slug")
+@click.option("--title", required=True)
+@click.option("--price", required=True, help="Such as 12.50, all in.")
+@click.option("--currency", default="GBP", show_default=True)
+@click.option("--status", type=click.Choice(["draft", "listed"]), default="draft")
+@_fields
+@in_shop
+def add(slug: str, title: str, price: str, currency: str, status: str, **given: Any) -> None:
+    """A new publication; a draft unless it is put on sale at once."""
+    amount = parse_price(price, currency)
+    with transaction():
+        added = publishing.add_publication(slug, title, amount, currency, **_read(given))
+        if status == "listed":
+            publishing.put_on_sale(added, who_types())
+        click.echo(f"{added.slug} is {_place(added)} at {_price(added)}.")
+
+
+@publication.command("edit")
+@click.argument("slug")
+@click.option("--title")
+@click.option("--price", help="Such as 12.50, in the publication's currency.")
+@click.option("--status", type=click.Choice(["listed", "retired"]), help="Put on sale or retire.")
+@_fields
+@in_shop
+def edit(slug: str, title: str | None, price: str | None, status: str | None, **given: Any) -> None:
+    """Change what is given; orders keep what they saw."""
+    with transaction():
+        found = publishing.publication_by_slug(slug)
+        fields = _read(given)
+        if title is not None:
+            fields["title"] = title
+        if price is not None:
+            fields["price_amount"] = parse_price(price, found.currency)
+        publishing.edit_publication(found, **fields)
+        if status == "listed":
+            publishing.put_on_sale(found, who_types())
+        elif status == "retired":
+            publishing.retire(found, who_types())
+        click.echo(f"{found.slug} is {_place(found)} at {_price(found)}.")
+
+
+@publication.command("show")
+@click.argument("slug")
+@json_option
+@in_shop
+def show(slug: str, as_json: bool) -> None:
+    """One publication with its editions."""
+    found = publishing.publication_by_slug(slug)
+    told = _told(found)
+    told["editions"] = [_edition(one) for one in editions_of(found)]
+    if as_json:
+        print_json(told)
+        return
+    editions = told.pop("editions")
+    print_table(("field", "value"), told.items())
+    click.echo()
+    print_table(
+        ("edition", "label", "status", "released", "formats"),
+        [(*list(one.values())[:4], ", ".join(one["formats"])) for one in editions],
+    )
+
+
+@publication.command("list")
+@json_option
+@in_shop
+def list_(as_json: bool) -> None:
+    """Every publication, drafts and retired ones too."""
+    found = publishing.all_publications()
+    if as_json:
+        print_json([_told(one) for one in found])
+        return
+    rows = [(one.slug, one.title, one.status, _price(one)) for one in found]
+    print_table(("slug", "title", "status", "price"), rows)
+
+
+def _read(given: dict[str, Any]) -> dict[str, Any]:
+    """Options as the rules take them: files read, the date a date, what is not given left out."""
+    fields = {name: value for name, value in given.items() if value is not None}
+    for name, value in fields.items():
+        if isinstance(value, Path):
+            fields[name] = value.read_text(encoding="utf-8-sig")
+    if "expected" in fields:
+        fields["expected_on"] = _date(fields.pop("expected"))
+    return fields
+
+
+def _date(text: str) -> date | None:
+    if text == "none":
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Refused(f"The expected date “{text}” is not a date like 2027-04-01.") from None
+
+
+def _place(found: Publication) -> str:
+    return {
+        PublicationStatus.DRAFT: "a draft",
+        PublicationStatus.LISTED: "on sale",
+        PublicationStatus.RETIRED: "retired",
+    }[found.status]
+
+
+def _price(found: Publication) -> str:
+    return format_money(found.price_amount, found.currency)
+
+
+def _told(found: Publication) -> dict[str, Any]:
+    return {
+        "slug": found.slug,
+        "status": found.status,
+        "title": found.title,
+        "subtitle": found.subtitle,
+        "author": found.author,
+        "language": found.language,
+        "isbn": found.isbn,
+        "price": str(to_decimal(found.price_amount, found.currency)),
+        "currency": found.currency,
+        "expected": found.expected_on.isoformat() if found.expected_on else None,
+        "updates_months": found.updates_months,
+    }
+
+
+def _edition(one: Edition) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "label": one.label,
+        "status": one.status,
+        "released": format_moment(one.released_at) if one.released_at else None,
+        "formats": [asset.format for asset in one.assets],
+    }

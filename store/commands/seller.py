@@ -1,0 +1,60 @@
+"""Who sells, on the command line."""
+
+import click
+
+from store.catalog.models import Seller
+from store.catalog.publishing import current_seller, state_seller
+from store.commands.base import in_shop, json_option, print_json, print_table
+from store.kit.database import transaction
+
+FIELDS = (
+    "trading_name",
+    "legal_name",
+    "charity_number",
+    "company_number",
+    "address",
+    "email",
+    "reply_to",
+    "phone",
+    "vat_number",
+)
+
+
+@click.group()
+def seller() -> None:
+    """Who sells: shown on every page, letter and receipt."""
+
+
+@seller.command("set")
+@click.option("--trading-name", help="The name that customers see.")
+@click.option("--legal-name", help="The name in the register, where it differs.")
+@click.option("--charity-number", help="Registered charity number.")
+@click.option("--company-number", help="Company number.")
+@click.option("--address", help="Geographic address.")
+@click.option("--email", help="Where customers can write to.")
+@click.option("--reply-to", help="Where answers to letters go; the e-mail address unless set.")
+@click.option("--phone", help="Telephone number.")
+@click.option("--vat-number", help="VAT number, if registered.")
+@in_shop
+def set_(**given: str | None) -> None:
+    """State who sells; what is not given stays. Orders keep what they saw."""
+    fields = {name: text for name, text in given.items() if text is not None}
+    with transaction():
+        stated = state_seller(**fields)
+        click.echo(f"{stated.trading_name} sells from now on.")
+
+
+@seller.command("show")
+@json_option
+@in_shop
+def show(as_json: bool) -> None:
+    """Who sells, as last stated."""
+    told = _told(current_seller())
+    if as_json:
+        print_json(told)
+    else:
+        print_table(("field", "value"), told.items())
+
+
+def _told(found: Seller) -> dict[str, str]:
+    return {name: getattr(found, name) for name in FIELDS}
