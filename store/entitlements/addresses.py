@@ -99,8 +99,10 @@ def _take_over(customer: Customer, address: str, *, who: str) -> None:
 
 
 def _make_links_anew(customer_id: int) -> None:
-    publications = sa.select(Entitlement.publication_id.distinct()).where(
-        Entitlement.customer_id == customer_id
+    publications = (
+        sa.select(Entitlement.publication_id)
+        .where(Entitlement.customer_id == customer_id)
+        .distinct()
     )
     for publication_id in db.session.scalars(publications).all():
         ensure_links(customer_id, publication_id)

@@ -1,0 +1,164 @@
+"""The letters about copies: what the law and the design ask of each (journeys 3.2, case mail-1)."""
+
+import difflib
+import re
+from email.message import EmailMessage
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+from markupsafe import Markup
+
+from store.entitlements.granting import revoke_order
+from store.kit.database import db, transaction
+from store.mail.letters import preview
+from store.mail.models import CapturedLetter, Delivery
+from store.orders.models import Order
+from tests.conftest import Clock
+from tests.entitlements.making import a_paid_order, a_shop, anna, html_of, release, sent, text_of
+from tests.factories import a_seller
+from tests.mail.letter_rules import broken
+from tests.pages import check_letter_html
+
+pytestmark = pytest.mark.usefixtures("frozen", "app")
+
+OURS = ["order_confirmation", "find_my_copies", "confirm_address", "address_changed"]
+TITLE = 'Children\'s "Q&A" <2026>: A & B'
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[\w'’@.-]+", re.sub(r"https?://\S+", "", text))
+
+
+def words_of_html(html: str) -> list[str]:
+    body = re.sub(r"(?s).*<body[^>]*>|</body>.*", "", html)
+    return words(Markup(re.sub(r"</(?:p|li|h\d|dt|dd|div)>|<br>", " ", body)).striptags())
+
+
+def confirmation() -> EmailMessage:
+    return next(letter for letter in sent() if "order" in letter["Subject"])
+
+
+def plain() -> str:
+    """The confirmation's text part, however it is broken into lines."""
+    return " ".join(text_of(confirmation()).split())
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_both_parts_of_a_letter_say_the_same(kind: str) -> None:
+    with transaction():
+        a_seller()
+    letter = preview(kind)
+    check_letter_html(letter.html)
+    of_text, of_html = words(letter.text), words_of_html(letter.html)
+    assert difflib.SequenceMatcher(None, of_text, of_html).ratio() >= 0.95
+    assert len(letter.html.encode()) <= 15_000
+
+
+def test_every_letter_keeps_the_rules_of_delivery(client: FlaskClient) -> None:
+    a_paid_order(a_shop())
+    client.post("/find-my-copies", data={"who": "anna@reader.example"})
+    sent()
+    for octets in db.session.scalars(sa.select(CapturedLetter.octets)):
+        assert broken(octets, domain="127.0.0.1", notice=False) == []
+        paths = re.findall(r"https?://[^/\s\"<]+(/[^\s\"<]*)", octets.decode())
+        assert max(map(len, paths)) <= 92 + 1  # a soft line break may stand within
+
+
+def test_the_confirmation_of_a_copy_that_is_there_is_the_contract() -> None:
+    reference = a_paid_order(a_shop()).reference
+    text = plain()
+    for fact in (
+        reference,
+        "Ordered on: 1 March 2027",
+        "Total price: £12.50, no VAT to pay",
+        "Paid online on 1 March 2027",
+        "PDF and EPUB, to download. It opens on phones, tablets, computers and e-readers.",
+        "It has no copy protection (DRM).",
+        "Delivered: By the link in this letter, on 1 March 2027",
+        "Your right to cancel ended when your copy was ready",
+        "On 1 March 2027 you agreed to these words: “Send me the guide straight away.",
+        "I understand that I then lose my 14-day right to cancel.”",
+        "as described, fit for its purpose and of good quality",
+        "Early Years Sample Press CIO",
+        "registered charity 000000",
+        "1 Sample Street, London",
+        "hello@publisher.example",
+        "020 7946 0000",
+    ):
+        assert fact in text
+    assert "I cancel my contract" not in text
+
+
+def test_the_confirmation_of_a_copy_that_waits_says_how_to_cancel_and_until_when() -> None:
+    reference = a_paid_order(a_shop(), wants_now=False).reference
+    text = plain()
+    for fact in (
+        "Your copy is ready on 16 March 2027.",
+        "You can cancel until the end of 15 March 2027.",
+        "“I cancel my contract for Effective SEND Practice in the Early Years,",
+        f"order {reference}, ordered on 1 March 2027.”",
+        "We pay the money back at once, the way you paid.",
+    ):
+        assert fact in text
+    assert "/library/" not in text
+    assert "you agreed" not in text
+
+
+def test_the_confirmation_of_a_pre_order_says_when_and_that_it_can_be_cancelled() -> None:
+    a_paid_order(a_shop(editions=0), wants_now=False)
+    text = plain()
+    assert "Thank you for your pre-order" in text
+    assert "We publish it by the end of March 2027." in text
+    assert "We have charged you £12.50." in text
+    assert "You can cancel until we publish it" in text
+    assert "/library/" not in text
+
+
+def test_a_confirmation_that_leaves_late_promises_nothing_that_has_passed(
+    frozen: Clock,
+) -> None:
+    a_paid_order(a_shop(editions=0))
+    frozen.advance(days=60)
+    text = plain()
+    assert "March 2027. We mail" not in text
+    assert "on the day it is published" in text
+
+
+def test_a_refund_before_the_letter_leaves_leaves_it_out() -> None:
+    order = a_paid_order(a_shop())
+    with transaction() as session:
+        revoke_order(session.get_one(Order, order.id), "refunded")
+    assert sent() == []
+    delivery = db.session.scalars(sa.select(Delivery)).one()
+    assert (delivery.status, delivery.reason) == ("skipped", "refunded")
+
+
+def test_a_confirmation_hands_over_what_was_fixed_at_the_grant() -> None:
+    shop = a_shop()
+    a_paid_order(shop)
+    release(shop, 2)
+    assert "Your copy of edition 1 is ready." in plain()
+    assert anna().email in confirmation()["To"]
+
+
+def test_odd_titles_and_names_stand_as_they_are_and_escaped_once() -> None:
+    shop = a_shop()
+    with transaction():
+        shop.title = TITLE
+    order = a_paid_order(shop)
+    with transaction():
+        order.name = "Siân O'Neil"
+    reference = order.reference
+    letter = confirmation()
+    assert letter["Subject"] == f"Your order {reference}: {TITLE}"
+    text, html = text_of(letter), html_of(letter)
+    assert f"Title: {TITLE}" in text
+    assert "Siân O'Neil" in text
+    for part in (text, html, letter["Subject"]):
+        assert "&amp;amp;" not in part
+        assert "\\'" not in part
+    assert "&#39;" not in text
+    assert "&lt;2026&gt;: A &amp; B" in html
+    # In an attribute the brackets may stand as they are.
+    assert "<2026>" not in re.sub(r'aria-label="[^"]*"', "", html)

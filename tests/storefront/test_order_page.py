@@ -1,0 +1,292 @@
+"""The order's own page: its status at each moment and what may be done about it (C15, C18, C19)."""
+
+import logging
+import re
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from store.catalog.models import Publication
+from store.entitlements.links import order_link, token_of
+from store.entitlements.stops import is_stopped
+from store.kit.database import db, transaction
+from store.mail.models import Delivery
+from store.orders.models import Order, OrderStatus
+from store.payments.demo_news import Arrival, Decision, decide
+from store.payments.fulfilment import apply_event
+from store.payments.gateways.base import GatewayUnreachable
+from store.payments.gateways.demo import DemoGateway
+from store.payments.models import GatewayEvent
+from tests.conftest import Clock, on_both
+from tests.entitlements.making import (
+    a_paid_order,
+    a_shop,
+    anna,
+    count_rows,
+    path_to,
+    release,
+    sent,
+)
+from tests.pages import check_page
+from tests.payments.making import an_order, start
+
+pytestmark = pytest.mark.usefixtures("frozen")
+
+
+@pytest.fixture
+def order_id(app: Flask, frozen: Clock) -> int:
+    return an_order()
+
+
+def path_of(order_id: int) -> str:
+    with transaction() as session:
+        order = session.get_one(Order, order_id)
+        link = order_link(order_id, order.customer_id)
+    return f"/orders/{token_of(link)}"
+
+
+def pay(order_id: int, arrival: Arrival = Arrival.ONCE) -> str:
+    """Pay at the demonstration's gateway; returns the path of the order's page."""
+    decide(start(order_id), Decision.PAY, arrival)
+    if arrival is not Arrival.LATE:
+        for event_id in db.session.scalars(sa.select(GatewayEvent.id)).all():
+            apply_event(event_id)
+    return path_of(order_id)
+
+
+def page_of(client: FlaskClient, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    check_page(answer.text, path=path)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Robots-Tag"] == "noindex"
+    return answer.text
+
+
+def heading(page: str) -> str:
+    found = re.search(r"<h1>([^<]+)</h1>", page)
+    assert found is not None
+    return found[1]
+
+
+def publication() -> Publication:
+    return db.session.scalars(sa.select(Publication)).one()
+
+
+@on_both
+def test_a_paid_pre_order_shows_everything_that_was_agreed(
+    client: FlaskClient, order_id: int
+) -> None:
+    path = pay(order_id)
+    page = page_of(client, path)
+    assert heading(page) == "Thank you for your pre-order"
+    order = db.session.get_one(Order, order_id)
+    for words in (
+        order.reference,
+        "Effective SEND Practice in the Early Years",
+        "£12.50, no VAT to pay",
+        "anna@reader.example",
+        "By the end of March 2027",
+        "Cancel this order",
+        "hello@publisher.example",
+        "Print it, or save it as a PDF",
+    ):
+        assert words in page
+    assert f'href="{path}/address"' in page
+
+
+def test_the_page_holds_the_library_link_too_for_a_letter_may_not_arrive(
+    client: FlaskClient, frozen: Clock
+) -> None:
+    a_paid_order(a_shop())
+    page = page_of(client, path_to("order", anna().id))
+    assert heading(page) == "Thank you for your order"
+    link = re.search(r'href="(/library/[^"]+)">Open your copies', page)
+    assert link is not None
+    assert client.get(link[1]).status_code == 200
+
+
+@on_both
+def test_the_status_is_right_though_the_gateways_news_is_late(
+    client: FlaskClient, order_id: int
+) -> None:
+    path = pay(order_id, Arrival.LATE)
+    assert db.session.get_one(Order, order_id).status is OrderStatus.PENDING
+    assert heading(page_of(client, path)) == "Thank you for your pre-order"
+    again = count_rows()
+    page_of(client, path)
+    assert count_rows() == again
+
+
+def test_head_asks_nobody_and_writes_nothing(client: FlaskClient, order_id: int) -> None:
+    path = pay(order_id, Arrival.LATE)
+    before = count_rows()
+    assert client.head(path).status_code == 200
+    assert count_rows() == before
+    assert db.session.get_one(Order, order_id).status is OrderStatus.PENDING
+
+
+def test_an_unpaid_order_says_that_nothing_was_charged_and_can_be_paid(
+    client: FlaskClient, order_id: int
+) -> None:
+    path = path_of(order_id)
+    page = page_of(client, path)
+    assert heading(page) == "Your order is not paid yet"
+    assert "You have not been charged." in page
+    answer = client.post(f"{path}/pay")
+    assert answer.status_code == 303
+    assert "/demo/pay/" in answer.headers["Location"]
+
+
+def test_a_gateway_that_does_not_answer_is_no_fault_of_the_page(
+    client: FlaskClient, order_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pay(order_id, Arrival.LATE)
+
+    def silent(*_: object) -> None:
+        raise GatewayUnreachable
+
+    monkeypatch.setattr(DemoGateway, "fetch", silent)
+    page = page_of(client, path)
+    assert heading(page) == "Your order is not paid yet"
+    assert "Have you just paid?" in page
+
+
+def test_an_unpaid_order_is_given_up_on_a_page_of_its_own(
+    client: FlaskClient, order_id: int
+) -> None:
+    path = path_of(order_id)
+    assert "Give up this order" in page_of(client, f"{path}/cancel")
+    assert client.post(f"{path}/cancel").status_code == 303
+    page = page_of(client, path)
+    assert heading(page) == "This order is closed"
+    assert "You gave it up before it was paid. You have not been charged." in " ".join(page.split())
+
+
+@on_both
+def test_a_pre_order_is_cancelled_and_refunded_by_one_press(
+    client: FlaskClient, order_id: int
+) -> None:
+    path = pay(order_id)
+    asking = page_of(client, f"{path}/cancel")
+    assert "You get all of your £12.50 back" in asking
+    assert "5 to 10 working days" in asking
+    for _ in range(2):
+        answer = client.post(f"{path}/cancel")
+        assert answer.status_code == 303
+    page = page_of(client, path)
+    assert heading(page) == "This order is cancelled and refunded"
+    assert "We have paid £12.50 back" in page
+    assert "5 to 10 working days" in page
+    kinds = db.session.scalars(
+        sa.select(Delivery.kind).where(Delivery.kind == "order_refunded")
+    ).all()
+    assert kinds == ["order_refunded"]
+
+
+def test_asking_to_cancel_changes_nothing(client: FlaskClient, order_id: int) -> None:
+    path = pay(order_id)
+    before = count_rows()
+    page_of(client, f"{path}/cancel")
+    client.head(f"{path}/cancel")
+    assert count_rows() == before
+
+
+def test_a_released_order_with_consent_cannot_be_cancelled_here(client: FlaskClient) -> None:
+    a_paid_order(a_shop())
+    path = path_to("order", anna().id)
+    assert "Cancel this order" not in page_of(client, path)
+    for answer in (client.get(f"{path}/cancel"), client.post(f"{path}/cancel")):
+        assert answer.status_code == 409
+        check_page(answer.text, path=path)
+
+
+def without_waiver(order_id: int) -> str:
+    """A pre-order that was released while the right to cancel runs."""
+    path = pay(order_id)
+    release(publication(), 1)
+    return path
+
+
+@on_both
+def test_within_the_14_days_a_copy_that_was_not_handed_over_is_cancelled(
+    client: FlaskClient, order_id: int
+) -> None:
+    path = without_waiver(order_id)
+    page = page_of(client, path)
+    assert "You can cancel until the end of 15 March 2027" in page
+    assert client.post(f"{path}/cancel").status_code == 303
+    assert heading(page_of(client, path)) == "This order is cancelled and refunded"
+    assert client.post(f"{path}/cancel").status_code == 303
+    assert client.post(f"{path}/consent", data={"wants_now": "yes"}).status_code == 409
+
+
+@on_both
+def test_who_does_not_want_to_wait_consents_later(client: FlaskClient, order_id: int) -> None:
+    path = without_waiver(order_id)
+    page = page_of(client, path)
+    assert "16 March 2027" in page
+    assert f'href="{path}/consent"' in page
+    unticked = client.post(f"{path}/consent", data={})
+    assert unticked.status_code == 422
+    check_page(unticked.text, path=path)
+    asking = page_of(client, f"{path}/consent")
+    assert "I understand that I then lose my 14-day right to cancel." in asking
+    assert "checked" not in asking
+    assert client.post(f"{path}/consent", data={"wants_now": "yes"}).status_code == 303
+    page = page_of(client, path)
+    assert "Open your copies" in page
+    assert "Cancel this order" not in page
+
+
+def test_news_of_editions_is_stopped_and_resumed_on_the_order_page(
+    client: FlaskClient, order_id: int
+) -> None:
+    path = pay(order_id)
+    for wanted, state in (("stop", True), ("resume", False)):
+        assert client.post(f"{path}/notices", data={"notices": wanted}).status_code == 303
+        db.session.rollback()
+        assert is_stopped(anna().id, publication().id) is state
+        assert ("You asked us to stop" in page_of(client, path)) is state
+
+
+@pytest.mark.parametrize("action", ["pay", "cancel", "consent", "notices", "address"])
+def test_another_sites_form_is_refused(client: FlaskClient, order_id: int, action: str) -> None:
+    path = pay(order_id)
+    before = count_rows()
+    answer = client.post(
+        f"{path}/{action}",
+        data={"wants_now": "yes", "notices": "stop", "email": "x@reader.example"},
+        headers={"Origin": "https://elsewhere.example"},
+    )
+    assert answer.status_code == 403
+    before["rate_counts"] = count_rows()["rate_counts"]
+    assert count_rows() == before
+
+
+def test_an_order_that_ran_out_says_so(client: FlaskClient, order_id: int) -> None:
+    path = path_of(order_id)
+    with transaction() as session:
+        session.get_one(Order, order_id).status = OrderStatus.EXPIRED
+    page = page_of(client, path)
+    assert "It was not paid in time." in page
+    assert "Order again" in page
+
+
+def test_tokens_and_addresses_stand_in_no_log(
+    client: FlaskClient, order_id: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    path = pay(order_id)
+    library = path_to("library", anna().id)
+    for each in (path, library, f"{library}x", "/library/nonsense", f"{path}/cancel"):
+        client.get(each)
+    client.post(f"{path}/address", data={"email": "new@reader.example"})
+    client.post("/find-my-copies", data={"who": "anna@reader.example"})
+    client.post(f"{path}/cancel")
+    sent()
+    text = caplog.text
+    tokens = (path.split("/")[2], library.split("/")[2])
+    assert [word for word in (*tokens, "reader.example") if word in text] == []
