@@ -15,6 +15,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
+from store import tasks
 from store.app import create_app
 from store.kit import jobs, logs
 from store.settings import Settings
@@ -62,15 +63,18 @@ def port_is_free(port: int) -> bool:
 
 def run_web(settings: Settings, port: int) -> None:
     """Serve pages on `port` until a signal comes."""
-    logs.log_to_stderr()
-    options = {
+    WebServer(lambda: create_app(settings), web_options(port)).run()
+
+
+def web_options(port: int) -> dict[str, Any]:
+    """How gunicorn serves: two processes of many threads, and no line for a request."""
+    return {
         "bind": [f"127.0.0.1:{port}"],
         "workers": 2,
         "threads": 16,
         "worker_class": "gthread",
-        # Addresses hold tokens: no line of ours is written for a request.
+        # Addresses hold tokens, so there is no access log.
         "accesslog": None,
-        "logger_class": WebLog,
         "loglevel": "warning",
         "timeout": 120,
         "graceful_timeout": GRACE_SECONDS,
@@ -79,7 +83,6 @@ def run_web(settings: Settings, port: int) -> None:
         "proc_name": "colophon-web",
         "when_ready": lambda _server: watch_parent(),
     }
-    WebServer(lambda: create_app(settings), options).run()
 
 
 def run_worker(settings: Settings) -> None:
@@ -87,6 +90,8 @@ def run_worker(settings: Settings) -> None:
     logs.log_to_stderr()
     app = create_app(settings)
     watch_parent()
+    with app.app_context():
+        tasks.tick()  # what a worker that died here had claimed is freed at once
     consumer = jobs.make_consumer(app.extensions["colophon.huey"], settings.mail_connections + 2)
     consumer.run()
 

@@ -29,7 +29,12 @@ def _sample() -> Letter:
         "library_url": f"{config().base_url}/library/sample",
         "stop_url": f"{config().base_url}/stop/sample",
     }
-    return Letter(Mailbox("sample.reader@example.org", "Sample Reader"), context)
+    return Letter(
+        Mailbox("sample.reader@example.org", "Sample Reader"),
+        context,
+        list_id=_list_id(_SamplePublication.slug),
+        unsubscribe_url=f"{config().base_url}/stop/sample",
+    )
 
 
 @letter(NOTICE, sample=_sample)

@@ -321,16 +321,23 @@ def test_a_letter_has_one_recipient_whatever_the_name(
 
 
 def _visible(html: str) -> str:
-    tree = html5lib.parse(html, namespaceHTMLElements=False)
-    parts: list[str] = []
-    for element in tree.iter():
-        if isinstance(element.tag, str) and element.tag not in {"style", "title", "head", "meta"}:
-            parts += [element.text or ""]
-            link = element.attrib.get("href", "") if "press" in element.get("class", "") else ""
-            parts += [" ", link, " "] if link else []
-        parts.append(element.tail or "")
-    return "".join(parts)
+    """What a mail program shows; the address behind a button counts as shown, as in the text."""
+    body = html5lib.parse(html, namespaceHTMLElements=False).find("body")
+    return "".join(_shown(body))
+
+
+def _shown(element: Any) -> Iterator[str]:
+    edge = "" if element.tag in {"a", "b", "em", "strong", "span", "code", "i"} else " "
+    yield edge + (element.text or "")
+    for child in element:
+        if isinstance(child.tag, str):
+            yield from _shown(child)
+        yield child.tail or ""
+    if element.get("class") == "press":
+        yield f" {element.get('href')} "
+    yield edge
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_][\w@./:&'’-]*", re.sub(r"\s+", " ", text))
+    words = re.findall(r"[^\W_][\w@./:&'’-]*", text)
+    return [word.rstrip(".:'’-/") for word in words]
