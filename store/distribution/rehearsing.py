@@ -12,6 +12,7 @@ from store.catalog.models import Asset, Edition, PublicationStatus
 from store.distribution.letters import edition_notice
 from store.distribution.recipients import NOTICE, recipients
 from store.kit import clock
+from store.kit.config import config
 from store.kit.database import db
 from store.mail.letters import Letter, preview_letter
 from store.mail.message import LetterText
@@ -85,7 +86,10 @@ def _letter(edition: Edition) -> tuple[LetterText, str | None]:
     found = edition_notice(unsaved)
     letter = found if isinstance(found, Letter) else preview_letter(NOTICE)
     customer = db.session.get(Customer, customer_id) if customer_id else None
-    context = letter.context | {"is_test": False}
+    # The customer's own addresses open their library: nobody else is shown them.
+    base = config().base_url
+    links = {"library_url": f"{base}/library/…", "stop_url": f"{base}/stop/…"}
+    context = letter.context | links | {"is_test": False}
     return render_letter(NOTICE, context), customer.email if customer else None
 
 

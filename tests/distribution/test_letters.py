@@ -98,7 +98,7 @@ def test_the_notice_keeps_to_the_rules_of_deliverability(
     with transaction():
         buy(publication)
     drafted_and_released(publication)
-    (found,) = [one for one in send() if "is ready" in one.subject]
+    (found,) = [one for one in send() if "edition 1 is ready" in one.subject]
     broken = [row for row in check(found.octets) if not row.ok]
     assert broken == []
     assert len(found.octets) <= 15_000

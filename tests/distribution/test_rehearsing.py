@@ -63,6 +63,8 @@ def test_the_rehearsal_shows_the_letter_of_a_real_customer_and_writes_nothing(
     assert not db.session.dirty
     assert seen.letter_to == "anna@reader.example"
     assert "Dear Anna Berg," in seen.letter.text
+    assert "http://127.0.0.1:8000/library/…" in seen.letter.text
+    assert "/stop/…" in seen.letter.html
     assert "[TEST]" not in seen.letter.subject
     assert seen.warnings == []
     db.session.rollback()
