@@ -106,8 +106,15 @@ def _best_entitlements(edition: Edition, now: datetime) -> sa.Select[*tuple[Any,
 def _comes_after(edition: Edition, first: Any) -> sa.ColumnElement[bool]:
     waits: sa.ColumnElement[bool] = Entitlement.from_edition_id.is_(None)
     if edition.released_at is not None:
-        # Without a first edition and granted later: imported to hear of the newest one only.
-        waits = sa.and_(waits, Entitlement.granted_at <= edition.released_at)
+        # Imported without a first edition, and after this one: to hear of the newest one only.
+        # For what was ordered no times are compared; a pre-order is owed whatever is released.
+        waits = sa.and_(
+            waits,
+            sa.or_(
+                Entitlement.order_line_id.is_not(None),
+                Entitlement.granted_at <= edition.released_at,
+            ),
+        )
     return sa.or_(waits, first.number < edition.number)
 
 

@@ -1,0 +1,177 @@
+"""Grants and releases at the same time, on PostgreSQL: SQLite has one writer and hides it."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from store.catalog.models import Edition, Publication
+from store.distribution import recalling, releasing
+from store.entitlements import granting
+from store.kit.database import db, transaction
+from store.mail.models import Delivery
+from store.orders.models import Customer
+from tests.conftest import on_postgresql
+from tests.distribution.shop import buy, draft
+from tests.factories import a_publication, a_seller
+
+pytestmark = on_postgresql
+BUYERS = 8
+
+
+def _without_lock(publication_id: int, *, for_release: bool = False) -> Publication:
+    return db.session.get_one(Publication, publication_id)
+
+
+@pytest.fixture
+def no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard taken out, to show what it is for."""
+    for module in (granting, releasing, recalling):
+        monkeypatch.setattr(module, "lock_publication", _without_lock)
+
+
+def _in_thread(app: Flask, work: Callable[[], object]) -> Callable[[], None]:
+    def run() -> None:
+        with app.app_context():
+            work()
+
+    return run
+
+
+def _prepare(slug: str) -> tuple[int, int]:
+    with transaction():
+        publication = a_publication(slug, expected_on=None)
+        edition = draft(publication)
+        releasing.schedule_release(edition, None, "Olga")
+        return publication.id, edition.id
+
+
+def _buy(publication_id: int, number: int) -> None:
+    with transaction() as session:
+        buy(session.get_one(Publication, publication_id), f"r{publication_id}-{number}@a.example")
+
+
+def _missed(edition_id: int) -> list[str]:
+    """Customers whom neither a notice nor a confirmation brings the edition."""
+    carried = sa.select(Delivery.customer_id).where(Delivery.edition_id == edition_id)
+    publication_id = db.session.get_one(Edition, edition_id).publication_id
+    query = sa.select(Customer.email).where(
+        Customer.email.like(f"r{publication_id}-%"), Customer.id.not_in(carried)
+    )
+    found = list(db.session.scalars(query))
+    db.session.rollback()
+    return found
+
+
+def _storm(app: Flask, pool: ThreadPoolExecutor, number: int) -> tuple[int, list[str]]:
+    """One release while people pay; who is missed by it."""
+    publication_id, edition_id = _prepare(f"guide-{number}")
+    together = threading.Barrier(BUYERS + 1)
+
+    def pay(buyer: int) -> None:
+        together.wait()
+        _buy(publication_id, buyer)
+
+    def release() -> None:
+        together.wait()
+        releasing.release_due()
+
+    jobs = [pool.submit(_in_thread(app, lambda buyer=buyer: pay(buyer))) for buyer in range(BUYERS)]
+    jobs.append(pool.submit(_in_thread(app, release)))
+    for job in jobs:
+        job.result()
+    return edition_id, _missed(edition_id)
+
+
+def test_nobody_who_pays_during_a_release_is_missed(app: Flask) -> None:
+    with transaction():
+        a_seller()
+    with ThreadPoolExecutor(BUYERS + 1) as pool:
+        for number in range(12):
+            edition_id, missed = _storm(app, pool, number)
+            assert missed == []
+            carried = db.session.scalars(
+                sa.select(Delivery.dedupe_key).where(
+                    Delivery.edition_id == edition_id, Delivery.kind == "edition_notice"
+                )
+            ).all()
+            assert len(carried) == len(set(carried)) <= BUYERS
+            db.session.rollback()
+
+
+@pytest.mark.usefixtures("no_lock")
+def test_without_the_lock_some_are_missed_and_the_net_finds_them(app: Flask) -> None:
+    with transaction():
+        a_seller()
+    with ThreadPoolExecutor(BUYERS + 1) as pool:
+        for number in range(60):
+            edition_id, missed = _storm(app, pool, number)
+            if missed:
+                break
+        else:
+            pytest.fail("60 releases against 8 payments each, and the lock was not needed")
+    assert releasing.owe_missing() == len(missed)
+    assert _missed(edition_id) == []
+
+
+def _is_waiting() -> bool:
+    with db.engine.connect() as connection:
+        found = connection.execute(
+            sa.text(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+        )
+        return bool(found.scalar())
+
+
+def _start_and_see(app: Flask, work: Callable[[], object]) -> threading.Thread:
+    """Start work elsewhere; come back when it is finished or waits for a lock."""
+    thread = threading.Thread(target=_in_thread(app, work))
+    thread.start()
+    deadline = time.monotonic() + 20
+    while thread.is_alive() and not _is_waiting():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return thread
+
+
+def _release_during_a_grant(app: Flask) -> list[str]:
+    with transaction():
+        a_seller()
+    publication_id, edition_id = _prepare("guide")
+    with transaction() as session:
+        buy(session.get_one(Publication, publication_id), f"r{publication_id}-1@a.example")
+        thread = _start_and_see(app, releasing.release_due)
+    thread.join()
+    return _missed(edition_id)
+
+
+def _grant_during_a_release(app: Flask) -> list[str]:
+    with transaction():
+        a_seller()
+    publication_id, edition_id = _prepare("guide")
+    with transaction() as session:
+        releasing.release_edition(session.get_one(Edition, edition_id), "Olga")
+        thread = _start_and_see(app, lambda: _buy(publication_id, 1))
+    thread.join()
+    return _missed(edition_id)
+
+
+@pytest.mark.parametrize("order", [_release_during_a_grant, _grant_during_a_release])
+def test_who_comes_second_waits_and_sees_the_first(
+    app: Flask, order: Callable[[Flask], list[str]]
+) -> None:
+    assert order(app) == []
+
+
+@pytest.mark.usefixtures("no_lock")
+@pytest.mark.parametrize("order", [_release_during_a_grant, _grant_during_a_release])
+def test_without_the_lock_the_second_passes_the_first_unseen(
+    app: Flask, order: Callable[[Flask], list[str]]
+) -> None:
+    assert len(order(app)) == 1
