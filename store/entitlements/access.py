@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from store.catalog.models import Asset, Edition, EditionStatus, Publication
 from store.entitlements.links import PATHS, token_of
 from store.entitlements.models import Download, Entitlement, Link, NoticeStop
 from store.kit import clock
+from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
 from store.orders.models import Order, OrderLine
@@ -36,6 +37,7 @@ class Shelf:
     publication: Publication
     rights: list[Entitlement]
     editions: list[Edition] = field(default_factory=list)
+    is_published: bool = False
     is_stopped: bool = False
 
     @property
@@ -64,7 +66,8 @@ class Shelf:
 
 
 def shelves(customer_id: int) -> list[Shelf]:
-    """A customer's library, newest purchase first, in a fixed number of statements."""
+    """A customer's library, what can be read first, then by purchase, newest first; in a fixed
+    number of statements."""
     rights = db.session.scalars(
         _rights(customer_id).options(
             joinedload(Entitlement.publication),
@@ -80,8 +83,11 @@ def shelves(customer_id: int) -> list[Shelf]:
     for publication_id, shelf in found.items():
         of_it = [each for each in editions if each.publication_id == publication_id]
         shelf.editions = _readable(shelf.rights, of_it)
+        shelf.is_published = bool(of_it)
         shelf.is_stopped = publication_id in stopped
-    return sorted(found.values(), key=lambda shelf: shelf.ordered_at, reverse=True)
+    return sorted(
+        found.values(), key=lambda shelf: (bool(shelf.editions), shelf.ordered_at), reverse=True
+    )
 
 
 def readable_editions(customer_id: int, publication_id: int) -> list[Edition]:
@@ -156,6 +162,14 @@ def rights_of_order(order_id: int) -> list[Entitlement]:
     """What an order gave, taken back or not."""
     query = sa.select(Entitlement).join(OrderLine).where(OrderLine.order_id == order_id)
     return list(db.session.scalars(query.order_by(Entitlement.id)))
+
+
+def copy_waits(available_at: datetime | None, expected: date | None) -> bool:
+    """Whether the right to cancel, and not the release, decides when the copy comes: `expected`
+    is the promised date of what is not released, None where it is or nothing is promised."""
+    if available_at is None or available_at <= clock.now():
+        return False
+    return expected is None or clock.start_of(expected, config().zone) < available_at
 
 
 def is_waiting(order_id: int) -> bool:

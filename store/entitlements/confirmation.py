@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from store.catalog.models import Edition, Seller
 from store.catalog.publishing import newest_released
-from store.entitlements.access import rights_of_order
+from store.entitlements.access import copy_waits, rights_of_order
 from store.entitlements.links import library_url, order_url
 from store.entitlements.models import Entitlement
 from store.kit import clock
@@ -121,20 +121,13 @@ def _supply(order: Order, rights: list[Entitlement], edition: Edition | None) ->
         "is_ready": edition is not None,
         "edition_number": edition.number if edition else None,
         "is_preorder": is_preorder,
-        "copy_waits": _waits(available_at, line.expected_on),
+        "copy_waits": copy_waits(available_at, line.expected_on),
         "promised": _promised(line.expected_on),
         "available_at": available_at,
         "formats": sorted({asset.format.upper() for asset in newest.assets}, reverse=True)
         if newest
         else [],
     }
-
-
-def _waits(available_at: datetime, expected: date | None) -> bool:
-    """Whether the right to cancel, and not the release, decides when the copy comes."""
-    if available_at <= clock.now():
-        return False
-    return expected is None or clock.start_of(expected, config().zone) < available_at
 
 
 def _promised(expected: date | None) -> str:

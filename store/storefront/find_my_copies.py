@@ -14,7 +14,7 @@ bp = Blueprint("find_my_copies", __name__)
 @bp.get("/find-my-copies")
 def form() -> str:
     """The form: an e-mail address or an order reference."""
-    return render_template("storefront/find_my_copies.html", who="", errors={})
+    return render_template("storefront/find_my_copies.html", typed="", errors={})
 
 
 @bp.post("/find-my-copies")
@@ -27,7 +27,7 @@ def ask() -> Response:
         with transaction():
             ask_for_copies(who)
     except InvalidFields as refusal:
-        page = render_template("storefront/find_my_copies.html", who=who, errors=refusal.faults)
+        page = render_template("storefront/find_my_copies.html", typed=who, errors=refusal.faults)
         answer = private_page(page)
         answer.status_code = refusal.status
         return answer

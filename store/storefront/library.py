@@ -7,7 +7,7 @@ from flask import Blueprint, Response, render_template
 
 from store.catalog.models import Asset, Edition, EditionStatus
 from store.catalog.publishing import promised_date
-from store.entitlements.access import Doors, Shelf, doors_of, shelves
+from store.entitlements.access import Doors, Shelf, copy_waits, doors_of, shelves
 from store.entitlements.links import download_path, open_link
 from store.entitlements.models import Link
 from store.kit.web import format_size, private_page
@@ -27,6 +27,7 @@ class ShownShelf:
     orders: list[tuple[str, str]]
     stop_path: str | None
     promised: str
+    waits: bool
     is_withdrawn: bool
 
     @property
@@ -49,6 +50,7 @@ def library(token: str) -> Response:
 
 def _show(shelf: Shelf, link: Link, doors: Doors) -> ShownShelf:
     newest, earlier = shelf.editions[:1], shelf.editions[1:]
+    day = None if shelf.is_published else promised_date(shelf.publication)
     return ShownShelf(
         shelf=shelf,
         files=[
@@ -63,7 +65,8 @@ def _show(shelf: Shelf, link: Link, doors: Doors) -> ShownShelf:
             if (path := doors.order_path(order.id))
         ],
         stop_path=doors.stop_path(shelf.publication.id),
-        promised=_promised(shelf),
+        promised=promise_in_words(day) if day else "",
+        waits=copy_waits(shelf.available_at, day),
         is_withdrawn=_is_withdrawn(shelf),
     )
 
@@ -90,11 +93,6 @@ def _details(asset: Asset) -> list[str]:
 
 def _named(link: Link, asset: Asset) -> tuple[str, str]:
     return asset.format.upper(), download_path(link, asset)
-
-
-def _promised(shelf: Shelf) -> str:
-    day = None if shelf.editions else promised_date(shelf.publication)
-    return promise_in_words(day) if day else ""
 
 
 def _is_withdrawn(shelf: Shelf) -> bool:

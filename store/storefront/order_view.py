@@ -7,6 +7,7 @@ from typing import Any
 from store.catalog.publishing import is_preorder, promised_date
 from store.entitlements.access import (
     Doors,
+    copy_waits,
     doors_of,
     is_waiting,
     readable_editions,
@@ -73,7 +74,9 @@ def view_order(order: Order) -> OrderView:
     rights = rights_of_order(order.id)
     refunded = refunded_amount(order.id)
     is_taken_back = bool(rights) and all(right.revoked_at for right in rights)
-    promised = promised_date(line.publication)
+    available_at = min((right.available_at for right in rights), default=None)
+    is_unpublished = is_preorder(line.publication)
+    promised = promised_date(line.publication) if is_unpublished else None
     return OrderView(
         order=order,
         doors=doors_of(order.customer_id),
@@ -81,11 +84,11 @@ def view_order(order: Order) -> OrderView:
         is_refunded=is_taken_back or 0 < paid_amount(order.id) <= refunded,
         is_money_back=is_wholly_refunded(order.id),
         is_ready=bool(readable_editions(order.customer_id, line.publication_id)),
-        is_preorder=is_preorder(line.publication),
-        is_waiting=is_waiting(order.id),
+        is_preorder=is_unpublished,
+        is_waiting=is_waiting(order.id) and copy_waits(available_at, promised),
         can_cancel=can_cancel(order),
         promised=promise_in_words(promised) if promised else "",
-        available_at=min((right.available_at for right in rights), default=None),
+        available_at=available_at,
         last_day=_last_day(order),
         is_stopped=is_stopped(order.customer_id, line.publication_id),
     )

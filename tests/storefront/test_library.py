@@ -91,9 +91,20 @@ def test_a_pre_order_shows_when_it_comes_and_never_a_date_that_has_passed(
     assert "March 2027. On that day" not in page
 
 
+def test_a_pre_order_without_consent_that_comes_after_the_14_days_does_not_wait(
+    client: FlaskClient,
+) -> None:
+    a_paid_order(a_shop(editions=0), wants_now=False)
+    page = page_of(client)
+    assert "Pre-ordered" in page
+    assert "We publish it by the end of March 2027. On that day we mail you the link." in page
+    assert "16 March" not in page
+
+
 def test_a_copy_that_waits_says_until_when_and_how_to_have_it_now(client: FlaskClient) -> None:
     a_paid_order(a_shop(), wants_now=False)
     page = page_of(client)
+    assert "We publish it" not in page
     assert "Your copy is ready on 16 March 2027" in page
     assert "/download/" not in page
     order = re.search(r'href="(/orders/[^"]+)">your order', page)
