@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 from babel.numbers import format_currency, get_currency_precision, is_currency
 
@@ -48,6 +49,7 @@ def to_decimal(amount: int, currency: str) -> Decimal:
     return Decimal(amount).scaleb(-get_currency_precision(currency))
 
 
+@lru_cache(maxsize=1024)
 def format_money(amount: int, currency: str) -> str:
     """What people read: `£12.50`, `¥1,500`."""
     sign = {"JPY": "¥"}.get(currency)
