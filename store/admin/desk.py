@@ -2,9 +2,37 @@
 
 from flask import Flask
 
-from store.admin import account, accounts, guard, home, signing_in
+from store.admin import (
+    account,
+    accounts,
+    covers,
+    customers,
+    editions,
+    guard,
+    home,
+    letters,
+    orders,
+    progress,
+    publications,
+    releases,
+    seller,
+    signing_in,
+)
 
-DOORS = (signing_in.bp, account.bp, home.bp)
+DOORS = (
+    signing_in.bp,
+    account.bp,
+    home.bp,
+    seller.bp,
+    publications.bp,
+    covers.bp,
+    editions.bp,
+    releases.bp,
+    progress.bp,
+    orders.bp,
+    customers.bp,
+    letters.bp,
+)
 
 
 def init_app(app: Flask) -> None:
@@ -13,3 +41,4 @@ def init_app(app: Flask) -> None:
     guard.init_app(app)
     for door in DOORS:
         app.register_blueprint(door)
+    app.jinja_env.filters["kind"] = letters.kind_in_words

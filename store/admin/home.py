@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from flask import Blueprint, render_template
+from flask import Blueprint, redirect, render_template, url_for
 
+from store.admin import overview
 from store.admin.guard import STAFF, opens_to
+from store.kit import clock
 
 bp = Blueprint("home", __name__, url_prefix="/admin")
 
@@ -13,4 +15,22 @@ bp = Blueprint("home", __name__, url_prefix="/admin")
 @opens_to(STAFF)
 def home() -> Any:
     """Orders and money, what goes out next, what failed, what needs a person."""
-    return render_template("admin/home.html")
+    scheduled, waiting, due = overview.goes_out_next()
+    return render_template(
+        "admin/home.html",
+        steps=overview.first_steps(),
+        today=overview.money(overview.today()),
+        total=overview.money(),
+        scheduled=scheduled,
+        waiting=waiting,
+        next_due=due if due and due > clock.now() else None,
+        failed=overview.failed(),
+        needs=overview.needs_a_person(),
+    )
+
+
+@bp.get("", strict_slashes=False)
+@opens_to(STAFF)
+def bare() -> Any:
+    """The address without its slash."""
+    return redirect(url_for("home.home"), 301)

@@ -1,0 +1,143 @@
+"""Customers: listed, found, looked at, written to again, their address corrected."""
+
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+
+from store.admin import looking
+from store.admin.forms import Typed, status, typed
+from store.admin.guard import SUPPORT, opens_to, who
+from store.admin.letters import STATUSES
+from store.catalog.editions import EditionUnknown
+from store.catalog.models import Edition
+from store.distribution.coverage import coverage_of
+from store.entitlements.access import shelves
+from store.entitlements.addresses import AddressTaken, SameAddress, correct_address
+from store.entitlements.finding import send_copies_to
+from store.kit.database import db, transaction
+from store.kit.errors import NotFound
+from store.orders.customers import InvalidAddress, search_customers, suggest_correction
+from store.orders.models import Customer
+
+bp = Blueprint("customers", __name__, url_prefix="/admin/customers")
+
+
+COLUMNS = {
+    "handed_over": "Handed over",
+    "waiting": "Waiting",
+    "held": "Held",
+    "undeliverable": "Undeliverable",
+    "left_out": "Left out",
+    "missing": "Missing",
+    "later": "Bought after the release",
+    "not_concerned": "Not concerned",
+}
+
+
+class CustomerUnknown(NotFound):
+    """No customer has this number."""
+
+    sentence = "There is no customer of this number."
+
+
+@bp.get("")
+@opens_to(SUPPORT)
+def all() -> Any:
+    """Customers, newest first; found by address, name or an order's reference."""
+    text = request.args.get("text", "").strip()
+    page = search_customers(text, request.args.get("page", 1, int))
+    return render_template(
+        "admin/customers.html",
+        page=page.linked(lambda other: url_for("customers.all", page=other, text=text or None)),
+        text=text,
+    )
+
+
+@bp.get("/<int:customer_id>")
+@opens_to(SUPPORT)
+def one(customer_id: int) -> Any:
+    """One customer: rights, orders, letters, downloads, changes."""
+    customer = _find(customer_id)
+    number = request.args.get("page", 1, int)
+    letters = looking.letters_of(customer_id=customer.id, page=number)
+    return render_template(
+        "admin/customer.html",
+        customer=customer,
+        shelves=shelves(customer.id),
+        editions=looking.released_for(customer.id),
+        orders=looking.orders_of(customer.id),
+        letters=letters.linked(
+            lambda other: url_for("customers.one", customer_id=customer.id, page=other)
+        ),
+        letter_words=STATUSES,
+        downloads=looking.downloads_of(customer.id),
+        history=looking.history("customers", [customer.id]),
+    )
+
+
+@bp.post("/<int:customer_id>/resend")
+@opens_to(SUPPORT)
+def resend(customer_id: int) -> Any:
+    """One letter with every link that the customer has."""
+    with transaction():
+        customer = _find(customer_id)
+        send_copies_to(customer)
+        told = f"All links are on their way to {customer.email}."
+    flash(told)
+    return redirect(url_for("customers.one", customer_id=customer_id), 303)
+
+
+@bp.route("/<int:customer_id>/address", methods=["GET", "POST"])
+@opens_to(SUPPORT)
+def address(customer_id: int) -> Any:
+    """Correct the address: old links die, fresh ones go to the new one, the old one is told."""
+    customer = _find(customer_id)
+    values, errors = Typed(email=customer.email), {}
+    if request.method == "POST":
+        values = typed()
+        try:
+            with transaction():
+                correct_address(_find(customer_id), values["email"], who())
+        except (InvalidAddress, SameAddress, AddressTaken) as refusal:
+            errors = {"email": _for_staff(refusal)}
+        else:
+            flash("The address is corrected. Fresh links are on their way to it.")
+            return redirect(url_for("customers.one", customer_id=customer_id), 303)
+    page = render_template(
+        "admin/address.html",
+        customer=_find(customer_id),
+        values=values,
+        errors=errors,
+        suggestion=suggest_correction(customer.email),
+    )
+    return page, status(errors)
+
+
+@bp.get("/<int:customer_id>/editions/<int:edition_id>")
+@opens_to(SUPPORT)
+def why(customer_id: int, edition_id: int) -> Any:
+    """Why this customer did or did not get an edition."""
+    customer = _find(customer_id)
+    edition = db.session.get(Edition, edition_id) if edition_id < 2**31 else None
+    if edition is None:
+        raise EditionUnknown
+    return render_template(
+        "admin/why.html",
+        customer=customer,
+        edition=edition,
+        told=coverage_of(edition, customer),
+        columns=COLUMNS,
+    )
+
+
+def _find(customer_id: int) -> Customer:
+    found = db.session.get(Customer, customer_id) if customer_id < 2**31 else None
+    if found is None:
+        raise CustomerUnknown
+    return found
+
+
+def _for_staff(refusal: InvalidAddress | SameAddress | AddressTaken) -> str:
+    if isinstance(refusal, AddressTaken):
+        return "Another customer has this address already. Look at both before you go on."
+    return refusal.sentence

@@ -1,0 +1,152 @@
+"""Editions: uploaded, described, opened; what their page shows follows from their status."""
+
+from typing import Any
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from werkzeug.datastructures import FileStorage
+
+from store.admin import progress, releases
+from store.admin.edition_parts import SEVERITIES, find
+from store.admin.forms import Typed, of_row, status, typed
+from store.admin.guard import EDITORS, STAFF, opens_to, takes
+from store.catalog import editions
+from store.catalog.editions import ReceivedFile, receive_file
+from store.catalog.models import EditionStatus, Publication
+from store.catalog.publishing import publication_by_slug
+from store.catalog.receiving import FileRefused
+from store.kit.config import config
+from store.kit.database import end_read, transaction
+from store.kit.errors import InvalidFields, NotFound
+from store.kit.storage import storage
+
+bp = Blueprint("editions", __name__, url_prefix="/admin/publications/<slug>")
+
+TEXTS = ("label", "notes", "severity")
+
+
+def largest_upload() -> int:
+    """Two files, one of each format, and the words beside them."""
+    return 2 * config().max_upload + 1_000_000
+
+
+@bp.route("/upload", methods=["GET", "POST"])
+@opens_to(EDITORS)
+@takes(largest_upload)
+def upload(slug: str) -> Any:
+    """New files: into the draft edition, or the beginning of the next."""
+    publication = publication_by_slug(slug)
+    if request.method == "GET":
+        return _upload_page(publication, Typed(severity="minor"), {}, [])
+    title = publication.title
+    end_read()  # the gate takes its time
+    received, refused, errors = _receive_all()
+    if not errors:
+        try:
+            number = _put(slug, received)
+        except (InvalidFields, editions.UploadRefused) as refusal:
+            faults = getattr(refusal, "faults", {"files": refusal.sentence})
+            return _upload_page(publication_by_slug(slug), typed(), faults, [])
+        flash(f"The files of edition {number} of “{title}” are in. Nothing is sent yet.")
+        return redirect(url_for("editions.one", slug=slug, number=number), 303)
+    return _upload_page(publication_by_slug(slug), typed(), errors, refused)
+
+
+@bp.get("/editions/<int:number>")
+@opens_to(STAFF)
+def one(slug: str, number: int) -> Any:
+    """A draft to be released, a release to come, or one that is under way or over."""
+    edition = find(slug, number)
+    match edition.status:
+        case EditionStatus.DRAFT:
+            return releases.draft_page(edition)
+        case EditionStatus.SCHEDULED:
+            return releases.scheduled_page(edition)
+    return progress.page(edition)
+
+
+@bp.route("/editions/<int:number>/edit", methods=["GET", "POST"])
+@opens_to(EDITORS)
+@takes(lambda: 500_000)
+def edit(slug: str, number: int) -> Any:
+    """Label, notes and severity, while it is a draft."""
+    edition = find(slug, number)
+    values, errors = of_row(edition, TEXTS), {}
+    if request.method == "POST":
+        values = typed()
+        try:
+            with transaction():
+                editions.edit_edition(find(slug, number), **{name: values[name] for name in TEXTS})
+        except InvalidFields as refusal:
+            errors = refusal.faults
+        else:
+            flash("Saved.")
+            return redirect(url_for("editions.one", slug=slug, number=number), 303)
+    page = render_template(
+        "admin/edition-form.html",
+        edition=edition,
+        publication=edition.publication,
+        values=values,
+        errors=errors,
+        severities=SEVERITIES,
+    )
+    return page, status(errors)
+
+
+@bp.get("/editions/<int:number>/files/<format>")
+@opens_to(STAFF)
+def file(slug: str, number: int, format: str) -> Any:
+    """One file, as customers get it."""
+    found = [asset for asset in find(slug, number).assets if asset.format == format]
+    if not found:
+        raise NotFound
+    asset = found[0]
+    name, key, size = editions.asset_filename(asset), f"assets/{asset.sha256}", asset.size
+    end_read()
+    answer = Response(storage().chunks(key, 0, size), content_type=editions.media_type(format))
+    answer.content_length = size
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _upload_page(
+    publication: Publication, values: Typed, errors: dict[str, str], refused: list[dict[str, str]]
+) -> Any:
+    draft = editions.draft_of(publication.id)
+    page = render_template(
+        "admin/upload.html",
+        publication=publication,
+        draft=draft,
+        values=values,
+        errors=errors,
+        refused=refused,
+        severities=SEVERITIES,
+        largest=config().max_upload,
+    )
+    return page, status(errors)
+
+
+def _receive_all() -> tuple[list[ReceivedFile], list[dict[str, str]], dict[str, str]]:
+    """Every chosen file through the gate: those taken, findings of those refused, the error."""
+    chosen = [file for file in request.files.getlist("files") if file.filename]
+    if not chosen:
+        return [], [], {"files": "Choose a PDF or an EPUB to upload."}
+    received, refused = [], []
+    for file in chosen:
+        try:
+            received.append(_receive(file))
+        except FileRefused as refusal:
+            refused += [
+                {"verdict": one.level, "text": f"{refusal.name}: {one.sentence}"}
+                for one in refusal.report.failures
+            ]
+    return received, refused, {"files": refused[0]["text"]} if refused else {}
+
+
+def _receive(file: FileStorage) -> ReceivedFile:
+    return receive_file(file.stream, name=file.filename or "The file")  # type: ignore[arg-type]
+
+
+def _put(slug: str, received: list[ReceivedFile]) -> int:
+    given = {name: request.form.get(name) for name in TEXTS}
+    with transaction():
+        return editions.upload_edition(publication_by_slug(slug), received, **given).number

@@ -1,0 +1,145 @@
+"""What the first page of the desk says: money, what goes out next, what failed, what waits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import joinedload
+
+from store.catalog.models import Edition, EditionStatus, Publication, PublicationStatus, Seller
+from store.kit import clock
+from store.kit.config import config
+from store.kit.database import db
+from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
+from store.orders.models import Order, OrderStatus
+from store.payments.models import EventStatus, GatewayEvent, Payment, Refund, RefundStatus
+
+SLOW_EVENT = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Money:
+    """Paid orders and what they brought, less what went back, in one currency."""
+
+    currency: str
+    orders: int
+    amount: int
+
+
+def money(since: datetime | None = None) -> list[Money]:
+    """Orders paid since a moment, or ever, and the money of that time, per currency."""
+    orders = _paid(since)
+    taken = _sums(Payment.received_at, Payment, since)
+    returned = _sums(Refund.requested_at, Refund, since, Refund.status.in_(RefundStatus.counted()))
+    currencies = sorted({*orders, *taken, *returned})
+    return [
+        Money(one, orders.get(one, 0), taken.get(one, 0) - returned.get(one, 0))
+        for one in currencies
+    ]
+
+
+def today() -> datetime:
+    """The moment at which the day began that the shop's clock shows."""
+    zone = config().zone
+    return clock.start_of(clock.today(zone), zone)
+
+
+def goes_out_next() -> tuple[Sequence[Edition], int, datetime | None]:
+    """Editions that are scheduled, letters that wait, and when the next one falls due."""
+    scheduled = db.session.scalars(
+        sa.select(Edition)
+        .where(Edition.status == EditionStatus.SCHEDULED)
+        .options(joinedload(Edition.publication))
+        .order_by(Edition.release_at)
+    ).all()
+    waiting, due = db.session.execute(
+        sa.select(sa.func.count(), sa.func.min(Delivery.due_at)).where(
+            Delivery.status.in_(DeliveryStatus.open())
+        )
+    ).one()
+    return scheduled, waiting, due
+
+
+def failed() -> dict[str, int]:
+    """What went wrong and stands so: letters, refunds, payments that nobody could apply."""
+    return {
+        "letters": _count(Delivery, Delivery.status == DeliveryStatus.FAILED),
+        "refunds": _count(Refund, Refund.status == RefundStatus.FAILED),
+        "events": _count(
+            GatewayEvent,
+            GatewayEvent.status == EventStatus.RECEIVED,
+            GatewayEvent.received_at < clock.now() - SLOW_EVENT,
+        ),
+    }
+
+
+def needs_a_person() -> dict[str, Any]:
+    """Held letters, paused releases, drafts, promised dates that have passed."""
+    paused = sa.select(Batch.subject_id).where(Batch.status == BatchStatus.PAUSED)
+    return {
+        "held": _count(Delivery, Delivery.status == DeliveryStatus.HELD),
+        "paused": _editions(Edition.id.in_(paused)),
+        "drafts": _editions(Edition.status == EditionStatus.DRAFT),
+        "overdue": _overdue(),
+    }
+
+
+def first_steps() -> list[tuple[str, str, bool]]:
+    """What a new shop does first: words, address, whether it is done; empty once all is."""
+    steps = [
+        ("Say who sells", "/admin/seller", _exists(Seller)),
+        ("Add a publication", "/admin/publications/new", _exists(Publication)),
+        (
+            "Put it on sale",
+            "/admin/publications",
+            _exists(Publication, Publication.status != PublicationStatus.DRAFT),
+        ),
+        ("Upload its first edition", "/admin/publications", _exists(Edition)),
+    ]
+    return [] if steps[-1][2] and steps[0][2] and steps[2][2] else steps
+
+
+def _paid(since: datetime | None) -> dict[str, int]:
+    query = sa.select(Order.currency, sa.func.count()).where(Order.status == OrderStatus.PAID)
+    if since is not None:
+        query = query.where(Order.paid_at >= since)
+    rows = db.session.execute(query.group_by(Order.currency)).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def _sums(
+    moment: Any, table: type[Payment] | type[Refund], since: datetime | None, *only: Any
+) -> dict[str, int]:
+    query = sa.select(table.currency, sa.func.sum(table.amount)).where(*only)
+    if since is not None:
+        query = query.where(moment >= since)
+    return {
+        currency: int(sum) for currency, sum in db.session.execute(query.group_by(table.currency))
+    }
+
+
+def _count(table: Any, *only: Any) -> int:
+    return db.session.scalar(sa.select(sa.func.count()).select_from(table).where(*only)) or 0
+
+
+def _exists(table: Any, *only: Any) -> bool:
+    return bool(db.session.scalar(sa.select(sa.exists().select_from(table).where(*only))))
+
+
+def _editions(which: Any) -> Sequence[Edition]:
+    query = sa.select(Edition).where(which).options(joinedload(Edition.publication))
+    return db.session.scalars(query.order_by(Edition.id.desc()).limit(10)).all()
+
+
+def _overdue() -> Sequence[Publication]:
+    released = sa.exists().where(
+        Edition.publication_id == Publication.id, Edition.released_at.is_not(None)
+    )
+    query = sa.select(Publication).where(
+        Publication.status == PublicationStatus.LISTED,
+        Publication.expected_on < clock.today(config().zone),
+        ~released,
+    )
+    return db.session.scalars(query.order_by(Publication.expected_on).limit(10)).all()

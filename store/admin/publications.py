@@ -1,0 +1,193 @@
+"""Publications: listed, added, changed, put on sale, retired."""
+
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+
+from store.admin import looking
+from store.admin.forms import Typed, of_row, status, typed
+from store.admin.guard import EDITORS, STAFF, opens_to, takes, who
+from store.catalog import publishing
+from store.catalog.editions import editions_of
+from store.catalog.models import Publication
+from store.kit.database import transaction
+from store.kit.errors import InvalidFields
+from store.kit.money import InvalidPrice, parse_price, to_decimal
+from store.kit.paging import paginate
+from store.orders.promises import promise_in_words
+
+bp = Blueprint("publications", __name__, url_prefix="/admin/publications")
+
+TEXTS = (
+    "title",
+    "subtitle",
+    "author",
+    "language",
+    "isbn",
+    "description",
+    "contents",
+    "audience",
+    "currency",
+)
+LARGEST_FORM = 500_000  # bytes: descriptions may be long
+
+
+@bp.get("")
+@opens_to(STAFF)
+def all() -> Any:
+    """Every publication, drafts and retired ones too."""
+    query = sa.select(Publication).order_by(Publication.title, Publication.id)
+    page = paginate(query, request.args.get("page", 1, int), looking.PAGE_SIZE)
+    return render_template(
+        "admin/publications.html",
+        page=page.linked(lambda other: url_for("publications.all", page=other)),
+        editions=looking.newest_editions([one.id for one in page.rows]),
+    )
+
+
+@bp.route("/new", methods=["GET", "POST"])
+@opens_to(EDITORS)
+@takes(lambda: LARGEST_FORM)
+def new() -> Any:
+    """A new publication, a draft that nobody sees yet."""
+    values = typed() if request.method == "POST" else Typed(currency="GBP", language="en-GB")
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        try:
+            slug = _add(values)
+        except (InvalidFields, publishing.SlugTaken) as refusal:
+            errors = _faults(refusal)
+        else:
+            flash("The publication is added. Nobody sees it until you put it on sale.")
+            return redirect(url_for("publications.one", slug=slug), 303)
+    page = render_template(
+        "admin/publication-form.html", values=values, errors=errors, publication=None
+    )
+    return page, status(errors)
+
+
+@bp.get("/<slug>")
+@opens_to(STAFF)
+def one(slug: str) -> Any:
+    """One publication with its editions."""
+    publication = publishing.publication_by_slug(slug)
+    promised = publishing.promised_date(publication)
+    return render_template(
+        "admin/publication.html",
+        publication=publication,
+        editions=editions_of(publication),
+        expected=promise_in_words(promised) if promised else "",
+        cover_url=url_for("covers.picture", slug=slug)
+        if publishing.cover_of(publication)
+        else None,
+        customers=looking.customers_of(publication.id),
+    )
+
+
+@bp.route("/<slug>/edit", methods=["GET", "POST"])
+@opens_to(EDITORS)
+@takes(lambda: LARGEST_FORM)
+def edit(slug: str) -> Any:
+    """Change a publication. Orders keep title and price as they were."""
+    publication = publishing.publication_by_slug(slug)
+    values, errors = _stored(publication), {}
+    if request.method == "POST":
+        values = typed()
+        try:
+            _change(slug, values)
+        except InvalidFields as refusal:
+            errors = _faults(refusal)
+        else:
+            flash("Saved.")
+            return redirect(url_for("publications.one", slug=slug), 303)
+    page = render_template(
+        "admin/publication-form.html", values=values, errors=errors, publication=publication
+    )
+    return page, status(errors)
+
+
+@bp.post("/<slug>/sale")
+@opens_to(EDITORS)
+def put_on_sale(slug: str) -> Any:
+    """Put a publication on sale."""
+    with transaction():
+        publishing.put_on_sale(publishing.publication_by_slug(slug), who())
+    flash("It is on sale.")
+    return redirect(url_for("publications.one", slug=slug), 303)
+
+
+@bp.route("/<slug>/retire", methods=["GET", "POST"])
+@opens_to(EDITORS)
+def retire(slug: str) -> Any:
+    """Take a publication off sale, after a page that says what that means."""
+    publication = publishing.publication_by_slug(slug)
+    if request.method == "POST":
+        with transaction():
+            publishing.retire(publishing.publication_by_slug(slug), who())
+        flash("It is no longer sold. Its customers keep what they have.")
+        return redirect(url_for("publications.one", slug=slug), 303)
+    return render_template("admin/publication-retire.html", publication=publication)
+
+
+def _add(values: Typed) -> str:
+    fields = _read(values)
+    with transaction():
+        added = publishing.add_publication(values["slug"].strip(), **fields)
+        return added.slug
+
+
+def _change(slug: str, values: Typed) -> None:
+    fields = _read(values)
+    with transaction():
+        publishing.edit_publication(publishing.publication_by_slug(slug), **fields)
+
+
+def _read(values: Typed) -> dict[str, Any]:
+    """The fields as the rules take them. Refuses (`InvalidFields`) what cannot be read at all."""
+    faults: dict[str, str] = {}
+    fields: dict[str, Any] = {name: values[name] for name in TEXTS}
+    try:
+        fields["price_amount"] = parse_price(values["price"], values["currency"])
+    except InvalidPrice as refusal:
+        where = "currency" if "currency" in refusal.sentence.partition("“")[0] else "price"
+        faults[where] = refusal.sentence if values["price"].strip() else "Enter the price."
+        fields["price_amount"] = 1
+    fields["expected_on"] = _date(values["expected_on"], faults)
+    fields["updates_months"] = _months(values["updates_months"], faults)
+    if faults:
+        raise InvalidFields(faults)
+    return fields
+
+
+def _date(text: str, faults: dict[str, str]) -> date | None:
+    if not text.strip():
+        return None
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        faults["expected_on"] = "Enter the expected date like 2027-03-31."
+        return None
+
+
+def _months(text: str, faults: dict[str, str]) -> int | None:
+    if not text.strip():
+        return None
+    if not text.strip().isdecimal():
+        faults["updates_months"] = "Enter a number of months, or leave it empty."
+        return None
+    return int(text)
+
+
+def _faults(refusal: InvalidFields | publishing.SlugTaken) -> dict[str, str]:
+    if isinstance(refusal, publishing.SlugTaken):
+        return {"slug": refusal.sentence}
+    names = {"price_amount": "price"}
+    return {names.get(name, name): words for name, words in refusal.faults.items()}
+
+
+def _stored(publication: Publication) -> Typed:
+    values = of_row(publication, (*TEXTS, "slug", "expected_on", "updates_months"))
+    price = to_decimal(publication.price_amount, publication.currency)
+    return Typed(values | {"price": str(price)})

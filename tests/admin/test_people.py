@@ -1,0 +1,313 @@
+"""Orders, customers and letters at the desk."""
+
+import re
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event
+
+from store.catalog.models import Publication
+from store.entitlements.access import record_download
+from store.kit.database import db, transaction
+from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
+from store.orders.models import Customer, Order
+from store.payments.models import Refund
+from tests.admin.signing import press, signed_in, token_in
+from tests.conftest import Clock, on_both
+from tests.distribution.shop import send
+from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna
+from tests.factories import a_customer
+from tests.pages import check_page
+from tests.payments.making import an_order, apply_received, start
+
+
+@pytest.fixture
+def desk(client: FlaskClient) -> FlaskClient:
+    """An owner at the desk."""
+    return signed_in(client)
+
+
+def read(client: FlaskClient, path: str) -> str:
+    """A page, checked."""
+    answer = client.get(path)
+    assert answer.status_code == 200, f"{path}: {answer.status}"
+    check_page(answer.text, path=path)
+    return answer.text
+
+
+def a_really_paid_order(client: FlaskClient) -> str:
+    """A pre-order that went through the demonstration's gateway; returns its reference."""
+    order_id = an_order()
+    reference = start(order_id)
+    page = client.get(f"/demo/pay/{reference}").text
+    key = re.search(r'name="form_key"\s+value="([^"]+)"', page)
+    answer = client.post(
+        f"/demo/pay/{reference}",
+        data={"act": "pay", "outcome": "pay", "how": "pay", "form_key": key[1] if key else ""},
+    )
+    assert answer.status_code in {302, 303}, answer.text
+    apply_received()
+    db.session.rollback()
+    order = db.session.get_one(Order, order_id)
+    assert order.status == "paid"
+    return order.reference
+
+
+def count_statements(client: FlaskClient, path: str) -> int:
+    """How many statements a page takes."""
+    seen: list[str] = []
+
+    def note(_c: object, _cur: object, statement: str, *_more: object) -> None:
+        seen.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        assert client.get(path).status_code == 200
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+    return len(seen)
+
+
+@on_both
+def test_an_order_is_found_by_each_thing_that_people_know(
+    desk: FlaskClient, database_url: str
+) -> None:
+    order = a_paid_order(a_shop())
+    reference = order.reference
+    for text in (reference, reference.lower().replace("-", " "), ANNA, "anna b", "READER.example"):
+        page = read(desk, f"/admin/orders?text={text}")
+        assert f'href="/admin/orders/{reference}"' in page, text
+        page = read(desk, f"/admin/customers?text={text}")
+        assert ANNA in page, text
+    assert "No order fits" in read(desk, "/admin/orders?text=nobody")
+    assert "No customer fits" in read(desk, "/admin/customers?text=nobody")
+    assert reference in read(desk, "/admin/orders?status=paid")
+    assert "No order fits" in read(desk, "/admin/orders?status=pending")
+
+
+def test_empty_lists_say_what_will_stand_there(desk: FlaskClient) -> None:
+    assert "No orders yet" in read(desk, "/admin/orders")
+    assert "No customers yet" in read(desk, "/admin/customers")
+    assert "No letters yet" in read(desk, "/admin/letters")
+
+
+@on_both
+def test_one_order_shows_lines_money_rights_letters_and_history(desk: FlaskClient) -> None:
+    reference = a_really_paid_order(desk)
+    send()
+    page = read(desk, f"/admin/orders/{reference}")
+    for words in ("£12.50 received", "order confirmation", "Order: pending to paid", "pre-order"):
+        assert words in page, words
+    assert "£12.50" in read(desk, "/admin/")
+
+
+@on_both
+def test_a_refund_pressed_twice_gives_the_money_back_once(desk: FlaskClient) -> None:
+    reference = a_really_paid_order(desk)
+    path = f"/admin/orders/{reference}/refund"
+    page = read(desk, path)
+    key = re.search(r'name="form_key" value="([^"]+)"', page)
+    assert key
+    form = {"csrf_token": token_in(page), "form_key": key[1], "amount": "", "why": "double order"}
+    for _ in range(2):
+        answer = desk.post(path, data=form)
+        assert (answer.status_code, answer.location) == (303, f"/admin/orders/{reference}")
+    db.session.rollback()
+    refunds = db.session.scalars(sa.select(Refund)).all()
+    assert [(one.amount, one.who, one.why) for one in refunds] == [
+        (1250, "owner@publisher.example", "double order")
+    ]
+    page = read(desk, f"/admin/orders/{reference}")
+    assert "taken back" in page
+    assert desk.get(path).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("amount", "sentence"),
+    [
+        ("13.00", "At most £12.50"),
+        ("free", "must be written like 12.50"),
+        ("-1", "must be written"),
+    ],
+)
+def test_an_amount_that_cannot_be_refunded_is_said_and_kept(
+    desk: FlaskClient, amount: str, sentence: str
+) -> None:
+    reference = a_really_paid_order(desk)
+    path = f"/admin/orders/{reference}/refund"
+    answer = press(desk, path, {"form_key": "k" * 20, "amount": amount, "why": "kept"})
+    assert answer.status_code == 422
+    assert sentence in answer.text
+    assert 'value="kept"' in answer.text
+    assert f'value="{amount}"' in answer.text
+    check_page(answer.text, path=path)
+
+
+def test_a_part_is_refunded_and_the_right_stays(desk: FlaskClient) -> None:
+    reference = a_really_paid_order(desk)
+    path = f"/admin/orders/{reference}/refund"
+    press(desk, path, {"form_key": "k" * 20, "amount": "5.00"})
+    page = read(desk, f"/admin/orders/{reference}")
+    assert "£5.00 given back" in page
+    assert "taken back" not in page
+    assert "£7.50" in read(desk, path)
+
+
+def test_support_sees_an_order_but_gives_no_money_back(app: Flask, client: FlaskClient) -> None:
+    signed_in(client, "support")
+    reference = a_really_paid_order(client)
+    page = read(client, f"/admin/orders/{reference}")
+    assert "An owner can refund this order." in page
+    assert client.get(f"/admin/orders/{reference}/refund").status_code == 403
+
+
+@on_both
+def test_the_confirmation_is_sent_again(desk: FlaskClient, frozen: Clock) -> None:
+    order = a_paid_order(a_shop())
+    path = f"/admin/orders/{order.reference}"
+    send()
+    frozen.advance(minutes=2)
+    for _ in range(2):
+        press(desk, f"{path}/resend", seen_on=path)
+    assert f"The confirmation is on its way to {ANNA}." in read(desk, path)
+    send()
+    to_anna = sa.select(CapturedLetter).where(CapturedLetter.recipient == ANNA)
+    assert len(db.session.scalars(to_anna).all()) == 2
+
+
+def test_an_order_that_nobody_paid_has_no_confirmation_to_send(desk: FlaskClient) -> None:
+    order_id = an_order()
+    reference = db.session.get_one(Order, order_id).reference
+    page = read(desk, f"/admin/orders/{reference}")
+    assert "Send the confirmation again" not in page
+    answer = press(desk, f"/admin/orders/{reference}/resend", seen_on="/admin/account")
+    assert answer.status_code == 409
+
+
+@on_both
+def test_an_address_is_corrected_and_the_letters_follow(desk: FlaskClient) -> None:
+    a_paid_order(a_shop())
+    customer = anna()
+    path = f"/admin/customers/{customer.id}"
+    send()
+    read(desk, f"{path}/address")
+    for bad in ("no address", ANNA, "carl@reader.example"):
+        if bad.startswith("carl"):
+            with transaction():
+                a_customer(bad)
+        answer = press(desk, f"{path}/address", {"email": bad})
+        assert answer.status_code == 422, bad
+        assert f'value="{bad}"' in answer.text
+        check_page(answer.text, path=path)
+    answer = press(desk, f"{path}/address", {"email": "anna.berg@reader.example"})
+    assert answer.status_code == 303
+    page = read(desk, path)
+    assert "anna.berg@reader.example" in page
+    assert "by owner@publisher.example" in page
+    letters = {(one.recipient, one.subject.split()[0]) for one in send()[-2:]}
+    assert {to for to, _ in letters} == {ANNA, "anna.berg@reader.example"}
+
+
+@on_both
+def test_one_customer_shows_rights_orders_letters_downloads(desk: FlaskClient) -> None:
+    publication = a_shop(editions=2)
+    a_paid_order(publication)
+    send()
+    customer = anna()
+    with transaction():
+        record_download("t" * 20, customer.id, publication.editions[1].assets[0])
+    page = read(desk, f"/admin/customers/{customer.id}")
+    for words in ("May download edition 2.", "order confirmation", "edition 2, PDF", "paid"):
+        assert words in page, words
+    press(desk, f"/admin/customers/{customer.id}/resend", seen_on=f"/admin/customers/{customer.id}")
+    assert send()[-1].recipient == ANNA
+
+
+@on_both
+def test_why_somebody_did_or_did_not_get_an_edition_is_answered(desk: FlaskClient) -> None:
+    publication = a_shop(editions=2)
+    a_paid_order(publication)
+    send()
+    customer = anna()
+    page = read(desk, f"/admin/customers/{customer.id}")
+    links = re.findall(r'href="(/admin/customers/\d+/editions/\d+)"', page)
+    assert len(links) == 2
+    newest, older = (read(desk, link) for link in links)
+    assert "The order confirmation was handed over" in newest
+    assert "This edition is not among those that were bought." in older
+    assert desk.get(f"/admin/customers/{customer.id}/editions/999").status_code == 404
+    assert desk.get("/admin/customers/999").status_code == 404
+
+
+def test_a_letter_shows_its_tries_and_is_tried_again(desk: FlaskClient) -> None:
+    a_paid_order(a_shop())
+    send()
+    db.session.rollback()
+    letter = db.session.scalars(sa.select(Delivery)).first()
+    assert letter
+    path = f"/admin/letters/{letter.id}"
+    page = read(desk, path)
+    assert "Try again" not in page
+    assert ANNA in page
+    refused = press(desk, f"{path}/retry", seen_on="/admin/account")
+    assert refused.status_code == 409
+    with transaction() as session:
+        held = session.get_one(Delivery, letter.id)
+        held.status, held.reason = DeliveryStatus.FAILED, "550 no such mailbox"
+    assert "550 no such mailbox" in read(
+        desk, "/admin/letters?status=failed&kind=order_confirmation"
+    )
+    assert press(desk, f"{path}/retry", seen_on=path).status_code == 303
+    assert "The letter is tried again." in read(desk, path)
+    assert desk.get("/admin/letters/999999").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/admin/orders", "/admin/customers", "/admin/letters",
+                                  "/admin/publications", "/admin/"])  # fmt: skip
+def test_a_long_list_takes_as_many_statements_as_a_short_one(desk: FlaskClient, path: str) -> None:
+    publication = a_shop()
+    a_paid_order(publication)
+    desk.get(path)
+    few = count_statements(desk, path)
+    for number in range(30):
+        a_paid_order(db.session.merge(publication), f"reader{number}@reader.example")
+        a_shop(slug=f"another-{number}")
+    assert count_statements(desk, path) == few
+
+
+def test_the_page_of_a_customer_takes_as_many_statements_for_much_as_for_little(
+    desk: FlaskClient,
+) -> None:
+    publication = a_shop(editions=2)
+    a_paid_order(publication)
+    customer_id = anna().id
+    path = f"/admin/customers/{customer_id}"
+
+    def download(number: int) -> None:
+        with transaction() as session:
+            kept = session.get_one(Publication, publication.id)
+            record_download(f"token {number}", customer_id, kept.editions[1].assets[number % 2])
+
+    download(0)
+    desk.get(path)
+    few = count_statements(desk, path)
+    for number in range(1, 30):
+        download(number)
+        a_paid_order(a_shop(slug=f"another-{number}"), ANNA)
+    assert count_statements(desk, path) == few
+
+
+def test_long_lists_have_pages(desk: FlaskClient) -> None:
+    with transaction():
+        for number in range(60):
+            a_customer(f"reader{number}@reader.example", f"Reader {number}")
+    page = read(desk, "/admin/customers?text=reader")
+    following = re.search(r'href="(/admin/customers\?page=2[^"]*)"', page)
+    assert following
+    assert "51 to 60 of 60" in read(desk, following[1].replace("&amp;", "&"))
+    read(desk, "/admin/customers?page=99999999")
+    read(desk, "/admin/customers?page=-1")
+    db.session.rollback()
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Customer)) == 60
