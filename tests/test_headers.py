@@ -1,0 +1,251 @@
+"""What goes along with every answer and every letter, kept as snapshots; hosts and sizes refused."""
+
+import email
+import re
+from collections.abc import Iterator
+from email import policy
+from email.header import decode_header, make_header
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from store.app import create_app
+from store.catalog.models import Publication
+from store.entitlements.addresses import confirm_change
+from store.entitlements.finding import ask_for_copies
+from store.entitlements.links import open_link
+from store.kit.database import db, transaction
+from store.mail import letters, outbox
+from store.mail.models import CapturedLetter, Delivery
+from store.mail.worker import hang_up, send_due_letters
+from store.payments.refunding import refund_order
+from tests.conftest import Clock, make_settings
+from tests.distribution.shop import draft, release
+from tests.factories import a_publication, a_seller
+from tests.mail.letter_rules import Head, broken
+from tests.pages import check_letter_html, check_page
+from tests.snapshots import snapshot
+from tests.stocked import Stocked, stock
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+# Values that differ from run to run: what they look like stands in the snapshot.
+MASKS = [
+    (r"[\w-]{30,}\.[\w-]{5,8}\.[\w-]{20,}", "TOKEN"),
+    (r"\b[0-9a-f]{64}\b", "SHA256"),
+    (r"^(Message-ID: <)[^@]+@", r"\1RANDOM@"),
+    (r"^Date: .*$", "Date: MOMENT"),
+    (r"\b[2-9A-Z]{4}-[2-9A-Z]{4}\b", "XXXX-XXXX"),
+    (r"\.[0-9a-f]{12}\.", ".DIGEST."),
+]
+
+
+def _masked(text: str) -> str:
+    for pattern, word in MASKS:
+        text = re.sub(pattern, word, text, flags=re.MULTILINE)
+    return text
+
+
+@pytest.fixture
+def shop(frozen: Clock, app: Flask) -> Stocked:
+    """A shop in which every public address leads somewhere, at 10:00 on 1 March 2027."""
+    return stock(app)
+
+
+def test_headers_of_answers_are_as_they_were(shop: Stocked, client: FlaskClient) -> None:
+    addresses = {
+        "a public page": "/publications/<slug>",
+        "a page about us": "/terms",
+        "the order form": "/publications/<slug>/order",
+        "the library": "/library/<token>",
+        "an order": "/orders/<token>",
+        "the stop page": "/stop/<token>",
+        "a download": "/download/<token>/<filename>",
+        "a cover": "/publications/<slug>/cover.png",
+        "a static file": "/static/<name>",
+        "a letter in the inbox": "/demo/inbox/<int:letter_id>",
+        "its HTML": "/demo/inbox/<int:letter_id>/html",
+        "its source": "/demo/inbox/<int:letter_id>/source",
+        "the desk without a sign-in": "/admin/",
+        "the desk's sign-in": "/admin/sign-in",
+        "a page that is not there": "/nowhere",
+        "health": "/healthz",
+    }
+    parts = []
+    for name, rule in addresses.items():
+        answer = client.get(shop.path(rule), headers={"Accept-Encoding": "gzip"})
+        head = "".join(f"{key}: {value}\n" for key, value in sorted(answer.headers))
+        parts.append(f"## {name}: {answer.status}\n{head}\n")
+    snapshot("headers.txt", _cookies_masked(_masked("".join(parts))))
+
+
+def _cookies_masked(text: str) -> str:
+    text = re.sub(r"Content-Length: \d+", "Content-Length: N", text)
+    return re.sub(r"(Set-Cookie: \w+)=[^;]+", r"\1=SIGNED", text)
+
+
+def test_every_page_carries_the_policy_to_the_letter(shop: Stocked, client: FlaskClient) -> None:
+    for rule in (
+        "/",
+        "/terms",
+        "/library/<token>",
+        "/find-my-copies",
+        "/nowhere",
+        "/admin/sign-in",
+    ):
+        answer = client.get(shop.path(rule))
+        assert answer.headers.getlist("Content-Security-Policy") == [POLICY]
+
+
+def test_over_https_the_cookie_is_bound_to_the_host_and_https_is_kept(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = make_settings(
+        tmp_path, database_url=database_url, base_url="https://shop.example.org"
+    )
+    app = create_app(settings)
+    client = app.test_client()
+    with app.app_context():
+        page = client.get("/terms", base_url="https://shop.example.org")
+        desk = client.get("/admin/sign-in", base_url="https://shop.example.org")
+        db.session.remove()
+        db.engine.dispose()
+    assert page.headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert page.headers.getlist("Set-Cookie") == []
+    (cookie,) = desk.headers.getlist("Set-Cookie")
+    assert re.sub(r"=[^;]+", "=SIGNED", cookie, count=1) == (
+        "__Host-desk=SIGNED; Secure; HttpOnly; Path=/; SameSite=Lax"
+    )
+
+
+@pytest.mark.parametrize(
+    ("env", "host", "status"),
+    [
+        ("testing", "shop.example.org", 200),
+        ("testing", "shop.example.org:8443", 200),
+        ("testing", "localhost", 200),
+        ("testing", "evil.example", 400),
+        ("testing", "shop.example.org.evil.example", 400),
+        ("testing", "evilshop.example.org", 400),
+        ("production", "shop.example.org", 200),
+        ("production", "localhost", 400),
+        ("production", "127.0.0.1", 400),
+    ],
+)
+def test_only_our_own_name_is_answered(
+    database_url: str, tmp_path: Path, env: str, host: str, status: int
+) -> None:
+    mail = {"mail_server": "mail.example.org", "mail_default_sender": "shop@example.org"}
+    settings = make_settings(
+        tmp_path, database_url=database_url, env=env, base_url="https://shop.example.org", **mail
+    )
+    app = create_app(settings)
+    answer = app.test_client().get("/terms", headers={"Host": host})
+    with app.app_context():
+        db.engine.dispose()
+    assert answer.status_code == status
+    assert "evil" not in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("/find-my-copies", {"who": "x" * 70_000}),
+        ("/publications/send-early-years/order", {"name": "x" * 70_000}),
+        ("/publications/send-early-years/order", {f"field{n}": "x" for n in range(100_000)}),
+        ("/webhooks/demo", {"x": "y" * 70_000}),
+    ],
+    ids=["a field", "an order", "many fields", "a webhook"],
+)
+def test_what_is_too_large_is_refused_in_words(
+    app: Flask, client: FlaskClient, path: str, data: dict[str, str]
+) -> None:
+    with transaction():
+        a_seller()
+        a_publication()
+    answer = client.post(path, data=data)
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 413
+    check_page(page, path=path)
+    assert "That is larger than we can take." in page
+
+
+def test_too_many_parts_of_a_form_are_refused_in_words(client: FlaskClient) -> None:
+    fields = {f"field{n}": "x" for n in range(70)}
+    answer = client.post("/find-my-copies", data=fields, content_type="multipart/form-data")
+    assert answer.status_code == 413
+    check_page(answer.get_data(as_text=True), path="/find-my-copies")
+
+
+@pytest.fixture
+def every_letter(frozen: Clock, database_url: str, tmp_path: Path) -> Iterator[dict[str, bytes]]:
+    """The octets of one letter of each kind, sent by the rules that doors call."""
+    url = "https://shop.example.org"
+    app = create_app(make_settings(tmp_path, database_url=database_url, base_url=url))
+    with app.app_context():
+        shop = stock(app)
+        with transaction() as session:
+            order_id = open_link(shop.order, "order").order_id or 0
+            confirm_change(open_link(shop.address, "address"))
+            ask_for_copies("anna@new.example")
+            outbox.alert_staff("A test of alerts", "Nothing happened.", "test-alert")
+            drafted = draft(session.get_one(Publication, 1), 2)
+        release(drafted)
+        send_due_letters()
+        refund_order(order_id, who="test", why="", key="k")
+        send_due_letters()
+        yield _captured_by_kind()
+        hang_up()
+        db.session.remove()
+        db.engine.dispose()
+
+
+def _captured_by_kind() -> dict[str, bytes]:
+    """The first letter of each kind; the Message-ID says which it is."""
+    db.session.rollback()
+    kinds = {one.message_id: one.kind for one in db.session.scalars(sa.select(Delivery))}
+    found: dict[str, bytes] = {}
+    for octets in db.session.scalars(sa.select(CapturedLetter.octets).order_by(CapturedLetter.id)):
+        found.setdefault(kinds[Head(octets).one("message-id")], octets)
+    return found
+
+
+def test_letters_of_every_kind_are_sent_and_their_headers_are_as_they_were(
+    every_letter: dict[str, bytes],
+) -> None:
+    assert sorted(every_letter) == letters.kinds()
+    parts = []
+    for kind, octets in sorted(every_letter.items()):
+        head = octets.split(b"\r\n\r\n", 1)[0].decode("ascii").replace("\r\n", "\n")
+        parts.append(f"## {kind}\n{_readable(head)}\n\n")
+    snapshot("letters.txt", _masked("".join(parts)))
+
+
+def _readable(head: str) -> str:
+    """The head with its encoded words in plain letters, so that order references can be masked."""
+    words = re.compile(r"^(Subject: )(=\?.*(?:\n =\?.*)*)$", re.MULTILINE)
+    return words.sub(lambda found: found[1] + str(make_header(decode_header(found[2]))), head)
+
+
+def test_letters_of_every_kind_keep_the_rules_of_mail(every_letter: dict[str, bytes]) -> None:
+    for kind, octets in every_letter.items():
+        assert broken(octets, notice=kind == "edition_notice") == [], kind
+        message = email.message_from_bytes(octets, policy=policy.default)
+        html = message.get_body(("html",))
+        assert html is not None
+        check_letter_html(html.get_content())
+
+
+@pytest.mark.parametrize("kind", letters.kinds())
+def test_every_kind_of_letter_has_a_preview(app: Flask, kind: str) -> None:
+    with transaction():
+        a_seller()
+    shown = letters.preview(kind)
+    assert shown.subject
+    assert shown.text
+    assert shown.html
