@@ -96,12 +96,6 @@ def test_make_commands_on_every_page_are_targets() -> None:
         assert {a or b for a, b in quoted} - TARGETS == set(), page.name
 
 
-def test_the_architecture_lists_the_make_commands() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    block = page.split("**Commands** of `make`:")[1].split("\n\n")[0]
-    assert set(re.findall(r"`([a-z-]+)`", block)) == TARGETS - {"lock", "clean"}
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_inside_the_repository_leads_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
