@@ -17,7 +17,7 @@ from store.orders.models import Order, OrderStatus
 from store.payments.gateways.base import GatewayState, Standing
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, Payment
 from store.payments.refund_rows import ask_back, record_refund
-from store.payments.sums import lock_order
+from store.payments.sums import lock_order, paid_amount, refunded_amount
 
 SOONEST = timedelta(minutes=5)
 LATEST = timedelta(hours=1)
@@ -55,9 +55,12 @@ def apply_state(gateway: str, state: GatewayState | None) -> Applied:
     fault = _mismatch(state, checkout, order)
     if fault:
         return _hold_back(checkout, order, fault)
+    before = order.status
     payment = _take_payment(checkout, order, state)
     for seen in state.refunds:
         record_refund(order, payment, seen, who=f"gateway:{gateway}")
+    if before is OrderStatus.CANCELLED:
+        _send_back(order)
     return Applied(EventStatus.APPLIED)
 
 
@@ -131,9 +134,9 @@ def _take_payment(checkout: Checkout, order: Order, state: GatewayState) -> Paym
     if checkout.status is not CheckoutStatus.COMPLETED:
         advance(checkout, CheckoutStatus.COMPLETED, who=f"gateway:{checkout.gateway}")
         checkout.ask_at = None
-    before = order.status
     if moved_to_paid(order, checkout.gateway):
-        _deliver(order, before, paid_at)
+        order.paid_at = paid_at
+        grant_order(order, paid_at)
     elif is_new:
         _say_paid_twice(order, payment)
     return payment
@@ -160,11 +163,10 @@ def moved_to_paid(order: Order, gateway: str) -> bool:
     )
 
 
-def _deliver(order: Order, before: OrderStatus, paid_at: datetime) -> None:
-    order.paid_at = paid_at
-    grant_order(order, paid_at)
-    if before is OrderStatus.CANCELLED:
-        revoke_order(order, "refunded")
+def _send_back(order: Order) -> None:
+    """Money for an order that was cancelled: nobody wants the copy, so all of it goes back."""
+    revoke_order(order, "refunded")
+    if refunded_amount(order.id) < paid_amount(order.id):
         ask_back(order, None, who="shop", why="paid after it was cancelled", key="cancelled")
 
 

@@ -114,6 +114,8 @@ def _each(work: Callable[[int], None], ids: Iterable[int]) -> None:
     for row_id in list(ids):
         try:
             work(row_id)
+        except GatewayUnreachable:
+            log.warning("the gateway does not answer about %s(%s)", work.__name__, row_id)
         except Exception:
             # One that fails must not keep the others waiting; it is tried again.
             log.exception("%s(%s) failed", work.__name__, row_id)

@@ -93,9 +93,10 @@ def order_of(order_id: int) -> Order:
 
 
 def rows(*columns: Any) -> list[tuple[Any, ...]]:
-    """The columns of every row, sorted, enums as text."""
+    """The columns of every row, sorted, what is missing first."""
     db.session.rollback()
-    return sorted(tuple(row) for row in db.session.execute(sa.select(*columns)))
+    found = [tuple(row) for row in db.session.execute(sa.select(*columns))]
+    return sorted(found, key=lambda row: [(value is not None, value) for value in row])
 
 
 def dump() -> dict[str, list[tuple[Any, ...]]]:

@@ -63,6 +63,31 @@ def test_not_paying_leads_back_to_the_review_page(
     assert order_of(order_id).status is OrderStatus.PENDING
 
 
+@pytest.mark.parametrize(
+    ("decision", "reason"),
+    [("decline", "Your bank declined the card."), ("abandon", "You left the payment page.")],
+)
+@pytest.mark.parametrize("news", ["once", "late"])
+def test_the_review_page_says_why_though_the_news_is_still_on_its_way(
+    client: FlaskClient, order_id: int, decision: str, reason: str, news: str
+) -> None:
+    where = _press(client, start(order_id), decision=decision, news=news)[1]
+
+    page = client.get(where).get_data(as_text=True)
+
+    assert f"{reason} You have not been charged." in page
+    assert 'value="anna@reader.example"' in page
+
+
+def test_the_order_page_is_right_though_the_news_is_still_on_its_way(
+    client: FlaskClient, order_id: int
+) -> None:
+    where = _press(client, start(order_id), decision="pay", news="late")[1]
+
+    assert "Thank you for your pre-order" in client.get(where).get_data(as_text=True)
+    assert order_of(order_id).status is OrderStatus.PAID
+
+
 def test_a_decision_is_made_once(client: FlaskClient, order_id: int) -> None:
     reference = start(order_id)
     first = _press(client, reference, decision="pay")

@@ -11,9 +11,7 @@ from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import cancel_pending, expire_order
 from store.payments import fulfilment, refunding
-from store.payments.checkout import expire_due
 from store.payments.demo_news import Arrival, Decision, decide, deliver, deliver_held
-from store.payments.gateways.base import GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
 from store.payments.models import (
     Checkout,
@@ -208,6 +206,25 @@ def test_money_for_a_cancelled_order_goes_back_by_itself(app: Flask, frozen: Clo
     assert len(DemoGateway().fetch(reference).refunds) == 1  # type: ignore[union-attr]
 
 
+def test_of_a_cancelled_order_only_what_did_not_go_back_already_goes_back(
+    app: Flask, frozen: Clock
+) -> None:
+    order_id = an_order()
+    reference = start(order_id)
+    with transaction():
+        cancel_pending(db.session.get_one(Order, order_id), "customer")
+    paid_at_gateway(reference, frozen())
+    refunded_at_gateway(reference, 1000)
+    fulfilment.fulfil_order(order_id)
+    refunding.send_refunds()
+
+    assert rows(Refund.amount, Refund.status) == [
+        (250, RefundStatus.SUCCEEDED),
+        (1000, RefundStatus.SUCCEEDED),
+    ]
+    assert dump()["entitlements"] == [(1, 1, "refunded")]
+
+
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
@@ -280,72 +297,6 @@ def test_the_news_may_come_before_we_noted_where_the_buyer_pays(app: Flask, froz
     assert rows(Checkout.gateway_reference) == [(reference,)]
 
 
-def test_a_lost_bell_is_made_good_by_the_sweep_after_a_minute(app: Flask, frozen: Clock) -> None:
-    order_id = an_order()
-    decide(start(order_id), Decision.PAY)
-    frozen.advance(seconds=60)
-    fulfilment.sweep()
-    assert order_of(order_id).status is OrderStatus.PENDING
-
-    frozen.advance(seconds=1)
-    fulfilment.sweep()
-
-    assert order_of(order_id).status is OrderStatus.PAID
-    assert rows(GatewayEvent.status) == [(EventStatus.APPLIED,)]
-
-
-def test_a_payment_whose_news_never_arrives_is_found_by_the_sweep(
-    app: Flask, frozen: Clock
-) -> None:
-    order_id = an_order()
-    reference = start(order_id)
-    frozen.advance(minutes=6)
-    fulfilment.sweep()
-    decide(reference, Decision.PAY, Arrival.LATE)
-    frozen.advance(minutes=4)
-    fulfilment.sweep()
-    assert order_of(order_id).status is OrderStatus.PENDING
-
-    frozen.advance(minutes=1)
-    fulfilment.sweep()
-
-    assert order_of(order_id).status is OrderStatus.PAID
-    assert rows(GatewayEvent.id) == []
-
-
-def test_a_checkout_that_nobody_paid_ends_and_its_order_with_it(app: Flask, frozen: Clock) -> None:
-    order_id = an_order()
-    start(order_id)
-    for _ in range(25):
-        frozen.advance(hours=1)
-        fulfilment.sweep()
-        expire_due()
-
-    assert rows(Checkout.status, Checkout.failure) == [
-        (CheckoutStatus.EXPIRED, "The time for this payment ran out.")
-    ]
-    assert order_of(order_id).status is OrderStatus.EXPIRED
-
-
-def test_a_gateway_that_does_not_answer_leaves_the_event_for_later(
-    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    order_id = an_order()
-    reference = start(order_id)
-    decide(reference, Decision.PAY)
-    with monkeypatch.context() as patch:
-        patch.setattr(DemoGateway, "fetch", _silent)
-        frozen.advance(minutes=10)
-        fulfilment.sweep()
-        fulfilment.fulfil_order(order_id)
-    assert rows(GatewayEvent.status) == [(EventStatus.RECEIVED,)]
-
-    fulfilment.sweep()
-
-    assert rows(GatewayEvent.status) == [(EventStatus.APPLIED,)]
-    assert order_of(order_id).status is OrderStatus.PAID
-
-
 def test_a_fault_half_way_leaves_nothing_half_done(
     app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -367,10 +318,6 @@ def test_a_gateway_is_never_asked_inside_a_transaction(app: Flask, frozen: Clock
     reference = start(an_order())
     with transaction(), pytest.raises(RuntimeError, match="outside transactions"):
         DemoGateway().fetch(reference)
-
-
-def _silent(*_: object) -> None:
-    raise GatewayUnreachable
 
 
 def _broken(*_: object) -> None:

@@ -1,0 +1,86 @@
+"""What the timetable makes good: lost bells, lost news, a silent gateway, and time that is up."""
+
+import pytest
+from flask import Flask
+
+from store.orders.models import OrderStatus
+from store.payments import fulfilment
+from store.payments.checkout import expire_due
+from store.payments.demo_news import Arrival, Decision, decide
+from store.payments.gateways.base import GatewayUnreachable
+from store.payments.gateways.demo import DemoGateway
+from store.payments.models import Checkout, CheckoutStatus, EventStatus, GatewayEvent
+from tests.conftest import Clock, on_both
+from tests.payments.making import an_order, order_of, rows, start
+
+pytestmark = on_both
+
+
+def test_a_lost_bell_is_made_good_by_the_sweep_after_a_minute(app: Flask, frozen: Clock) -> None:
+    order_id = an_order()
+    decide(start(order_id), Decision.PAY)
+    frozen.advance(seconds=60)
+    fulfilment.sweep()
+    assert order_of(order_id).status is OrderStatus.PENDING
+
+    frozen.advance(seconds=1)
+    fulfilment.sweep()
+
+    assert order_of(order_id).status is OrderStatus.PAID
+    assert rows(GatewayEvent.status) == [(EventStatus.APPLIED,)]
+
+
+def test_a_payment_whose_news_never_arrives_is_found_by_the_sweep(
+    app: Flask, frozen: Clock
+) -> None:
+    order_id = an_order()
+    reference = start(order_id)
+    frozen.advance(minutes=6)
+    fulfilment.sweep()
+    decide(reference, Decision.PAY, Arrival.LATE)
+    frozen.advance(minutes=4)
+    fulfilment.sweep()
+    assert order_of(order_id).status is OrderStatus.PENDING
+
+    frozen.advance(minutes=1)
+    fulfilment.sweep()
+
+    assert order_of(order_id).status is OrderStatus.PAID
+    assert rows(GatewayEvent.id) == []
+
+
+def test_a_checkout_that_nobody_paid_ends_and_its_order_with_it(app: Flask, frozen: Clock) -> None:
+    order_id = an_order()
+    start(order_id)
+    for _ in range(25):
+        frozen.advance(hours=1)
+        fulfilment.sweep()
+        expire_due()
+
+    assert rows(Checkout.status, Checkout.failure) == [
+        (CheckoutStatus.EXPIRED, "The time for this payment ran out.")
+    ]
+    assert order_of(order_id).status is OrderStatus.EXPIRED
+
+
+def test_a_gateway_that_does_not_answer_leaves_the_event_for_later(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = an_order()
+    reference = start(order_id)
+    decide(reference, Decision.PAY)
+    with monkeypatch.context() as patch:
+        patch.setattr(DemoGateway, "fetch", _silent)
+        frozen.advance(minutes=10)
+        fulfilment.sweep()
+        fulfilment.fulfil_order(order_id)
+    assert rows(GatewayEvent.status) == [(EventStatus.RECEIVED,)]
+
+    fulfilment.sweep()
+
+    assert rows(GatewayEvent.status) == [(EventStatus.APPLIED,)]
+    assert order_of(order_id).status is OrderStatus.PAID
+
+
+def _silent(*_: object) -> None:
+    raise GatewayUnreachable
