@@ -25,6 +25,7 @@ from store.orders.models import Order, OrderStatus
 from store.orders.ordering import PriceChanged, place_order
 from store.payments import checkout
 from store.payments.checkout import PaymentsUnavailable
+from store.payments.fulfilment import fulfil_order
 from store.storefront.publication import on_sale
 from store.storefront.showing import NO_VAT, Shown, show
 
@@ -47,11 +48,10 @@ class Form:
 @bp.get("/publications/<slug>/order")
 def form(slug: str) -> Response:
     """The empty form; with `resume`, an order that was not paid, back on its review page."""
-    shown = show(on_sale(slug))
     token = request.args.get("resume")
     if token:
-        return private_page(_resume(shown, token))
-    return _details_page(shown, Form(Details(email=""), tokens.new_reference()))
+        return private_page(_resume(slug, token))
+    return _details_page(show(on_sale(slug)), Form(Details(email=""), tokens.new_reference()))
 
 
 @bp.post("/publications/<slug>/order")
@@ -121,9 +121,12 @@ def _to(url: str) -> Response:
     return private_page(answer)
 
 
-def _resume(shown: Shown, token: str) -> Response:
-    link = open_link(token, "order")
-    order = db.session.get(Order, link.order_id)
+def _resume(slug: str, token: str) -> Response:
+    order_id = open_link(token, "order").order_id
+    if order_id is not None:
+        # The buyer is back before the gateway's news of why.
+        fulfil_order(order_id)
+    shown, order = show(on_sale(slug)), db.session.get(Order, order_id)
     if order is None or shown.publication.id not in {one.publication_id for one in order.lines}:
         raise NotFound
     if order.status is OrderStatus.PAID or order.paid_at is not None:
