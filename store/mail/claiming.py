@@ -9,7 +9,7 @@ import threading
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -25,6 +25,10 @@ MOST_CLAIMED = 100
 LEASE = timedelta(seconds=MailServer("").longest_send) + clock.MINUTE
 # With a pace, no worker sits on more than it may send in this time.
 _SECONDS_AHEAD = 10
+
+# Plain statements on the tables: no row of a session is to be kept in step.
+_deliveries = cast(sa.Table, Delivery.__table__)
+_attempts = cast(sa.Table, Attempt.__table__)
 
 _MAY_LEAVE = (
     "(batch_id IS NULL OR"
@@ -123,7 +127,7 @@ def release(session: Session, claims: list[Claim]) -> None:
     """Give claimed letters back unsent; what is no longer ours is left alone."""
     if claims:
         session.execute(
-            sa.update(Delivery)
+            sa.update(_deliveries)
             .where(
                 Delivery.id.in_([claim.delivery_id for claim in claims]),
                 Delivery.claimed_by == claims[0].worker,
@@ -138,7 +142,7 @@ def begin_sending(session: Session, claim: Claim, message_id: str, address: str)
     letter is no longer ours, no longer queued, or its batch paused or recalled meanwhile."""
     now = clock.now()
     won = session.execute(
-        sa.update(Delivery)
+        sa.update(_deliveries)
         .where(*_ours(claim), sa.text(_MAY_LEAVE))
         # The lease counts anew: the wait for the server begins here.
         .values(status=DeliveryStatus.SENDING, message_id=message_id, claimed_at=now)
@@ -148,7 +152,7 @@ def begin_sending(session: Session, claim: Claim, message_id: str, address: str)
         release(session, [claim])
         return None
     return session.execute(
-        sa.insert(Attempt)
+        sa.insert(_attempts)
         .values(
             delivery_id=claim.delivery_id,
             worker=claim.worker,
@@ -163,7 +167,7 @@ def begin_sending(session: Session, claim: Claim, message_id: str, address: str)
 def settle_unsent(session: Session, claim: Claim, status: DeliveryStatus, reason: str) -> bool:
     """Leave a claimed letter out or hold it, with the reason; says whether it was still ours."""
     changed = (
-        sa.update(Delivery)
+        sa.update(_deliveries)
         .where(*_ours(claim))
         .values(status=status, reason=reason[:300], claimed_by=None, claimed_at=None)
         .returning(Delivery.id)
@@ -192,7 +196,7 @@ def free_dead_claims(session: Session) -> int:
 
 def _free(session: Session, which: sa.ColumnElement[bool]) -> int:
     cut_off = session.scalars(
-        sa.update(Delivery)
+        sa.update(_deliveries)
         .where(which, Delivery.status == DeliveryStatus.SENDING)
         .values(
             status=DeliveryStatus.QUEUED, is_possibly_twice=True, claimed_by=None, claimed_at=None
@@ -200,12 +204,12 @@ def _free(session: Session, which: sa.ColumnElement[bool]) -> int:
         .returning(Delivery.id)
     ).all()
     session.execute(
-        sa.update(Attempt)
+        sa.update(_attempts)
         .where(Attempt.delivery_id.in_(cut_off), Attempt.ended_at.is_(None))
         .values(outcome="unknown", ended_at=clock.now(), reply="the worker ended before the answer")
     )
     unsent = session.scalars(
-        sa.update(Delivery)
+        sa.update(_deliveries)
         .where(which, Delivery.status != DeliveryStatus.SENDING)
         .values(claimed_by=None, claimed_at=None)
         .returning(Delivery.id)

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -85,7 +86,8 @@ def _prepared(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
         return Unsent(claim, delivery.kind, DeliveryStatus.SKIPPED, found.reason)
     if isinstance(found, Hold):
         return Unsent(claim, delivery.kind, DeliveryStatus.HELD, found.reason)
-    text = render_letter(delivery.kind, found.context)
+    who = seller()
+    text = render_letter(delivery.kind, {"seller": who} | found.context)
     message_id = delivery.message_id or new_message_id(_our_domain())
     return Prepared(
         claim=claim,
@@ -95,13 +97,12 @@ def _prepared(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
         address=found.to.address,
         subject=text.subject,
         envelope=address_envelope(config().mail_sender, found.to.address),
-        octets=octets_of(found, text, message_id),
+        octets=octets_of(found, text, message_id, who),
     )
 
 
-def octets_of(letter: Letter, text: LetterText, message_id: str) -> bytes:
-    """The letter as it goes after DATA, from the shop as it is now to the address of `letter`."""
-    who = seller()
+def octets_of(letter: Letter, text: LetterText, message_id: str, who: Any) -> bytes:
+    """The letter as it goes after DATA, from the seller `who` to the address of `letter`."""
     answers = who.reply_to or who.email
     return compose(
         text,

@@ -4,7 +4,7 @@ import logging
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -20,6 +20,9 @@ from store.mail.preparing import Prepared, Unsent
 from store.mail.sending import Outcome, OutcomeKind
 
 log = logging.getLogger(__name__)
+
+_deliveries = cast(sa.Table, Delivery.__table__)
+_attempts = cast(sa.Table, Attempt.__table__)
 
 _FIRST_WAITS = [timedelta(minutes=m) for m in (1, 5, 15, 60)]
 _HOUR = timedelta(hours=1)
@@ -65,7 +68,7 @@ def record(session: Session, tried: Tried) -> None:
     """Write an outcome down: the attempt always, the delivery while it is still ours."""
     letter, outcome = tried.letter, tried.outcome
     session.execute(
-        sa.update(Attempt)
+        sa.update(_attempts)
         .where(Attempt.id == tried.attempt_id)
         .values(ended_at=clock.now(), outcome=str(outcome.kind), reply=outcome.reply[:1000])
     )
@@ -74,7 +77,9 @@ def record(session: Session, tried: Tried) -> None:
     if tries is None:
         return
     free = {"claimed_by": None, "claimed_at": None}
-    session.execute(sa.update(Delivery).where(*ours).values(_what_follows(outcome, tries) | free))
+    session.execute(
+        sa.update(_deliveries).where(*ours).values(_what_follows(outcome, tries) | free)
+    )
     if tried.is_captured:
         capture(session, letter)
     if outcome.kind is OutcomeKind.UNSENDABLE:

@@ -78,6 +78,7 @@ def test_a_letter_is_shown_in_a_frame_as_text_and_as_source(browser: FlaskClient
     worker.send_due_letters()
 
     shown = page(browser, "/demo/inbox/1")
+    assert '<a href="/demo/inbox">Inbox of the demonstration</a>' in shown
     assert 'src="/demo/inbox/1/html"' in shown
     assert f"Good news for {ANNA}." in shown
     source = browser.get("/demo/inbox/1/source")

@@ -20,6 +20,7 @@ from store.mail.letters import Hold, Kind, Letter, Skip
 from store.mail.message import Mailbox, new_message_id
 from store.mail.models import Batch, CapturedLetter, Delivery, DeliveryStatus
 from store.mail.preparing import octets_of
+from store.mail.rendering import seller
 from tests.conftest import Clock, on_both
 from tests.factories import a_customer
 from tests.pages import check_letter_html
@@ -248,7 +249,7 @@ def test_an_alert_goes_to_each_member_of_staff_once(
 @pytest.mark.parametrize("kind", letters.kinds())
 def test_every_letter_keeps_the_rules_of_delivery(shop: Flask, kind: str) -> None:
     letter, text = letters.preview_letter(kind), letters.preview(kind)
-    octets = octets_of(letter, text, new_message_id("shop.example.org"))
+    octets = octets_of(letter, text, new_message_id("shop.example.org"), seller())
 
     is_notice = kind == "edition_notice"
     assert broken(octets, "shop@shop.example.org", notice=is_notice) == []
