@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from store.catalog.editions import edition_before
 from store.catalog.inspecting import odd_beside
-from store.catalog.models import Asset, Edition, PublicationStatus
+from store.catalog.models import Asset, Edition, EditionStatus, PublicationStatus
 from store.distribution.letters import edition_notice
 from store.distribution.recipients import NOTICE, recipients
 from store.kit import clock
@@ -103,11 +103,32 @@ def _warnings(edition: Edition) -> list[str]:
         found.append("The publication is not on sale.")
     for asset in edition.assets:
         found += [_named(asset, one["sentence"]) for one in asset.findings if _is_odd(one)]
-    return found + _beside_last(edition)
+    return found + _seen_before(edition) + _beside_last(edition)
+
+
+def _seen_before(edition: Edition) -> list[str]:
+    """The same bytes as in an earlier edition, withdrawn ones before all: the usual slip is to
+    upload the wrong file a second time."""
+    now = {asset.sha256: asset.format for asset in edition.assets}
+    earlier = (
+        sa.select(Asset, Edition.number)
+        .join(Edition)
+        .where(
+            Edition.publication_id == edition.publication_id,
+            Edition.number < edition.number,
+            Asset.sha256.in_(list(now)),
+        )
+        .order_by(Edition.number.desc())
+    )
+    return [
+        _named(old, f"This is the same file as in edition {number}.")
+        for old, number in db.session.execute(earlier)
+        if now[old.sha256] == old.format
+    ]
 
 
 def _beside_last(edition: Edition) -> list[str]:
-    before = edition_before(edition)
+    before = _last_in_force(edition)
     if before is None:
         return []
     found: list[str] = []
@@ -120,8 +141,18 @@ def _beside_last(edition: Edition) -> list[str]:
             )
             continue
         odd = odd_beside(old.facts, old.sha256, new.facts, new.sha256, old.size, new.size)
-        found += [_named(new, one.sentence) for one in odd]
+        found += [_named(new, one.sentence) for one in odd if one.code != "same-bytes"]
     return found
+
+
+def _last_in_force(edition: Edition) -> Edition | None:
+    """The edition that readers have now; a withdrawn one is no measure of this one."""
+    query = sa.select(Edition).where(
+        Edition.publication_id == edition.publication_id,
+        Edition.number < edition.number,
+        Edition.status == EditionStatus.RELEASED,
+    )
+    return db.session.scalars(query.order_by(Edition.number.desc()).limit(1)).first()
 
 
 def _is_odd(finding: dict[str, str]) -> bool:

@@ -6,7 +6,6 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from store.catalog.inspecting.sentences import finding
 from store.catalog.models import PublicationStatus
 from store.distribution.coverage import coverage
 from store.distribution.releasing import rehearse
@@ -93,7 +92,7 @@ def test_what_is_missing_or_odd_is_said(app: Flask) -> None:
         "There are no notes: the letter will not say what changed.",
         "The publication is not on sale.",
         "PDF: It is not tagged.",
-        "PDF: " + finding("same-bytes").sentence,
+        "PDF: This is the same file as in edition 1.",
         "Edition 1 came as EPUB too; this one does not.",
         "Nobody has bought this publication yet, so no letter will be sent.",
     ]
@@ -111,3 +110,20 @@ def test_an_edition_with_half_the_pages_is_odd(app: Flask, frozen: Clock) -> Non
     assert odd == [
         "PDF: The last edition had 12 pages, this one has 6. Check that the file is complete."
     ]
+
+
+def test_the_withdrawn_file_uploaded_a_second_time_is_said(app: Flask, frozen: Clock) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        a_released_edition(publication, 1)
+        an_asset(
+            an_edition(publication, 2, status="withdrawn", released_at=frozen.at), "pdf", b"no"
+        )
+        edition = an_edition(publication, 3)
+        an_asset(edition, "pdf", b"no")
+        an_asset(edition, "epub")
+
+        warnings = rehearse(edition).warnings
+
+    assert "PDF: This is the same file as in edition 2." in warnings
