@@ -22,6 +22,7 @@ bp = Blueprint("releases", __name__, url_prefix="/admin/publications/<slug>/edit
 
 # Above this the number is typed, so that nobody writes to a thousand people by a slip.
 TYPED_ABOVE = 100
+DRAFT_POLICY = f"{PAGE_POLICY}; frame-src 'self'"
 SANDBOX = "allow-popups"
 LETTER_POLICY = (
     f"sandbox {SANDBOX}; default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; "
@@ -51,7 +52,7 @@ def draft_page(
         tester=who(),
     )
     answer = Response(page, status=status(errors or {}))
-    answer.headers["Content-Security-Policy"] = f"{PAGE_POLICY}; frame-src 'self'"
+    answer.headers["Content-Security-Policy"] = DRAFT_POLICY
     return answer
 
 

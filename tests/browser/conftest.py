@@ -1,12 +1,24 @@
 """One shop and one browser for all; a fresh visitor for each test, whose page must stay quiet."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    StorageState,
+    expect,
+    sync_playwright,
+)
 
+from tests.browser.places import Places
 from tests.browser.shop import LiveShop, open_shop
 
 CHROMIUM = shutil.which("chromium")
@@ -69,14 +81,16 @@ class Visit:
     def _response(self, response: Response) -> None:
         if response.status >= 500:
             self.faults.append(f"{response.status} from {response.url}")
-        if response.status >= 400 and response.request.is_navigation_request():
+            return
+        # A page may say no, and so may the answer to an upload by the script.
+        if response.status >= 400 and response.request.resource_type in {"document", "xhr"}:
             self.refused.add(response.url)
         elif response.status >= 400:
             self.faults.append(f"{response.status} from {response.url}")
 
     def _failed(self, request: Request) -> None:
-        # A download ends the navigation that began it.
-        if not (request.is_navigation_request() and "/download/" in request.url):
+        # A download, or going on before a frame is there, ends a navigation.
+        if not (request.is_navigation_request() and request.failure == "net::ERR_ABORTED"):
             self.faults.append(f"failed: {request.url} ({request.failure})")
 
 
@@ -105,6 +119,30 @@ def shop(live_shop: LiveShop) -> LiveShop:
     return live_shop
 
 
+def new_context(
+    browser: Browser, shop: LiveShop, look: Look, kept: StorageState | None = None
+) -> BrowserContext:
+    """A visitor without any past, or with the cookies that were kept."""
+    return browser.new_context(
+        base_url=shop.url,
+        viewport={"width": look.width, "height": look.height},
+        color_scheme="dark" if look.dark else "light",
+        java_script_enabled=look.scripts,
+        has_touch=look.width < 600,
+        locale="en-GB",
+        storage_state=kept,
+    )
+
+
+def sign_in(page: Page, shop: LiveShop) -> None:
+    """Through the desk's form, as its owner."""
+    page.goto("/admin/")
+    page.get_by_label("E-mail address").fill(shop.owner)
+    page.get_by_label("Password").fill(shop.password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_title(re.compile("Home"))
+
+
 @pytest.fixture
 def visit(browser: Browser, shop: LiveShop) -> Iterator[Callable[[Look], Page]]:
     """Come with a look: a fresh page at the shop; in the end nothing was amiss, no cookie set."""
@@ -112,14 +150,7 @@ def visit(browser: Browser, shop: LiveShop) -> Iterator[Callable[[Look], Page]]:
     contexts = []
 
     def come(look: Look) -> Page:
-        context = browser.new_context(
-            base_url=shop.url,
-            viewport={"width": look.width, "height": look.height},
-            color_scheme="dark" if look.dark else "light",
-            java_script_enabled=look.scripts,
-            has_touch=look.width < 600,
-            locale="en-GB",
-        )
+        context = new_context(browser, shop, look)
         contexts.append(context)
         context.on("page", watched.watch)
         page = context.new_page()
@@ -141,3 +172,68 @@ def visit(browser: Browser, shop: LiveShop) -> Iterator[Callable[[Look], Page]]:
 def page(request: pytest.FixtureRequest, visit: Callable[[Look], Page]) -> Page:
     """A visitor's page: on a phone without scripts, at a desk in the dark; the rest in the long run."""
     return visit(request.param)
+
+
+@pytest.fixture(scope="session")
+def places(live_shop: LiveShop) -> Places:
+    """A shop in which every kind of page can be seen."""
+    live_shop.forget_limits()
+    stocked = Places(live_shop)
+    stocked.stock()
+    return stocked
+
+
+@dataclass
+class Walker:
+    """Somebody who looks at many pages in a row, and what was amiss on the way."""
+
+    page: Page
+    visit: Visit
+    places: Places
+
+    def go(self, name: str) -> Page:
+        """To one kind of page, at phone size in the light."""
+        place = self.places.find(name)
+        self.page.set_viewport_size({"width": 390, "height": 844})
+        self.page.emulate_media(color_scheme="light")
+        self.page.goto(place.path)
+        for act in place.acts:
+            act(self.page)
+        return self.page
+
+
+@pytest.fixture(scope="session")
+def walkers(browser: Browser, live_shop: LiveShop, places: Places) -> Iterator[dict[str, Walker]]:
+    """A customer and the owner at the desk, each with one page for the whole run."""
+    found = {}
+    contexts = [new_context(browser, live_shop, Look()) for _ in range(2)]
+    for name, context in zip(("customer", "owner"), contexts, strict=True):
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        if name == "owner":
+            sign_in(page, live_shop)
+        watched = Visit(live_shop.url)
+        watched.watch(page)
+        found[name] = Walker(page, watched, places)
+    yield found
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def walker(walkers: dict[str, Walker], shop: LiveShop) -> Iterator[Walker]:
+    """The customer, whose pages stayed quiet in the end."""
+    yield from _watched(walkers["customer"])
+
+
+@pytest.fixture
+def owner(walkers: dict[str, Walker], shop: LiveShop) -> Iterator[Walker]:
+    """The owner at the desk, likewise."""
+    yield from _watched(walkers["owner"])
+
+
+def _watched(walker: Walker) -> Iterator[Walker]:
+    walker.visit.faults.clear()
+    walker.visit.refused.clear()
+    yield walker
+    assert walker.visit.faults == []

@@ -1,0 +1,162 @@
+"""Every kind of page that the shop has, and how a visitor comes to it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from playwright.sync_api import Page
+
+from store.catalog.publishing import publication_by_slug, retire
+from store.kit.database import transaction
+from store.mail.models import CapturedLetter, Delivery
+from store.orders.models import Customer, Order
+from tests.browser.shop import LiveShop
+
+WHO = "cleo@places.example"
+
+
+def press(button: str, **fields: str) -> Callable[[Page], None]:
+    """Fill fields in by their label and press a button."""
+
+    def act(page: Page) -> None:
+        for label, words in fields.items():
+            page.get_by_label(label.replace("_", " ")).first.fill(words)
+        page.get_by_role("button", name=button, exact=True).click()
+
+    return act
+
+
+@dataclass
+class Place:
+    """A page: its address, and what to press there to see it."""
+
+    path: str
+    acts: tuple[Callable[[Page], None], ...] = ()
+
+
+@dataclass
+class Places:
+    """Orders in every state, made once by the rules."""
+
+    shop: LiveShop
+    paths: dict[str, str] = field(default_factory=dict)
+
+    def stock(self) -> None:
+        """Fill the shop."""
+        shop, p = self.shop, self.paths
+        p["later"] = shop.publication()
+        p["out"] = shop.publication(editions=1)
+        p["preorder"] = shop.order(p["later"], WHO)
+        p["waiting"] = shop.order(p["out"], "w" + WHO, wants_now=False)
+        p["ready"] = shop.order(p["out"], WHO)
+        p["refunded"] = shop.order(p["later"], "r" + WHO)
+        p["pay"] = shop.order(p["later"], "p" + WHO, pays=False)
+        shop.release(p["out"], 2)
+        letter = shop.letter(WHO, "edition 2")
+        p["library"], p["stop"] = shop.path_in(letter, "library"), shop.path_in(letter, "stop")
+        p["expired"] = p["library"][:-9] + "AAAAAAAA" + p["library"][-1]
+        p["retired"] = self._retired()
+        p["draft"] = shop.publication(editions=1)
+        shop.upload(p["draft"], 2)
+        p["letter"] = str(shop.ask(sa.select(sa.func.max(CapturedLetter.id))))
+        p["delivery"] = str(shop.ask(sa.select(sa.func.max(Delivery.id))))
+        p["reference"] = shop.ask(sa.select(Order.reference).where(Order.email == WHO).limit(1))
+        p["customer"] = str(shop.ask(sa.select(Customer.id).where(Customer.email == WHO)))
+
+    def _retired(self) -> str:
+        slug = self.shop.publication()
+        with self.shop.app.app_context(), transaction():
+            retire(publication_by_slug(slug), "tests")
+        return slug
+
+    def find(self, name: str) -> Place:
+        """The place of one name."""
+        made = PUBLIC.get(name) or DESK[name]
+        return Place(made.path.format(**self.paths), made.acts)
+
+
+def refund(page: Page) -> None:
+    """Cancel, unless that was done before."""
+    if page.get_by_role("link", name="Cancel this order").count():
+        page.get_by_role("link", name="Cancel this order").click()
+        page.get_by_role("button", name="Cancel and get £12.50 back").click()
+
+
+ORDER = "/publications/{later}/order"
+EMAIL = {"E-mail_address": "dora@places.example"}
+CONTINUE = press("Continue", **EMAIL)
+
+PUBLIC = {
+    "home": Place("/"),
+    "pre-order": Place("/publications/{later}"),
+    "published": Place("/publications/{out}"),
+    "no longer sold (410)": Place("/publications/{retired}"),
+    "unknown (404)": Place("/no-such-page"),
+    "terms": Place("/terms"),
+    "privacy": Place("/privacy"),
+    "accessibility": Place("/accessibility"),
+    "form": Place(ORDER),
+    "form with errors (422)": Place(ORDER, (press("Continue"),)),
+    "form with a typo": Place(ORDER, (press("Continue", **{"E-mail_address": "a@gmial.com"}),)),
+    "review": Place(ORDER, (CONTINUE,)),
+    "review of a copy": Place("/publications/{out}/order", (CONTINUE,)),
+    "pay": Place("{pay}"),
+    "order not paid": Place("{pay}", (press("Leave without paying"),)),
+    "order pre-ordered": Place("{preorder}"),
+    "order waiting": Place("{waiting}"),
+    "order ready": Place("{ready}"),
+    "order refunded": Place("{refunded}", (refund,)),
+    "cancel": Place("{preorder}/cancel"),
+    "consent": Place("{waiting}/consent"),
+    "consent with errors (422)": Place("{waiting}/consent", (press("Send my copy"),)),
+    "address": Place("{ready}/address"),
+    "address with errors (422)": Place("{ready}/address", (press("Mail me the link"),)),
+    "library": Place("{library}"),
+    "library waiting": Place("{waiting}", (lambda page: page.click("a:text('Your copies')"),)),
+    "link expired (410)": Place("{expired}"),
+    "stop": Place("{stop}"),
+    "find my copies": Place("/find-my-copies"),
+    "find with errors (422)": Place("/find-my-copies", (press("Mail me my links"),)),
+    "looked for": Place(
+        "/find-my-copies",
+        (press("Mail me my links", **{"E-mail_address_or_order_reference": "x@y.example"}),),
+    ),
+    "inbox": Place("/demo/inbox"),
+    "inbox empty": Place("/demo/inbox?to=nobody@places.example"),
+    "letter in the inbox": Place("/demo/inbox/{letter}"),
+}
+EDITION = "/admin/publications/{out}/editions/2"
+DRAFT = "/admin/publications/{draft}"
+DESK = {
+    "desk": Place("/admin/"),
+    "desk publications": Place("/admin/publications"),
+    "desk new publication": Place("/admin/publications/new"),
+    "desk new with errors (422)": Place(
+        "/admin/publications/new", (lambda page: page.locator("main button").last.click(),)
+    ),
+    "desk publication": Place("/admin/publications/{out}"),
+    "desk edit publication": Place("/admin/publications/{out}/edit"),
+    "desk cover": Place("/admin/publications/{out}/cover"),
+    "desk retire": Place("/admin/publications/{out}/retire"),
+    "desk upload": Place("/admin/publications/{out}/upload"),
+    "desk upload with errors (422)": Place("/admin/publications/{out}/upload", (press("Upload"),)),
+    "desk draft": Place(DRAFT + "/editions/2"),
+    "desk draft edit": Place(DRAFT + "/editions/2/edit"),
+    "desk released": Place(EDITION),
+    "desk recall": Place(EDITION + "/recall"),
+    "desk withdraw": Place(EDITION + "/withdraw"),
+    "desk orders": Place("/admin/orders"),
+    "desk orders none found": Place("/admin/orders?q=nobody"),
+    "desk order": Place("/admin/orders/{reference}"),
+    "desk refund": Place("/admin/orders/{reference}/refund"),
+    "desk customers": Place("/admin/customers"),
+    "desk customer": Place("/admin/customers/{customer}"),
+    "desk address": Place("/admin/customers/{customer}/address"),
+    "desk letters": Place("/admin/letters"),
+    "desk letter": Place("/admin/letters/{delivery}"),
+    "desk seller": Place("/admin/seller"),
+    "desk account": Place("/admin/account"),
+    "desk password": Place("/admin/account/password"),
+    "desk two steps": Place("/admin/account/two-step"),
+    "desk unknown (404)": Place("/admin/no-such-page"),
+}

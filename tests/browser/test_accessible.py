@@ -1,0 +1,98 @@
+"""Every page under axe (WCAG 2.2 AA), on phone and desk, light and dark, and at 320 pixels."""
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from store.mail.letters import kinds, preview
+from tests.browser.conftest import Walker
+from tests.browser.places import DESK, PUBLIC
+from tests.browser.shop import LiveShop
+
+pytestmark = pytest.mark.browser
+
+AXE = Axe()
+WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
+PAGES = (*WCAG, "best-practice")
+PHONE, DESK_SIZE = (390, 844), (1280, 900)
+USUAL = [(PHONE, "light"), (DESK_SIZE, "dark")]
+ALL = [(size, colours) for size in (PHONE, DESK_SIZE) for colours in ("light", "dark")]
+
+
+def violations(page: Page, tags: list[str]) -> list[str]:
+    """What axe finds: the rule, and where."""
+    page.evaluate(AXE.axe_script)
+    result: dict[str, Any] = page.evaluate(
+        "tags => axe.run(document, {runOnly: tags, resultTypes: ['violations']})", tags
+    )
+    return [
+        f"{rule['id']}: {node['target']} {node['html'][:120]}"
+        for rule in result["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+def faults(
+    page: Page, looks: list[tuple[tuple[int, int], str]], tags: tuple[str, ...] = PAGES
+) -> list[str]:
+    """What axe finds in each look, and whether the page scrolls sideways at 320 pixels."""
+    found = []
+    for (width, height), colours in looks:
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
+        found += [f"{width} {colours}: {one}" for one in violations(page, [*tags])]
+    page.set_viewport_size({"width": 320, "height": 640})
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return found + ([f"{wide} pixels too wide at 320"] if wide > 0 else [])
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_page_of_the_shop_is_accessible(walker: Walker, name: str) -> None:
+    assert faults(walker.go(name), USUAL) == []
+
+
+@pytest.mark.parametrize("name", DESK)
+def test_a_page_of_the_desk_is_accessible(owner: Walker, name: str) -> None:
+    assert faults(owner.go(name), USUAL) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_page_of_the_shop_is_accessible_in_every_look(walker: Walker, name: str) -> None:
+    assert faults(walker.go(name), ALL) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", DESK)
+def test_a_page_of_the_desk_is_accessible_in_every_look(owner: Walker, name: str) -> None:
+    assert faults(owner.go(name), ALL) == []
+
+
+def test_signing_in_is_accessible(walker: Walker) -> None:
+    walker.page.goto("/admin/sign-in")
+    assert faults(walker.page, USUAL) == []
+    walker.page.get_by_role("button", name="Sign in").click()
+    assert faults(walker.page, USUAL) == []
+
+
+def test_asking_too_often_is_an_accessible_page(walker: Walker) -> None:
+    page = walker.go("find my copies")
+    for _ in range(30):
+        page.request.post("/find-my-copies", form={"who": ""})
+    page.get_by_role("button", name="Mail me my links").click()
+    assert "too often" in page.locator("main").inner_text()
+    assert faults(page, USUAL) == []
+
+
+@pytest.mark.parametrize("kind", sorted(kinds()))
+def test_a_letter_is_accessible(browser: Browser, shop: LiveShop, kind: str) -> None:
+    with shop.app.app_context():
+        html = preview(kind).html
+    page = browser.new_page()
+    page.set_content(html)
+    try:
+        assert faults(page, ALL, WCAG) == []
+    finally:
+        page.close()

@@ -1,0 +1,90 @@
+"""The desk as a publisher uses it: sign in, upload, look, release, follow, account."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from store.demo.seed import edition_files
+from tests.browser.conftest import sign_in
+from tests.browser.shop import LiveShop
+
+pytestmark = pytest.mark.browser
+
+
+def test_an_edition_goes_from_upload_to_everybody_in_three_presses(
+    page: Page, shop: LiveShop
+) -> None:
+    slug = shop.publication()
+    people = [f"{name}@{slug}.example" for name in ("anna", "ben")]
+    for address in people:
+        shop.order(slug, address)
+    sign_in(page, shop)
+    page.goto(f"/admin/publications/{slug}")
+    page.get_by_role("link", name="Upload an edition").click()
+    page.get_by_label("PDF, EPUB or both").set_input_files(list(edition_files(1)))
+    page.get_by_label("What changed").fill("- The first edition")
+    page.get_by_role("button", name="Upload").click()  # the first press
+    expect(page).to_have_title(re.compile("^Edition 1 of "))
+    main = page.locator("main")
+    expect(main).to_contain_text("Nothing is sent yet.")
+    expect(main).to_contain_text("The first edition")
+    letter = page.frame_locator("iframe.letter")
+    expect(letter.locator("body")).to_contain_text("The first edition")
+    assert shop.letters(people[0], "edition 1") == []
+    page.get_by_role("button", name="Release edition 1 to 2 people").click()  # the second
+    for address in people:
+        shop.letter(address, "edition 1")
+    shop.until(lambda: _reloaded(page, "The account is complete"), "the account adds up")
+    expect(page.get_by_role("img").first).to_have_accessible_name(re.compile("2 handed over"))
+
+
+def _reloaded(page: Page, words: str) -> bool:
+    page.reload()
+    return words in page.locator("main").inner_text()
+
+
+def test_a_file_that_the_gate_refuses_is_told_in_words(page: Page, shop: LiveShop) -> None:
+    slug = shop.publication()
+    sign_in(page, shop)
+    page.goto(f"/admin/publications/{slug}/upload")
+    page.get_by_label("PDF, EPUB or both").set_input_files(
+        {"name": "letter.pdf", "mimeType": "application/pdf", "buffer": b"Dear reader"}
+    )
+    page.get_by_role("button", name="Upload").click()
+    summary = page.get_by_role("alert")
+    expect(summary).to_contain_text("There is a problem")
+    expect(page).to_have_title(re.compile("^Error: "))
+
+
+def test_a_test_letter_comes_to_whoever_asks(page: Page, shop: LiveShop) -> None:
+    slug = shop.publication()
+    shop.upload(slug, 1)
+    sign_in(page, shop)
+    page.goto(f"/admin/publications/{slug}/editions/1")
+    page.get_by_role("button", name="Send a test to me").click()
+    expect(page.locator("main")).to_contain_text(f"A test is on its way to {shop.owner}.")
+    assert "[test]" in str(shop.letter(shop.owner, "[test]")["Subject"]).lower()
+
+
+def test_an_order_is_found_by_its_reference_and_paid_back(page: Page, shop: LiveShop) -> None:
+    slug = shop.publication()
+    address = f"anna@{slug}.example"
+    order_page = shop.order(slug, address)
+    sign_in(page, shop)
+    page.get_by_role("link", name="Orders").click()
+    page.get_by_role("searchbox").fill(address)
+    page.get_by_role("searchbox").press("Enter")
+    page.get_by_role("link", name=re.compile(r"^[2-9A-Z]{4}-[2-9A-Z]{4}$")).click()
+    page.get_by_role("link", name="Refund").click()
+    page.get_by_role("button", name=re.compile("Refund|back")).click()
+    shop.letter(address, "refund")
+    page.goto(order_page)
+    expect(page.locator("h1")).to_have_text("This order is cancelled and refunded")
+
+
+def test_signing_out_closes_the_desk(page: Page, shop: LiveShop) -> None:
+    sign_in(page, shop)
+    page.get_by_role("button", name="Sign out").click()
+    page.goto("/admin/orders")
+    expect(page).to_have_title(re.compile("Sign in"))
