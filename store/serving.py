@@ -111,6 +111,7 @@ def serve(port: int) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    watch_parent()
     while not stopping.is_set() and all(child.poll() is None for child in children):
         stopping.wait(0.2)
     return _end(children, asked=stopping.is_set())

@@ -17,6 +17,7 @@ from store.commands.base import load_settings
 from store.commands.staff import ensure_demo_owner
 from store.demo.story import tell
 from store.demo.visitor import StoryEnds, Visitor
+from store.kit.errors import Refusal
 from store.serving import PARENT
 from store.settings import Settings
 
@@ -50,7 +51,7 @@ def demo() -> None:
 def _tell(settings: Settings) -> bool:
     try:
         tell(Visitor(settings.base_url), lambda line: click.echo(f"  {line}"))
-    except StoryEnds as end:
+    except (StoryEnds, Refusal) as end:
         click.echo(f"The story ends here: {end}", err=True)
         return False
     return True
