@@ -11,6 +11,9 @@ ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
+# The guides say that these are not there yet.
+NAMED_AS_MISSING = {("backup",)}
+
 
 def _commands(text: str, program: str) -> list[str]:
     """What follows the program's name on lines of code blocks and in code words."""
@@ -38,13 +41,12 @@ def test_the_readme_begins_with_the_two_commands() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=_id)
 def test_every_store_command_exists(page: Path) -> None:
-    text = page.read_text(encoding="utf-8").replace("There is no `store backup`", "")
-    text = text.replace("`store backup` comes later", "")
+    known = {*LEAVES, *NAMED_AS_MISSING}
     unknown = [
         line
-        for line in _commands(text, "store")
+        for line in _commands(page.read_text(encoding="utf-8"), "store")
         if line != "COMMAND --help"
-        and not {tuple(line.split()[:1]), tuple(line.split()[:2])} & set(LEAVES)
+        and not {tuple(line.split()[:1]), tuple(line.split()[:2])} & known
     ]
     assert unknown == []
 
