@@ -542,7 +542,9 @@ def upgrade() -> None:
             postgresql_where=sa.text("claimed_at IS NOT NULL"),
         )
         batch_op.create_index("ix_deliveries_customer_id", ["customer_id"], unique=False)
-        batch_op.create_index("ix_deliveries_edition_id", ["edition_id"], unique=False)
+        batch_op.create_index(
+            "ix_deliveries_edition_id_customer_id", ["edition_id", "customer_id"], unique=False
+        )
         batch_op.create_index("ix_deliveries_order_id", ["order_id"], unique=False)
         batch_op.create_index(
             "ix_deliveries_queue",
@@ -736,7 +738,7 @@ def downgrade() -> None:
             postgresql_where=sa.text("status = 'queued' AND claimed_at IS NULL"),
         )
         batch_op.drop_index("ix_deliveries_order_id")
-        batch_op.drop_index("ix_deliveries_edition_id")
+        batch_op.drop_index("ix_deliveries_edition_id_customer_id")
         batch_op.drop_index("ix_deliveries_customer_id")
         batch_op.drop_index(
             "ix_deliveries_claimed_at",

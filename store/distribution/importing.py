@@ -33,7 +33,7 @@ __all__ = [
     "read_customers",
 ]
 
-CHUNK = 500
+CHUNK = 100
 HAS_IT = "has this publication already"
 GAVE_IT_BACK = "had this publication and was refunded"
 
@@ -60,7 +60,8 @@ def import_customers(
     dry_run: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> ImportReport:
-    """Give every customer of the file a copy, some hundred to a transaction of its own.
+    """Give every customer of the file a copy, a hundred to a transaction of its own, so that
+    an order beside it waits for some of them only.
 
     Who has it already is left out, so an import can be repeated or taken up again. With `notify`
     they hear of the newest edition; `dry_run` reports the same and writes nothing.

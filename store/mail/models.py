@@ -90,7 +90,7 @@ class Delivery(Base):
             postgresql_where=sa.text("claimed_at IS NOT NULL"),
         ),
         sa.Index("ix_deliveries_batch_id_status", "batch_id", "status"),
-        sa.Index("ix_deliveries_edition_id", "edition_id"),
+        sa.Index("ix_deliveries_edition_id_customer_id", "edition_id", "customer_id"),
         sa.Index("ix_deliveries_customer_id", "customer_id"),
         sa.Index("ix_deliveries_order_id", "order_id"),
         sa.Index("ix_deliveries_status_id", "status", "id"),

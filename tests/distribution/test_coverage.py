@@ -6,6 +6,7 @@ from flask import Flask
 
 from store.distribution import releasing
 from store.distribution.coverage import Coverage, NotReleasedYet, coverage
+from store.distribution.recipients import imported_as_having, missing
 from store.entitlements import granting, stops
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
@@ -162,3 +163,18 @@ def test_the_account_takes_the_same_statements_however_many_customers(
         sa.event.remove(db.engine, "before_cursor_execute", note)
         counts.append(len(statements))
     assert counts[0] == counts[1] <= 9
+
+
+def test_who_is_missing_is_looked_up_and_not_searched_for(app: Flask) -> None:
+    """With an index on the edition alone, 20,000 customers took 96 seconds."""
+    with transaction():
+        a_seller()
+        edition = draft(a_publication(expected_on=None))
+    for query in (missing(edition), imported_as_having(edition)):
+        text = str(query.compile(db.engine, compile_kwargs={"literal_binds": True}))
+        plan = [row[-1] for row in db.session.execute(sa.text(f"EXPLAIN QUERY PLAN {text}"))]
+        (probe,) = [step for step in plan if "deliveries" in step]
+        assert probe.endswith(
+            "INDEX ix_deliveries_edition_id_customer_id (edition_id=? AND customer_id=?)"
+        )
+    db.session.rollback()
