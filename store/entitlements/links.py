@@ -29,7 +29,7 @@ class LinkUnknown(Refusal):
     """No link of ours, or one whose row is gone."""
 
     status = 404
-    sentence = "We do not know this link. It may be incomplete; we can mail you a fresh one."
+    sentence = "Part of it may be missing. We can mail you a fresh one."
     heading = "We do not know this link"
     way_out = ("/find-my-copies", "Find my copies")
 

@@ -130,6 +130,12 @@ class PageRefusal(Refusal):
         super().__init__(SENTENCES.get(status, SENTENCES[500]))
 
 
+class PageUnknown(PageRefusal):
+    """An address without a page."""
+
+    heading = "Page not found"
+
+
 SENTENCES = {
     400: "We could not read that request.",
     403: "This page is not for you.",
@@ -146,7 +152,7 @@ def _http_error(error: HTTPException) -> Response:
     original = error.get_response()
     if code < 400:
         return make_response(original)
-    answer = refusal_page(PageRefusal(code))
+    answer = refusal_page(PageUnknown(code) if code == 404 else PageRefusal(code))
     for name in ("Allow", "Retry-After"):
         if name in original.headers:
             answer.headers[name] = original.headers[name]

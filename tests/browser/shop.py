@@ -27,11 +27,13 @@ from store.catalog.receiving import ReceivedFile, receive_file
 from store.commands.staff import DEMO_OWNER, ensure_demo_owner
 from store.demo.seed import edition_files, edition_notes, seed_publication, seed_seller
 from store.distribution.releasing import schedule_release
+from store.entitlements.links import order_url
 from store.kit import tokens
 from store.kit.database import db, transaction
 from store.kit.limits import limiter
 from store.mail.models import CapturedLetter
 from store.orders.details import Details
+from store.orders.models import Order
 from store.orders.ordering import place_order
 from store.payments.checkout import begin_checkout
 from store.payments.demo_news import Arrival, Decision, decide
@@ -119,11 +121,13 @@ class LiveShop:
                 )
                 order_id = order.id
             reference = begin_checkout(order_id).rsplit("/", 1)[1]
-            if pays:
-                decide(reference, Decision.PAY, Arrival.ONCE)
-        if not pays:
-            return f"/demo/pay/{reference}"
-        return self.path_in(self.letter(address, "order"), "orders")
+            if not pays:
+                return f"/demo/pay/{reference}"
+            decide(reference, Decision.PAY, Arrival.ONCE)
+        paid = sa.select(Order.paid_at).where(Order.id == order_id)
+        self.until(lambda: self.ask(paid), "the order is paid")
+        with self.app.app_context():
+            return urlsplit(order_url(order_id)).path
 
     def letters(self, address: str, words: str = "") -> list[EmailMessage]:
         """Letters to an address that have `words` in the subject, oldest first."""

@@ -1,0 +1,86 @@
+"""What a first view costs, and what it shows before anybody scrolls (journeys G3 to G5, C1, C9)."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, Request, expect
+
+from tests.browser.conftest import Look, Walker
+from tests.browser.places import Places
+from tests.browser.shop import LiveShop
+
+pytestmark = pytest.mark.browser
+
+KILOBYTE = 1000
+Bodies = list[tuple[str, int]]  # kind of file, octets of the answer's body as they travelled
+
+
+def bodies(page: Page, path: str) -> Bodies:
+    """What one view fetches; a file that the browser kept costs nothing."""
+    done: list[Request] = []
+
+    def note(request: Request) -> None:
+        done.append(request)
+
+    page.on("requestfinished", note)
+    page.goto(path, wait_until="networkidle")
+    page.remove_listener("requestfinished", note)
+    return [(one.resource_type, one.sizes()["responseBodySize"]) for one in done]
+
+
+def total(found: Bodies, *kinds: str) -> int:
+    return sum(size for kind, size in found if not kinds or kind in kinds)
+
+
+@pytest.mark.parametrize("name", ["home", "pre-order", "published"])
+def test_a_first_view_is_light(
+    visit: Callable[[Look], Page], shop: LiveShop, places: Places, name: str
+) -> None:
+    page = visit(Look())
+    path = places.find(name).path
+    first = bodies(page, path)
+    assert len(first) <= 6
+    assert total(first) - total(first, "image") <= 15 * KILOBYTE
+    assert total(first, "stylesheet") <= 5 * KILOBYTE
+    assert total(first, "script") <= 3 * KILOBYTE
+    if name != "home":
+        assert total(first) <= 40 * KILOBYTE
+    page.goto("/privacy")
+    assert total(bodies(page, path)) <= 8 * KILOBYTE
+
+
+@pytest.mark.parametrize(
+    ("name", "act"), [("pre-order", "Pre-order for £12.50"), ("published", "Buy for £12.50")]
+)
+def test_title_price_and_button_come_before_the_fold(walker: Walker, name: str, act: str) -> None:
+    page = walker.go(name)
+    main = page.locator("main")
+    when = "Published by the end of" if name == "pre-order" else "Edition 2"
+    for part in (
+        page.locator("h1"),
+        main.get_by_text("From Early Years Sample Press"),
+        main.locator(".price"),
+        main.get_by_text("No VAT to pay").first,
+        main.get_by_text(when).first,
+        page.get_by_role("link", name=act),
+    ):
+        expect(part).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("name", ["review", "review of a copy"])
+def test_the_button_of_the_review_is_in_view(walker: Walker, name: str) -> None:
+    button = walker.go(name).get_by_role("button", name="Order and pay £12.50")
+    expect(button).to_be_in_viewport(ratio=1)
+
+
+def test_an_order_takes_one_field_and_four_presses(walker: Walker) -> None:
+    page = walker.go("pre-order")
+    page.get_by_role("link", name="Pre-order for £12.50").click()  # 1
+    required = page.locator("main form").get_by_role("textbox")
+    optional = page.get_by_text("(if you like)")
+    assert required.count() - optional.count() == 1
+    page.get_by_label("E-mail address").fill("gus@places.example")
+    page.get_by_role("button", name="Continue").click()  # 2
+    page.get_by_role("button", name="Order and pay £12.50").click()  # 3
+    page.get_by_role("button", name="Pay £12.50").click()  # 4
+    expect(page.locator("h1")).to_have_text("Thank you for your pre-order")
