@@ -215,6 +215,7 @@ def test_the_lease_begins_again_when_the_letter_begins(shop: Flask, frozen: Cloc
         (HERE.replace(f":{os.getpid()}.", f":{os.getpid()}.9"), True),  # the pid was used again
         ("nonsense", False),
     ],
+    ids=["this process", "another host", "the pid used again", "no name of ours"],
 )
 def test_who_is_dead_is_told_by_host_pid_and_start(name: str, dead: bool) -> None:
     assert claiming.is_dead(name) is dead
