@@ -82,7 +82,8 @@ def _value(column: sa.Column[Any]) -> Any:
     return samples[column.type.python_type]
 
 
-def _fill() -> None:
+def fill() -> None:
+    """One row in every table, each pointing to the one row of the others."""
     with db.engine.begin() as connection:
         for table in _tables():
             values = {column.key: _value(column) for column in table.columns}
@@ -152,7 +153,7 @@ def test_there_is_one_line_of_migrations() -> None:
 
 def test_up_with_rows_down_and_up_again(empty_shop: Flask) -> None:
     upgrade()
-    _fill()
+    fill()
     upgrade()
     filled = _counts()
     downgrade(revision="base")
@@ -208,7 +209,7 @@ def test_a_batch_change_of_a_table_keeps_the_rows_that_point_there(
     empty_shop: Flask, later_migrations: Path
 ) -> None:
     upgrade()
-    _fill()
+    fill()
     upgrade(directory=str(later_migrations))
     up = _counts()
     columns = {column["name"] for column in sa.inspect(db.engine).get_columns("orders")}
@@ -226,7 +227,7 @@ def test_with_foreign_keys_left_on_the_same_change_would_fail(
     env = later_migrations / "env.py"
     env.write_text(env.read_text().replace("foreign_keys = OFF", "foreign_keys = ON"))
     upgrade()
-    _fill()
+    fill()
     with pytest.raises(sa.exc.IntegrityError, match="FOREIGN KEY"):
         upgrade(directory=str(later_migrations))
 
@@ -240,7 +241,7 @@ def test_a_migration_that_leaves_rows_pointing_nowhere_is_taken_back(
     damage = 'def upgrade() -> None:\n    op.execute("DELETE FROM customers")\n'
     script.write_text(text.replace("def upgrade() -> None:\n", damage))
     upgrade()
-    _fill()
+    fill()
     with pytest.raises(SystemExit):  # Flask-Migrate logs the error and ends
         upgrade(directory=str(later_migrations))
     assert "rows would point nowhere" in caplog.text
