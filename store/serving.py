@@ -63,6 +63,7 @@ def port_is_free(port: int) -> bool:
 
 def run_web(settings: Settings, port: int) -> None:
     """Serve pages on `port` until a signal comes."""
+    logs.log_to_stderr()
     WebServer(lambda: create_app(settings), web_options(port)).run()
 
 
@@ -73,8 +74,9 @@ def web_options(port: int) -> dict[str, Any]:
         "workers": 2,
         "threads": 16,
         "worker_class": "gthread",
-        # Addresses hold tokens, so there is no access log.
+        # Addresses hold tokens, so there is no access log, and what is logged is masked.
         "accesslog": None,
+        "logger_class": WebLog,
         "loglevel": "warning",
         "timeout": 120,
         "graceful_timeout": GRACE_SECONDS,
