@@ -44,11 +44,11 @@ class CustomerUnknown(NotFound):
 @opens_to(SUPPORT)
 def all() -> Any:
     """Customers, newest first; found by address, name or an order's reference."""
-    text = request.args.get("text", "").strip()
+    text = request.args.get("q", "").strip()
     page = search_customers(text, request.args.get("page", 1, int))
     return render_template(
         "admin/customers.html",
-        page=page.linked(lambda other: url_for("customers.all", page=other, text=text or None)),
+        page=page.linked(lambda other: url_for("customers.all", page=other, q=text or None)),
         text=text,
     )
 

@@ -44,15 +44,13 @@ class NotPaid(Refusal):
 @opens_to(SUPPORT)
 def all() -> Any:
     """Orders, newest first; found by reference, address, name or organisation."""
-    text, chosen = request.args.get("text", "").strip(), request.args.get("status", "")
+    text, chosen = request.args.get("q", "").strip(), request.args.get("status", "")
     wanted = OrderStatus(chosen) if chosen in set(OrderStatus) else None
     page = list_orders(request.args.get("page", 1, int), wanted, text)
     return render_template(
         "admin/orders.html",
         page=page.linked(
-            lambda other: url_for(
-                "orders.all", page=other, text=text or None, status=chosen or None
-            )
+            lambda other: url_for("orders.all", page=other, q=text or None, status=chosen or None)
         ),
         text=text,
         chosen=chosen,

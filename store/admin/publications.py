@@ -73,7 +73,8 @@ def new() -> Any:
 def one(slug: str) -> Any:
     """One publication with its editions."""
     publication = publishing.publication_by_slug(slug)
-    promised = publishing.promised_date(publication)
+    waits = publishing.is_preorder(publication)
+    promised = publishing.promised_date(publication) if waits else None
     return render_template(
         "admin/publication.html",
         publication=publication,

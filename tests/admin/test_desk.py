@@ -152,10 +152,13 @@ def test_the_letter_is_shown_as_it_will_be_in_a_frame_that_can_do_nothing(
     page = desk.get(EDITION)
     assert "frame-src 'self'" in page.headers["Content-Security-Policy"]
     letter = desk.get(f"{EDITION}/letter")
-    assert letter.headers["Content-Security-Policy"].startswith("sandbox allow-popups;")
+    assert letter.headers["Content-Security-Policy"].startswith("sandbox; ")
     assert letter.headers["X-Frame-Options"] == "SAMEORIGIN"
     assert "Dear Anna Berg" in letter.text
     assert "<script" not in letter.text
+    shown = letter.text + page.text
+    assert "/library/…" in shown
+    assert not re.search(r"/(library|stop)/[A-Za-z0-9]", shown), "a customer's own link is shown"
 
 
 def test_a_test_goes_to_whoever_presses_and_counts_nowhere(
@@ -365,7 +368,7 @@ def test_what_could_not_be_delivered_is_shown_with_the_servers_words_and_tried_a
     page = read(desk, EDITION)
     assert "550 5.1.1 No such mailbox" in page
     assert "ben@reader.example" in page
-    assert "1 undeliverable letters" in read(desk, "/admin/")
+    assert "1 undeliverable letter" in read(desk, "/admin/")
     assert "550 5.1.1" in read(desk, "/admin/letters?status=failed")
     press(desk, f"{EDITION}/retry", seen_on=EDITION)
     assert "1 letter is tried again." in read(desk, EDITION)

@@ -9,12 +9,12 @@ from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.admin.accounts import add_staff, codes, owner_addresses, staff_by_address
+from store.admin.accounts import StaffCodes, add_staff, codes, owner_addresses, staff_by_address
 from store.app import create_app
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from tests.admin.signing import PASSWORD, a_member, press, sign_in, signed_in, token_in
-from tests.conftest import Clock, make_settings, on_both
+from tests.conftest import SECRET, Clock, make_settings, on_both
 from tests.pages import check_page
 
 
@@ -139,6 +139,19 @@ def test_signing_out_kills_a_copied_cookie(app: Flask, client: FlaskClient) -> N
     assert thief.get("/admin/").status_code == 303
 
 
+def test_a_copied_cookie_would_live_on_if_signing_out_did_not_rotate(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.admin.sessions.end_sessions", lambda _person: None)
+    signed_in(client)
+    cookie = client.get_cookie("desk")
+    assert cookie
+    thief = app.test_client()
+    thief.set_cookie("desk", cookie.value)
+    press(client, "/admin/sign-out", seen_on="/admin/")
+    assert thief.get("/admin/").status_code == 200, "the control shows nothing"
+
+
 def test_two_hours_without_a_press_end_the_session(client: FlaskClient, frozen: Clock) -> None:
     signed_in(client)
     frozen.advance(minutes=119)
@@ -260,13 +273,54 @@ def test_two_step_sign_in_from_turning_on_to_the_last_recovery_code(client: Flas
     assert sign_in(client, "owner@publisher.example").location == "/admin/"
 
 
-def test_between_password_and_code_ten_minutes_may_pass(client: FlaskClient, frozen: Clock) -> None:
+def _with_two_step() -> str:
     a_member()
     with transaction():
         person = staff_by_address("olga@publisher.example")
         assert person
         person.tf_primary_method = "authenticator"
         person.tf_totp_secret = codes().generate_totp_secret()
+        return person.tf_totp_secret
+
+
+@pytest.mark.parametrize("keeps_the_step", [True, False])
+def test_a_code_opens_once_because_its_time_step_is_kept(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, keeps_the_step: bool
+) -> None:
+    if not keeps_the_step:
+        monkeypatch.setattr(StaffCodes, "set_last_counter", lambda *_: None)
+    code = _seconds_code(_with_two_step())
+    for is_first in (True, False):
+        sign_in(client)
+        answer = press(client, "/admin/sign-in/code", {"code": code})
+        opens = is_first or not keeps_the_step
+        assert answer.status_code == (303 if opens else 422)
+        if opens:
+            press(client, "/admin/sign-out", seen_on="/admin/")
+
+
+@pytest.mark.parametrize("keeps_the_old_key", [True, False])
+def test_codes_outlive_a_change_of_the_key_while_the_old_one_is_kept(
+    app: Flask, database_url: str, tmp_path: Path, keeps_the_old_key: bool
+) -> None:
+    secret = _with_two_step()
+    code = _seconds_code(secret)
+    given = {"secret_key_fallbacks": SECRET} if keeps_the_old_key else {}
+    later = create_app(
+        make_settings(tmp_path, database_url=database_url, secret_key="n" * 40, **given)
+    )
+    later.test_client_class = app.test_client_class
+    client = later.test_client()
+    with later.app_context():
+        assert sign_in(client).location == "/admin/sign-in/code"
+        answer = press(client, "/admin/sign-in/code", {"code": code})
+        db.session.remove()
+        db.engine.dispose()
+    assert answer.status_code == (303 if keeps_the_old_key else 422)
+
+
+def test_between_password_and_code_ten_minutes_may_pass(client: FlaskClient, frozen: Clock) -> None:
+    _with_two_step()
     sign_in(client)
     frozen.advance(minutes=9)
     assert client.get("/admin/sign-in/code").status_code == 200
