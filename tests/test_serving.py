@@ -5,14 +5,21 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from store.app import create_app
 from store.kit import tokens
+from store.kit.database import db, transaction
+from store.mail import outbox
+from store.mail.models import Delivery
 from tests.conftest import SECRET, make_settings
+from tests.factories import a_seller
+from tests.mail.scripted_server import ScriptedServer, Talk
 from tests.serving import (
     answers,
     below,
@@ -118,6 +125,35 @@ def test_no_token_stands_in_any_line_of_the_log(data_dir: Path) -> None:
     assert token not in said
     assert token[:40] not in said
     assert token.split(".")[0] not in said
+
+
+def test_term_lets_the_letter_under_way_end(data_dir: Path) -> None:
+    under_way, answered = threading.Event(), threading.Event()
+
+    def script(_talk: Talk, verb: str, _line: str) -> None:
+        if verb == ".":
+            under_way.set()
+            assert answered.wait(30)
+
+    with create_app(make_settings(data_dir)).app_context():
+        with transaction():
+            a_seller()
+            outbox.alert_staff("A test", "Nothing happened.", "test")
+        with ScriptedServer(script) as server:
+            mail = {"STORE_MAIL_SERVER": "127.0.0.1", "STORE_MAIL_PORT": str(server.port)}
+            with serving(data_dir, free_port(), **mail) as shop:
+                family = below(shop)
+                assert under_way.wait(30)
+                shop.terminate()
+                web, worker = child(shop, "web"), child(shop, "worker")
+                until(lambda: gone([web]), "the web server has ended")
+                assert not gone([worker])
+                answered.set()
+                assert _ends(shop, family) == (0, "")
+        (delivery,) = db.session.scalars(sa.select(Delivery))
+        assert (delivery.status, delivery.tries) == ("sent", 1)
+        db.engine.dispose()
+    assert len(server.letters) == 1
 
 
 def _say(port: int, words: str) -> bytes:
