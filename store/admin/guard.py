@@ -2,7 +2,7 @@
 
 owner: everything. editor: seller, publications, editions, releases. support: orders, customers,
 letters. Money goes back by an owner's hand alone. Home, the progress of a release and one's own
-account are open to all staff.
+account are open to all staff. Editors see of customers only the one whose letter a release shows.
 """
 
 from collections.abc import Callable
