@@ -1,7 +1,6 @@
 """The command line as people script against it: its help, its exit codes, its JSON, its streams."""
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +19,6 @@ from store.settings import load
 from tests.conftest import SECRET
 from tests.snapshots import snapshot
 from tests.stocked import stock
-
-GUIDE = Path(__file__).parent.parent / "docs" / "operators-guide.md"
 
 
 def _commands(
@@ -84,22 +81,6 @@ def test_every_command_says_what_it_does() -> None:
 
 def test_the_short_way_to_ask_for_help_works_too() -> None:
     assert _run("edition", "release", "-h").stdout == _run("edition", "release", "--help").stdout
-
-
-def test_the_guide_lists_exactly_the_commands_that_there_are() -> None:
-    text = GUIDE.read_text(encoding="utf-8")
-    lines = re.findall(r"^(?:\| `)?store ([a-z][^`\n]*)", text, re.MULTILINE)
-    assert [line for line in lines if _leaf(line) is None] == []
-    assert {_leaf(line) for line in lines} == set(LEAVES)
-
-
-def _leaf(line: str) -> tuple[str, ...] | None:
-    """The command that a line calls, or None where there is none of that name."""
-    words = tuple(re.split(r"\s+", line.replace("/", " ").strip()))
-    for length in (1, 2):
-        if words[:length] in LEAVES:
-            return words[:length]
-    return None
 
 
 @pytest.mark.parametrize(
