@@ -89,8 +89,8 @@ class Visit:
             self.faults.append(f"{response.status} from {response.url}")
 
     def _failed(self, request: Request) -> None:
-        # A download, or going on before a frame is there, ends a navigation.
-        if not (request.is_navigation_request() and request.failure == "net::ERR_ABORTED"):
+        # Whoever goes on, or begins a download, breaks off what the page was still fetching.
+        if request.failure != "net::ERR_ABORTED":
             self.faults.append(f"failed: {request.url} ({request.failure})")
 
 
