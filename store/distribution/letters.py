@@ -51,8 +51,12 @@ def edition_notice(delivery: Delivery) -> Letter | Skip:
     if not standing:
         return Skip(SUSPENDED if any(not right.revoked_at for right in rights) else REFUNDED)
     right = standing[0]
-    is_first_copy = any(right.from_edition_id == edition.id for right in standing)
-    # The copy itself, held back for the 14 days, is no notice of a new edition.
+    # Outside a release it is the copy itself, held back for the 14 days, and no news of another.
+    is_first_copy = (
+        delivery.batch_id is None
+        and edition.released_at is not None
+        and right.order_line_id is not None
+    )
     if not is_first_copy and stops.is_stopped(right.customer_id, edition.publication_id):
         return Skip(STOPPED)
     return _letter_to(right, edition, delivery.address, is_first_copy=is_first_copy)

@@ -151,6 +151,20 @@ def test_a_first_copy_that_waited_for_the_14_days_comes_although_notices_are_sto
     assert "The 14 days are over, and your copy of edition 1 is ready." in text
 
 
+def test_who_waited_for_a_withdrawn_edition_gets_the_sound_one_as_a_first_copy(
+    publication: Publication, frozen: Clock
+) -> None:
+    drafted_and_released(publication)
+    frozen.advance(days=1)
+    wrong = drafted_and_released(publication, 2)
+    with transaction():
+        buy(publication, wants_now=False)
+        releasing.withdraw(wrong, "Olga")
+    frozen.advance(days=15)
+    ((_, text, _html),) = _notices(send())
+    assert "The 14 days are over, and your copy of edition 1 is ready." in text
+
+
 def test_a_test_letter_is_marked_and_opens_nothing_of_a_customer(publication: Publication) -> None:
     with transaction():
         edition = draft(publication)
