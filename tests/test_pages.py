@@ -1,9 +1,9 @@
 """The checker of pages passes a good page and catches each fault; the frames that we ship hold."""
 
-from pathlib import re
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
-import Path
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
