@@ -1,5 +1,6 @@
 """`store demo` as a stranger runs it: the whole story, a second time, broken off, and sabotaged."""
 
+import fcntl
 import os
 import pty
 import re
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,8 @@ import psutil
 import pytest
 
 from tests.serving import answers, below, environment, gone, until
+
+pytestmark = pytest.mark.timeout(400)
 
 FIRST_PORT = 8000
 STORY = """\
@@ -41,12 +45,21 @@ STORY = """\
 # Begins the demonstration with the sample's files of another folder.
 WITH_OTHER_FILES = """
 import sys
+import tempfile
 from pathlib import Path
 from store.demo import seed
 seed.SAMPLE = Path(sys.argv.pop(1))
 from store.cli import main
 main(["demo"], prog_name="store")
 """
+
+
+@pytest.fixture(autouse=True)
+def _one_at_a_time() -> Iterator[None]:
+    """Demonstrations that look for a free port at the same moment would find the same one."""
+    with (Path(tempfile.gettempdir()) / "colophon-demonstration.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _environment(data_dir: Path, **given: str) -> dict[str, str]:
@@ -113,7 +126,7 @@ def _tell(data_dir: Path) -> str:
         with _watched(demo) as family:
             out, err = demo.communicate(timeout=170)
             until(lambda: gone(family), "every process of the demonstration has ended", 20)
-    assert (demo.returncode, err) == (0, "")
+    assert (demo.returncode, err) == (0, ""), out
     assert out.startswith("Port 8000 is taken; trying 8001.\n")
     return out
 
@@ -123,7 +136,6 @@ def test_the_story_is_told_and_leaves_no_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
 def test_a_second_run_adds_a_publication_of_its_own_to_the_kept_shop(tmp_path: Path) -> None:
     first, second = _tell(tmp_path), _tell(tmp_path)
     assert _told(second) == STORY
@@ -161,7 +173,9 @@ def test_a_worker_that_dies_ends_the_story_with_1(tmp_path: Path) -> None:
         _, err = demo.communicate(timeout=170)
         until(lambda: gone(family), "every process of the demonstration has ended", 20)
     assert demo.returncode == 1
-    assert "Traceback" not in err
+    # Either the shop was still starting, or a step of the story got no answer.
+    assert err.startswith(("The shop did not start", "The story ends here: ")), err
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.long

@@ -3,6 +3,7 @@
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -78,3 +79,5 @@ class Visitor:
                 return Page(answer.url, answer.status, answer.read())
         except urllib.error.HTTPError as error:
             return Page(request.full_url, error.code, error.read())
+        except (OSError, HTTPException) as error:
+            raise StoryEnds(f"the shop does not answer any more ({error})") from None
