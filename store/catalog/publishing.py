@@ -19,12 +19,14 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.money import LARGEST_PRICE, InvalidPrice, parse_currency
+from store.kit.paging import Page, paginate
 from store.kit.status import advance
 from store.kit.text import clean_line, clean_text
 
 __all__ = ["SellerUnknown", "current_seller", "state_seller"]
 
 LISTED = PublicationStatus.LISTED
+SHELF_SIZE = 12
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST = {
     "title": 200,
@@ -119,10 +121,10 @@ def all_publications() -> list[Publication]:
     return list(db.session.scalars(query))
 
 
-def listed_publications() -> list[Publication]:
-    """What is on sale, by title."""
+def listed_publications(page: int = 1) -> Page[Publication]:
+    """What is on sale, by title, a shelf at a time."""
     query = sa.select(Publication).where(Publication.status == LISTED)
-    return list(db.session.scalars(query.order_by(Publication.title, Publication.id)))
+    return paginate(query.order_by(Publication.title, Publication.id), page, SHELF_SIZE)
 
 
 def newest_released(publication_id: int) -> Edition | None:

@@ -33,9 +33,12 @@ class NoCover(NotFound):
 @bp.get("/")
 def home() -> Response:
     """Everything that is on sale."""
-    shown = show_all(publishing.listed_publications())
+    page = publishing.listed_publications(request.args.get("page", 1, int))
+    page = page.linked(lambda number: f"/?page={number}")
+    canonical = config().base_url + ("/" if page.number == 1 else f"/?page={page.number}")
+    shelf = show_all(page.rows)
     return _public(
-        render_template("storefront/home.html", shelf=shown, canonical_url=config().base_url + "/")
+        render_template("storefront/home.html", shelf=shelf, page=page, canonical_url=canonical)
     )
 
 

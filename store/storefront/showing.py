@@ -1,5 +1,6 @@
 """A publication as the shop window shows it: state, dates, cover, what happens when."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -85,7 +86,7 @@ def _shown(publication: Publication, edition: Edition | None) -> Shown:
     return Shown(publication, edition, promised)
 
 
-def show_all(publications: list[Publication]) -> list[Shown]:
+def show_all(publications: Sequence[Publication]) -> list[Shown]:
     """The same for a list, in as few statements for many as for one."""
     newest = _newest_of([one.id for one in publications])
     return [_shown(one, newest.get(one.id)) for one in publications]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from datetime import UTC, date, datetime
 
 import pytest
@@ -246,3 +247,17 @@ def test_the_cover_is_kept_for_as_long_as_it_is_the_same(client: FlaskClient) ->
     again = client.get(f"{PATH}/cover.png", headers={"If-None-Match": answer.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
     assert again.headers["Cache-Control"] == "public, max-age=0, must-revalidate"
+
+
+def test_a_long_shelf_is_shown_a_part_at_a_time(app: Flask, client: FlaskClient) -> None:
+    with transaction():
+        factories.a_seller()
+        for number in range(14):
+            factories.a_publication(f"guide-{number:02}", title=f"Guide {number:02}")
+
+    first, second = client.get("/").text, client.get("/?page=2").text
+
+    assert re.findall(r"Guide \d\d(?=</a>)", first) == [f"Guide {n:02}" for n in range(12)]
+    assert re.findall(r"Guide \d\d(?=</a>)", second) == ["Guide 12", "Guide 13"]
+    assert "1 to 12 of 14" in first
+    check_page(second, path="/?page=2")
