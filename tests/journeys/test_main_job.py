@@ -19,6 +19,7 @@ from store.kit.database import db, transaction
 from store.mail.models import CapturedLetter
 from tests.admin.conftest import Browser
 from tests.conftest import on_both
+from tests.mail.letter_rules import broken
 from tests.pages import Page, check_letter_html, check_page
 from tests.storefront.forms import fields_of, text_of
 
@@ -206,6 +207,8 @@ def test_the_main_job_from_preorder_to_the_renewed_edition(shop: Flask) -> None:
     assert account["missing"] == account["undeliverable"] == account["held"] == "0"
     assert "1 asked us to stop" in desk.words
     assert "1 refunded" in desk.words
+    for octets in db.session.scalars(sa.select(CapturedLetter.octets)):
+        assert broken(octets, domain="127.0.0.1", notice=False) == []
 
 
 def _terms(visitor: Visitor, tag: str) -> list[str]:
