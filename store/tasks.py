@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from flask import Flask
 
+from store.catalog import receiving
 from store.distribution import overdue, owing, recalling, releasing
 from store.entitlements import finding
 from store.kit import jobs, limits
@@ -63,4 +64,5 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     refunding.send_refunds,
     checkout.expire_due,
     finding.forget_unknown_addresses,
+    receiving.forget_broken_uploads,
 )
