@@ -18,7 +18,8 @@ from store.catalog.models import Seller
 from store.catalog.selling import SellerUnknown, current_seller
 from store.demo import inbox, pay
 from store.kit import jobs, limits, web
-from store.kit.database import db, engine_options, prepare_engine
+from store.kit.database import db
+from store.kit.engine import engine_options, prepare_engine
 from store.kit.storage import Storage
 from store.mail import rendering
 from store.settings import Settings

@@ -13,9 +13,9 @@ from store.catalog.publishing import publication_by_slug
 from store.entitlements.addresses import request_change
 from store.entitlements.links import address_url, order_url
 from store.kit.database import db, transaction
+from store.kit.static_files import StaticFiles
 from store.kit.storage import storage
 from store.kit.tokens import new_reference
-from store.kit.web import StaticFiles
 from store.mail.models import CapturedLetter
 from store.orders.ordering import place_order
 from store.payments.demo_news import Arrival, Decision, decide

@@ -24,7 +24,14 @@ FILES = {
     str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8"))
     for path in sorted((ROOT / "store").rglob("*.py"))
 }
-DOORS = ("store/storefront/", "store/admin/", "store/demo/", "store/kit/web.py")
+DOORS = (
+    "store/storefront/",
+    "store/admin/",
+    "store/demo/",
+    "store/kit/web.py",
+    "store/kit/refusal_pages.py",
+    "store/kit/static_files.py",
+)
 RULES = tuple(
     f"store/{room}/"
     for room in ("kit", "mail", "catalog", "orders", "entitlements", "payments", "distribution")

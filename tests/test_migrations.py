@@ -16,7 +16,8 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 
 from store.app import create_app, place
-from store.kit.database import UtcDateTime, db
+from store.kit.columns import UtcDateTime
+from store.kit.database import db
 from tests.conftest import make_settings, new_database
 
 AT = datetime(2027, 3, 1, 10, 0, tzinfo=UTC)

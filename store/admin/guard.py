@@ -18,7 +18,7 @@ from store.admin import sessions
 from store.admin.models import Role, StaffMember
 from store.kit.config import config
 from store.kit.errors import Refusal
-from store.kit.web import format_size
+from store.kit.formatting import format_size
 
 View = TypeVar("View", bound=Callable[..., Any])
 

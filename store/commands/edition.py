@@ -19,7 +19,7 @@ from store.kit.clock import parse_moment
 from store.kit.config import config
 from store.kit.database import transaction
 from store.kit.errors import Refusal
-from store.kit.web import format_moment
+from store.kit.formatting import format_moment
 from store.orders.customers import customer_by_address
 
 # Above this many people a release is confirmed by typing the number, not by a habit's "y".

@@ -7,8 +7,8 @@ import click
 from store.commands.base import in_shop, json_option, print_json, print_table, who_types
 from store.entitlements.resending import resend_confirmation
 from store.kit.database import db, transaction
+from store.kit.formatting import format_moment
 from store.kit.money import format_money, parse_price
-from store.kit.web import format_moment
 from store.mail.models import Delivery
 from store.orders.models import Order
 from store.orders.ordering import order_by_reference

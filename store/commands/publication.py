@@ -12,8 +12,8 @@ from store.catalog.editions import editions_of
 from store.catalog.models import Edition, Publication, PublicationStatus
 from store.commands.base import Refused, in_shop, json_option, print_json, print_table, who_types
 from store.kit.database import transaction
+from store.kit.formatting import format_moment
 from store.kit.money import format_money, parse_price, to_decimal
-from store.kit.web import format_moment
 
 MARKDOWN = click.Path(exists=True, dir_okay=False, path_type=Path)
 

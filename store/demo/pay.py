@@ -6,7 +6,8 @@ from werkzeug.wrappers import Response as Answer
 
 from store.kit.config import config
 from store.kit.limits import limiter
-from store.kit.web import private_page, same_site
+from store.kit.refusal_pages import private_page
+from store.kit.web import same_site
 from store.payments.demo_news import (
     Arrival,
     Decision,

@@ -17,7 +17,7 @@ from store.demo.visitor import Page, StoryEnds, Visitor
 from store.distribution.coverage import coverage
 from store.distribution.releasing import schedule_release
 from store.kit.database import db, end_read, transaction
-from store.kit.web import format_size
+from store.kit.formatting import format_size
 
 PATIENCE_SECONDS = 90
 READERS = ("Anna Berg", "Ben Okafor", "Chloé O’Neil")

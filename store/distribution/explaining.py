@@ -16,7 +16,7 @@ from store.distribution.recipients import (
 from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import db
-from store.kit.web import format_day, format_moment
+from store.kit.formatting import format_day, format_moment
 from store.mail.models import Attempt, BatchStatus, Delivery, DeliveryStatus
 from store.orders.models import Customer, OrderLine
 

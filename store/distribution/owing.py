@@ -11,8 +11,9 @@ from store.catalog.models import Edition, EditionStatus
 from store.distribution.recipients import NOTICE, RECALLED, batch_of, missing
 from store.entitlements.models import Entitlement
 from store.kit import clock
+from store.kit.columns import UtcDateTime
 from store.kit.config import config
-from store.kit.database import UtcDateTime, db, transaction
+from store.kit.database import db, transaction
 from store.mail import outbox
 from store.mail.models import Batch, BatchStatus, Delivery
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from store.catalog.models import Edition
 from store.entitlements.models import Entitlement, NoticeStop
 from store.kit import clock
-from store.kit.database import UtcDateTime
+from store.kit.columns import UtcDateTime
 from store.mail.models import Batch, Delivery
 
 NOTICE = "edition_notice"

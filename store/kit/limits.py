@@ -11,7 +11,8 @@ from limits.storage import Storage
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.kit.database import WRITES, Base, db
+from store.kit.database import Base, db
+from store.kit.engine import WRITES
 
 
 class RateCount(Base):

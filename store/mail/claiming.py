@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from store.kit import clock
+from store.kit.columns import UtcDateTime
 from store.kit.config import config
-from store.kit.database import UtcDateTime
 from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.mail.sending import MailServer
 

@@ -9,8 +9,8 @@ import jinja2
 from flask import current_app
 
 from store.kit.config import config
+from store.kit.formatting import FILTERS
 from store.kit.text import clean_line
-from store.kit.web import FILTERS
 from store.mail.message import LetterText
 
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")

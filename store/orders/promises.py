@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 from babel.dates import format_date
 
-from store.kit.web import format_day
+from store.kit.formatting import format_day
 
 
 def promise_in_words(day: date) -> str:

@@ -7,7 +7,8 @@ from store.entitlements.addresses import SameAddress, confirm_change, request_ch
 from store.entitlements.links import open_link
 from store.kit.database import transaction
 from store.kit.limits import limiter
-from store.kit.web import private_page, same_site
+from store.kit.refusal_pages import private_page
+from store.kit.web import same_site
 from store.orders.customers import InvalidAddress
 from store.orders.models import Order
 

@@ -7,7 +7,8 @@ from store.entitlements.links import LinkExpired, LinkUnknown, open_link
 from store.entitlements.models import Link
 from store.kit.database import transaction
 from store.kit.limits import limiter
-from store.kit.web import private_page, same_site
+from store.kit.refusal_pages import private_page
+from store.kit.web import same_site
 
 bp = Blueprint("closed_links", __name__)
 

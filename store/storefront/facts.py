@@ -6,7 +6,7 @@ from typing import Any
 from babel import Locale, UnknownLocaleError
 
 from store.catalog.models import Asset, Edition, Publication
-from store.kit.web import format_day, format_size
+from store.kit.formatting import format_day, format_size
 
 NO_COPY_PROTECTION = "None: the files are yours to keep, copy to your devices and print."
 WORKS_ON = {

@@ -10,7 +10,8 @@ from store.catalog.publishing import promised_date
 from store.entitlements.access import Doors, Shelf, copy_waits, doors_of, shelves
 from store.entitlements.links import download_path, open_link
 from store.entitlements.models import Link
-from store.kit.web import format_size, private_page
+from store.kit.formatting import format_size
+from store.kit.refusal_pages import private_page
 from store.orders.customers import mask
 from store.orders.promises import promise_in_words
 

@@ -11,7 +11,8 @@ from store.kit import clock, tokens
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields, NotFound
 from store.kit.limits import limiter
-from store.kit.web import private_page, same_site
+from store.kit.refusal_pages import private_page
+from store.kit.web import same_site
 from store.orders.addresses import suggest_correction
 from store.orders.consents import (
     CONSENT_WORDINGS,

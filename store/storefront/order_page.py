@@ -10,7 +10,8 @@ from store.entitlements.stops import resume_notices, stop_notices
 from store.kit.database import transaction
 from store.kit.errors import Refusal
 from store.kit.limits import limiter
-from store.kit.web import private_page, same_site
+from store.kit.refusal_pages import private_page
+from store.kit.web import same_site
 from store.orders.consents import CONSENT_WORDINGS, CURRENT_WORDING, give_waiver
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import cancel_pending

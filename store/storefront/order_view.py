@@ -16,8 +16,8 @@ from store.entitlements.access import (
 from store.entitlements.stops import is_stopped
 from store.kit import clock
 from store.kit.config import config
+from store.kit.formatting import format_day
 from store.kit.money import format_money
-from store.kit.web import format_day
 from store.orders.consents import supply_starts_at
 from store.orders.models import Order, OrderStatus
 from store.orders.promises import promise_in_words, term_in_words

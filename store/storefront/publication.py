@@ -7,10 +7,11 @@ from store.catalog.models import Publication, PublicationStatus
 from store.catalog.selling import current_seller
 from store.kit.config import config
 from store.kit.errors import NotFound, Refusal
+from store.kit.static_files import YEAR_SECONDS
 from store.kit.storage import storage
-from store.kit.web import YEAR_SECONDS
 from store.storefront.facts import file_facts
-from store.storefront.showing import NO_VAT, show, show_all, structured, what_happens_when
+from store.storefront.showing import NO_VAT, show, show_all, what_happens_when
+from store.storefront.structured import structured
 
 bp = Blueprint("publication", __name__)
 

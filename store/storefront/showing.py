@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import selectinload
 
 from store.catalog import publishing
-from store.catalog.models import Edition, EditionStatus, Publication, Seller
-from store.kit.config import config
+from store.catalog.models import Edition, EditionStatus, Publication
 from store.kit.database import db
-from store.kit.money import format_money, to_decimal
-from store.kit.web import format_day
+from store.kit.formatting import format_day
+from store.kit.money import format_money
 from store.orders.promises import promise_in_words, term_in_words
 
 NO_VAT = "No VAT to pay"  # books supplied electronically are zero-rated in the United Kingdom
@@ -120,33 +118,6 @@ def what_happens_when(shown: Shown) -> list[tuple[str, str, bool]]:
     ]
 
 
-def structured(shown: Shown, seller: Seller) -> dict[str, Any]:
-    """The publication for machines, after schema.org: a book with its offer."""
-    publication, address = shown.publication, config().base_url + shown.path
-    data: dict[str, Any] = {
-        "@context": "https://schema.org",
-        "@type": ["Book", "Product"],
-        "name": publication.title,
-        "url": address,
-        "inLanguage": publication.language,
-        "bookFormat": "https://schema.org/EBook",
-        "publisher": {"@type": "Organization", "name": seller.trading_name},
-        "offers": _offer(shown, seller, address),
-    }
-    if publication.subtitle:
-        data["alternativeHeadline"] = publication.subtitle
-    if publication.author:
-        data["author"] = {"@type": "Person", "name": publication.author}
-    if publication.isbn:
-        data["isbn"] = publication.isbn
-    if shown.cover_url:
-        data["image"] = config().base_url + shown.cover_url
-    if shown.edition is not None and shown.edition.released_at is not None:
-        data["bookEdition"] = str(shown.edition.number)
-        data["datePublished"] = shown.edition.released_at.date().isoformat()
-    return data
-
-
 def _newest_of(publication_ids: list[int]) -> dict[int, Edition]:
     released = (
         sa.select(Edition)
@@ -157,18 +128,3 @@ def _newest_of(publication_ids: list[int]) -> dict[int, Edition]:
         .order_by(Edition.number)
     )
     return {edition.publication_id: edition for edition in db.session.scalars(released)}
-
-
-def _offer(shown: Shown, seller: Seller, address: str) -> dict[str, Any]:
-    publication = shown.publication
-    offer: dict[str, Any] = {
-        "@type": "Offer",
-        "url": address,
-        "price": str(to_decimal(publication.price_amount, publication.currency)),
-        "priceCurrency": publication.currency,
-        "availability": f"https://schema.org/{'PreOrder' if shown.is_preorder else 'InStock'}",
-        "seller": {"@type": "Organization", "name": seller.trading_name},
-    }
-    if shown.promised:
-        offer["availabilityStarts"] = shown.promised.isoformat()
-    return offer

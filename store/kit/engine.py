@@ -1,0 +1,63 @@
+"""How each database is opened, and how a writer waits for SQLite's lock."""
+
+import sqlite3
+import time
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+LOCK_PATIENCE_SECONDS = 15.0
+# The execution option that says: this transaction writes.
+WRITES = "colophon_writes"
+
+
+def prepare_engine(engine: sa.Engine) -> None:
+    """Fit a new engine with what its database needs."""
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Arguments of create_engine for this address; errors do not quote the values, which are people's."""
+    if url.startswith("sqlite"):
+        # Autocommit in the driver: BEGIN is ours, by the event below.
+        return {"hide_parameters": True, "connect_args": {"isolation_level": None, "timeout": 0}}
+    return {"hide_parameters": True, "pool_pre_ping": True, "pool_size": 10, "max_overflow": 20}
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    for pragma in (
+        f"busy_timeout = {int(LOCK_PATIENCE_SECONDS * 1000)}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    if not connection.get_execution_options().get(WRITES):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # SQLite's own busy handler sleeps longer and longer, and a page starves behind workers that
+    # lock again at once; asking each millisecond keeps the worst wait short.
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    try:
+        _ask_for_lock(connection)
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(LOCK_PATIENCE_SECONDS * 1000)}")
+
+
+def _ask_for_lock(connection: Connection) -> None:
+    deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except sa.exc.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.001)
+        else:
+            return

@@ -1,0 +1,48 @@
+"""How days, moments, sizes and money are written for people, on pages and in letters."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+from babel.dates import format_date
+from markupsafe import Markup
+
+from store.kit.config import config
+from store.kit.markup import plain_lines, render_markdown
+from store.kit.money import format_money
+
+
+def format_day(value: date | datetime) -> str:
+    """`3 March 2027`, in the shop's zone."""
+    if isinstance(value, datetime):
+        value = value.astimezone(config().zone).date()
+    return format_date(value, "d MMMM y", locale="en_GB")
+
+
+def format_moment(value: datetime) -> str:
+    """`3 March 2027, 09:00 GMT`, in the shop's zone."""
+    local = value.astimezone(config().zone)
+    return f"{format_day(value)}, {local:%H:%M %Z}"
+
+
+def format_size(size: int) -> str:
+    """`1.9 MB`: decimal, as systems show it."""
+    if size < 1_000:
+        return f"{size} bytes"
+    if size < 999_500:
+        return f"{size / 1_000:.0f} kB"
+    return f"{size / 1_000_000:.1f} MB"
+
+
+def _markdown(text: str) -> Markup:
+    return render_markdown(text)
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "money": format_money,
+    "date": format_day,
+    "datetime": format_moment,
+    "filesize": format_size,
+    "markdown": _markdown,
+    "plain": plain_lines,
+}
