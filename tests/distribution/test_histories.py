@@ -326,6 +326,6 @@ def test_a_dozen_histories(app: Flask, frozen: Clock) -> None:
 
 @on_both
 @pytest.mark.long
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(900)
 def test_many_histories(app: Flask, frozen: Clock) -> None:
-    _live(frozen, 150, 50, fixed=False)
+    _live(frozen, 40, 30, fixed=False)

@@ -257,4 +257,4 @@ def test_random_histories_of_one_order_agree_with_the_gateway(
 def test_many_long_histories_of_one_order_agree_with_the_gateway(
     app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _play(frozen, monkeypatch, histories=250, steps=40)
+    _play(frozen, monkeypatch, histories=60, steps=40)
