@@ -188,7 +188,12 @@ def _checked(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
             values[name] = value
         else:
             raise TypeError(f"a publication has no {name} to be set here")
-    faults = too_long(values, _LONGEST)
+    return values, too_long(values, _LONGEST) | _faults(values)
+
+
+def _faults(values: dict[str, Any]) -> dict[str, str]:
+    """What is wrong by field; a currency is put into capitals on the way."""
+    faults: dict[str, str] = {}
     if values.get("title") == "":
         faults["title"] = "Enter the title."
     if "currency" in values:
@@ -201,4 +206,4 @@ def _checked(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     months = values.get("updates_months")
     if months is not None and not 0 < months <= 1200:
         faults["updates_months"] = "Enter for how many months new editions are included."
-    return values, faults
+    return faults

@@ -42,24 +42,27 @@ def edition_notice(delivery: Delivery) -> Letter | Skip:
     """The facts as they are at this moment: a refund, a stop or a withdrawal since the release
     leaves the letter out."""
     edition = db.session.get_one(Edition, delivery.edition_id)
-    if delivery.facts and delivery.facts.get("test"):
+    if (delivery.facts or {}).get("test"):
         return _test_letter(edition, delivery.address or "")
     if edition.status == EditionStatus.WITHDRAWN:
         return Skip(WITHDRAWN)
-    rights = _rights(delivery.customer_id or 0, edition.publication_id)
-    standing = [right for right in rights if not right.revoked_at and not right.suspended_at]
-    if not standing:
-        return Skip(SUSPENDED if any(not right.revoked_at for right in rights) else REFUNDED)
-    right = standing[0]
+    right = _standing(_rights(delivery.customer_id or 0, edition.publication_id))
+    if isinstance(right, Skip):
+        return right
     # Outside a release it is the copy itself, held back for the 14 days, and no news of another.
-    is_first_copy = (
-        delivery.batch_id is None
-        and edition.released_at is not None
-        and right.order_line_id is not None
-    )
+    is_release = delivery.batch_id is not None or edition.released_at is None
+    is_first_copy = not is_release and right.order_line_id is not None
     if not is_first_copy and stops.is_stopped(right.customer_id, edition.publication_id):
         return Skip(STOPPED)
     return _letter_to(right, edition, delivery.address, is_first_copy=is_first_copy)
+
+
+def _standing(rights: list[Entitlement]) -> Entitlement | Skip:
+    """The first right that holds, else why none does."""
+    kept = [right for right in rights if right.revoked_at is None]
+    if not kept:
+        return Skip(REFUNDED)
+    return next((right for right in kept if right.suspended_at is None), Skip(SUSPENDED))
 
 
 def _letter_to(

@@ -212,13 +212,16 @@ def _judge(
     if len(cells) != width:
         fields = f"{len(cells)} field" + ("s" if len(cells) != 1 else "")
         return LeftOut(line, shown, f"{fields} where the heading has {width}")
-    typed = plain_cell(cells[places["email"] or 0])
+    place = places.get("name")
+    name = clean_line(plain_cell(cells[place])) if place is not None else ""
+    return _judge_person(line, plain_cell(cells[places["email"] or 0]), name, seen)
+
+
+def _judge_person(line: int, typed: str, name: str, seen: dict[str, int]) -> Row | LeftOut:
     try:
         email = parse_address(typed)
     except InvalidAddress as refusal:
         return LeftOut(line, clean_line(typed)[:200], refusal.sentence)
-    place = places.get("name")
-    name = clean_line(plain_cell(cells[place])) if place is not None else ""
     if len(name) > LONGEST_NAME:
         return LeftOut(line, email, f"the name has more than {LONGEST_NAME} characters")
     first = seen.setdefault(address_key(email), line)

@@ -266,17 +266,17 @@ def _readable(rights: Iterable[Entitlement], released: Sequence[Edition]) -> lis
 
 def _of_right(right: Entitlement, released: Sequence[Edition]) -> list[Edition]:
     first = right.from_edition
-    until = right.updates_until
-    within = [
-        edition
-        for edition in released
-        if (first is None or edition.number >= first.number)
-        and (until is None or (edition.released_at is not None and edition.released_at <= until))
-    ]
+    since = first.number if first else 0
+    within = [one for one in released if one.number >= since and _in_term(right, one)]
     if within or first is None or first.status != EditionStatus.WITHDRAWN:
         return within
     # What was carried is gone and nothing newer stands: better the last sound one than none.
     return [edition for edition in released if edition.number < first.number][:1]
+
+
+def _in_term(right: Entitlement, edition: Edition) -> bool:
+    until, released_at = right.updates_until, edition.released_at
+    return until is None or (released_at is not None and released_at <= until)
 
 
 def _asset_named(filename: str) -> Asset:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 
 from store.kit import clock
 from store.payments.gateways.base import BadSignature
@@ -32,9 +33,8 @@ def _digest(body: bytes, key: bytes, at: int) -> str:
 
 
 def _parse(header: str) -> tuple[int, list[str]]:
-    parts = [part.strip().partition("=") for part in header.split(",")]
-    times = [value for name, _, value in parts if name == "t"]
-    given = [value for name, _, value in parts if name == "v1" and value.isascii()]
-    if len(times) != 1 or not times[0].isdecimal() or len(times[0]) > 12 or not given:
+    times = re.findall(r"(?:^|,)\s*t=([0-9]{1,12})\s*(?=,|$)", header)
+    given = re.findall(r"(?:^|,)\s*v1=([0-9a-f]+)\s*(?=,|$)", header)
+    if len(times) != 1 or not given:
         raise BadSignature("no signature that can be read")
     return int(times[0]), given
