@@ -8,6 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from store.catalog.editions import edition_before
 from store.catalog.models import Edition, Publication
 from store.catalog.publishing import newest_released
 from store.entitlements.links import ensure_links, order_link
@@ -69,7 +70,8 @@ def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
 def grant_imported(customer: Customer, publication: Publication, *, notify: bool) -> bool:
     """Grant a copy that was bought elsewhere; False where the customer has it already.
 
-    With `notify` every released edition is news to them; else they count as having the newest.
+    They count as having the newest edition; with `notify` as having all but that, so that it is
+    news to them, and the earlier ones are not.
     """
     lock_publication(publication.id)
     held = sa.select(Entitlement.id).where(
@@ -79,12 +81,13 @@ def grant_imported(customer: Customer, publication: Publication, *, notify: bool
         return False
     now = clock.now()
     newest = newest_released(publication.id)
+    had = edition_before(newest) if newest and notify else newest
     right = Entitlement(
         customer_id=customer.id,
         publication_id=publication.id,
         granted_at=now,
         available_at=now,
-        from_edition_id=None if notify or newest is None else newest.id,
+        from_edition_id=had.id if had else None,
         updates_months=publication.updates_months,
         updates_until=_updates_until(publication.updates_months, newest, now),
     )

@@ -10,6 +10,7 @@ from flask import Flask
 
 from store.distribution import importing
 from store.distribution.importing import export_customers, import_customers, read_customers
+from store.distribution.owing import owe_missing
 from store.distribution.spreadsheet import plain_cell, safe_cell, to_csv
 from store.entitlements import granting
 from store.entitlements.models import Entitlement
@@ -107,6 +108,8 @@ def test_only_with_notify_the_imported_hear_of_the_newest_edition(
     import_customers(publication, told, notify=True)
     assert deliveries(newest) == {"told@reader.example": (DeliveryStatus.QUEUED, "")}
     assert _count(Delivery) == 1
+    db.session.rollback()
+    assert owe_missing() == 0, "the net must not owe them the editions before it"
 
 
 def test_who_was_refunded_is_not_given_a_copy_by_an_import(app: Flask, frozen: Clock) -> None:
