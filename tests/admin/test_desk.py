@@ -2,6 +2,8 @@
 
 import io
 import re
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,9 +17,10 @@ from store.catalog.publishing import publication_by_slug
 from store.distribution import releasing
 from store.kit import clock
 from store.kit.database import db, transaction
+from store.kit.status import StatusChange
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer
-from tests.admin.signing import press, signed_in
+from tests.admin.signing import press, sign_in, signed_in
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import buy, deliveries, draft, drafted_and_released, send
 from tests.factories import a_publication, a_seller
@@ -442,3 +445,51 @@ def test_letters_of_a_release_keep_to_one_per_person(
     to_anna = sa.select(CapturedLetter).where(CapturedLetter.recipient == "anna@reader.example")
     subjects = [one.subject for one in db.session.scalars(to_anna)]
     assert len([one for one in subjects if "dition" in one]) == 1
+
+
+@pytest.fixture
+def elsewhere(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine keeps the hours of Los Angeles, PostgreSQL those of Tokyo."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/Los_Angeles")
+        time.tzset()
+        if db.engine.dialect.name == "postgresql":
+            name = db.engine.url.database
+            with db.engine.begin() as connection:
+                connection.exec_driver_sql(
+                    f"ALTER DATABASE \"{name}\" SET timezone TO 'Asia/Tokyo'"
+                )
+            db.session.remove()
+            db.engine.dispose()
+            assert db.session.execute(sa.text("SHOW timezone")).scalar_one() == "Asia/Tokyo"
+            db.session.rollback()
+        yield
+    time.tzset()
+
+
+@on_both
+@pytest.mark.usefixtures("elsewhere")
+def test_an_hour_set_in_winter_for_a_summer_date_is_one_hour_everywhere(
+    frozen: Clock, desk: FlaskClient, publication: Publication
+) -> None:
+    with transaction():
+        buy(publication)
+        draft(publication)
+    values = {"people": "1", "when": "later", "at": "2027-04-01T09:00"}
+    press(desk, f"{EDITION}/release", values, seen_on=EDITION)
+
+    assert edition_now().release_at == datetime(2027, 4, 1, 8, 0, tzinfo=UTC)
+    assert "1 April 2027, 09:00 BST (Europe/London)" in read(desk, EDITION)
+    assert "1 April 2027, 09:00 BST" in read(desk, "/admin/")
+    frozen.set(datetime(2027, 4, 1, 7, 59, 59, tzinfo=UTC))
+    assert releasing.release_due() == 0
+    frozen.set(datetime(2027, 4, 1, 8, 0, tzinfo=UTC))
+    assert releasing.release_due() == 1
+    assert edition_now().released_at == datetime(2027, 4, 1, 8, 0, tzinfo=UTC)
+    sign_in(desk, "owner@publisher.example")  # a month later the session is over
+    assert "1 April 2027, 09:00 BST" in read(desk, EDITION)
+    moved = sa.select(StatusChange.at).where(StatusChange.to_status == "released")
+    assert db.session.scalars(moved).all() == [datetime(2027, 4, 1, 8, 0, tzinfo=UTC)]
+    send()
+    letter = read(desk, "/admin/letters?status=sent")
+    assert "1 April 2027, 09:00 BST" in letter
