@@ -108,7 +108,7 @@ def test_text_and_html_say_the_same(publication: Publication) -> None:
     with transaction():
         buy(publication)
     drafted_and_released(publication)
-    ((_, text, html),) = _notices(send())
+    _, text, html = _notices(send())[-1]
     body = re.sub(r"<style.*?</style>|<title>.*?</title>|<[^>]+>", " ", html, flags=re.DOTALL)
     shown = set(_words(re.sub(r"https?://\S+", "", text)))
     assert len(shown & set(_words(body))) / len(shown) >= 0.95
@@ -192,3 +192,24 @@ def test_a_name_with_markup_shows_as_text(publication: Publication) -> None:
 
 def test_the_notice_can_be_looked_at_without_a_customer(publication: Publication) -> None:
     assert preview("edition_notice").subject.endswith("edition 2 is out")
+
+
+@pytest.mark.parametrize(
+    ("severity", "sentence"),
+    [
+        ("law", "The law or the rules have changed, so please work by this edition from now on."),
+        ("guidance", "The guidance has changed."),
+        ("minor", ""),
+    ],
+)
+def test_a_renewal_says_how_much_it_matters(
+    publication: Publication, severity: str, sentence: str
+) -> None:
+    with transaction():
+        buy(publication)
+    drafted_and_released(publication)
+    send()
+    drafted_and_released(publication, 2, severity=severity)
+    _, text, html = _notices(send())[-1]
+    said = [one for one in ("The law or", "The guidance has") if one in text]
+    assert (sentence in text, sentence in html, len(said)) == (True, True, bool(sentence))
