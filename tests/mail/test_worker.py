@@ -361,11 +361,12 @@ def test_control_a_read_left_open_is_seen_as_open(
 def test_other_connections_go_on_while_a_server_thinks(
     serve: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    others_done = threading.Event()
+    thinking, others_done = threading.Event(), threading.Event()
 
     def dot(talk: Talk, letter: str) -> str | None:
         if readers(1)[0] in letter:
-            assert others_done.wait(20)
+            thinking.set()
+            assert others_done.wait(60)
         return None
 
     with serve(answers(dot=dot), mail_connections=2) as sink:
@@ -380,9 +381,8 @@ def test_other_connections_go_on_while_a_server_thinks(
 
         slow = threading.Thread(target=send)
         slow.start()
-        deadline = time.monotonic() + 20
-        while not sink.talks and time.monotonic() < deadline:
-            time.sleep(0.01)
+        assert thinking.wait(60)
+        deadline = time.monotonic() + 40
         while len(sink.letters) < 7 and time.monotonic() < deadline:
             worker.send_due_letters()
         others_done.set()
