@@ -44,7 +44,7 @@ class CustomerUnknown(NotFound):
 @opens_to(SUPPORT)
 def all() -> Any:
     """Customers, newest first; found by address, name or an order's reference."""
-    text = request.args.get("q", "").strip()
+    text = looking.searched()
     page = search_customers(text, request.args.get("page", 1, int))
     return render_template(
         "admin/customers.html",

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
+from flask import request
 from sqlalchemy.orm import joinedload
 
 from store.catalog.models import Edition, EditionStatus
@@ -15,6 +16,11 @@ from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.orders.models import Customer, Order
 
 PAGE_SIZE = 25
+
+
+def searched() -> str:
+    """What is looked for: `?q=`, or `?email=` as other programs write it."""
+    return (request.args.get("q") or request.args.get("email") or "").strip()
 
 
 def newest_editions(publication_ids: list[int]) -> dict[int, dict[str, Edition]]:

@@ -11,7 +11,6 @@ from store.admin.letters import STATUSES as LETTERS
 from store.entitlements.access import rights_of_order
 from store.entitlements.resending import resend_confirmation
 from store.kit.database import end_read, transaction
-from store.kit.errors import Refusal
 from store.kit.money import InvalidPrice, format_money, parse_price
 from store.kit.status import StatusChange
 from store.orders.models import Order, OrderStatus
@@ -34,17 +33,11 @@ REFUNDS = {
 }
 
 
-class NotPaid(Refusal):
-    """There is no confirmation of an order that nobody paid."""
-
-    sentence = "This order is not paid, so there is no confirmation to send."
-
-
 @bp.get("")
 @opens_to(SUPPORT)
 def all() -> Any:
     """Orders, newest first; found by reference, address, name or organisation."""
-    text, chosen = request.args.get("q", "").strip(), request.args.get("status", "")
+    text, chosen = looking.searched(), request.args.get("status", "")
     wanted = OrderStatus(chosen) if chosen in set(OrderStatus) else None
     page = list_orders(request.args.get("page", 1, int), wanted, text)
     return render_template(
@@ -88,8 +81,6 @@ def resend(reference: str) -> Any:
     """The confirmation with fresh links, again, to the address on file."""
     with transaction():
         order = order_by_reference(reference)
-        if order.status is not OrderStatus.PAID:
-            raise NotPaid
         resend_confirmation(order, who())
         told = f"The confirmation is on its way to {order.customer.email}."
     flash(told)

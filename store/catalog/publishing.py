@@ -27,6 +27,7 @@ __all__ = ["SellerUnknown", "current_seller", "state_seller"]
 
 LISTED = PublicationStatus.LISTED
 SHELF_SIZE = 12
+LATEST_YEAR = 2199
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST = {
     "title": 200,
@@ -203,6 +204,9 @@ def _faults(values: dict[str, Any]) -> dict[str, str]:
             faults["currency"] = refusal.sentence
     if not 0 < values.get("price_amount", 1) <= LARGEST_PRICE:
         faults["price_amount"] = "Enter a price of more than nothing and not beyond reason."
+    expected = values.get("expected_on")
+    if expected is not None and not 2000 <= expected.year <= LATEST_YEAR:
+        faults["expected_on"] = f"Enter a date between 2000 and {LATEST_YEAR}."
     months = values.get("updates_months")
     if months is not None and not 0 < months <= 1200:
         faults["updates_months"] = "Enter for how many months new editions are included."

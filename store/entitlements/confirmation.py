@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from store.catalog.models import Edition, Seller
+from store.catalog.models import Edition, EditionStatus, Seller
 from store.catalog.publishing import newest_released
-from store.entitlements.access import copy_waits, rights_of_order
+from store.entitlements.access import copy_waits, readable_editions, rights_of_order
 from store.entitlements.links import library_url, order_url
 from store.entitlements.models import Entitlement
 from store.kit import clock
@@ -29,6 +29,10 @@ def facts(delivery: Delivery) -> Letter | Skip:
     if not any(right.revoked_at is None for right in rights):
         return Skip("refunded")
     edition = db.session.get(Edition, delivery.edition_id) if delivery.edition_id else None
+    if edition is not None and edition.status is EditionStatus.WITHDRAWN:
+        # Withdrawn since: what the link leads to now, if anything.
+        readable = readable_editions(order.customer_id, edition.publication_id)
+        edition = readable[0] if readable else None
     words = _agreed(order) | _supply(order, rights, edition)
     words["order_url"] = order_url(order.id)
     words["library_url"] = library_url(order.customer_id)

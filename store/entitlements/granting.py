@@ -158,9 +158,15 @@ def _grant_line(
 
 
 def _owe_notice(edition_id: int, right: Entitlement) -> None:
+    key = notice_key(edition_id, right.customer_id)
+    standing = sa.select(Delivery.status).where(Delivery.dedupe_key == key)
+    if db.session.scalars(standing).first() is DeliveryStatus.SKIPPED:
+        # Left out at the release (a refund, a term that was over), and bought again since: the
+        # release's row stays as it was counted, and the copy is owed by this right.
+        key = f"{key}:right:{right.id}"
     outbox.owe(
         NOTICE,
-        notice_key(edition_id, right.customer_id),
+        key,
         customer_id=right.customer_id,
         edition_id=edition_id,
         due_at=right.available_at,

@@ -1,6 +1,6 @@
 """Letters about copies and addresses: their facts, asked at the moment of sending."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,11 +13,12 @@ from store.entitlements.finding import FIND
 from store.entitlements.granting import CONFIRMATION
 from store.entitlements.links import address_url
 from store.entitlements.models import Link
+from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.mail.letters import Letter, Skip, letter
 from store.mail.message import Mailbox
-from store.mail.models import Delivery
+from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.orders.customers import customer_by_address, mask
 from store.orders.models import Customer, Order, OrderStatus
 
@@ -55,6 +56,8 @@ def find_my_copies(delivery: Delivery) -> Letter | Skip:
     customer = _who_asked(delivery)
     if customer is None:
         return Skip("unknown address")
+    if _told_lately(delivery, customer.email):
+        return Skip("sent a moment ago")
     doors = doors_of(customer.id)
     titles = [_title(shelf.publication.title, shelf.editions) for shelf in shelves(customer.id)]
     orders = _orders(customer.id, doors)
@@ -63,6 +66,22 @@ def find_my_copies(delivery: Delivery) -> Letter | Skip:
     path = doors.library_path() if titles else None
     context = {"library_url": path and _absolute(path), "titles": titles, "orders": orders}
     return Letter(Mailbox(customer.email, customer.name), context)
+
+
+def _told_lately(delivery: Delivery, address: str) -> bool:
+    """Whether the links went to this address in the last ten minutes, however they were asked for."""
+    told = (
+        sa.select(Attempt.id)
+        .join(Delivery, Delivery.id == Attempt.delivery_id)
+        .where(
+            Delivery.kind == FIND,
+            Delivery.id != delivery.id,
+            Delivery.status == DeliveryStatus.SENT,
+            Delivery.sent_at > clock.now() - timedelta(minutes=10),
+            Attempt.address == address,
+        )
+    )
+    return db.session.scalars(told.limit(1)).first() is not None
 
 
 @letter(CONFIRM, sample=lambda: {"url": f"{config().base_url}/address/sample"})

@@ -48,11 +48,11 @@ def parse_moment(text: str, zone: ZoneInfo) -> datetime:
     """
     try:
         given = datetime.fromisoformat(text.strip())
-    except ValueError:
+        if given.tzinfo is not None:
+            return given.astimezone(UTC)
+        early, late = (given.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    except (ValueError, OverflowError):
         raise UnclearTime from None
-    if given.tzinfo is not None:
-        return given.astimezone(UTC)
-    early, late = (given.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if early == late:
         return early
     # With a gap, fold 1 gives the earlier moment; with a repeat, fold 0 does (PEP 495).

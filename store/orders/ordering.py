@@ -76,7 +76,12 @@ class OrderUnknown(NotFound):
 
 
 def place_order(
-    publication: Publication, details: Details, *, form_key: str, seen_amount: int
+    publication: Publication,
+    details: Details,
+    *,
+    form_key: str,
+    seen_amount: int,
+    seen_currency: str | None = None,
 ) -> Order:
     """The pending order of this form, a snapshot of what the customer saw and wrote.
 
@@ -90,7 +95,10 @@ def place_order(
     details = check_details(details)
     if publication.status is not PublicationStatus.LISTED:
         raise NotOnSale
-    if seen_amount != publication.price_amount:
+    if (seen_amount, seen_currency or publication.currency) != (
+        publication.price_amount,
+        publication.currency,
+    ):
         raise PriceChanged(publication.price_amount, publication.currency)
     values = _agreed(publication, details)
     order = known or _add_order(form_key, values)

@@ -43,9 +43,13 @@ def ask_back(order: Order, amount: int | None, *, who: str, why: str, key: str) 
     Refuses (`NothingToRefund`, `MoreThanPaid`).
     """
     key = key[:_KEY_LENGTH]
-    known = [refund for refund in refunds_of(order.id) if refund.request_key == key]
+    known = asked_for(order.id, key)
+    standing = [refund for refund in known if refund.status is not RefundStatus.FAILED]
+    if standing:
+        return standing
     if known:
-        return known
+        # The gateway refused it: a person who presses again asks for another one.
+        key = f"{key}~{len(known)}"
     left = {payment.id: left_of(payment) for payment in payments_of(order.id)}
     wanted = sum(left.values()) if amount is None else amount
     _check(wanted, sum(left.values()), order.currency)
@@ -57,6 +61,12 @@ def ask_back(order: Order, amount: int | None, *, who: str, why: str, key: str) 
             asked.append(_add(payment_id, part, order.currency, who=who, why=why, key=key))
     ring("send_refunds")
     return asked
+
+
+def asked_for(order_id: int, key: str) -> list[Refund]:
+    """The refunds of an order that were asked for by one key, tries that failed among them."""
+    found = refunds_of(order_id)
+    return [refund for refund in found if refund.request_key.partition("~")[0] == key]
 
 
 def record_refund(order: Order, payment: Payment, seen: GatewayRefund, *, who: str) -> None:

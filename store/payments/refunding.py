@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from store.catalog.models import Edition
+from store.catalog.models import Edition, EditionStatus
 from store.entitlements.granting import lock_publication, revoke_order
 from store.kit import clock
 from store.kit.database import db, end_read, transaction
@@ -19,6 +19,7 @@ from store.payments.refund_rows import (
     MoreThanPaid,
     NothingToRefund,
     ask_back,
+    asked_for,
     give_up,
     record_refund,
     refund_key,
@@ -83,19 +84,27 @@ def cancel_preorder(order_id: int, who: str) -> list[Refund]:
     """
     with transaction():
         order = lock_order(order_id)
-        cancelled = [refund for refund in refunds_of(order_id) if refund.request_key == "cancel"]
+        cancelled = [
+            refund
+            for refund in asked_for(order_id, "cancel")
+            if refund.status is not RefundStatus.FAILED
+        ]
         refund_ids = [refund.id for refund in cancelled or _cancel(order, who)]
     return _carry_out(refund_ids)
 
 
 def may_cancel(order: Order) -> bool:
-    """Whether a pre-order can be cancelled at this moment: paid, not refunded, nothing released."""
+    """Whether a pre-order can be cancelled at this moment: paid, not refunded, and nothing was
+    released since; an edition that was withdrawn before the order counts for nothing."""
     if order.status is not OrderStatus.PAID or refunded_amount(order.id) >= paid_amount(order.id):
         return False
     released = (
         sa.select(Edition.id)
         .join(OrderLine, OrderLine.publication_id == Edition.publication_id)
-        .where(OrderLine.order_id == order.id, Edition.released_at.is_not(None))
+        .where(
+            OrderLine.order_id == order.id,
+            sa.or_(Edition.status == EditionStatus.RELEASED, Edition.released_at > order.placed_at),
+        )
     )
     return db.session.scalars(released.limit(1)).first() is None
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
+import sqlalchemy as sa
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.datastructures import MultiDict
 
@@ -93,6 +94,7 @@ def _read(fields: MultiDict[str, str]) -> Form:
 
 
 def _place(slug: str, given: Form) -> Response:
+    _ask_about(given.form_key)
     try:
         with transaction():
             order = place_order(
@@ -100,6 +102,7 @@ def _place(slug: str, given: Form) -> Response:
                 given.details,
                 form_key=given.form_key,
                 seen_amount=given.seen_amount,
+                seen_currency=request.form.get("seen_currency"),
             )
             order_id, status = order.id, order.status
     except PriceChanged as refusal:
@@ -116,6 +119,14 @@ def _place(slug: str, given: Form) -> Response:
     return _to(next_url)
 
 
+def _ask_about(form_key: str) -> None:
+    """Before an order is written anew: it may be paid, and only the news be late."""
+    known = sa.select(Order.id).where(Order.form_key == form_key, Order.status == "pending")
+    order_id = db.session.scalars(known).first()
+    if order_id is not None:
+        fulfil_order(order_id)
+
+
 def _to(url: str) -> Response:
     answer = make_response("", 303)
     answer.headers["Location"] = url
@@ -124,7 +135,7 @@ def _to(url: str) -> Response:
 
 def _resume(slug: str, token: str) -> Response:
     order_id = open_link(token, "order").order_id
-    if order_id is not None:
+    if order_id is not None and request.method == "GET":
         # The buyer is back before the gateway's news of why.
         fulfil_order(order_id)
     shown, order = show(on_sale(slug)), db.session.get(Order, order_id)

@@ -15,7 +15,7 @@ from store.kit.web import same_site
 from store.orders.consents import CONSENT_WORDINGS, CURRENT_WORDING, give_waiver
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import cancel_pending
-from store.payments.checkout import begin_checkout, last_try
+from store.payments.checkout import last_try
 from store.payments.fulfilment import fulfil_order
 from store.payments.refunding import NotCancellable, cancel_preorder, may_cancel, refund_order
 from store.storefront.order_view import cools_off, view_order, what_happens_next
@@ -55,10 +55,11 @@ def show(token: str) -> Response:
 @bp.post("/orders/<token>/pay")
 @limiter.limit("60 per hour")
 def pay(token: str) -> BaseResponse:
-    """On to the payment of an order that was left unpaid."""
+    """On to the payment of an order that was left unpaid: by way of the review, which shows
+    today's price and whether it is still sold."""
     same_site(request)
-    pay_url = begin_checkout(_order(token).id)
-    return private_page(make_response(redirect(pay_url, 303)))
+    slug = _order(token).lines[0].publication.slug
+    return private_page(make_response(redirect(f"/publications/{slug}/order?resume={token}", 303)))
 
 
 @bp.get("/orders/<token>/cancel")

@@ -16,9 +16,9 @@ from store.orders.models import Customer, Order
 from store.payments.models import Refund
 from tests.admin.signing import press, signed_in, token_in
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import send
+from tests.distribution.shop import buy, send
 from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna
-from tests.factories import a_customer
+from tests.factories import a_customer, a_publication, a_seller
 from tests.pages import check_page
 from tests.payments.making import an_order, apply_received, start
 
@@ -308,3 +308,23 @@ def test_long_lists_have_pages(desk: FlaskClient) -> None:
     read(desk, "/admin/customers?page=-1")
     db.session.rollback()
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Customer)) == 60
+
+
+@pytest.mark.parametrize("place", ["customers", "orders"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "q=anna%2Bsend@reader.example",
+        "q=anna+send@reader.example",
+        "email=anna%2Bsend@reader.example",
+    ],
+)
+def test_an_address_with_a_plus_is_found_however_it_is_written(
+    desk: FlaskClient, place: str, query: str
+) -> None:
+    with transaction():
+        a_seller()
+        buy(a_publication(), "anna+send@reader.example")
+
+    assert "anna+send@reader.example" in read(desk, f"/admin/{place}?{query}")
+    assert "anna+send@reader.example" not in read(desk, f"/admin/{place}?email=ben@reader.example")

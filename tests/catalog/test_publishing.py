@@ -121,3 +121,10 @@ def test_the_newest_released_edition_passes_over_drafts_and_withdrawn_ones(app: 
     assert newest is not None
     assert newest.number == 1
     db.session.rollback()
+
+
+@pytest.mark.parametrize("day", [date(9999, 12, 31), date(1999, 12, 31)])
+def test_an_expected_date_beyond_reason_is_refused(app: Flask, day: date) -> None:
+    with pytest.raises(InvalidFields) as refused, transaction():
+        publishing.add_publication("guide", "A guide", 1250, "GBP", expected_on=day)
+    assert refused.value.faults == {"expected_on": "Enter a date between 2000 and 2199."}

@@ -9,6 +9,7 @@ from flask import Flask
 from store.catalog.editions import EditionAlreadyReleased
 from store.catalog.models import Edition, EditionStatus
 from store.distribution import owing, releasing
+from store.distribution.coverage import coverage
 from store.distribution.recipients import batch_of
 from store.entitlements import granting, stops
 from store.entitlements.models import Entitlement
@@ -23,6 +24,7 @@ from tests.distribution.shop import (
     drafted_and_released,
     release,
     reread,
+    send,
 )
 from tests.factories import a_customer, a_publication, a_seller, an_edition
 
@@ -353,3 +355,28 @@ def test_a_release_takes_the_same_statements_however_many_customers(
             for number in range(30):
                 buy(publication, f"reader-{number}@reader.example")
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("gives_consent", ["never", "later"])
+def test_who_was_left_out_and_buys_again_gets_the_copy_after_the_14_days(
+    app: Flask, frozen: Clock, gives_consent: str
+) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication(expected_on=None)
+        granting.revoke_order(buy(publication), "refunded")
+    edition = drafted_and_released(publication)
+    assert deliveries(edition) == {"anna@reader.example": (DeliveryStatus.SKIPPED, "refunded")}
+    with transaction():
+        again = buy(publication, wants_now=False)
+    before = len(send())
+    if gives_consent == "later":
+        with transaction():
+            granting.start_supply(again)
+    else:
+        frozen.advance(days=16)
+
+    (letter,) = send()[before:]
+
+    assert letter.subject == f"{publication.title}: edition 1 is ready"
+    assert coverage(edition).left_out == {"refunded": 1}

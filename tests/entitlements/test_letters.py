@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from datetime import UTC, datetime
 from email.message import EmailMessage
 
 import pytest
@@ -9,13 +10,25 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 from markupsafe import Markup
 
+from store.catalog.models import Edition
+from store.entitlements.finding import ask_for_copies
 from store.entitlements.granting import revoke_order
+from store.entitlements.resending import NotPaid, resend_confirmation
 from store.kit.database import db, transaction
 from store.mail.letters import preview
 from store.mail.models import CapturedLetter, Delivery
-from store.orders.models import Order
+from store.orders.models import Order, OrderStatus
 from tests.conftest import Clock
-from tests.entitlements.making import a_paid_order, a_shop, anna, html_of, release, sent, text_of
+from tests.entitlements.making import (
+    a_paid_order,
+    a_shop,
+    anna,
+    html_of,
+    release,
+    sent,
+    text_of,
+    withdraw,
+)
 from tests.factories import a_seller
 from tests.mail.letter_rules import broken
 from tests.pages import check_letter_html
@@ -162,3 +175,52 @@ def test_odd_titles_and_names_stand_as_they_are_and_escaped_once() -> None:
     assert "&lt;2026&gt;: A &amp; B" in html
     # In an attribute the brackets may stand as they are.
     assert "<2026>" not in re.sub(r'aria-label="[^"]*"', "", html)
+
+
+def test_a_confirmation_sent_again_carries_what_the_customer_may_read_now(frozen: Clock) -> None:
+    shop = a_shop(editions=0)
+    order_id = a_paid_order(shop).id
+    frozen.advance(days=20)
+    release(shop, 1)
+    sent()
+    with transaction() as session:
+        resend_confirmation(session.get_one(Order, order_id), "Olga")
+
+    again = text_of(sent()[-1])
+
+    assert "Your copy of edition 1 is ready." in again
+    assert "/library/" in again
+
+
+def test_an_unpaid_order_has_no_confirmation_to_be_sent_again() -> None:
+    order = a_paid_order(a_shop())
+    with transaction() as session:
+        found = session.get_one(Order, order.id)
+        found.status = OrderStatus.PENDING
+        with pytest.raises(NotPaid):
+            resend_confirmation(found, "Olga")
+
+
+def test_a_confirmation_of_an_edition_that_was_withdrawn_meanwhile_hands_over_none() -> None:
+    shop = a_shop()
+    a_paid_order(shop)
+    withdraw(db.session.query(Edition).one())
+
+    assert "edition 1 is ready" not in plain()
+
+
+def test_the_links_go_to_one_address_once_in_ten_minutes_however_they_are_asked_for(
+    frozen: Clock,
+) -> None:
+    order = a_paid_order(a_shop())
+    email, reference = order.email, order.reference
+    sent()
+    frozen.set(datetime(2027, 3, 1, 11, 9, 59, tzinfo=UTC))  # a second before a new window
+    for asked in (email, reference):
+        with transaction():
+            ask_for_copies(asked)
+    frozen.advance(seconds=1)
+    with transaction():
+        ask_for_copies(email)
+
+    assert [message["Subject"] for message in sent()[1:]] == ["Your copies and orders"]

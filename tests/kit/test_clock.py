@@ -41,7 +41,9 @@ def test_what_is_clear_is_read(text: str, utc: datetime) -> None:
     assert clock.parse_moment(text, LONDON) == utc
 
 
-@pytest.mark.parametrize("text", ["", "tomorrow", "2027-02-29T09:00", "2027-13-01"])
+@pytest.mark.parametrize(
+    "text", ["", "tomorrow", "2027-02-29T09:00", "2027-13-01", "0001-01-01T00:00+14:00"]
+)
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(clock.UnclearTime):
         clock.parse_moment(text, LONDON)

@@ -287,3 +287,25 @@ def test_an_order_that_is_not_paid_or_refunded_already_is_not_cancelled(
 
 def _silent(*_: object) -> GatewayRefund:
     raise GatewayUnreachable
+
+
+@pytest.mark.parametrize("way", ["refund", "cancel"])
+def test_after_the_gateway_refused_a_person_may_press_again(
+    paid: int, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    def press() -> list[str]:
+        if way == "cancel":
+            return [str(one.status) for one in cancel_preorder(paid, "customer")]
+        pressed = refund_order(paid, who="Olga", why="", key="terminal:0:all")
+        return [str(one.status) for one in pressed]
+
+    def refuse(*_given: object) -> GatewayRefund:
+        raise GatewayRefused("the card is closed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DemoGateway, "refund", refuse)
+        assert press() == ["failed"]
+
+    assert press() == ["succeeded"]
+    assert press() == ["succeeded"]
+    assert refunded_amount(paid) == 1250

@@ -17,6 +17,8 @@ from store.orders.consents import has_waiver
 from store.orders.models import Order, OrderStatus
 from store.payments import checkout
 from store.payments.checkout import PaymentsUnavailable
+from store.payments.demo_news import Arrival, Decision, decide
+from store.payments.gateways.demo_models import DemoPayment
 from store.payments.models import Checkout, CheckoutStatus
 from tests import factories
 from tests.conftest import Clock, on_both
@@ -381,3 +383,31 @@ def test_sending_the_form_without_end_is_slowed_down(
     answers = [client.post(PATH, data={"step": "change"}).status_code for _ in range(121)]
     assert answers == [200] * 120 + [429 if is_limited else 200]
     assert client.get(PATH).status_code == 200
+
+
+def test_a_paid_order_whose_news_is_late_is_not_written_anew_at_another_price(
+    client: FlaskClient,
+) -> None:
+    given = fields_of(reviewed(client), "seen_amount")
+    client.post(PATH, data=given)
+    with transaction() as session:
+        payment = session.query(DemoPayment).one()
+        reference = payment.reference
+    decide(reference, Decision.PAY, Arrival.LATE)
+    with transaction() as session:
+        session.query(Publication).one().price_amount = 1500
+    answer = client.post(PATH, data=given | {"seen_amount": "1500"})
+
+    assert answer.status_code == 303
+    assert "/orders/" in answer.headers["Location"]
+    assert [(one.status, one.total_amount) for one in orders()] == [("paid", 1250)]
+
+
+def test_another_currency_is_shown_and_asked_again(client: FlaskClient) -> None:
+    given = fields_of(reviewed(client), "seen_amount")
+    with transaction() as session:
+        session.query(Publication).one().currency = "EUR"
+    html = look(client.post(PATH, data=given), 422)
+
+    assert "€12.50" in html
+    assert orders() == []

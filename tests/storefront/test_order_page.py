@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
+from store.catalog.publishing import retire
 from store.entitlements.links import order_link, token_of
 from store.entitlements.stops import is_stopped
 from store.kit.database import db, transaction
@@ -137,7 +138,10 @@ def test_an_unpaid_order_says_that_nothing_was_charged_and_can_be_paid(
     assert "You have not been charged." in page
     answer = client.post(f"{path}/pay")
     assert answer.status_code == 303
-    assert "/demo/pay/" in answer.headers["Location"]
+    assert "Order and pay £12.50" in page_of(client, answer.headers["Location"])
+    with transaction() as session:
+        retire(session.query(Publication).one(), "Olga")
+    assert client.get(answer.headers["Location"]).status_code == 410
 
 
 def test_a_gateway_that_does_not_answer_is_no_fault_of_the_page(
