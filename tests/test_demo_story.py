@@ -195,7 +195,7 @@ def test_with_a_terminal_the_shop_stays_until_ctrl_c(tmp_path: Path) -> None:
                 200,
             ]
             demo.send_signal(signal.SIGINT)
-            out, _ = demo.communicate(timeout=60)
+            out, _ = demo.communicate(timeout=150)
             until(lambda: gone(family), "every process of the demonstration has ended", 20)
     finally:
         os.close(ours)

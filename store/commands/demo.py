@@ -62,8 +62,8 @@ def _may_stay() -> bool:
 
 
 def _stay(shop: subprocess.Popen[bytes]) -> None:
-    click.echo("The shop stays up. Ctrl-C ends it.")
     try:
+        click.echo("The shop stays up. Ctrl-C ends it.")
         shop.wait()
     except KeyboardInterrupt:
         click.echo("\nThe shop is closed.")
