@@ -5,12 +5,11 @@ import sqlalchemy as sa
 from store.catalog.models import Edition, EditionStatus
 from store.catalog.publishing import newest_released
 from store.distribution.recipients import NOTICE, RECALLED, WITHDRAWN, batch_of
-from store.entitlements.granting import lock_publication
+from store.entitlements.granting import lock_publication, owe_copy
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.status import advance
-from store.mail import outbox
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
 
 _UNSENT = (DeliveryStatus.QUEUED, DeliveryStatus.HELD)
@@ -101,10 +100,4 @@ def _offer_the_other(edition: Edition) -> None:
         )
     ).all()
     for delivery in waiting:
-        outbox.owe(
-            NOTICE,
-            f"edition:{newest.id}:{delivery.customer_id}",
-            customer_id=delivery.customer_id,
-            edition_id=newest.id,
-            due_at=delivery.due_at,
-        )
+        owe_copy(newest.id, delivery.customer_id or 0, delivery.due_at)

@@ -95,7 +95,7 @@ def grant_imported(customer: Customer, publication: Publication, *, notify: bool
     db.session.flush()
     ensure_links(customer.id, publication.id)
     if notify and newest is not None:
-        _owe_notice(newest.id, right)
+        owe_copy(newest.id, right.customer_id, right.available_at)
     return True
 
 
@@ -153,23 +153,29 @@ def _grant_line(
     db.session.flush()
     ensure_links(customer_id, line.publication_id)
     if newest is not None and available_at > paid_at:
-        _owe_notice(newest.id, right)
+        owe_copy(newest.id, right.customer_id, right.available_at)
     return right
 
 
-def _owe_notice(edition_id: int, right: Entitlement) -> None:
-    key = notice_key(edition_id, right.customer_id)
-    standing = sa.select(Delivery.status).where(Delivery.dedupe_key == key)
-    if db.session.scalars(standing).first() is DeliveryStatus.SKIPPED:
-        # Left out at the release (a refund, a term that was over), and bought again since: the
-        # release's row stays as it was counted, and the copy is owed by this right.
-        key = f"{key}:right:{right.id}"
-    outbox.owe(
+def owe_copy(edition_id: int, customer_id: int, due_at: datetime) -> bool:
+    """Owe a customer the letter with an edition that no release owes them, due at `due_at` (UTC);
+    says whether it is new. One letter carries it however often they bought: what was left out
+    (a refund, a term that was over) stays as it was counted, and does not stand for the copy."""
+    theirs = sa.select(Delivery.status).where(
+        Delivery.customer_id == customer_id,
+        Delivery.edition_id == edition_id,
+        Delivery.kind == NOTICE,
+    )
+    statuses = db.session.scalars(theirs).all()
+    if any(status is not DeliveryStatus.SKIPPED for status in statuses):
+        return False
+    key = notice_key(edition_id, customer_id)
+    return outbox.owe(
         NOTICE,
-        key,
-        customer_id=right.customer_id,
+        f"{key}:{len(statuses)}" if statuses else key,
+        customer_id=customer_id,
         edition_id=edition_id,
-        due_at=right.available_at,
+        due_at=due_at,
     )
 
 

@@ -226,11 +226,18 @@ class History(RuleBasedStateMachine):
     def nobody_is_told_twice(self) -> None:
         twice = db.session.execute(
             sa.select(Delivery.customer_id, Delivery.edition_id)
-            .where(Delivery.kind == "edition_notice", Delivery.customer_id.is_not(None))
+            .where(
+                Delivery.kind == "edition_notice",
+                Delivery.customer_id.is_not(None),
+                # Left out at a release, and bought again since: the row stays as it was counted.
+                Delivery.status != DeliveryStatus.SKIPPED,
+                Delivery.edition_id.in_(self._edition_ids()),
+            )
             .group_by(Delivery.customer_id, Delivery.edition_id)
             .having(sa.func.count() > 1)
         ).all()
         assert twice == []
+        db.session.rollback()
 
     @invariant()
     def every_entitled_customer_has_what_carries_each_edition(self) -> None:
@@ -297,7 +304,7 @@ class History(RuleBasedStateMachine):
 _other = sa.alias(Delivery.__table__, "other")
 
 
-def _live(frozen: Clock, examples: int, steps: int, *, fixed: bool) -> None:
+def _live(frozen: Clock, examples: int, steps: int) -> None:
     with transaction():
         a_seller()
 
@@ -311,8 +318,6 @@ def _live(frozen: Clock, examples: int, steps: int, *, fixed: bool) -> None:
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
-            database=None,
-            derandomize=fixed,
             suppress_health_check=list(HealthCheck),
         ),
     )
@@ -321,11 +326,11 @@ def _live(frozen: Clock, examples: int, steps: int, *, fixed: bool) -> None:
 @on_both
 @pytest.mark.timeout(300)
 def test_a_dozen_histories(app: Flask, frozen: Clock) -> None:
-    _live(frozen, 8, 20, fixed=True)
+    _live(frozen, 8, 20)
 
 
 @on_both
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_many_histories(app: Flask, frozen: Clock) -> None:
-    _live(frozen, 40, 30, fixed=False)
+    _live(frozen, 40, 30)

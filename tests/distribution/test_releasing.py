@@ -380,3 +380,43 @@ def test_who_was_left_out_and_buys_again_gets_the_copy_after_the_14_days(
 
     assert letter.subject == f"{publication.title}: edition 1 is ready"
     assert coverage(edition).left_out == {"refunded": 1}
+
+
+def test_who_was_left_out_and_buys_twice_more_gets_the_copy_once(app: Flask, frozen: Clock) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication(expected_on=None)
+        granting.revoke_order(buy(publication), "refunded")
+    edition = drafted_and_released(publication)
+    with transaction():
+        for _ in range(2):
+            buy(publication, wants_now=False)
+    before = len(send())
+    frozen.advance(days=16)
+
+    (letter,) = send()[before:]
+
+    assert letter.subject == f"{publication.title}: edition 1 is ready"
+    assert coverage(edition).left_out == {"refunded": 1}
+
+
+def test_withdrawing_passes_a_waiting_copy_on_to_who_was_left_out_of_the_other_edition(
+    app: Flask, frozen: Clock
+) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication(expected_on=None)
+        granting.revoke_order(buy(publication), "refunded")
+    first = drafted_and_released(publication)
+    second = drafted_and_released(publication, 2)
+    with transaction():
+        buy(publication, wants_now=False)
+    before = len(send())
+    with transaction():
+        releasing.withdraw(second, "Olga")
+    frozen.advance(days=16)
+
+    (letter,) = send()[before:]
+
+    assert letter.subject == f"{publication.title}: edition 1 is ready"
+    assert coverage(first).left_out == {"refunded": 1}

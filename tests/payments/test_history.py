@@ -238,7 +238,6 @@ def _play(frozen: Clock, monkeypatch: pytest.MonkeyPatch, *, histories: int, ste
                 max_examples=histories,
                 stateful_step_count=steps,
                 deadline=None,
-                database=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )
