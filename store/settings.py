@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     mail_default_sender: str = ""
     mail_rate: float = Field(default=0, ge=0)
     mail_connections: int = Field(default=4, ge=1, le=64)
+    stripe_secret_key: SecretStr | None = None
+    stripe_webhook_secrets: SecretList = []
+    stripe_api_base: str = ""
     alerts_to: Listed = []
     time_zone: str = "Europe/London"
     release_delay: int = Field(default=600, ge=0)
@@ -78,7 +81,7 @@ class Settings(BaseSettings):
                 values["secret_key"] = _kept_key(Path(values.get("data_dir", "instance")))
         return values
 
-    @field_validator("alerts_to", "secret_key_fallbacks", mode="before")
+    @field_validator("alerts_to", "secret_key_fallbacks", "stripe_webhook_secrets", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return (

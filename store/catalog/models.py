@@ -1,6 +1,7 @@
 """Tables of the catalogue: seller, publications, editions, assets."""
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,6 +45,14 @@ class EditionStatus(Status):
         }
 
 
+class VatTreatment(StrEnum):
+    """What a price holds of VAT (VAT Act 1994, Schedule 8, Group 3: e-publications at zero)."""
+
+    ZERO_RATED = "zero_rated"
+    NOT_REGISTERED = "not_registered"
+    STANDARD_INCLUDED = "standard_included"
+
+
 class Seller(Base):
     """Who sells, one row per wording; the newest stands, an order keeps the one it saw."""
 
@@ -59,6 +68,10 @@ class Seller(Base):
     reply_to: Mapped[str] = mapped_column(sa.String(320), default="")
     phone: Mapped[str] = mapped_column(sa.String(60), default="")
     vat_number: Mapped[str] = mapped_column(sa.String(40), default="")
+    # Where the shop sells to: ISO 3166 codes with commas between.
+    countries: Mapped[str] = mapped_column(sa.String(800), default="GB", server_default="GB")
+    # How to pay by bank transfer, as the order's page shows it; empty: nobody can.
+    bank_details: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
     stated_at: Mapped[datetime]
 
 
@@ -80,6 +93,11 @@ class Publication(Base):
     audience: Mapped[str] = mapped_column(sa.Text, default="")  # Markdown
     price_amount: Mapped[int]
     currency: Mapped[str] = mapped_column(sa.String(3))
+    vat_treatment: Mapped[VatTreatment] = mapped_column(
+        status_type(VatTreatment),
+        default=VatTreatment.ZERO_RATED,
+        server_default=VatTreatment.ZERO_RATED,
+    )
     expected_on: Mapped[date | None]
     # How long editions are included; null: for as long as we publish it.
     updates_months: Mapped[int | None]

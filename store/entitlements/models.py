@@ -101,5 +101,8 @@ class Download(Base):
     customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
     asset_id: Mapped[int] = mapped_column(sa.ForeignKey("assets.id"))
     started_at: Mapped[datetime]
+    # Evidence, should the payment be disputed: from where, and how much left in all (bytes).
+    network: Mapped[str] = mapped_column(sa.String(45), default="", server_default="")
+    user_agent: Mapped[str] = mapped_column(sa.String(300), default="", server_default="")
 
     asset: Mapped[Asset] = relationship()

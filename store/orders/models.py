@@ -48,6 +48,7 @@ class Order(Base):
     __table_args__ = (
         sa.Index("ix_orders_customer_id", "customer_id"),
         sa.Index("ix_orders_status_placed_at", "status", "placed_at"),
+        sa.Index("ix_orders_discount_id_customer_id", "discount_id", "customer_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -60,8 +61,20 @@ class Order(Base):
     name: Mapped[str] = mapped_column(sa.String(200), default="")
     organisation: Mapped[str] = mapped_column(sa.String(200), default="")
     purchase_order_number: Mapped[str] = mapped_column(sa.String(60), default="")
+    # As the buyer says where the receipt goes; money and rights do not follow from it.
+    billing_address: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
+    vat_number: Mapped[str] = mapped_column(sa.String(40), default="", server_default="")
+    country: Mapped[str] = mapped_column(sa.String(2), default="GB", server_default="GB")
+    # Of the lines' prices: taken off, under this name, by this discount or by a person's gift.
+    discount_amount: Mapped[int] = mapped_column(default=0, server_default="0")
+    discount_label: Mapped[str] = mapped_column(sa.String(100), default="", server_default="")
+    discount_id: Mapped[int | None] = mapped_column(sa.ForeignKey("discounts.id"))
+    given_reason: Mapped[str] = mapped_column(sa.String(300), default="", server_default="")
     total_amount: Mapped[int]
     currency: Mapped[str] = mapped_column(sa.String(3))
+    # Where it was placed from: evidence, should the payment be disputed.
+    network: Mapped[str] = mapped_column(sa.String(45), default="", server_default="")
+    user_agent: Mapped[str] = mapped_column(sa.String(300), default="", server_default="")
     placed_at: Mapped[datetime]
     paid_at: Mapped[datetime | None]
 
@@ -85,6 +98,13 @@ class OrderLine(Base):
     title: Mapped[str] = mapped_column(sa.String(200))
     price_amount: Mapped[int]
     quantity: Mapped[int] = mapped_column(default=1)
+    # What the line's share of the total holds of VAT, never computed again; rate in hundredths
+    # of a percent.
+    vat_treatment: Mapped[str] = mapped_column(
+        sa.String(20), default="zero_rated", server_default="zero_rated"
+    )
+    vat_rate: Mapped[int] = mapped_column(default=0, server_default="0")
+    vat_amount: Mapped[int] = mapped_column(default=0, server_default="0")
     is_preorder: Mapped[bool]
     expected_on: Mapped[date | None]
     updates_months: Mapped[int | None]
@@ -104,3 +124,38 @@ class Consent(Base):
     kind: Mapped[str] = mapped_column(sa.String(40))  # immediate_supply, terms
     wording_version: Mapped[str] = mapped_column(sa.String(20))
     given_at: Mapped[datetime]
+
+
+class Discount(Base):
+    """Less to pay: for who types a code, or for members, known by their address (no code)."""
+
+    __tablename__ = "discounts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(100))  # as the buyer reads it
+    code: Mapped[str | None] = mapped_column(sa.String(40))
+    code_key: Mapped[str | None] = mapped_column(sa.String(40), unique=True)
+    percent: Mapped[int | None]
+    amount: Mapped[int | None]  # minor units, of `currency`
+    currency: Mapped[str | None] = mapped_column(sa.String(3))
+    publication_id: Mapped[int | None] = mapped_column(sa.ForeignKey("publications.id"))
+    starts_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+    max_orders: Mapped[int | None]
+    max_orders_each: Mapped[int | None]  # per customer
+    domains: Mapped[str] = mapped_column(sa.Text, default="")  # commas between
+    ended_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+    publication: Mapped[Publication | None] = relationship()
+
+
+class DiscountMember(Base):
+    """An address on the list of a members' price."""
+
+    __tablename__ = "discount_members"
+    __table_args__ = (sa.UniqueConstraint("discount_id", "email_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    discount_id: Mapped[int] = mapped_column(sa.ForeignKey("discounts.id"))
+    email_key: Mapped[str] = mapped_column(sa.String(320))

@@ -1,6 +1,6 @@
 """Tables of money: checkouts, payments, refunds, and the inbox of gateway events."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -86,6 +86,8 @@ class Checkout(Base):
     failure: Mapped[str] = mapped_column(sa.String(300), default="")  # the gateway's plain reason
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    # The buyer has done their part, and a slow method takes its days.
+    processing_since: Mapped[datetime | None]
     # When the sweep asks the gateway next; null: no more, a person looks at it or it has ended.
     ask_at: Mapped[datetime | None]
 
@@ -108,6 +110,10 @@ class Payment(Base):
     gateway_payment_id: Mapped[str] = mapped_column(sa.String(120))
     amount: Mapped[int]
     currency: Mapped[str] = mapped_column(sa.String(3))
+    method: Mapped[str] = mapped_column(sa.String(40), default="", server_default="")
+    # Evidence of the buyer's country, as the gateway knows it.
+    billing_country: Mapped[str] = mapped_column(sa.String(2), default="", server_default="")
+    card_country: Mapped[str] = mapped_column(sa.String(2), default="", server_default="")
     received_at: Mapped[datetime]
 
     order: Mapped[Order] = relationship()
@@ -138,6 +144,68 @@ class Refund(Base):
     requested_at: Mapped[datetime]
 
     payment: Mapped[Payment] = relationship()
+
+
+class Dispute(Base):
+    """A payment that the buyer's bank contests; times are facts, no status."""
+
+    __tablename__ = "disputes"
+    __table_args__ = (
+        sa.UniqueConstraint("gateway", "gateway_dispute_id"),
+        sa.Index("ix_disputes_payment_id", "payment_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    payment_id: Mapped[int] = mapped_column(sa.ForeignKey("payments.id"))
+    gateway: Mapped[str] = mapped_column(sa.String(20))
+    gateway_dispute_id: Mapped[str] = mapped_column(sa.String(120))
+    reason: Mapped[str] = mapped_column(sa.String(60))
+    amount: Mapped[int]
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    is_inquiry: Mapped[bool]  # a question of the bank: no money was taken yet
+    opened_at: Mapped[datetime]
+    due_at: Mapped[datetime | None]  # evidence is taken until then
+    won_at: Mapped[datetime | None]
+    lost_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]  # an inquiry that ended without a dispute
+    evidence: Mapped[dict[str, Any] | None]  # as a person edited it
+    submitted_at: Mapped[datetime | None]
+    submitted_by: Mapped[str] = mapped_column(sa.String(200), default="")
+
+    payment: Mapped[Payment] = relationship()
+
+
+class Transfer(Base):
+    """Money that staff saw arrive by bank for a checkout of the manual gateway."""
+
+    __tablename__ = "transfers"
+    __table_args__ = (sa.Index("ix_transfers_checkout_id", "checkout_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    checkout_id: Mapped[int] = mapped_column(sa.ForeignKey("checkouts.id"))
+    form_key: Mapped[str] = mapped_column(sa.String(60), unique=True)  # one press, one row
+    amount: Mapped[int]
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    received_on: Mapped[date]
+    note: Mapped[str] = mapped_column(sa.String(300), default="")
+    who: Mapped[str] = mapped_column(sa.String(200))
+    recorded_at: Mapped[datetime]
+
+
+class TransferBack(Base):
+    """Money that a person has to send back by bank: asked for, then sent."""
+
+    __tablename__ = "transfers_back"
+    __table_args__ = (sa.Index("ix_transfers_back_payment_id", "payment_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    payment_id: Mapped[str] = mapped_column(sa.String(120))  # the manual gateway's own
+    key: Mapped[str] = mapped_column(sa.String(80), unique=True)
+    amount: Mapped[int]
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    asked_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    sent_by: Mapped[str] = mapped_column(sa.String(200), default="")
 
 
 class GatewayEvent(Base):

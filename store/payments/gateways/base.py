@@ -26,6 +26,7 @@ class Standing(StrEnum):
     """How a try to pay stands at the gateway."""
 
     OPEN = "open"
+    PROCESSING = "processing"  # the buyer has done their part, and the bank takes its days
     PAID = "paid"
     FAILED = "failed"
     EXPIRED = "expired"
@@ -76,6 +77,29 @@ class GatewayRefund:
     reason: str = ""
 
 
+class DisputeOutcome(StrEnum):
+    """How a dispute ended; an inquiry that ends without one is closed."""
+
+    WON = "won"
+    LOST = "lost"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class GatewayDispute:
+    """One dispute as it stands at the gateway; `outcome` None while it runs."""
+
+    dispute_id: str
+    reason: str
+    amount: int
+    currency: str
+    is_inquiry: bool
+    opened_at: datetime
+    due_at: datetime | None = None
+    outcome: DisputeOutcome | None = None
+    is_submitted: bool = False
+
+
 @dataclass(frozen=True)
 class GatewayState:
     """One try to pay as it stands at the gateway at this moment."""
@@ -90,6 +114,12 @@ class GatewayState:
     paid_at: datetime | None = None
     reason: str = ""  # why it failed, in words that a buyer may read
     refunds: tuple[GatewayRefund, ...] = ()
+    disputes: tuple[GatewayDispute, ...] = ()
+    fault: str = ""  # why this money cannot be taken for the order, such as a test payment
+    method: str = ""  # card, bacs_debit, bank transfer
+    billing_country: str = ""  # ISO 3166, with `card_country` the evidence of the buyer's country
+    card_country: str = ""
+    received: int = 0  # of an open try: what has arrived so far, minor units
 
 
 @dataclass(frozen=True)
@@ -100,6 +130,9 @@ class News:
     kind: str
     subject: str
     payload: dict[str, Any]  # the least that helps a person; no personal data
+    is_decline: bool = False  # somebody's payment was refused
+    warning: str = ""  # what staff have to hear of at once, such as an early fraud warning
+    fault: str = ""  # why it is ignored, such as a message of the other mode
 
 
 class Gateway(Protocol):
@@ -108,6 +141,11 @@ class Gateway(Protocol):
     @property
     def name(self) -> str:
         """What checkouts, payments and events are stored under."""
+        ...
+
+    @property
+    def is_binding_here(self) -> bool:
+        """Whether our own button is the order; else the gateway's page has the last one."""
         ...
 
     def start(self, request: CheckoutRequest) -> StartedCheckout:
@@ -125,6 +163,15 @@ class Gateway(Protocol):
 
     def refund(self, payment_id: str, amount: int, key: str) -> GatewayRefund:
         """Give `amount` back, once per key. Raises `GatewayRefused` where it says no for good."""
+        ...
+
+    def missed_news(self) -> list[News]:
+        """What the gateway told us and nobody here took in; [] where none can be."""
+        ...
+
+    def send_evidence(self, dispute_id: str, evidence: dict[str, str], *, submit: bool) -> None:
+        """Lay down what speaks for us in a dispute; with `submit` for good, once. Raises
+        `GatewayRefused` where none is taken."""
         ...
 
     def read_event(self, headers: Mapping[str, str], body: bytes) -> News:

@@ -51,6 +51,7 @@ class DemoGateway:
     """Stands where Stripe will stand; `create_app` never offers it in production."""
 
     name = NAME
+    is_binding_here = True
 
     def start(self, request: CheckoutRequest) -> StartedCheckout:
         """Start a try to pay at a page of ours, once per key."""
@@ -94,6 +95,14 @@ class DemoGateway:
             answer = _refund_state(refund, payment.currency)
         end_read()
         return answer
+
+    def missed_news(self) -> list[News]:
+        """None: what the demonstration holds back, it holds back on purpose."""
+        return []
+
+    def send_evidence(self, dispute_id: str, evidence: dict[str, str], *, submit: bool) -> None:
+        """Nobody disputes a payment of the demonstration."""
+        raise GatewayRefused("the demonstration has no disputes")
 
     def read_event(self, headers: Mapping[str, str], body: bytes) -> News:
         """The message in a request, if one of the shop's keys signed it within five minutes."""
