@@ -4,6 +4,10 @@ from store.kit.config import config
 from store.kit.errors import NotFound, Refusal
 from store.payments.gateways.base import Gateway
 from store.payments.gateways.demo import DemoGateway
+from store.payments.gateways.free import FreeGateway
+from store.payments.gateways.manual import ManualGateway
+
+_NOT_ONLINE = {ManualGateway.name, FreeGateway.name}
 
 
 class NoGateway(Refusal):
@@ -23,11 +27,17 @@ class GatewayUnknown(NotFound):
 
 
 def default_gateway() -> Gateway:
-    """The gateway that new checkouts use. Refuses (`NoGateway`) where there is none: the
+    """The gateway that a buyer pays online through. Refuses (`NoGateway`) where there is none: the
     demonstration is never one in production."""
     for gateway in gateways().values():
-        return gateway
+        if gateway.name not in _NOT_ONLINE:
+            return gateway
     raise NoGateway
+
+
+def takes_payments_online() -> bool:
+    """Whether there is a gateway for who neither transfers money nor has nothing to pay."""
+    return bool(set(gateways()) - _NOT_ONLINE)
 
 
 def gateway_named(name: str) -> Gateway:
@@ -39,8 +49,8 @@ def gateway_named(name: str) -> Gateway:
 
 
 def gateways() -> dict[str, Gateway]:
-    """All that may be used, the one for new checkouts first."""
-    if config().env == "production":
-        return {}
-    demo = DemoGateway()
-    return {demo.name: demo}
+    """All that may be used, the one for paying online first."""
+    usable: list[Gateway] = [ManualGateway(), FreeGateway()]
+    if config().env != "production":
+        usable.insert(0, DemoGateway())
+    return {gateway.name: gateway for gateway in usable}

@@ -1,0 +1,72 @@
+"""Nothing to pay: an order at no price is paid the moment it is placed, and nobody is asked."""
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from store.kit.database import db, end_read
+from store.payments.gateways.base import (
+    BadSignature,
+    CheckoutRequest,
+    GatewayRefund,
+    GatewayRefused,
+    GatewayState,
+    News,
+    Standing,
+    StartedCheckout,
+)
+from store.payments.models import Checkout
+
+NAME = "free"
+
+
+class FreeGateway:
+    """What a full discount or a gift is paid through: no money, the same fulfilment."""
+
+    name = NAME
+    is_binding_here = True
+
+    def start(self, request: CheckoutRequest) -> StartedCheckout:
+        """There is no page to pay on: on to the order's own."""
+        reference = f"{NAME}-{request.checkout_id}"
+        return StartedCheckout(reference, request.success_url, request.expires_at)
+
+    def fetch(self, subject: str) -> GatewayState | None:
+        """Paid with nothing: of an order that costs something, that does not fit and is held."""
+        query = sa.select(Checkout).filter_by(gateway=NAME, gateway_reference=subject)
+        checkout = db.session.scalars(query).first()
+        state = None if checkout is None else _state(checkout)
+        end_read()
+        return state
+
+    def close(self, reference: str) -> None:
+        """It ended when it began."""
+
+    def refund(self, payment_id: str, amount: int, key: str) -> GatewayRefund:
+        """Nothing came in, so nothing goes back."""
+        raise GatewayRefused("nothing was paid")
+
+    def missed_news(self) -> list[News]:
+        """Nobody outside knows anything."""
+        return []
+
+    def send_evidence(self, dispute_id: str, evidence: dict[str, str], *, submit: bool) -> None:
+        """Nobody disputes what was free."""
+        raise GatewayRefused("nothing was paid")
+
+    def read_event(self, headers: Mapping[str, str], body: bytes) -> News:
+        """Nobody speaks in its name."""
+        raise BadSignature("nobody sends news of what is free")
+
+
+def _state(checkout: Checkout) -> GatewayState:
+    return GatewayState(
+        reference=str(checkout.gateway_reference),
+        standing=Standing.PAID,
+        amount=0,
+        currency=checkout.currency,
+        order_reference=checkout.order.reference,
+        checkout_id=checkout.id,
+        payment_id=f"{NAME}-{checkout.id}",
+        method="nothing to pay",
+    )
