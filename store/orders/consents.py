@@ -1,6 +1,7 @@
-"""What a customer agreed to, and whether there was need to ask (Consumer Contracts Regulations
-2013, regulation 37)."""
+"""What a customer agreed to, in which wording, and whether there was need to ask (Consumer
+Contracts Regulations 2013, regulation 37)."""
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
@@ -21,8 +22,23 @@ CONSENT_WORDINGS = {
     ),
 }
 CURRENT_WORDING = "2026-1"
+TERMS = "terms"
+# Since when each version of the terms has held; the text is storefront/terms/<version>.html, which
+# is never edited again and stays readable.
+TERMS_VERSIONS = {"2026-1": date(2026, 11, 25), "2026-2": date(2026, 11, 25)}
+CURRENT_TERMS = "2026-2"
 # Fourteen days after the day of the order; the fifteenth is free of the right to cancel.
 _WAIT = timedelta(days=15)
+
+
+@dataclass(frozen=True)
+class AcceptedTerms:
+    """Which terms an order was placed under, and where they can be read as they stood then."""
+
+    version: str
+    since: date
+    accepted_at: datetime
+    path: str
 
 
 def waiver_needed(publication: Publication, ordered_at: datetime) -> bool:
@@ -48,18 +64,35 @@ def has_waiver(order_id: int) -> bool:
 
 def waiver(order_id: int) -> Consent | None:
     """The consent to immediate supply: wording and time, as the receipt repeats them."""
-    return db.session.scalar(_waiver_of(order_id))
+    return _given(order_id, IMMEDIATE_SUPPLY)
+
+
+def accept_terms(order: Order) -> None:
+    """Note that the order was placed under today's terms; placed anew, it is under those of then."""
+    given = _given(order.id, TERMS)
+    if given is None:
+        _note(order, TERMS, CURRENT_TERMS)
+        return
+    given.wording_version, given.given_at = CURRENT_TERMS, clock.now()
+    db.session.flush()
+
+
+def accepted_terms(order: Order) -> AcceptedTerms | None:
+    """The terms of an order; None where nobody accepted any, as with a copy that was given."""
+    given = _given(order.id, TERMS)
+    if given is None:
+        return None
+    return AcceptedTerms(
+        version=given.wording_version,
+        since=TERMS_VERSIONS[given.wording_version],
+        accepted_at=given.given_at,
+        path=f"/terms/{given.wording_version}?seller={order.seller_id}",
+    )
 
 
 def give_waiver(order: Order) -> None:
     """Note the consent to immediate supply in today's wording; a second press adds nothing."""
-    insert_once(
-        Consent,
-        order_id=order.id,
-        kind=IMMEDIATE_SUPPLY,
-        wording_version=CURRENT_WORDING,
-        given_at=clock.now(),
-    )
+    _note(order, IMMEDIATE_SUPPLY, CURRENT_WORDING)
 
 
 def forget_waiver(order: Order) -> None:
@@ -70,8 +103,16 @@ def forget_waiver(order: Order) -> None:
         db.session.flush()
 
 
-def _waiver_of(order_id: int) -> sa.Select[Consent]:
-    return sa.select(Consent).where(Consent.order_id == order_id, Consent.kind == IMMEDIATE_SUPPLY)
+def _given(order_id: int, kind: str) -> Consent | None:
+    return db.session.scalar(
+        sa.select(Consent).where(Consent.order_id == order_id, Consent.kind == kind)
+    )
+
+
+def _note(order: Order, kind: str, version: str) -> None:
+    insert_once(
+        Consent, order_id=order.id, kind=kind, wording_version=version, given_at=clock.now()
+    )
 
 
 def _day(moment: datetime) -> date:

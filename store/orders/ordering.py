@@ -19,6 +19,7 @@ from store.kit.status import advance
 from store.kit.text import clean_line
 from store.orders.consents import (
     CONSENT_WORDINGS,
+    accept_terms,
     forget_waiver,
     give_waiver,
     has_waiver,
@@ -105,6 +106,7 @@ def place_order(
     if order.status is OrderStatus.PENDING:
         _write(order, values, publication)
         _note_consent(order, publication, details)
+        accept_terms(order)
     return order
 
 
