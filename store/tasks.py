@@ -11,7 +11,7 @@ from store.entitlements import finding
 from store.kit import jobs, limits
 from store.kit.database import end_read
 from store.mail import worker
-from store.payments import checkout, fulfilment, refunding
+from store.payments import checkout, fulfilment, refunding, transfers
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     worker.wake_when_due,
     fulfilment.sweep,
     refunding.send_refunds,
+    transfers.look_after_transfers,
     checkout.expire_due,
     finding.forget_unknown_addresses,
     receiving.forget_broken_uploads,

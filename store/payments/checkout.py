@@ -14,7 +14,9 @@ from store.kit.errors import Refusal
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import expire_order
 from store.payments.applying import SOONEST, end_unheard
+from store.payments.choosing import PartlyReceived, choose_gateway
 from store.payments.fulfilment import fulfil_checkout, fulfil_order
+from store.payments.gateways import free, manual
 from store.payments.gateways.base import (
     CheckoutRequest,
     Gateway,
@@ -22,9 +24,10 @@ from store.payments.gateways.base import (
     GatewayUnreachable,
     StartedCheckout,
 )
-from store.payments.gateways.registry import default_gateway, gateway_named
+from store.payments.gateways.registry import gateway_named
 from store.payments.models import Checkout, CheckoutStatus
 from store.payments.sums import lock_order
+from store.payments.transfer_rows import TIME_TO_TRANSFER, has_part, owe_details
 
 log = logging.getLogger(__name__)
 
@@ -60,16 +63,17 @@ class LastTry:
     sentence: str
 
 
-def begin_checkout(order_id: int) -> str:
+def begin_checkout(order_id: int, gateway_name: str | None = None) -> str:
     """The address where the order is paid, or the order's own page where it is paid already.
 
-    Opens its own transactions, so the door calls it outside one. Pressed twice it is one
-    checkout. Refuses (`NoGateway`, `OrderClosed`, `PaymentsUnavailable`).
+    `gateway_name` "manual" is a bank transfer, None the way to pay online; an order without a
+    price needs neither and is fulfilled at once. Opens its own transactions, so the door calls it
+    outside one. Pressed twice it is one checkout; another choice ends the try before it. Refuses
+    (`NoGateway`, `NoTransfers`, `OrderClosed`, `PartlyReceived`, `PaymentsUnavailable`).
     """
-    gateway = default_gateway()
     # News of the last try may not have arrived yet.
     fulfil_order(order_id)
-    _close_outdated(order_id)
+    _close_outdated(order_id, gateway_name)
     with transaction():
         order = lock_order(order_id)
         if order.status is OrderStatus.PAID:
@@ -77,14 +81,18 @@ def begin_checkout(order_id: int) -> str:
             return order_url(order_id)
         if order.status is not OrderStatus.PENDING:
             raise OrderClosed
-        checkout = _open_checkout(order) or _add_checkout(order, gateway)
+        checkout = _open_checkout(order) or _add_checkout(
+            order, choose_gateway(order, gateway_name)
+        )
         if checkout.pay_url:
             return checkout.pay_url
-        request = _request(checkout, order)
+        gateway, request = gateway_named(checkout.gateway), _request(checkout, order)
     started = _start(gateway, request)
     with transaction():
         lock_order(order_id)
         _note_start(db.session.get_one(Checkout, request.checkout_id), started)
+    if gateway.name == free.NAME:
+        fulfil_checkout(request.checkout_id)
     return started.url
 
 
@@ -159,7 +167,7 @@ def _add_checkout(order: Order, gateway: Gateway) -> Checkout:
         amount=order.total_amount,
         currency=order.currency,
         created_at=now,
-        expires_at=now + TIME_TO_PAY,
+        expires_at=now + (TIME_TO_TRANSFER if gateway.name == manual.NAME else TIME_TO_PAY),
         ask_at=now + SOONEST,
     )
     db.session.add(checkout)
@@ -167,13 +175,16 @@ def _add_checkout(order: Order, gateway: Gateway) -> Checkout:
     return checkout
 
 
-def _close_outdated(order_id: int) -> None:
-    """End an open try whose amount is no longer that of the order, at the gateway first."""
+def _close_outdated(order_id: int, gateway_name: str | None) -> None:
+    """End an open try whose amount is no longer that of the order, or that goes another way than
+    is chosen now, at the gateway first. Refuses (`PartlyReceived`, `PaymentsUnavailable`)."""
     order = db.session.get_one(Order, order_id)
     checkout = _open_checkout(order)
-    if checkout is None or _is_of(checkout, order):
+    if checkout is None or _is_wanted(checkout, order, gateway_name):
         end_read()
         return
+    if has_part(checkout):
+        raise PartlyReceived
     checkout_id, name, reference = checkout.id, checkout.gateway, checkout.gateway_reference
     end_read()
     if reference is not None:
@@ -188,9 +199,13 @@ def _close_outdated(order_id: int) -> None:
         end_unheard(db.session.get_one(Checkout, checkout_id, populate_existing=True))
 
 
-def _is_of(checkout: Checkout, order: Order) -> bool:
+def _is_wanted(checkout: Checkout, order: Order, gateway_name: str | None) -> bool:
+    if order.status is not OrderStatus.PENDING or checkout.processing_since is not None:
+        # Paid, or the buyer's bank is already at work: a second way would charge twice.
+        return True
     agreed = (order.total_amount, order.currency)
-    return order.status is not OrderStatus.PENDING or agreed == (checkout.amount, checkout.currency)
+    is_of_order = agreed == (checkout.amount, checkout.currency)
+    return is_of_order and checkout.gateway == choose_gateway(order, gateway_name).name
 
 
 def _request(checkout: Checkout, order: Order) -> CheckoutRequest:
@@ -223,3 +238,5 @@ def _note_start(checkout: Checkout, started: StartedCheckout) -> None:
     checkout.gateway_reference = started.reference
     checkout.pay_url = started.url
     checkout.expires_at = started.expires_at
+    if checkout.gateway == manual.NAME:
+        owe_details(checkout)
