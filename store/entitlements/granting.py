@@ -49,7 +49,9 @@ def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
     The confirmation carries the newest edition where the copy may be had at once; where the
     right to cancel still stands, a notice of that edition falls due when it has passed.
     """
-    available_at = paid_at if has_waiver(order.id) else supply_starts_at(order.placed_at)
+    # Where nothing was paid there is no money to cool off about: the copy is there at once.
+    is_at_once = has_waiver(order.id) or order.total_amount == 0
+    available_at = paid_at if is_at_once else supply_starts_at(order.placed_at)
     granted = [
         _grant_line(line, order.customer_id, paid_at, max(available_at, paid_at))
         for line in sorted(order.lines, key=lambda line: line.publication_id)
