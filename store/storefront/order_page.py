@@ -16,12 +16,20 @@ from store.orders.consents import CONSENT_WORDINGS, CURRENT_WORDING, give_waiver
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import cancel_pending
 from store.payments.checkout import last_try
+from store.payments.choosing import PartlyReceived
 from store.payments.fulfilment import fulfil_order
+from store.payments.gateways.registry import takes_payments_online
 from store.payments.refunding import NotCancellable, cancel_preorder, may_cancel, refund_order
+from store.payments.sums import lock_order
+from store.payments.transfer_rows import is_partly_received
 from store.storefront.order_view import cools_off, view_order, what_happens_next
 
 bp = Blueprint("order_page", __name__)
 
+PART_IS_HERE = (
+    "Part of the money for this order has arrived, so it cannot be given up by a press. "
+    "Write to us, and we send it back."
+)
 UNTICKED = "Tick the box if you want your copy straight away, or go back to your order."
 
 
@@ -47,6 +55,7 @@ def show(token: str) -> Response:
         order=order,
         timeline=what_happens_next(view),
         last_try=last_try(order.id),
+        takes_cards=takes_payments_online(),
         token=token,
     )
     return private_page(page)
@@ -58,7 +67,10 @@ def pay(token: str) -> BaseResponse:
     """On to the payment of an order that was left unpaid: by way of the review, which shows
     today's price and whether it is still sold."""
     same_site(request)
-    slug = _order(token).lines[0].publication.slug
+    order = _order(token)
+    if order.status is OrderStatus.PENDING and is_partly_received(order.id):
+        raise PartlyReceived
+    slug = order.lines[0].publication.slug
     return private_page(make_response(redirect(f"/publications/{slug}/order?resume={token}", 303)))
 
 
@@ -76,7 +88,9 @@ def cancel(token: str) -> BaseResponse:
     """Cancel, give the money back, and show the order as it stands then."""
     same_site(request)
     with transaction():
-        order = _order(token)
+        order = lock_order(_order(token).id)
+        if order.status is OrderStatus.PENDING and is_partly_received(order.id):
+            raise NotCancellable(PART_IS_HERE)
         was_pending = cancel_pending(order, "customer")
     if not was_pending:
         _give_back(order)

@@ -22,6 +22,7 @@ from store.orders.consents import supply_starts_at
 from store.orders.models import Order, OrderStatus
 from store.orders.promises import promise_in_words, term_in_words
 from store.payments.refunding import is_wholly_refunded, may_cancel, paid_amount, refunded_amount
+from store.payments.transfer_rows import AwaitedTransfer, awaited_transfer, is_partly_received
 
 Moment = tuple[str, str, bool]
 
@@ -43,6 +44,7 @@ class OrderView:
     available_at: datetime | None
     last_day: str
     is_stopped: bool
+    transfer: AwaitedTransfer | None  # while one is awaited, or only part of one has come
 
     @property
     def line(self) -> Any:
@@ -51,9 +53,11 @@ class OrderView:
 
     @property
     def state(self) -> str:
-        """pending, closed, refunded, ready, preorder, waiting or withdrawn."""
+        """transfer, pending, closed, refunded, ready, preorder, waiting or withdrawn."""
         if self.is_refunded:
             return "refunded"
+        if self.transfer is not None:
+            return "transfer"
         if self.order.status is not OrderStatus.PAID:
             return "pending" if self.order.status is OrderStatus.PENDING else "closed"
         if self.is_ready:
@@ -66,6 +70,16 @@ class OrderView:
     def price(self) -> str:
         """The total as people read it."""
         return format_money(self.order.total_amount, self.order.currency)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether there was nothing to pay."""
+        return self.order.total_amount == 0
+
+    @property
+    def is_gift(self) -> bool:
+        """Whether we gave it."""
+        return bool(self.order.given_reason)
 
 
 def view_order(order: Order) -> OrderView:
@@ -91,13 +105,15 @@ def view_order(order: Order) -> OrderView:
         available_at=available_at,
         last_day=_last_day(order),
         is_stopped=is_stopped(order.customer_id, line.publication_id),
+        transfer=_transfer(order),
     )
 
 
 def can_cancel(order: Order) -> bool:
     """Not paid yet, a pre-order that is not released, or a copy that waits for the 14 days."""
     if order.status is OrderStatus.PENDING:
-        return True
+        # Money of which part is here has to be sent back by a person.
+        return not is_partly_received(order.id)
     return may_cancel(order) or cools_off(order)
 
 
@@ -108,12 +124,41 @@ def cools_off(order: Order) -> bool:
 
 
 def what_happens_next(view: OrderView) -> list[Moment]:
-    """The timeline of a paid order: when, what, whether it is now."""
+    """The timeline of an order, paid or to be paid by bank: when, what, whether it is now."""
     order = view.order
-    paid = (format_day(order.paid_at or order.placed_at), f"You paid {view.price}.", False)
+    if view.transfer is not None:
+        return _after_transfer(view, order.reference)
+    paid = (format_day(order.paid_at or order.placed_at), _how_paid(view), False)
     term = term_in_words(view.line.updates_months)
     later = ("Later", f"You get each new edition, free, {term}.", False)
     return [paid, _next(view), later]
+
+
+def _transfer(order: Order) -> AwaitedTransfer | None:
+    if order.status is OrderStatus.PAID:
+        return None
+    transfer = awaited_transfer(order)
+    is_awaited = transfer is not None and transfer.is_open and order.status is OrderStatus.PENDING
+    return transfer if is_awaited or (transfer is not None and transfer.part) else None
+
+
+def _after_transfer(view: OrderView, reference: str) -> list[Moment]:
+    due = format_money(view.transfer.due, view.order.currency) if view.transfer else ""
+    if not view.is_preorder:
+        copy = ("Then", "Your copy is ready, or we say from when it is.")
+    else:
+        copy = (view.promised or "On the day it is published", _on_release(view))
+    return [
+        ("Now", f"You transfer {due} and quote {reference}.", True),
+        ("1 to 3 working days later", "We see the money and mail you the confirmation.", False),
+        (copy[0][:1].upper() + copy[0][1:], copy[1], False),
+    ]
+
+
+def _how_paid(view: OrderView) -> str:
+    if view.is_gift:
+        return f"{view.order.seller.trading_name} gave you a copy. There is nothing to pay."
+    return "You ordered. There was nothing to pay." if view.is_free else f"You paid {view.price}."
 
 
 def _next(view: OrderView) -> Moment:
