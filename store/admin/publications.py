@@ -11,7 +11,7 @@ from store.admin.forms import Typed, of_row, status, typed
 from store.admin.guard import EDITORS, STAFF, opens_to, takes, who
 from store.catalog import publishing
 from store.catalog.editions import editions_of
-from store.catalog.models import Publication
+from store.catalog.models import Publication, VatTreatment
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.money import InvalidPrice, parse_price, to_decimal
@@ -30,6 +30,7 @@ TEXTS = (
     "contents",
     "audience",
     "currency",
+    "vat_treatment",
 )
 LARGEST_FORM = 500_000  # bytes: descriptions may be long
 
@@ -52,7 +53,8 @@ def all() -> Any:
 @takes(lambda: LARGEST_FORM)
 def new() -> Any:
     """A new publication, a draft that nobody sees yet."""
-    values = typed() if request.method == "POST" else Typed(currency="GBP", language="en-GB")
+    fresh = Typed(currency="GBP", language="en-GB", vat_treatment=VatTreatment.ZERO_RATED)
+    values = typed() if request.method == "POST" else fresh
     errors: dict[str, str] = {}
     if request.method == "POST":
         try:
@@ -155,6 +157,8 @@ def _read(values: Typed) -> dict[str, Any]:
         where = "currency" if "currency" in refusal.sentence.partition("“")[0] else "price"
         faults[where] = refusal.sentence if values["price"].strip() else "Enter the price."
         fields["price_amount"] = 1
+    if values["vat_treatment"] not in set(VatTreatment):
+        faults["vat_treatment"] = "Choose what the price holds of VAT."
     fields["expected_on"] = _date(values["expected_on"], faults)
     fields["updates_months"] = _months(values["updates_months"], faults)
     if faults:

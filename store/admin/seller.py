@@ -22,6 +22,8 @@ FIELDS = (
     "reply_to",
     "phone",
     "vat_number",
+    "countries",
+    "bank_details",
 )
 
 

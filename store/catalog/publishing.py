@@ -18,7 +18,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import InvalidFields, NotFound, Refusal
-from store.kit.money import LARGEST_PRICE, InvalidPrice, parse_currency
+from store.kit.money import LARGEST_PRICE, InvalidPrice, charge_fault, parse_currency
 from store.kit.paging import Page, paginate
 from store.kit.status import advance
 from store.kit.text import clean_line, clean_text
@@ -36,8 +36,20 @@ _LONGEST = {
     "language": 20,
     "isbn": 20,
 }
-_OTHERS = ("price_amount", "currency", "expected_on", "updates_months")
+_OTHERS = ("price_amount", "currency", "expected_on", "updates_months", "vat_treatment")
 _TEXTS = ("description", "contents", "audience")
+
+# Every page asks these; built once, as building a statement costs more than running it.
+_BY_SLUG = sa.select(Publication).where(Publication.slug == sa.bindparam("slug"))
+_NEWEST_RELEASED = (
+    sa.select(Edition)
+    .where(
+        Edition.publication_id == sa.bindparam("publication_id"),
+        Edition.status == EditionStatus.RELEASED,
+    )
+    .order_by(Edition.number.desc())
+    .limit(1)
+)
 
 
 class PublicationUnknown(NotFound):
@@ -83,7 +95,7 @@ def add_publication(
 
 def edit_publication(publication: Publication, **fields: Any) -> None:
     """Change what is given. Orders keep title and price as they were. Refuses `InvalidFields`."""
-    values, faults = _checked(fields)
+    values, faults = _checked(fields, publication.currency)
     if faults:
         raise InvalidFields(faults)
     for name, value in values.items():
@@ -130,15 +142,7 @@ def listed_publications(page: int = 1) -> Page[Publication]:
 
 def newest_released(publication_id: int) -> Edition | None:
     """The edition that a buyer gets today; None before the first release."""
-    return db.session.scalars(
-        sa.select(Edition)
-        .where(
-            Edition.publication_id == publication_id,
-            Edition.status == EditionStatus.RELEASED,
-        )
-        .order_by(Edition.number.desc())
-        .limit(1)
-    ).first()
+    return db.session.scalars(_NEWEST_RELEASED, {"publication_id": publication_id}).first()
 
 
 def is_preorder(publication: Publication) -> bool:
@@ -174,10 +178,10 @@ def overdue_publications() -> list[Publication]:
 
 
 def _by_slug(slug: str) -> Publication | None:
-    return db.session.scalars(sa.select(Publication).where(Publication.slug == slug)).first()
+    return db.session.scalars(_BY_SLUG, {"slug": slug}).first()
 
 
-def _checked(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def _checked(given: dict[str, Any], currency: str = "") -> tuple[dict[str, Any], dict[str, str]]:
     """Values as they are stored, and what is wrong with them by field."""
     values: dict[str, Any] = {}
     for name, value in given.items():
@@ -189,10 +193,10 @@ def _checked(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
             values[name] = value
         else:
             raise TypeError(f"a publication has no {name} to be set here")
-    return values, too_long(values, _LONGEST) | _faults(values)
+    return values, too_long(values, _LONGEST) | _faults(values, currency)
 
 
-def _faults(values: dict[str, Any]) -> dict[str, str]:
+def _faults(values: dict[str, Any], currency: str) -> dict[str, str]:
     """What is wrong by field; a currency is put into capitals on the way."""
     faults: dict[str, str] = {}
     if values.get("title") == "":
@@ -202,8 +206,9 @@ def _faults(values: dict[str, Any]) -> dict[str, str]:
             values["currency"] = parse_currency(values["currency"])
         except InvalidPrice as refusal:
             faults["currency"] = refusal.sentence
-    if not 0 < values.get("price_amount", 1) <= LARGEST_PRICE:
-        faults["price_amount"] = "Enter a price of more than nothing and not beyond reason."
+    if "price_amount" in values:
+        price = _price_fault(values["price_amount"], values.get("currency", currency))
+        faults |= {"price_amount": price} if price else {}
     expected = values.get("expected_on")
     if expected is not None and not 2000 <= expected.year <= LATEST_YEAR:
         faults["expected_on"] = f"Enter a date between 2000 and {LATEST_YEAR}."
@@ -211,3 +216,9 @@ def _faults(values: dict[str, Any]) -> dict[str, str]:
     if months is not None and not 0 < months <= 1200:
         faults["updates_months"] = "Enter for how many months new editions are included."
     return faults
+
+
+def _price_fault(amount: int, currency: str) -> str:
+    if not 0 < amount <= LARGEST_PRICE:
+        return "Enter a price of more than nothing and not beyond reason."
+    return charge_fault(amount, currency)

@@ -1,8 +1,10 @@
 """Who sells: stated by staff, each wording kept, so that an order shows the one it saw."""
 
-from typing import Any
+import re
+from typing import Any, cast
 
 import sqlalchemy as sa
+from babel import Locale
 
 from store.catalog.models import Seller
 from store.kit import clock
@@ -20,6 +22,10 @@ _LONGEST = {
     "phone": 60,
     "vat_number": 40,
 }
+_TEXTS = {"address": 400, "bank_details": 600}  # of several lines
+
+# Built once: building and taking apart a statement costs more than running it.
+_NEWEST = sa.select(Seller).order_by(Seller.id.desc()).limit(1)
 
 
 class SellerUnknown(Refusal):
@@ -42,11 +48,12 @@ def state_seller(**fields: str) -> Seller:
     Refuses (`InvalidFields`) a missing trading name or e-mail address, and what is too long.
     """
     before = _newest_seller()
-    names = (*_LONGEST, "address")
+    names = (*_LONGEST, *_TEXTS)
     values = {name: getattr(before, name) if before else "" for name in names}
     for name, text in fields.items():
-        values[name] = clean_text(text) if name == "address" else clean_line(text)
-    faults = too_long(values, _LONGEST | {"address": 400})
+        values[name] = clean_text(text) if name in _TEXTS else clean_line(text)
+    values["countries"], faults = _countries(fields.get("countries"), before)
+    faults |= too_long(values, _LONGEST | _TEXTS)
     if not values["trading_name"]:
         faults["trading_name"] = "Enter the name that you trade under."
     if "@" not in values["email"]:
@@ -56,11 +63,39 @@ def state_seller(**fields: str) -> Seller:
     seller = Seller(**values, stated_at=clock.now())
     db.session.add(seller)
     db.session.flush()
+    db.session.info.pop("seller", None)
     return seller
 
 
+def countries_sold_to(seller: Seller) -> list[tuple[str, str]]:
+    """Code (ISO 3166) and English name of each country that the shop sells to, as staff list them."""
+    return [(code, country_name(code)) for code in seller.countries.split(",") if code]
+
+
+def country_name(code: str) -> str:
+    """`United Kingdom` for `GB`; the code itself where it is unknown."""
+    return str(Locale("en", "GB").territories.get(code, code))
+
+
+def _countries(text: str | None, before: Seller | None) -> tuple[str, dict[str, str]]:
+    if text is None:
+        return (before.countries if before else "GB"), {}
+    codes = list(dict.fromkeys(re.split(r"[\s,]+", text.strip().upper())))
+    unknown = [code for code in codes if len(code) != 2 or country_name(code) == code]
+    if unknown:
+        said = f"“{unknown[0]}” is not the code of a country" if unknown[0] else "Name a country"
+        return ",".join(codes), {"countries": f"{said}. Write codes such as GB, IE."}
+    return ",".join(codes), {}
+
+
 def _newest_seller() -> Seller | None:
-    return db.session.scalars(sa.select(Seller).order_by(Seller.id.desc()).limit(1)).first()
+    """Asked once in a transaction: a page has it in its head, its foot and for machines."""
+    session = db.session()
+    asked_in, known = session.info.get("seller", (None, None))
+    if known is None or asked_in is not session.get_transaction():
+        known = session.scalars(_NEWEST).first()
+        session.info["seller"] = (session.get_transaction(), known)
+    return cast(Seller | None, known)
 
 
 def too_long(values: dict[str, Any], longest: dict[str, int]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import click
 
 from store.catalog import publishing
 from store.catalog.editions import editions_of
-from store.catalog.models import Edition, Publication, PublicationStatus
+from store.catalog.models import Edition, Publication, PublicationStatus, VatTreatment
 from store.commands.base import Refused, in_shop, json_option, print_json, print_table, who_types
 from store.kit.database import transaction
 from store.kit.formatting import format_moment
@@ -35,6 +35,11 @@ def _fields(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--audience", type=MARKDOWN, help="Markdown file: who it is for."),
             click.option(
                 "--expected", help="Date of the first edition, YYYY-MM-DD; “none” clears."
+            ),
+            click.option(
+                "--vat-treatment",
+                type=click.Choice(list(VatTreatment)),
+                help="What the price holds of VAT.",
             ),
             click.option("--updates-months", type=int, help="How long editions are included."),
         )
@@ -162,6 +167,7 @@ def _told(found: Publication) -> dict[str, Any]:
         "isbn": found.isbn,
         "price": str(to_decimal(found.price_amount, found.currency)),
         "currency": found.currency,
+        "vat_treatment": found.vat_treatment,
         "expected": found.expected_on.isoformat() if found.expected_on else None,
         "updates_months": found.updates_months,
     }

@@ -17,6 +17,8 @@ FIELDS = (
     "reply_to",
     "phone",
     "vat_number",
+    "countries",
+    "bank_details",
 )
 
 
@@ -35,6 +37,8 @@ def seller() -> None:
 @click.option("--reply-to", help="Where answers to letters go; the e-mail address unless set.")
 @click.option("--phone", help="Telephone number.")
 @click.option("--vat-number", help="VAT number, if registered.")
+@click.option("--bank-details", help="Where to transfer money to; empty: nobody can pay so.")
+@click.option("--countries", help="Where to sell to: codes such as GB,IE.")
 @in_shop
 def set_(**given: str | None) -> None:
     """State who sells; what is not given stays. Orders keep what they saw."""

@@ -12,6 +12,12 @@ from store.kit.errors import Refusal
 LARGEST_PRICE = 10_000_000
 
 
+# The least that Stripe charges in a currency; others are judged by it alone.
+LEAST_CHARGE = {
+    "AUD": 50, "CAD": 50, "CHF": 50, "EUR": 50, "GBP": 30, "JPY": 50, "NZD": 50, "USD": 50
+}  # fmt: skip
+
+
 class InvalidPrice(Refusal):
     """A price that is not written as a plain amount of its currency."""
 
@@ -34,6 +40,21 @@ def parse_price(text: str, currency: str) -> int:
     if not 0 < amount <= LARGEST_PRICE:
         raise InvalidPrice(f"The price “{text}” must be more than nothing and not beyond reason.")
     return amount
+
+
+def charge_fault(amount: int, currency: str) -> str:
+    """Why no payment service would charge this price; empty where it would.
+
+    Stripe takes currencies of three places in tens of their minor unit alone.
+    """
+    least = LEAST_CHARGE.get(currency, 1)
+    if amount < least:
+        return (
+            f"The price must be at least {format_money(least, currency)}: less cannot be charged."
+        )
+    if get_currency_precision(currency) == 3 and amount % 10:
+        return f"A price in {currency} must end with 0, such as {format_money(12_340, currency)}."
+    return ""
 
 
 def parse_currency(text: str) -> str:

@@ -12,7 +12,7 @@ from store.orders.addresses import address_key
 from store.orders.models import Customer, Discount, DiscountMember, Order, OrderStatus
 
 # An order that may still be paid holds its place; one that ran out gives it back.
-_COUNTED = (OrderStatus.PENDING, OrderStatus.PAID)
+COUNTED = (OrderStatus.PENDING, OrderStatus.PAID)
 
 
 class CodeRefused(Refusal):
@@ -72,7 +72,7 @@ def orders_with(discount_id: int, email: str = "", but_form_key: str = "") -> in
     """How many orders hold a place of a discount; of one customer, if an address is given."""
     query = sa.select(sa.func.count(Order.id)).where(
         Order.discount_id == discount_id,
-        Order.status.in_(_COUNTED),
+        Order.status.in_(COUNTED),
         Order.form_key != but_form_key,
     )
     if email:

@@ -80,6 +80,7 @@ class Order(Base):
 
     customer: Mapped[Customer] = relationship()
     seller: Mapped[Seller] = relationship()
+    discount: Mapped["Discount | None"] = relationship()
     lines: Mapped[list["OrderLine"]] = relationship(back_populates="order", order_by="OrderLine.id")
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from store.catalog import publishing
 from store.catalog.models import Publication, PublicationStatus
-from store.catalog.selling import current_seller
+from store.catalog.selling import countries_sold_to, current_seller
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
@@ -33,8 +33,10 @@ from store.orders.customers import (
     reference_in,
 )
 from store.orders.details import Details, check_details
+from store.orders.discounts import hold_place
 from store.orders.inserting import insert_once
 from store.orders.models import Customer, Order, OrderLine, OrderStatus
+from store.orders.quoting import Quote, check_chargeable, quote
 
 __all__ = [
     "CONSENT_WORDINGS",
@@ -60,7 +62,7 @@ class NotOnSale(Refusal):
 
 
 class PriceChanged(Refusal):
-    """The price is another than the one that the customer saw."""
+    """The total is another than the one that the customer saw."""
 
     def __init__(self, new_amount: int, currency: str) -> None:
         self.new_amount = new_amount
@@ -88,23 +90,23 @@ def place_order(
 
     The same form key gives the same order: written anew while it is pending, untouched after.
     `seen_amount` is the total on the customer's page, in minor units. Refuses (`NotOnSale`,
-    `PriceChanged`, `InvalidFields`).
+    `PriceChanged`, `InvalidFields`, `CodeRefused`, `TooLittleToCharge`).
     """
     known = _order_of(form_key)
     if known is not None and known.status is not OrderStatus.PENDING:
         return known
-    details = check_details(details)
+    details = check_details(details, [code for code, _ in countries_sold_to(current_seller())])
     if publication.status is not PublicationStatus.LISTED:
         raise NotOnSale
-    if (seen_amount, seen_currency or publication.currency) != (
-        publication.price_amount,
-        publication.currency,
-    ):
-        raise PriceChanged(publication.price_amount, publication.currency)
-    values = _agreed(publication, details)
+    quoted = quote(publication, email=details.email, code=details.code, form_key=form_key)
+    check_chargeable(quoted)
+    if (seen_amount, seen_currency or quoted.currency) != (quoted.total_amount, quoted.currency):
+        raise PriceChanged(quoted.total_amount, quoted.currency)
+    hold_place(quoted.discount_id, details.email, form_key)
+    values = _agreed(details, quoted)
     order = known or _add_order(form_key, values)
     if order.status is OrderStatus.PENDING:
-        _write(order, values, publication)
+        _write(order, values, publication, quoted)
         _note_consent(order, publication, details)
         accept_terms(order)
     return order
@@ -170,7 +172,7 @@ def _order_of(form_key: str) -> Order | None:
     return db.session.scalar(query.execution_options(populate_existing=True))
 
 
-def _agreed(publication: Publication, details: Details) -> dict[str, Any]:
+def _agreed(details: Details, quoted: Quote) -> dict[str, Any]:
     return {
         "customer_id": find_or_add_customer(details.email, details.name).id,
         "seller_id": current_seller().id,
@@ -178,8 +180,14 @@ def _agreed(publication: Publication, details: Details) -> dict[str, Any]:
         "name": details.name,
         "organisation": details.organisation,
         "purchase_order_number": details.purchase_order_number,
-        "total_amount": publication.price_amount,
-        "currency": publication.currency,
+        "country": details.country,
+        "discount_amount": quoted.discount_amount,
+        "discount_label": quoted.discount_label,
+        "discount_id": quoted.discount_id,
+        "total_amount": quoted.total_amount,
+        "currency": quoted.currency,
+        "network": details.network[:45],
+        "user_agent": clean_line(details.user_agent)[:300],
         "placed_at": clock.now(),
     }
 
@@ -200,25 +208,27 @@ def _add_order(
     raise RuntimeError("no free reference for an order")
 
 
-def _write(order: Order, values: dict[str, Any], publication: Publication) -> None:
+def _write(order: Order, values: dict[str, Any], publication: Publication, quoted: Quote) -> None:
     for name, value in values.items():
         setattr(order, name, value)
-    line = _agreed_line(publication)
+    line = _agreed_line(publication, quoted)
     if order.lines:
         for name, value in line.items():
             setattr(order.lines[0], name, value)
     else:
         order.lines.append(OrderLine(**line))
-    order.total_amount = sum(one.price_amount * one.quantity for one in order.lines)
     db.session.flush()
 
 
-def _agreed_line(publication: Publication) -> dict[str, Any]:
+def _agreed_line(publication: Publication, quoted: Quote) -> dict[str, Any]:
     return {
         "publication_id": publication.id,
         "title": publication.title,
-        "price_amount": publication.price_amount,
+        "price_amount": quoted.list_amount,
         "quantity": 1,
+        "vat_treatment": quoted.vat_treatment,
+        "vat_rate": quoted.vat_rate,
+        "vat_amount": quoted.vat_amount,
         "is_preorder": publishing.is_preorder(publication),
         "expected_on": publication.expected_on,
         "updates_months": publication.updates_months,

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 
 from store.catalog.models import Publication, VatTreatment
 from store.kit.errors import Refusal
-from store.kit.money import format_money
+from store.kit.money import LEAST_CHARGE, charge_fault, format_money
 from store.orders.discounts import Reduction, reduction_for
 
 # In hundredths of a percent. A sale keeps the rate of its day on its line.
 STANDARD_RATE = 2000
 RATES = {VatTreatment.STANDARD_INCLUDED: STANDARD_RATE}
-# The least that Stripe charges; what it does not name here is judged by Stripe alone.
-LEAST = {"GBP": 30, "EUR": 50, "USD": 50, "CAD": 50, "AUD": 50, "NZD": 50, "CHF": 50, "JPY": 50}
 
 
 class TooLittleToCharge(Refusal):
@@ -20,7 +18,7 @@ class TooLittleToCharge(Refusal):
     status = 422
 
     def __init__(self, total: int, currency: str) -> None:
-        least = format_money(LEAST.get(currency, 1), currency)
+        least = format_money(LEAST_CHARGE.get(currency, 1), currency)
         super().__init__(
             f"With this discount {format_money(total, currency)} would be left to pay, and no less "
             f"than {least} can be charged. Take the code out, or write to us."
@@ -89,7 +87,7 @@ def quote(
 
 def check_chargeable(quoted: Quote) -> None:
     """Refuses (`TooLittleToCharge`) a total that is neither nothing nor enough to charge."""
-    if 0 < quoted.total_amount < LEAST.get(quoted.currency, 1):
+    if quoted.total_amount and charge_fault(quoted.total_amount, quoted.currency):
         raise TooLittleToCharge(quoted.total_amount, quoted.currency)
 
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.datastructures import MultiDict
 
+from store.catalog.selling import countries_sold_to, country_name, current_seller
 from store.entitlements.links import open_link, order_url
 from store.kit import clock, tokens
 from store.kit.database import db, transaction
@@ -23,13 +24,16 @@ from store.orders.consents import (
     waiver_needed,
 )
 from store.orders.details import Details, check_details
+from store.orders.discounts import CodeRefused
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import PriceChanged, place_order
+from store.orders.quoting import Quote, TooLittleToCharge, check_chargeable, quote
 from store.payments import checkout
 from store.payments.checkout import PaymentsUnavailable
 from store.payments.fulfilment import fulfil_order
+from store.payments.gateways.registry import NoGateway, default_gateway
 from store.storefront.publication import on_sale
-from store.storefront.showing import NO_VAT, Shown, show
+from store.storefront.showing import Shown, show
 
 bp = Blueprint("order", __name__)
 
@@ -65,15 +69,27 @@ def step(slug: str) -> Response:
     if request.form.get("step") == "change":
         return _details_page(shown, given)
     try:
-        given = replace(given, details=check_details(given.details))
+        given = replace(given, details=check_details(given.details, _country_codes()))
+        quoted = _quote(shown, given)
     except InvalidFields as refusal:
         return _details_page(shown, given, errors=refusal.faults)
+    except CodeRefused as refusal:
+        return _details_page(shown, given, errors={"code": refusal.sentence})
     if request.form.get("step") == "place":
         return _place(slug, given)
     meant = suggest_correction(given.details.email)
     if meant and given.confirmed_email != given.details.email:
         return _details_page(shown, given, meant=meant)
-    return _review_page(shown, given)
+    return _review_page(shown, given, quoted)
+
+
+def _quote(shown: Shown, given: Form) -> Quote:
+    details = given.details
+    return quote(shown.publication, email=details.email, code=details.code, form_key=given.form_key)
+
+
+def _country_codes() -> list[str]:
+    return [code for code, _ in countries_sold_to(current_seller())]
 
 
 def _read(fields: MultiDict[str, str]) -> Form:
@@ -85,7 +101,11 @@ def _read(fields: MultiDict[str, str]) -> Form:
             name=fields.get("name", ""),
             organisation=fields.get("organisation", ""),
             purchase_order_number=fields.get("purchase_order_number", ""),
+            code=fields.get("code", ""),
+            country=fields.get("country", ""),
             wants_now=fields.get("wants_now") == "yes",
+            network=request.remote_addr or "",
+            user_agent=request.headers.get("User-Agent", ""),
         ),
         form_key=key if re.fullmatch(r"[\w-]{22}", key, re.ASCII) else tokens.new_reference(),
         seen_amount=int(amount) if re.fullmatch(r"\d{1,9}", amount, re.ASCII) else -1,
@@ -105,18 +125,22 @@ def _place(slug: str, given: Form) -> Response:
                 seen_currency=request.form.get("seen_currency"),
             )
             order_id, status = order.id, order.status
-    except PriceChanged as refusal:
-        return _review_page(show(on_sale(slug)), given, error=refusal.sentence)
+    except CodeRefused as refusal:
+        return _details_page(show(on_sale(slug)), given, errors={"code": refusal.sentence})
+    except (PriceChanged, TooLittleToCharge) as refusal:
+        return _review_again(slug, given, refusal.sentence)
     if status not in {OrderStatus.PENDING, OrderStatus.PAID}:
-        again = replace(given, form_key=tokens.new_reference())
-        return _review_page(show(on_sale(slug)), again, error=CLOSED)
+        return _review_again(slug, replace(given, form_key=tokens.new_reference()), CLOSED)
     try:
         next_url = checkout.begin_checkout(order_id)
     except PaymentsUnavailable as refusal:
-        return _review_page(
-            show(on_sale(slug)), given, error=refusal.sentence, status=refusal.status
-        )
+        return _review_again(slug, given, refusal.sentence, refusal.status)
     return _to(next_url)
+
+
+def _review_again(slug: str, given: Form, error: str, status: int = 422) -> Response:
+    shown = show(on_sale(slug))
+    return _review_page(shown, given, _quote(shown, given), error=error, status=status)
 
 
 def _ask_about(form_key: str) -> None:
@@ -150,12 +174,18 @@ def _resume(slug: str, token: str) -> Response:
             name=order.name,
             organisation=order.organisation,
             purchase_order_number=order.purchase_order_number,
+            code=(order.discount.code or "") if order.discount else "",
+            country=order.country,
             wants_now=has_waiver(order.id),
         ),
         form_key=order.form_key if is_pending else tokens.new_reference(),
     )
     last = checkout.last_try(order.id)
-    return _review_page(shown, given, notice=last.sentence if last else NOT_CHARGED)
+    try:
+        quoted = _quote(shown, given)
+    except CodeRefused as refusal:
+        return _details_page(shown, given, errors={"code": refusal.sentence})
+    return _review_page(shown, given, quoted, notice=last.sentence if last else NOT_CHARGED)
 
 
 def _details_page(
@@ -168,28 +198,56 @@ def _details_page(
         details=given.details,
         errors=errors or {},
         meant=meant,
-        vat=NO_VAT,
+        vat=quote(shown.publication).note,
+        countries=countries_sold_to(current_seller()),
     )
     return _kept_for_going_back(page, 422 if errors else 200)
 
 
 def _review_page(
-    shown: Shown, given: Form, *, error: str = "", status: int = 422, notice: str = ""
+    shown: Shown,
+    given: Form,
+    quoted: Quote,
+    *,
+    error: str = "",
+    status: int = 422,
+    notice: str = "",
 ) -> Response:
     now = clock.now()
+    error, is_chargeable = _chargeable(quoted, error)
     page = render_template(
         "storefront/order_review.html",
         shown=shown,
         given=given,
         details=given.details,
         errors={"form": error} if error else {},
-        vat=NO_VAT,
+        quoted=quoted,
+        country=country_name(given.details.country),
+        asks_country=len(_country_codes()) > 1,
+        is_chargeable=is_chargeable,
+        is_binding_here=_is_binding_here(quoted),
         asks_consent=waiver_needed(shown.publication, now),
         wording=CONSENT_WORDINGS[CURRENT_WORDING],
         supply_day=supply_starts_at(now),
         notice=notice,
     )
     return _kept_for_going_back(page, status if error else 200)
+
+
+def _chargeable(quoted: Quote, error: str) -> tuple[str, bool]:
+    try:
+        check_chargeable(quoted)
+    except TooLittleToCharge as refusal:
+        return refusal.sentence, False
+    return error, True
+
+
+def _is_binding_here(quoted: Quote) -> bool:
+    """Whether our own button is the order (journeys C10; Consumer Contracts Regulations, 14)."""
+    try:
+        return quoted.total_amount == 0 or default_gateway().is_binding_here
+    except NoGateway:
+        return True
 
 
 def _kept_for_going_back(page: str, status: int) -> Response:

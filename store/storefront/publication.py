@@ -4,13 +4,14 @@ from flask import Blueprint, Response, make_response, render_template, request
 
 from store.catalog import publishing
 from store.catalog.models import Publication, PublicationStatus
-from store.catalog.selling import current_seller
+from store.catalog.selling import countries_sold_to, current_seller
 from store.kit.config import config
 from store.kit.errors import NotFound, Refusal
 from store.kit.static_files import YEAR_SECONDS
 from store.kit.storage import storage
+from store.orders.quoting import quote
 from store.storefront.facts import file_facts
-from store.storefront.showing import NO_VAT, show, show_all, what_happens_when
+from store.storefront.showing import show, show_all, what_happens_when
 from store.storefront.structured import structured
 
 bp = Blueprint("publication", __name__)
@@ -46,15 +47,16 @@ def home() -> Response:
 @bp.get("/publications/<slug>")
 def publication(slug: str) -> Response:
     """One publication: what it is, what it costs, what happens when."""
-    shown = show(on_sale(slug))
+    shown, seller = show(on_sale(slug)), current_seller()
     page = render_template(
         "storefront/publication.html",
         shown=shown,
         publication=shown.publication,
-        vat=NO_VAT,
+        vat=quote(shown.publication).note,
+        countries=[name for _, name in countries_sold_to(seller)],
         timeline_items=what_happens_when(shown),
         file_facts=file_facts(shown.publication, shown.edition),
-        structured=structured(shown, current_seller()),
+        structured=structured(shown, seller),
         canonical_url=config().base_url + shown.path,
         og_type="book",
         og_image_url=config().base_url + shown.cover_url if shown.cover_url else "",

@@ -14,8 +14,6 @@ from store.kit.formatting import format_day
 from store.kit.money import format_money
 from store.orders.promises import promise_in_words, term_in_words
 
-NO_VAT = "No VAT to pay"  # books supplied electronically are zero-rated in the United Kingdom
-
 
 @dataclass(frozen=True)
 class Shown:

@@ -44,6 +44,7 @@ def _offer(shown: Shown, seller: Seller, address: str) -> dict[str, Any]:
         "priceCurrency": publication.currency,
         "availability": f"https://schema.org/{'PreOrder' if shown.is_preorder else 'InStock'}",
         "seller": {"@type": "Organization", "name": seller.trading_name},
+        "eligibleRegion": seller.countries.split(","),
     }
     if shown.promised:
         offer["availabilityStarts"] = shown.promised.isoformat()

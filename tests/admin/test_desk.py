@@ -88,14 +88,14 @@ def test_from_an_empty_shop_to_a_publication_on_sale(desk: FlaskClient) -> None:
     bad = press(
         desk,
         "/admin/publications/new",
-        {"title": "A <b>title</b>", "slug": "Wrong Slug", "price": "12,50", "currency": "GBP",
+        {"title": "A <b>title</b>", "slug": "Wrong Slug", "price": "12,50", "currency": "GBP", "vat_treatment": "zero_rated",
          "expected_on": "soon", "updates_months": "many"},
     )  # fmt: skip
     assert bad.status_code == 422
     check_page(bad.text, path="/admin/publications/new")
     assert "A &lt;b&gt;title&lt;/b&gt;" in bad.text
     fields = {"title": "Effective SEND Practice", "slug": "send-early-years", "price": "12.50",
-              "currency": "GBP", "language": "en-GB", "expected_on": "2027-03-31"}  # fmt: skip
+              "currency": "GBP", "vat_treatment": "zero_rated", "language": "en-GB", "expected_on": "2027-03-31"}  # fmt: skip
     added = press(desk, "/admin/publications/new", fields)
     assert (added.status_code, added.location) == (303, PUBLICATION)
     again = press(desk, "/admin/publications/new", fields)

@@ -71,6 +71,7 @@ def test_the_form_asks_for_an_address_alone(client: FlaskClient) -> None:
         "name",
         "organisation",
         "purchase_order_number",
+        "code",
     ]
     email = fields[0]
     assert (email["type"], email["autocomplete"], email["spellcheck"]) == (

@@ -136,6 +136,7 @@ def test_machines_read_the_offer(client: FlaskClient) -> None:
         "availability": "https://schema.org/PreOrder",
         "availabilityStarts": "2027-03-31",
         "seller": {"@type": "Organization", "name": "Early Years Sample Press"},
+        "eligibleRegion": ["GB"],
     }
     release()
     page = Page(get(client))
