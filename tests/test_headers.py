@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from store.app import create_app
 from store.catalog.models import Publication
+from store.catalog.selling import state_seller
 from store.entitlements.addresses import confirm_change
 from store.entitlements.finding import ask_for_copies
 from store.entitlements.links import open_link
@@ -21,12 +22,14 @@ from store.kit.database import db, transaction
 from store.mail import letters, outbox
 from store.mail.models import CapturedLetter, Delivery
 from store.mail.worker import hang_up, send_due_letters
+from store.payments.checkout import begin_checkout
 from store.payments.refunding import refund_order
 from tests.conftest import Clock, make_settings
 from tests.distribution.shop import draft, release
 from tests.factories import a_publication, a_seller
 from tests.mail.letter_rules import Head, broken
 from tests.pages import check_letter_html, check_page
+from tests.payments.making import an_order
 from tests.snapshots import snapshot
 from tests.stocked import Stocked, stock
 
@@ -189,6 +192,9 @@ def every_letter(frozen: Clock, database_url: str, tmp_path: Path) -> Iterator[d
     app = create_app(make_settings(tmp_path, database_url=database_url, base_url=url))
     with app.app_context():
         shop = stock(app)
+        with transaction():
+            state_seller(bank_details="Sort code 00-00-00, account 00000000")
+        begin_checkout(an_order("t" * 22), "manual")
         with transaction() as session:
             order_id = open_link(shop.order, "order").order_id or 0
             confirm_change(open_link(shop.address, "address"))

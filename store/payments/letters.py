@@ -1,16 +1,18 @@
-"""The letter that says that money went back."""
+"""Letters about money: where to transfer it, and that it went back."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from store.entitlements.links import order_url
 from store.kit.database import db
-from store.mail.letters import Letter, letter
+from store.mail.letters import Letter, Skip, letter
 from store.mail.message import Mailbox
 from store.mail.models import Delivery
-from store.orders.models import Order
+from store.orders.models import Order, OrderStatus
+from store.payments.gateways.registry import takes_payments_online
 from store.payments.models import Refund
 from store.payments.sums import is_wholly_refunded, paid_amount
+from store.payments.transfer_rows import DETAILS, awaited_transfer
 
 
 def _sample() -> dict[str, Any]:
@@ -42,6 +44,51 @@ def order_refunded(delivery: Delivery) -> Letter:
         "is_whole": is_wholly_refunded(order.id),
         "was_cancelled": refund.request_key == "cancel",
         "asked_at": refund.requested_at,
+        "order_url": order_url(order.id),
+    }
+    return Letter(Mailbox(order.customer.email, order.customer.name), context)
+
+
+def _sample_transfer() -> dict[str, Any]:
+    return {
+        "reference": "K7QM-2XWP",
+        "titles": ["Effective SEND Practice in the Early Years"],
+        "organisation": "Sample Nursery School",
+        "purchase_order_number": "PO-1182",
+        "amount": 1250,
+        "due": 1250,
+        "part": "",
+        "currency": "GBP",
+        "bank_details": ["Early Years Sample Press", "Sort code 00-00-00", "Account 00000000"],
+        "pay_by": datetime(2027, 3, 31, 9, 0, tzinfo=UTC),
+        "takes_cards": True,
+        "order_url": "https://shop.example.org/orders/sample",
+    }
+
+
+@letter(DETAILS, sample=_sample_transfer)
+def transfer_details(delivery: Delivery) -> Letter | Skip:
+    """How much to transfer, to whom, under which reference; left out once nothing is awaited."""
+    order = db.session.get_one(Order, delivery.order_id)
+    transfer = awaited_transfer(order)
+    wanted = (delivery.facts or {})["checkout_id"]
+    if order.status is not OrderStatus.PENDING or transfer is None or not transfer.is_open:
+        return Skip("no transfer is awaited")
+    if transfer.checkout_id != wanted:
+        return Skip("a later letter says it")
+    context = {
+        "seller": order.seller,
+        "reference": order.reference,
+        "titles": [line.title for line in order.lines],
+        "organisation": order.organisation,
+        "purchase_order_number": order.purchase_order_number,
+        "amount": transfer.amount,
+        "due": transfer.due,
+        "part": transfer.part,
+        "currency": transfer.currency,
+        "bank_details": transfer.bank_details.splitlines(),
+        "pay_by": transfer.pay_by,
+        "takes_cards": takes_payments_online(),
         "order_url": order_url(order.id),
     }
     return Letter(Mailbox(order.customer.email, order.customer.name), context)
