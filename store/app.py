@@ -34,6 +34,7 @@ from store.storefront import (
     order,
     order_page,
     publication,
+    receipt,
     webhooks,
 )
 
@@ -43,6 +44,7 @@ CUSTOMERS_DOORS = (
     publication,
     order,
     order_page,
+    receipt,
     address,
     library,
     download,

@@ -46,6 +46,7 @@ class Stocked:
             "/download/<token>/<filename>": self.download,
             "/orders/<token>/cancel": f"/orders/{self.preorder}/cancel",
             "/orders/<token>/consent": f"/orders/{self.waiting}/consent",
+            "/terms/<version>": "/terms/2026-1",
             "/static/<name>": StaticFiles(place("static")).url("colophon.css"),
         }
         if rule in whole:

@@ -140,7 +140,7 @@ SELLER = SimpleNamespace(
 )
 WHO = (
     "Sample <Press>, a trading name of Sample Press Ltd, registered charity 000000, "
-    "company number 01234567. 1 Sample Street, London N1 0AA."
+    "company number 01234567, registered in England and Wales. 1 Sample Street, London N1 0AA."
 )
 
 # Every component at once, with values that would break out of a careless template.

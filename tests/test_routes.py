@@ -19,6 +19,7 @@ PUBLIC_GETS = [
     "/",
     "/accessibility",
     "/address/<token>",
+    "/cancellation-form",
     "/demo/inbox",
     "/demo/inbox/<int:letter_id>",
     "/demo/inbox/<int:letter_id>/html",
@@ -30,8 +31,10 @@ PUBLIC_GETS = [
     "/library/<token>",
     "/orders/<token>",
     "/orders/<token>/address",
+    "/orders/<token>/billing",
     "/orders/<token>/cancel",
     "/orders/<token>/consent",
+    "/orders/<token>/receipt",
     "/privacy",
     "/publications/<slug>",
     "/publications/<slug>/cover.png",
@@ -41,6 +44,7 @@ PUBLIC_GETS = [
     "/static/<name>",
     "/stop/<token>",
     "/terms",
+    "/terms/<version>",
 ]
 NO_PAGES = {"/demo/inbox/<int:letter_id>/html"}
 # What each form sends; the refusal comes before anything is read, so that less would do.
@@ -51,6 +55,7 @@ PUBLIC_POSTS = {
     "/find-my-copies": {"who": "anna@reader.example"},
     "/find-my-copies/renew": {},
     "/orders/<token>/address": {"email": "other@reader.example"},
+    "/orders/<token>/billing": {"organisation": "Elm Nursery"},
     "/orders/<token>/cancel": {},
     "/orders/<token>/consent": {"wants_now": "yes"},
     "/orders/<token>/notices": {"notices": "stop"},

@@ -46,7 +46,8 @@ def set_billing(order: Order, typed: Billing) -> None:
     lines = values["billing_address"].count("\n") + 1
     if lines > _MOST_LINES:
         faults.setdefault(
-            "billing_address", f"The address can have at most {_MOST_LINES} lines; this has {lines}."
+            "billing_address",
+            f"The address can have at most {_MOST_LINES} lines; this has {lines}.",
         )
     if faults:
         raise InvalidFields(faults)

@@ -1,19 +1,63 @@
 """Who we are and what holds: terms, privacy, accessibility; and whether the shop is up."""
 
-import sqlalchemy as sa
-from flask import Blueprint, Response, jsonify, render_template
+import re
+from urllib.parse import quote
 
+import sqlalchemy as sa
+from flask import Blueprint, Response, jsonify, render_template, request
+
+from store.catalog.models import Seller
+from store.catalog.selling import SellerUnknown, countries_sold_to, current_seller
 from store.kit.config import config
 from store.kit.database import db
+from store.kit.errors import NotFound
 from store.kit.storage import storage
+from store.orders.consents import CURRENT_TERMS, TERMS_VERSIONS
 
 bp = Blueprint("about", __name__)
+
+
+# What the model form asks for, as a mail (Consumer Contracts Regulations 2013, schedule 3, part B).
+CANCELLING = """I hereby give notice that I cancel my contract for the supply of this digital content:
+
+Title:
+Ordered on:
+Order reference:
+My name:
+My address:
+Date:
+"""
 
 
 @bp.get("/terms")
 def terms() -> str:
     """What a buyer and we agree on, to be saved or printed."""
-    return render_template("storefront/terms.html")
+    return _terms_page(CURRENT_TERMS, _seller())
+
+
+@bp.get("/terms/<version>")
+def terms_of(version: str) -> str:
+    """A version of the terms, with `seller` as it was told to the orders that name it."""
+    if version not in TERMS_VERSIONS:
+        raise NotFound("There are no terms of this version.")
+    asked = request.args.get("seller")
+    if asked is None:
+        return _terms_page(version, _seller())
+    # No more digits than a row's number has on every database.
+    trader = db.session.get(Seller, int(asked)) if re.fullmatch("[0-9]{1,9}", asked) else None
+    if trader is None:
+        raise NotFound("There are no terms of this seller.")
+    return _terms_page(version, trader)
+
+
+@bp.get("/cancellation-form")
+def cancellation_form() -> str:
+    """The model form, to be printed or sent as a mail."""
+    seller, letter = _seller(), ""
+    if seller is not None:
+        words = f"subject={quote('I cancel my order')}&body={quote(CANCELLING, safe='')}"
+        letter = f"mailto:{quote(seller.email, safe='@')}?{words}"
+    return render_template("storefront/cancellation_form.html", letter=letter)
 
 
 @bp.get("/privacy")
@@ -47,6 +91,29 @@ def robots() -> Response:
     """Search engines may list what is on sale and nothing behind a link."""
     lines = ["User-agent: *", "Disallow: /admin/", "Disallow: /demo/", f"# {config().base_url}"]
     return Response("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
+
+
+def _terms_page(version: str, trader: Seller | None) -> str:
+    return render_template(
+        "storefront/terms.html",
+        version=version,
+        since=TERMS_VERSIONS[version],
+        is_current=version == CURRENT_TERMS,
+        trader=trader,
+        countries=_listed([name for _, name in countries_sold_to(trader)] if trader else []),
+        others=[(name, day) for name, day in TERMS_VERSIONS.items() if name != version],
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def _seller() -> Seller | None:
+    try:
+        return current_seller()
+    except SellerUnknown:
+        return None
 
 
 def _database_answers() -> bool:

@@ -1,0 +1,161 @@
+"""What a receipt says: read from the rows of an order as they are, nothing computed anew."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from store.catalog.models import VatTreatment
+from store.kit.database import db
+from store.kit.errors import Refusal
+from store.kit.money import format_money
+from store.kit.status import StatusChange
+from store.orders.models import Order, OrderLine, OrderStatus
+from store.orders.quoting import vat_note
+from store.payments.models import Dispute, Payment, Refund, RefundStatus
+from store.payments.sums import payments_of, refunds_of
+
+_METHODS = {
+    "card": "by card",
+    "bank transfer": "by bank transfer",
+    "bacs_debit": "by Direct Debit",
+    "sepa_debit": "by direct debit",
+    "paypal": "with PayPal",
+    "link": "with Link",
+}
+
+
+class NoReceipt(Refusal):
+    """An order that is not paid."""
+
+    status = 404
+    heading = "There is no receipt yet"
+    sentence = "This order is not paid. Its receipt will be here as soon as it is."
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a receipt: what, how much as people read it, and when where that matters."""
+
+    words: str
+    amount: str
+    quantity: int = 1
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A paid order on paper. A numbered invoice would fix the same facts in a row of its own."""
+
+    order: Order
+    lines: list[Row]
+    discount: Row | None
+    total: str
+    vat: list[Row]  # what the total holds, by rate; empty where it holds none
+    note: str  # the same in one sentence
+    received: list[Row]
+    returned: list[Row]
+    left: str  # what is left of what was paid; empty where nothing went back
+
+    @property
+    def is_gift(self) -> bool:
+        """A copy that was given, for a reason that staff keep."""
+        return bool(self.order.given_reason)
+
+    @property
+    def is_free(self) -> bool:
+        """Nothing was to be paid."""
+        return self.order.total_amount == 0
+
+
+def receipt_of(order: Order) -> Receipt:
+    """The receipt as the rows stand now. Refuses (`NoReceipt`) an order that is not paid."""
+    if order.status is not OrderStatus.PAID:
+        raise NoReceipt
+    payments = payments_of(order.id)
+    back = [one for one in refunds_of(order.id) if one.status in RefundStatus.counted()]
+    lost = _lost_disputes(order.id)
+    left = sum(one.amount for one in payments) - sum(one.amount for one in back)
+    left -= sum(one.amount for one in lost)
+    return Receipt(
+        order=order,
+        lines=[_line(order, line) for line in order.lines],
+        discount=_discount(order),
+        total=format_money(order.total_amount, order.currency),
+        vat=_vat(order),
+        note=_note(order),
+        received=[_received(one) for one in payments if one.amount],
+        returned=_returned(back) + [_taken(one) for one in lost],
+        left=format_money(left, order.currency) if back or lost else "",
+    )
+
+
+def _line(order: Order, line: OrderLine) -> Row:
+    amount = format_money(line.price_amount * line.quantity, order.currency)
+    return Row(line.title, amount, line.quantity)
+
+
+def _discount(order: Order) -> Row | None:
+    if not order.discount_amount:
+        return None
+    amount = format_money(order.discount_amount, order.currency)
+    return Row(order.discount_label or "Discount", f"−{amount}")
+
+
+def _vat(order: Order) -> list[Row]:
+    by_rate: dict[int, int] = {}
+    for line in order.lines:
+        if line.vat_amount:
+            by_rate[line.vat_rate] = by_rate.get(line.vat_rate, 0) + line.vat_amount
+    if not by_rate:
+        return []
+    net = order.total_amount - sum(by_rate.values())
+    return [Row("Of this, before VAT", format_money(net, order.currency))] + [
+        Row(f"VAT at {rate / 100:g}%", format_money(amount, order.currency))
+        for rate, amount in sorted(by_rate.items())
+    ]
+
+
+def _note(order: Order) -> str:
+    line = order.lines[0]
+    if line.vat_treatment == VatTreatment.ZERO_RATED and order.seller.vat_number:
+        return "No VAT to pay (zero-rated, 0%)"
+    return vat_note(line.vat_treatment, line.vat_amount, order.currency, line.vat_rate)
+
+
+def _received(payment: Payment) -> Row:
+    how = _METHODS.get(payment.method, "online")
+    amount = format_money(payment.amount, payment.currency)
+    return Row(f"Paid {how}", amount, at=payment.received_at)
+
+
+def _returned(refunds: list[Refund]) -> list[Row]:
+    arrived = _arrived([refund.id for refund in refunds])
+    return [
+        Row(
+            "Refunded" if refund.id in arrived else "Refund on its way, asked for",
+            f"−{format_money(refund.amount, refund.currency)}",
+            at=arrived.get(refund.id, refund.requested_at),
+        )
+        for refund in refunds
+    ]
+
+
+def _arrived(refund_ids: list[int]) -> dict[int, datetime]:
+    """When the gateway confirmed each."""
+    query = sa.select(StatusChange.entity_id, StatusChange.at).where(
+        StatusChange.entity == Refund.__tablename__,
+        StatusChange.entity_id.in_(refund_ids),
+        StatusChange.to_status == RefundStatus.SUCCEEDED,
+    )
+    return {row.entity_id: row.at for row in db.session.execute(query)}
+
+
+def _lost_disputes(order_id: int) -> list[Dispute]:
+    query = sa.select(Dispute).join(Payment).where(Payment.order_id == order_id)
+    return list(db.session.scalars(query.where(Dispute.lost_at.is_not(None)).order_by(Dispute.id)))
+
+
+def _taken(dispute: Dispute) -> Row:
+    amount = format_money(dispute.amount, dispute.currency)
+    return Row("Taken back by your bank", f"−{amount}", at=dispute.lost_at)

@@ -1,0 +1,85 @@
+"""The receipt of an order, and whom it is made out to: added by the buyer, before or after."""
+
+from dataclasses import fields
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from store.entitlements.access import order_behind
+from store.entitlements.links import open_link
+from store.kit.database import transaction
+from store.kit.errors import InvalidFields
+from store.kit.limits import limiter
+from store.kit.refusal_pages import private_page
+from store.kit.web import same_site
+from store.orders.billing import Billing, billing_of, set_billing
+from store.orders.models import Order, OrderStatus
+from store.payments.receipts import NoReceipt, receipt_of
+
+bp = Blueprint("receipt", __name__)
+
+# Longer than any of the fields may be, so that the page can say how long the words are.
+_MOST_TYPED = 2000
+
+
+@bp.get("/orders/<token>/receipt")
+def show(token: str) -> Response:
+    """The receipt, to be printed or saved; an unpaid order says that it has none."""
+    order = _order(token)
+    try:
+        receipt = receipt_of(order)
+    except NoReceipt as refusal:
+        return _no_receipt(refusal, token)
+    page = render_template("storefront/receipt.html", receipt=receipt, order=order, token=token)
+    return private_page(page)
+
+
+@bp.get("/orders/<token>/billing")
+def form(token: str) -> Response:
+    """Organisation, address, order number and VAT number as they stand."""
+    order = _order(token)
+    return _form(order, billing_of(order), token, {})
+
+
+@bp.post("/orders/<token>/billing")
+@limiter.limit("60 per hour")
+def fill_in(token: str) -> BaseResponse:
+    """Write them, and show the receipt with them."""
+    same_site(request)
+    names = [field.name for field in fields(Billing)]
+    typed = Billing(**{name: request.form.get(name, "")[:_MOST_TYPED] for name in names})
+    try:
+        with transaction():
+            order = _order(token)
+            set_billing(order, typed)
+            is_paid = order.status is OrderStatus.PAID
+    except InvalidFields as refusal:
+        return _form(_order(token), typed, token, refusal.faults)
+    door = "receipt.show" if is_paid else "order_page.show"
+    return private_page(make_response(redirect(url_for(door, token=token), 303)))
+
+
+def _form(order: Order, values: Billing, token: str, errors: dict[str, str]) -> Response:
+    page = render_template(
+        "storefront/billing_form.html", order=order, values=values, errors=errors, token=token
+    )
+    answer = private_page(page)
+    answer.status_code = 422 if errors else 200
+    return answer
+
+
+def _no_receipt(refusal: NoReceipt, token: str) -> Response:
+    page = render_template(
+        "refusal.html",
+        heading=refusal.heading,
+        sentence=refusal.sentence,
+        way_out_url=url_for("order_page.show", token=token),
+        way_out_label="Go to the order",
+    )
+    answer = private_page(page)
+    answer.status_code = refusal.status
+    return answer
+
+
+def _order(token: str) -> Order:
+    return order_behind(open_link(token, "order"))
