@@ -41,6 +41,7 @@ from store.orders.quoting import Quote, check_chargeable, quote
 __all__ = [
     "CONSENT_WORDINGS",
     "Details",
+    "add_order",
     "cancel_pending",
     "check_details",
     "expire_order",
@@ -104,7 +105,7 @@ def place_order(
         raise PriceChanged(quoted.total_amount, quoted.currency)
     hold_place(quoted.discount_id, details.email, form_key)
     values = _agreed(details, quoted)
-    order = known or _add_order(form_key, values)
+    order = known or add_order(form_key, values)
     if order.status is OrderStatus.PENDING:
         _write(order, values, publication, quoted)
         _note_consent(order, publication, details)
@@ -192,10 +193,11 @@ def _agreed(details: Details, quoted: Quote) -> dict[str, Any]:
     }
 
 
-def _add_order(
+def add_order(
     form_key: str, values: dict[str, Any], make: Callable[[], str] | None = None
 ) -> Order:
-    """A new row, or the one that another press of this form has just written."""
+    """A new pending row of these values, or the one that another press of this form has just
+    written; locked."""
     make = make or new_reference
     for _ in range(20):
         insert_once(

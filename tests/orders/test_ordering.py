@@ -164,7 +164,7 @@ def test_control_without_the_lock_on_the_form_key_lines_are_doubled_or_refused(
         return order
 
     monkeypatch.setattr(ordering, "_order_of", look_without_lock)
-    monkeypatch.setattr(ordering, "_add_order", add)
+    monkeypatch.setattr(ordering, "add_order", add)
     monkeypatch.setattr(threading, "excepthook", lambda _given: None)
     refused = _press_at_once(app, publication.id)
     assert any(isinstance(one, sa.exc.IntegrityError) for one in refused) or len(refused) < 8
