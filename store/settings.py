@@ -1,6 +1,7 @@
 """The settings: `STORE_*` variables, read once at start, all faults told at once."""
 
 import os
+import re
 import secrets
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic_settings import (
 PREFIX = "STORE_"
 Listed = Annotated[list[str], NoDecode]
 SecretList = Annotated[list[SecretStr], NoDecode]
+CHECKOUT_ORIGIN = "https://checkout.stripe.com"
 
 
 class SettingsFault(Exception):
@@ -95,6 +97,23 @@ class Settings(BaseSettings):
             raise ValueError("needs at least 32 characters; `openssl rand -hex 32` makes one")
         return value
 
+    @field_validator("stripe_secret_key")
+    @classmethod
+    def _key_of_stripe(cls, value: SecretStr | None) -> SecretStr | None:
+        key = value.get_secret_value() if value else ""
+        if value and not re.fullmatch(r"(sk|rk)_(test|live)_\w+", key, re.ASCII):
+            raise ValueError(
+                "needs a key that begins with rk_live_, rk_test_, sk_live_ or sk_test_"
+            )
+        return value
+
+    @field_validator("stripe_webhook_secrets")
+    @classmethod
+    def _secrets_of_stripe(cls, value: list[SecretStr]) -> list[SecretStr]:
+        if not all(one.get_secret_value().startswith("whsec_") for one in value):
+            raise ValueError("needs the endpoint's signing secrets, which begin with whsec_")
+        return value
+
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
@@ -109,6 +128,22 @@ class Settings(BaseSettings):
         if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path not in {"", "/"}:
             raise ValueError("needs an address like https://shop.example.org, without a path")
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _stripe_is_whole(self) -> "Settings":
+        faults = []
+        key = self.stripe_secret_key.get_secret_value() if self.stripe_secret_key else ""
+        is_production = self.env == "production"
+        if key and not self.stripe_webhook_secrets:
+            faults.append("STORE_STRIPE_WEBHOOK_SECRETS must be set beside STORE_STRIPE_SECRET_KEY")
+        if key and ("_test_" in key[:8]) == is_production:
+            kind = "live key in production" if is_production else "test key outside production"
+            faults.append(f"STORE_STRIPE_SECRET_KEY must be a {kind}")
+        if is_production and self.stripe_api_base:
+            faults.append("STORE_STRIPE_API_BASE is for tests only and must be unset in production")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
     @model_validator(mode="after")
     def _fit_for_production(self) -> "Settings":
@@ -134,6 +169,15 @@ class Settings(BaseSettings):
     def signing_keys(self) -> list[str]:
         """The key that signs, then those that are still accepted."""
         return [key.get_secret_value() for key in (self.secret_key, *self.secret_key_fallbacks)]
+
+    @cached_property
+    def payment_origin(self) -> str:
+        """Where Stripe's payment page is, the one other site that buyers are sent to; empty
+        without Stripe."""
+        if self.stripe_secret_key is None:
+            return ""
+        parts = urlsplit(self.stripe_api_base or CHECKOUT_ORIGIN)
+        return f"{parts.scheme}://{parts.netloc}"
 
     @cached_property
     def mail_sender(self) -> str:

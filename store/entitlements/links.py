@@ -1,5 +1,6 @@
 """Signed addresses for customers: made once, looked up on every use, dead when the row says so."""
 
+from datetime import datetime
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -88,10 +89,10 @@ def library_url(customer_id: int) -> str:
     return _url(_needed("library", customer_id))
 
 
-def order_url(order_id: int) -> str:
-    """The absolute address of an order's page, good for 400 days. Needs `order_link`."""
+def order_url(order_id: int, at: datetime | None = None) -> str:
+    """The absolute address of an order's page, good for 400 days from `at`. Needs `order_link`."""
     query = _query("order").where(Link.order_id == order_id)
-    return _url(db.session.scalars(query).one())
+    return _url(db.session.scalars(query).one(), at)
 
 
 def stop_url(customer_id: int, publication_id: int) -> str:
@@ -104,9 +105,9 @@ def address_url(link: Link) -> str:
     return _url(link)
 
 
-def token_of(link: Link) -> str:
-    """A fresh token for a link's own purpose."""
-    return tokens.sign(link.reference, link.purpose)
+def token_of(link: Link, at: datetime | None = None) -> str:
+    """A token for a link's own purpose, signed now or as of `at`."""
+    return tokens.sign(link.reference, link.purpose, at)
 
 
 def download_path(link: Link, asset: Asset) -> str:
@@ -179,5 +180,5 @@ def _needed(purpose: str, customer_id: int, *, publication_id: int | None = None
     return link
 
 
-def _url(link: Link) -> str:
-    return f"{config().base_url}{PATHS[link.purpose]}{token_of(link)}"
+def _url(link: Link, at: datetime | None = None) -> str:
+    return f"{config().base_url}{PATHS[link.purpose]}{token_of(link, at)}"

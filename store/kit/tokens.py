@@ -5,6 +5,8 @@ import binascii
 import hashlib
 import re
 import secrets
+from datetime import datetime
+from typing import Any
 
 from itsdangerous import (
     BadSignature,
@@ -33,11 +35,15 @@ class NotValid(Exception):
 
 
 class _Signer(TimestampSigner):
-    """Ages by the shop's clock, as everything else does."""
+    """Ages by the shop's clock, as everything else does; signs at that time, or at `at`."""
+
+    def __init__(self, *given: Any, at: datetime | None = None, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._at = at
 
     def get_timestamp(self) -> int:
         """Whole seconds since 1970."""
-        return int(clock.now().timestamp())
+        return int((self._at or clock.now()).timestamp())
 
 
 def new_reference() -> str:
@@ -45,9 +51,10 @@ def new_reference() -> str:
     return secrets.token_urlsafe(16)
 
 
-def sign(reference: str, purpose: str) -> str:
-    """The token for one purpose: 83 characters for a 22-character reference."""
-    text = _serializer(purpose).dumps(reference)
+def sign(reference: str, purpose: str, at: datetime | None = None) -> str:
+    """The token for one purpose: 83 characters for a 22-character reference. The same moment
+    `at` gives the same token; now, where none is given."""
+    text = _serializer(purpose, at).dumps(reference)
     return text.decode() if isinstance(text, bytes) else text
 
 
@@ -70,13 +77,13 @@ def read(token: str, purpose: str, max_age: int) -> str:
     return str(reference)
 
 
-def _serializer(purpose: str) -> URLSafeTimedSerializer:
+def _serializer(purpose: str, at: datetime | None = None) -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(
         # itsdangerous signs with the last key and accepts all.
         list(reversed(config().signing_keys)),
         salt=f"{purpose}/{_VERSION}",
         signer=_Signer,
-        signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"},
+        signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac", "at": at},
     )
 
 

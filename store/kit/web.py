@@ -1,10 +1,13 @@
 """What every page shares: security headers, refusals as pages, who may send a form."""
 
+from collections.abc import Hashable
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response
 from jinja2 import StrictUndefined
+from jinja2.runtime import Macro
 from werkzeug.exceptions import HTTPException
 
 from store.kit.config import config
@@ -31,6 +34,7 @@ def init_app(app: Flask, static_folder: Path) -> None:
     files = StaticFiles(static_folder)
     app.add_url_rule("/static/<name>", "static", files.serve)
     app.jinja_env.globals["asset"] = files.url
+    app.jinja_env.globals["once"] = _once
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.undefined = StrictUndefined  # a misspelt name in a template is a fault, not a gap
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -54,9 +58,17 @@ def same_site(asked: Request) -> None:
         raise ForeignForm
 
 
+@lru_cache(maxsize=512)
+def _once(macro: Macro, *values: Hashable) -> str:
+    """What a macro makes of plain values, made once; it must read nothing besides."""
+    return macro(*values)
+
+
 def _secure(answer: Response) -> Response:
     headers = answer.headers
-    headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+    # Browsers hold the way on after a form, too, against form-action.
+    ways = f"form-action 'self' {config().payment_origin}".rstrip()
+    headers.setdefault("Content-Security-Policy", PAGE_POLICY.replace("form-action 'self'", ways))
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("X-Frame-Options", "DENY")
     # `no-referrer` would make the desk's form protection refuse every POST over https.

@@ -84,6 +84,8 @@ def begin_checkout(order_id: int, gateway_name: str | None = None) -> str:
         checkout = _open_checkout(order) or _add_checkout(
             order, choose_gateway(order, gateway_name)
         )
+        if checkout.processing_since is not None:
+            return order_url(order_id)
         if checkout.pay_url:
             return checkout.pay_url
         gateway, request = gateway_named(checkout.gateway), _request(checkout, order)
@@ -191,7 +193,7 @@ def _close_outdated(order_id: int, gateway_name: str | None) -> None:
         try:
             gateway_named(name).close(reference)
             fulfil_checkout(checkout_id)
-        except GatewayUnreachable:
+        except (GatewayUnreachable, GatewayRefused):
             raise PaymentsUnavailable from None
         return
     with transaction():
@@ -211,7 +213,9 @@ def _is_wanted(checkout: Checkout, order: Order, gateway_name: str | None) -> bo
 def _request(checkout: Checkout, order: Order) -> CheckoutRequest:
     link = order_link(order.id, order.customer_id)
     slug = order.lines[0].publication.slug
-    review = f"{config().base_url}/publications/{slug}/order?resume={token_of(link)}"
+    # Signed as of the try: asked again, with the same key, the gateway wants the same addresses.
+    token = token_of(link, checkout.created_at)
+    review = f"{config().base_url}/publications/{slug}/order?resume={token}"
     return CheckoutRequest(
         idempotency_key=f"order-{order.reference}-checkout-{checkout.id}",
         checkout_id=checkout.id,
@@ -221,7 +225,7 @@ def _request(checkout: Checkout, order: Order) -> CheckoutRequest:
         amount=checkout.amount,
         currency=checkout.currency,
         expires_at=checkout.expires_at,
-        success_url=order_url(order.id),
+        success_url=order_url(order.id, checkout.created_at),
         cancel_url=review,
     )
 
@@ -229,9 +233,16 @@ def _request(checkout: Checkout, order: Order) -> CheckoutRequest:
 def _start(gateway: Gateway, request: CheckoutRequest) -> StartedCheckout:
     try:
         return gateway.start(request)
-    except (GatewayUnreachable, GatewayRefused):
+    except GatewayUnreachable:
         log.exception("checkout %s could not be started", request.checkout_id)
-        raise PaymentsUnavailable from None
+    except GatewayRefused:
+        log.exception("checkout %s will never be started", request.checkout_id)
+        # Whoever presses again begins another try: under the same key it would be refused again.
+        with transaction() as session:
+            checkout = session.get_one(Checkout, request.checkout_id, populate_existing=True)
+            if checkout.gateway_reference is None:
+                end_unheard(checkout)
+    raise PaymentsUnavailable
 
 
 def _note_start(checkout: Checkout, started: StartedCheckout) -> None:

@@ -6,6 +6,7 @@ from store.payments.gateways.base import Gateway
 from store.payments.gateways.demo import DemoGateway
 from store.payments.gateways.free import FreeGateway
 from store.payments.gateways.manual import ManualGateway
+from store.payments.gateways.stripe import StripeGateway
 
 _NOT_ONLINE = {ManualGateway.name, FreeGateway.name}
 
@@ -52,5 +53,8 @@ def gateways() -> dict[str, Gateway]:
     """All that may be used, the one for paying online first."""
     usable: list[Gateway] = [ManualGateway(), FreeGateway()]
     if config().env != "production":
+        # Beside Stripe too: what was paid here before keys were set can still be given back.
         usable.insert(0, DemoGateway())
+    if config().stripe_secret_key is not None:
+        usable.insert(0, StripeGateway())
     return {gateway.name: gateway for gateway in usable}

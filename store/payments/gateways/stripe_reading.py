@@ -1,0 +1,238 @@
+"""Stripe's objects, as plain dicts, read into our own words. Asks nobody and imports no `stripe`."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from store.kit.money import to_decimal
+from store.payments.gateways.base import (
+    DisputeOutcome,
+    GatewayDispute,
+    GatewayRefund,
+    GatewayState,
+    News,
+    RefundStanding,
+    Standing,
+)
+
+Said = Mapping[str, Any]
+
+# What the webhook endpoint subscribes to. Saved cards come with charging at release, and their
+# events (setup intents, cards renewed by the bank) with them.
+EVENT_KINDS = (
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+    "payment_intent.succeeded",
+    "payment_intent.payment_failed",
+    "charge.refunded",
+    "charge.updated",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+    "radar.early_fraud_warning.created",
+)
+# https://docs.stripe.com/currencies: what Stripe counts in whole units, and in thousandths.
+WITHOUT_PLACES = {
+    "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF",
+    "XOF", "XPF",
+}  # fmt: skip
+WITH_THREE_PLACES = {"BHD", "JOD", "KWD", "OMR", "TND"}
+
+SUBJECT = re.compile(r"(cs|pi)_\w{1,100}", re.ASCII)
+REFUND_STANDINGS = {
+    "succeeded": RefundStanding.SUCCEEDED,
+    "failed": RefundStanding.FAILED,
+    "canceled": RefundStanding.FAILED,
+}
+OUTCOMES = {
+    "won": DisputeOutcome.WON,
+    "lost": DisputeOutcome.LOST,
+    "warning_closed": DisputeOutcome.CLOSED,
+    "prevented": DisputeOutcome.CLOSED,
+}
+REASONS = {
+    Standing.FAILED: "Your bank did not make the payment.",
+    Standing.EXPIRED: "The time for this payment ran out.",
+}
+
+
+def to_stripe(amount: int, currency: str) -> int:
+    """Our minor units in the units that Stripe counts in. Raises `ValueError` where it has none
+    so small: the last of three places is always 0 there."""
+    places = _places(currency)
+    exact = to_decimal(amount, currency).scaleb(places)
+    if exact != int(exact) or (places == 3 and int(exact) % 10):
+        raise ValueError(f"{exact} {currency} is too fine an amount for Stripe")
+    return int(exact)
+
+
+def from_stripe(amount: int, currency: str) -> int:
+    """Stripe's units in our minor units; cut, where ours are coarser."""
+    one = to_decimal(1, currency)
+    return int(Decimal(amount).scaleb(-_places(currency)) / one)
+
+
+def read_state(
+    session: Said, refunds: Sequence[Said], disputes: Sequence[Said], *, is_live: bool
+) -> GatewayState | None:
+    """A Checkout Session, its `payment_intent.latest_charge` expanded, with the refunds and
+    disputes of the intent; None for one that is no checkout of ours."""
+    ours = session.get("metadata") or {}
+    if session.get("mode") != "payment" or "order_reference" not in ours:
+        return None
+    intent: Said = session.get("payment_intent") or {}
+    charge: Said = intent.get("latest_charge") or {}
+    currency = str(session["currency"]).upper()
+    standing = standing_of(session)
+    is_paid = standing is Standing.PAID
+    amount = intent["amount_received"] if is_paid and intent else session["amount_total"]
+    method: Said = charge.get("payment_method_details") or {}
+    return GatewayState(
+        reference=str(session["id"]),
+        standing=standing,
+        amount=from_stripe(amount, currency),
+        currency=currency,
+        order_reference=str(ours["order_reference"]),
+        checkout_id=_whole(ours.get("checkout_id")),
+        payment_id=str(intent["id"]) if is_paid and intent else None,
+        paid_at=_moment(charge.get("created")) if is_paid else None,
+        reason=REASONS.get(standing, ""),
+        refunds=tuple(read_refund(refund) for refund in refunds),
+        disputes=tuple(read_dispute(dispute) for dispute in disputes),
+        fault=_fault(session, intent, is_live=is_live),
+        method=str(method.get("type") or ""),
+        billing_country=_country(_deep(session, "customer_details", "address")),
+        card_country=_country(method.get("card")),
+    )
+
+
+def standing_of(session: Said) -> Standing:
+    """How a session stands; a declined card inside an open one leaves it open."""
+    match session["status"], session["payment_status"]:
+        case "complete", "paid" | "no_payment_required":
+            return Standing.PAID
+        case "complete", _:
+            return _unpaid_standing(session.get("payment_intent") or {})
+        case "expired", _:
+            return Standing.EXPIRED
+    return Standing.OPEN
+
+
+def _unpaid_standing(intent: Said) -> Standing:
+    has_failed = intent.get("status") in {"requires_payment_method", "canceled"}
+    return Standing.FAILED if has_failed else Standing.PROCESSING
+
+
+def read_refund(refund: Said) -> GatewayRefund:
+    """One refund; its key is in its metadata, where the refund was ours."""
+    currency = str(refund["currency"]).upper()
+    return GatewayRefund(
+        refund_id=str(refund["id"]),
+        standing=REFUND_STANDINGS.get(str(refund.get("status")), RefundStanding.PENDING),
+        amount=from_stripe(refund["amount"], currency),
+        currency=currency,
+        key=(refund.get("metadata") or {}).get("refund_key"),
+        reason=str(refund.get("failure_reason") or "").replace("_", " "),
+    )
+
+
+def read_dispute(dispute: Said) -> GatewayDispute:
+    """One dispute, or an inquiry that may become one."""
+    currency = str(dispute["currency"]).upper()
+    status = str(dispute["status"])
+    details: Said = dispute.get("evidence_details") or {}
+    opened_at = _moment(dispute["created"])
+    if opened_at is None:
+        raise ValueError("a dispute without a beginning")
+    return GatewayDispute(
+        dispute_id=str(dispute["id"]),
+        reason=str(dispute.get("reason") or ""),
+        amount=from_stripe(dispute["amount"], currency),
+        currency=currency,
+        is_inquiry=status.startswith("warning_"),
+        opened_at=opened_at,
+        due_at=_moment(details.get("due_by")),
+        outcome=OUTCOMES.get(status),
+        is_submitted=bool(details.get("submission_count")),
+    )
+
+
+def read_news(event: Said, *, is_live: bool) -> News:
+    """An event; its subject is the session, or the payment intent behind whatever it is about.
+    Raises `KeyError`, `TypeError` or `AttributeError` for what is no event."""
+    kind, about = str(event["type"]), event["data"]["object"]
+    subject = str(_subject(about))
+    return News(
+        event_id=str(event["id"])[:120],
+        kind=kind[:80],
+        subject=subject[:120],
+        payload={"id": str(event["id"]), "type": kind, "subject": subject},
+        is_decline=kind == "payment_intent.payment_failed",
+        warning=_warning(kind, about, subject),
+        fault="" if bool(event["livemode"]) == is_live else _other_mode(is_live),
+    )
+
+
+def _subject(about: Said) -> object:
+    if about.get("object") in {"checkout.session", "payment_intent"}:
+        return about["id"]
+    intent = about.get("payment_intent") or about.get("id") or ""
+    return intent["id"] if isinstance(intent, Mapping) else intent
+
+
+def _warning(kind: str, about: Said, subject: str) -> str:
+    if kind != "radar.early_fraud_warning.created":
+        return ""
+    why = str(about.get("fraud_type") or "no reason given").replace("_", " ")
+    return (
+        f"The card's bank suspects fraud ({why}) in the payment {subject}. It often becomes a "
+        "dispute, which costs a fee too. Look at the order: refunding now avoids that."
+    )
+
+
+def _fault(session: Said, intent: Said, *, is_live: bool) -> str:
+    if bool(session["livemode"]) != is_live:
+        return _other_mode(is_live)
+    named = (intent.get("metadata") or {}).get("order_reference")
+    if intent and named != session["metadata"]["order_reference"]:
+        return f"the payment names the order “{named}”, its checkout another one"
+    return ""
+
+
+def _other_mode(is_live: bool) -> str:
+    return "it is from Stripe's test mode" if is_live else "it is from Stripe's live mode"
+
+
+def _places(currency: str) -> int:
+    if currency in WITHOUT_PLACES:
+        return 0
+    return 3 if currency in WITH_THREE_PLACES else 2
+
+
+def _moment(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _whole(text: object) -> int | None:
+    # A number of ours is short; a longer one would not fit the column.
+    return int(str(text)) if re.fullmatch(r"\d{1,9}", str(text), re.ASCII) else None
+
+
+def _deep(said: Said, *names: str) -> Any:
+    found: Any = said
+    for name in names:
+        found = (found or {}).get(name)
+    return found
+
+
+def _country(place: Said | None) -> str:
+    return str((place or {}).get("country") or "")[:2]

@@ -1,0 +1,10 @@
+"""The shop that is paid through Stripe's double, for the tests of this folder."""
+
+from tests.payments.stripe_shop import (  # noqa: F401 - fixtures
+    buyer,
+    double,
+    port,
+    served,
+    shop,
+    stripe_server,
+)
