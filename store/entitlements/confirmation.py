@@ -65,6 +65,8 @@ def sample() -> dict[str, Any]:
             "placed_at": moment,
             "paid_at": moment,
         },
+        "is_free": False,
+        "is_gift": False,
         "title": "Effective SEND Practice in the Early Years",
         "author": "",
         "term": "for 2 years",
@@ -84,7 +86,7 @@ def sample() -> dict[str, Any]:
 
 
 def _context(words: dict[str, Any]) -> dict[str, Any]:
-    outer = ("seller", "order", "title", "is_preorder")
+    outer = ("seller", "order", "title", "is_preorder", "is_gift")
     return {"letter": words} | {name: words[name] for name in outer}
 
 
@@ -107,6 +109,8 @@ def _agreed(order: Order) -> dict[str, Any]:
             )
         }
         | {"paid_at": order.paid_at or order.placed_at},
+        "is_free": order.total_amount == 0,
+        "is_gift": bool(order.given_reason),
         "title": line.title,
         "author": line.publication.author,
         "term": term_in_words(line.updates_months),

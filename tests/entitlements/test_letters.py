@@ -85,7 +85,7 @@ def test_the_confirmation_of_a_copy_that_is_there_is_the_contract() -> None:
         reference,
         "Ordered on: 1 March 2027",
         "Total price: £12.50, no VAT to pay",
-        "Paid online on 1 March 2027",
+        "Paid on 1 March 2027",
         "PDF and EPUB, to download. It opens on phones, tablets, computers and e-readers.",
         "It has no copy protection (DRM).",
         "Delivered: By the link in this letter, on 1 March 2027",
