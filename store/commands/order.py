@@ -1,18 +1,31 @@
-"""Orders on the command line: show, refund, send the letters again."""
+"""Orders on the command line: show, give, note money by bank, refund, send the letters again."""
 
+from datetime import datetime
 from typing import Any
 
 import click
 
+from store.catalog.publishing import publication_by_slug
 from store.commands.base import in_shop, json_option, print_json, print_table, who_types
 from store.entitlements.resending import resend_confirmation
+from store.kit import clock, tokens
+from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.formatting import format_moment
 from store.kit.money import format_money, parse_price
 from store.mail.models import Delivery
+from store.orders.giving import gift_key, give_copy
 from store.orders.models import Order
 from store.orders.ordering import order_by_reference
+from store.payments.checkout import begin_checkout
 from store.payments.refunding import refund_order, refunded_amount
+from store.payments.transfer_rows import awaited_transfer, unsent_backs
+from store.payments.transfers import (
+    NothingToSend,
+    NoTransferAwaited,
+    mark_sent_back,
+    record_transfer,
+)
 
 
 @click.group()
@@ -63,6 +76,85 @@ def resend(reference: str) -> None:
     click.echo("The confirmation is in the outbox.")
 
 
+@order.command("give")
+@click.argument("slug")
+@click.argument("email")
+@click.option("--name", default="", help="Whom the copy is for.")
+@click.option("--reason", required=True, help="Why it is given; kept with the order.")
+@json_option
+@in_shop
+def give(slug: str, email: str, name: str, reason: str, as_json: bool) -> None:
+    """Give somebody a copy: no price, the same letters and editions. Repeated, it stays one."""
+    with transaction():
+        key = gift_key(slug, email)
+        publication = publication_by_slug(slug)
+        given = give_copy(
+            publication, email=email, name=name, reason=reason, who=who_types(), form_key=key
+        )
+        order_id, reference = given.id, given.reference
+    begin_checkout(order_id)
+    if as_json:
+        print_json(_told(order_by_reference(reference)))
+        return
+    click.echo(f"Given as order {reference}. The letter is in the outbox.")
+
+
+@order.command("received")
+@click.argument("reference")
+@click.argument("amount")
+@click.option("--on", "on", type=click.DateTime(["%Y-%m-%d"]), help="The day; today unless given.")
+@click.option("--note", default="", help="Such as the name on the bank statement.")
+@json_option
+@in_shop
+def received(reference: str, amount: str, on: datetime | None, note: str, as_json: bool) -> None:
+    """Note money that came by bank transfer; with the last part the order is paid."""
+    found = order_by_reference(reference)
+    record_transfer(
+        found.id,
+        amount=parse_price(amount, found.currency),
+        received_on=on.date() if on else clock.today(config().zone),
+        note=note,
+        who=who_types(),
+        form_key=tokens.new_reference(),
+    )
+    told = _transfer_told(order_by_reference(reference))
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(f"{told['received']} of {told['amount']} has arrived. Order: {told['status']}.")
+
+
+@order.command("sent-back")
+@click.argument("reference")
+@json_option
+@in_shop
+def sent_back(reference: str, as_json: bool) -> None:
+    """Note that the refunds which an order waits for were sent by bank; the customer is told."""
+    waiting = unsent_backs(order_by_reference(reference).id)
+    if not waiting:
+        raise NothingToSend
+    backs = [(back.id, format_money(back.amount, back.currency)) for back, _ in waiting]
+    for back_id, _ in backs:
+        mark_sent_back(back_id, who_types())
+    if as_json:
+        print_json([{"id": back_id, "amount": amount} for back_id, amount in backs])
+        return
+    for _, amount in backs:
+        click.echo(f"{amount} is marked as sent.")
+
+
+def _transfer_told(found: Order) -> dict[str, Any]:
+    transfer = awaited_transfer(found)
+    if transfer is None:
+        raise NoTransferAwaited
+    return {
+        "reference": found.reference,
+        "status": found.status.value,
+        "received": format_money(transfer.received, transfer.currency),
+        "amount": format_money(transfer.amount, transfer.currency),
+    }
+
+
 def _told(found: Order) -> dict[str, Any]:
     letters = db.session.query(Delivery).filter_by(order_id=found.id).order_by(Delivery.id)
     return {
@@ -73,6 +165,7 @@ def _told(found: Order) -> dict[str, Any]:
         "name": found.name,
         "publications": ", ".join(line.title for line in found.lines),
         "total": format_money(found.total_amount, found.currency),
+        "given_because": found.given_reason,
         "refunded": format_money(refunded_amount(found.id), found.currency),
         "letters": [
             {

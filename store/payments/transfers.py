@@ -43,6 +43,13 @@ class MoreThanDue(Refusal):
     heading = "More than is due"
 
 
+class NothingToSend(Refusal):
+    """An order of which no money waits to be sent back by bank."""
+
+    heading = "Nothing to send"
+    sentence = "No refund of this order waits to be sent by bank."
+
+
 class BackUnknown(NotFound):
     """Nothing of this number is to be sent back."""
 
