@@ -10,13 +10,19 @@ import pytest
 from click.testing import CliRunner, Result
 
 from store.app import create_app
+from store.catalog.selling import state_seller
 from store.cli import main
 from store.demo.seed import edition_files
 from store.entitlements.links import open_link
-from store.kit.database import db
+from store.kit import clock
+from store.kit.database import db, transaction
 from store.orders.models import Order
+from store.payments.checkout import begin_checkout
+from store.payments.refunding import refund_order
+from store.payments.transfers import record_transfer
 from store.settings import load
 from tests.conftest import SECRET
+from tests.payments.making import an_order
 from tests.snapshots import snapshot
 from tests.stocked import stock
 
@@ -66,6 +72,25 @@ def reference(in_shop: Path) -> str:
     return found
 
 
+@pytest.fixture
+def by_bank(reference: str) -> tuple[str, str]:
+    """References of two orders by bank transfer: one awaited, one whose money is to go back."""
+    app = create_app(load())
+    with app.app_context():
+        with transaction():
+            state_seller(bank_details="Sort code 00-00-00, account 00000000")
+        order_ids = [an_order(key * 22) for key in "ab"]
+        for order_id in order_ids:
+            begin_checkout(order_id, "manual")
+        day = clock.now().date()
+        record_transfer(order_ids[1], amount=1250, received_on=day, who="t", form_key="k")
+        refund_order(order_ids[1], who="t", why="", key="k")
+        found = [db.session.get_one(Order, order_id).reference for order_id in order_ids]
+        db.session.remove()
+        db.engine.dispose()
+    return found[0], found[1]
+
+
 def test_the_help_of_every_command_is_as_it_was() -> None:
     parts = []
     for path, _ in _commands():
@@ -113,6 +138,8 @@ REFUSALS = {
         "No customer has this address."
     ),
     "order show 2222-2222": "We know no order with that reference.",
+    "order give nowhere a@b.example --reason x": "We have no publication at this address.",
+    "order sent-back 2222-2222": "We know no order with that reference.",
     "letter retry 999": "There is no letter of this number.",
     "letter preview ransom_note": "There is no letter of the kind “ransom_note”.",
     "customer correct who@reader.example a@b.example": "No customer has this address.",
@@ -140,7 +167,9 @@ def test_settings_with_faults_end_every_command_with_1(
     ]
 
 
-def test_every_command_that_prints_data_prints_it_as_json(reference: str, tmp_path: Path) -> None:
+def test_every_command_that_prints_data_prints_it_as_json(
+    reference: str, by_bank: tuple[str, str], tmp_path: Path
+) -> None:
     rows = tmp_path / "customers.csv"
     rows.write_text("email,name\nella@reader.example,Ella\nnonsense,\n")
     files = " ".join(str(path) for path in edition_files(2))
@@ -149,6 +178,9 @@ def test_every_command_that_prints_data_prints_it_as_json(reference: str, tmp_pa
         "publication list --json",
         "publication show send-early-years --json",
         f"order show {reference} --json",
+        "order give send-early-years gift@reader.example --reason Review --json",
+        f"order received {by_bank[0]} 12.50 --json",
+        f"order sent-back {by_bank[1]} --json",
         "letter list --json",
         f"edition upload send-early-years {files} --json",
         "edition release send-early-years 2 --rehearse --json",
