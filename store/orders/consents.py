@@ -41,6 +41,14 @@ class AcceptedTerms:
     path: str
 
 
+@dataclass(frozen=True)
+class GivenConsent:
+    """The consent to immediate supply in its exact words, and when it was given."""
+
+    wording: str
+    given_at: datetime
+
+
 def waiver_needed(publication: Publication, ordered_at: datetime) -> bool:
     """Whether a copy may fall due inside the 14 days, so that consent has to be asked for.
 
@@ -65,6 +73,14 @@ def has_waiver(order_id: int) -> bool:
 def waiver(order_id: int) -> Consent | None:
     """The consent to immediate supply: wording and time, as the receipt repeats them."""
     return _given(order_id, IMMEDIATE_SUPPLY)
+
+
+def given_consent(order_id: int) -> GivenConsent | None:
+    """The consent as order page and letter repeat it; None where none was given."""
+    given = waiver(order_id)
+    if given is None:
+        return None
+    return GivenConsent(CONSENT_WORDINGS[given.wording_version], given.given_at)
 
 
 def accept_terms(order: Order) -> None:

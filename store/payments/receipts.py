@@ -11,7 +11,7 @@ from store.kit.errors import Refusal
 from store.kit.money import format_money
 from store.kit.status import StatusChange
 from store.orders.models import Order, OrderLine, OrderStatus
-from store.orders.quoting import vat_note
+from store.orders.quoting import order_vat_note
 from store.payments.models import Dispute, Payment, Refund, RefundStatus
 from store.payments.sums import payments_of, refunds_of
 
@@ -117,10 +117,10 @@ def _vat(order: Order) -> list[Row]:
 
 
 def _note(order: Order) -> str:
-    line = order.lines[0]
-    if line.vat_treatment == VatTreatment.ZERO_RATED and order.seller.vat_number:
+    is_zero_rated = order.lines[0].vat_treatment == VatTreatment.ZERO_RATED
+    if is_zero_rated and order.seller.vat_number:
         return "No VAT to pay (zero-rated, 0%)"
-    return vat_note(line.vat_treatment, line.vat_amount, order.currency, line.vat_rate)
+    return order_vat_note(order)
 
 
 def _received(payment: Payment) -> Row:

@@ -18,9 +18,16 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.formatting import format_day
 from store.kit.money import format_money
-from store.orders.consents import supply_starts_at
+from store.orders.consents import (
+    AcceptedTerms,
+    GivenConsent,
+    accepted_terms,
+    given_consent,
+    supply_starts_at,
+)
 from store.orders.models import Order, OrderStatus
 from store.orders.promises import promise_in_words, term_in_words
+from store.orders.quoting import order_vat_note
 from store.payments.refunding import is_wholly_refunded, may_cancel, paid_amount, refunded_amount
 from store.payments.transfer_rows import AwaitedTransfer, awaited_transfer, is_partly_received
 
@@ -44,6 +51,8 @@ class OrderView:
     available_at: datetime | None
     last_day: str
     is_stopped: bool
+    terms: AcceptedTerms | None
+    consent: GivenConsent | None
     transfer: AwaitedTransfer | None  # while one is awaited, or only part of one has come
 
     @property
@@ -70,6 +79,12 @@ class OrderView:
     def price(self) -> str:
         """The total as people read it."""
         return format_money(self.order.total_amount, self.order.currency)
+
+    @property
+    def vat(self) -> str:
+        """What the total holds of VAT, to stand behind it."""
+        note = order_vat_note(self.order)
+        return note[:1].lower() + note[1:]
 
     @property
     def is_free(self) -> bool:
@@ -105,6 +120,8 @@ def view_order(order: Order) -> OrderView:
         available_at=available_at,
         last_day=_last_day(order),
         is_stopped=is_stopped(order.customer_id, line.publication_id),
+        terms=accepted_terms(order),
+        consent=given_consent(order.id),
         transfer=_transfer(order),
     )
 

@@ -92,10 +92,11 @@ def test_a_paid_pre_order_shows_everything_that_was_agreed(
         "By the end of March 2027",
         "Cancel this order",
         "hello@publisher.example",
-        "Print it, or save it as a PDF",
+        "Version 2026-2, accepted on 1 March 2027",
     ):
         assert words in page
-    assert f'href="{path}/address"' in page
+    for door in (f"{path}/address", f"{path}/receipt", f"{path}/billing", "/cancellation-form"):
+        assert f'href="{door}"' in page
 
 
 def test_the_page_holds_the_library_link_too_for_a_letter_may_not_arrive(
