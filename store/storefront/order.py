@@ -32,6 +32,7 @@ from store.payments import checkout
 from store.payments.checkout import PaymentsUnavailable
 from store.payments.fulfilment import fulfil_order
 from store.payments.gateways.registry import NoGateway, default_gateway
+from store.storefront.checkout_limits import TooManyCheckouts, count_checkout
 from store.storefront.publication import on_sale
 from store.storefront.showing import Shown, show
 
@@ -116,6 +117,7 @@ def _read(fields: MultiDict[str, str]) -> Form:
 def _place(slug: str, given: Form) -> Response:
     _ask_about(given.form_key)
     try:
+        count_checkout(given.form_key, given.details.email, given.details.network)
         with transaction():
             order = place_order(
                 on_sale(slug),
@@ -129,6 +131,8 @@ def _place(slug: str, given: Form) -> Response:
         return _details_page(show(on_sale(slug)), given, errors={"code": refusal.sentence})
     except (PriceChanged, TooLittleToCharge) as refusal:
         return _review_again(slug, given, refusal.sentence)
+    except TooManyCheckouts as refusal:
+        return _review_again(slug, given, refusal.sentence, refusal.status)
     if status not in {OrderStatus.PENDING, OrderStatus.PAID}:
         return _review_again(slug, replace(given, form_key=tokens.new_reference()), CLOSED)
     try:
