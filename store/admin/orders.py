@@ -17,6 +17,7 @@ from store.orders.models import Order, OrderStatus
 from store.orders.ordering import list_orders, order_by_reference
 from store.payments import refunding
 from store.payments.models import RefundStatus
+from store.payments.transfer_rows import awaited_transfer, received_for, unsent_backs
 
 bp = Blueprint("orders", __name__, url_prefix="/admin/orders")
 
@@ -66,6 +67,9 @@ def one(reference: str) -> Any:
         refunds=refunds,
         refund_words=REFUNDS,
         left=_left(order),
+        transfer=awaited_transfer(order),
+        transfers=received_for(order.id),
+        backs=unsent_backs(order.id),
         rights=rights_of_order(order.id),
         letter_words=LETTERS,
         letters=letters.linked(

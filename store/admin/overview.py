@@ -14,7 +14,16 @@ from store.kit.config import config
 from store.kit.database import db
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
 from store.orders.models import Order, OrderStatus
-from store.payments.models import EventStatus, GatewayEvent, Payment, Refund, RefundStatus
+from store.payments.models import (
+    Checkout,
+    CheckoutStatus,
+    EventStatus,
+    GatewayEvent,
+    Payment,
+    Refund,
+    RefundStatus,
+    TransferBack,
+)
 
 SLOW_EVENT = timedelta(minutes=1)
 
@@ -76,9 +85,14 @@ def failed() -> dict[str, int]:
 
 
 def needs_a_person() -> dict[str, Any]:
-    """Held letters, paused releases, drafts, promised dates that have passed."""
+    """Refunds to send by bank, transfers to look out for, held letters, paused releases, drafts,
+    promised dates that have passed."""
     paused = sa.select(Batch.subject_id).where(Batch.status == BatchStatus.PAUSED)
     return {
+        "backs": _count(TransferBack, TransferBack.sent_at.is_(None)),
+        "transfers": _count(
+            Checkout, Checkout.gateway == "manual", Checkout.status == CheckoutStatus.OPEN
+        ),
         "held": _count(Delivery, Delivery.status == DeliveryStatus.HELD),
         "paused": _editions(Edition.id.in_(paused)),
         "drafts": _editions(Edition.status == EditionStatus.DRAFT),

@@ -1,0 +1,118 @@
+"""Bank transfers at the desk: what is awaited, what came, what has to be sent back."""
+
+from datetime import date
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+
+from store.admin.forms import Typed, fresh_key, status, typed
+from store.admin.guard import OWNERS, SUPPORT, opens_to, who
+from store.kit import clock
+from store.kit.config import config
+from store.kit.database import db, end_read
+from store.kit.errors import InvalidFields
+from store.kit.money import InvalidPrice, format_money, parse_price, to_decimal
+from store.orders.models import Order, OrderStatus
+from store.orders.ordering import order_by_reference
+from store.payments.transfer_rows import (
+    AwaitedTransfer,
+    awaited_orders,
+    awaited_transfer,
+    unsent_backs,
+)
+from store.payments.transfers import (
+    MoreThanDue,
+    NoTransferAwaited,
+    mark_sent_back,
+    record_transfer,
+)
+
+bp = Blueprint("transfers", __name__, url_prefix="/admin")
+
+
+@bp.get("/transfers")
+@opens_to(SUPPORT)
+def all() -> Any:
+    """Refunds to send by bank, and orders that wait for a transfer."""
+    return render_template("admin/transfers.html", awaited=awaited_orders(), backs=unsent_backs())
+
+
+@bp.route("/orders/<reference>/received", methods=["GET", "POST"])
+@opens_to(SUPPORT)
+def received(reference: str) -> Any:
+    """Note money that came; the key of the form makes two presses one row."""
+    order = order_by_reference(reference)
+    transfer = awaited_transfer(order)
+    if transfer is None:
+        raise NoTransferAwaited
+    values, errors = _fresh(transfer), {}
+    if request.method == "POST":
+        values = typed()
+        errors = _record(order, values)
+        if not errors:
+            return redirect(url_for("orders.one", reference=reference), 303)
+        order = order_by_reference(reference)
+        transfer = awaited_transfer(order)
+    elif transfer.due < 1:
+        raise MoreThanDue("All the money of this order has arrived.")
+    page = render_template(
+        "admin/received.html", order=order, transfer=transfer, values=values, errors=errors
+    )
+    return page, status(errors)
+
+
+@bp.post("/transfers/back/<int:back_id>/sent")
+@opens_to(OWNERS)
+def sent(back_id: int) -> Any:
+    """Say that money was sent back; a second press changes nothing."""
+    person = who()
+    end_read()
+    back = mark_sent_back(back_id, person)
+    flash(f"{format_money(back.amount, back.currency)} is marked as sent. The customer is told.")
+    return redirect(url_for("transfers.all"), 303)
+
+
+def _fresh(transfer: AwaitedTransfer) -> Typed:
+    today = clock.today(config().zone).isoformat()
+    due = str(to_decimal(transfer.due, transfer.currency))
+    return Typed(form_key=fresh_key(), amount=due, received_on=today)
+
+
+def _record(order: Order, values: Typed) -> dict[str, str]:
+    order_id, currency, person = order.id, order.currency, who()
+    errors = {}
+    try:
+        amount = parse_price(values["amount"], currency)
+    except InvalidPrice as refusal:
+        errors["amount"] = refusal.sentence.replace("The price", "The amount", 1)
+    try:
+        day = date.fromisoformat(values["received_on"])
+    except ValueError:
+        errors["received_on"] = "Enter the day on which the money arrived."
+    if errors:
+        return errors
+    end_read()
+    try:
+        record_transfer(
+            order_id,
+            amount=amount,
+            received_on=day,
+            note=values["note"],
+            who=person,
+            form_key=f"desk:{values['form_key']}"[:60],
+        )
+    except MoreThanDue as refusal:
+        return {"amount": refusal.sentence}
+    except InvalidFields as refusal:
+        return refusal.faults
+    _say(order_id)
+    return {}
+
+
+def _say(order_id: int) -> None:
+    order = db.session.get_one(Order, order_id)
+    transfer = awaited_transfer(order)
+    if order.status is OrderStatus.PAID:
+        flash("All the money has arrived. The order is paid, and the customer is told.")
+    elif transfer is not None:
+        flash(f"Noted: {transfer.part}.")
