@@ -7,7 +7,9 @@ from store.admin import (
     accounts,
     covers,
     customers,
+    discounts,
     editions,
+    giving,
     guard,
     home,
     letters,
@@ -17,6 +19,7 @@ from store.admin import (
     releases,
     seller,
     signing_in,
+    transfers,
 )
 
 DOORS = (
@@ -30,6 +33,9 @@ DOORS = (
     releases.bp,
     progress.bp,
     orders.bp,
+    transfers.bp,
+    giving.bp,
+    discounts.bp,
     customers.bp,
     letters.bp,
 )

@@ -2,13 +2,14 @@
 
 import re
 import secrets
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
 from store.catalog.models import Publication
 from store.kit import clock
+from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import InvalidFields, NotFound
 from store.kit.paging import Page, paginate
@@ -121,6 +122,13 @@ def state_of(discount: Discount) -> str:
     if is_over(discount):
         return "ended"
     return "later" if discount.starts_at and discount.starts_at > clock.now() else "counts"
+
+
+def last_day(discount: Discount) -> date | None:
+    """The last day on which it counts, in the shop's zone; None where it has no end."""
+    if discount.ends_at is None:
+        return None
+    return (discount.ends_at - timedelta(seconds=1)).astimezone(config().zone).date()
 
 
 def _words(text: str) -> list[str]:

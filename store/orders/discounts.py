@@ -88,6 +88,13 @@ def is_over(discount: Discount) -> bool:
     )
 
 
+def taken_off(discount: Discount, price: int) -> Reduction:
+    """What a discount takes off a price in minor units; a part of one goes to the buyer."""
+    off = -(-price * (discount.percent or 0) // 100) + (discount.amount or 0)
+    label = f"{discount.name} ({discount.code})" if discount.code else discount.name
+    return Reduction(min(off, price), label[:100], discount.id)
+
+
 def _of_code(publication: Publication, email: str, code: str, form_key: str) -> Reduction:
     discount = db.session.scalar(sa.select(Discount).where(Discount.code_key == code_key(code)))
     if discount is None:
@@ -96,7 +103,7 @@ def _of_code(publication: Publication, email: str, code: str, form_key: str) -> 
     if fault:
         raise CodeRefused(f"The code “{discount.code}” {fault}")
     _check_limits(discount, email, form_key)
-    return _taken_off(discount, publication)
+    return taken_off(discount, publication.price_amount)
 
 
 def _of_member(publication: Publication, email: str, form_key: str) -> Reduction | None:
@@ -110,7 +117,7 @@ def _of_member(publication: Publication, email: str, form_key: str) -> Reduction
         )
     )
     found = [
-        _taken_off(rule, publication)
+        taken_off(rule, publication.price_amount)
         for rule in rules
         if not _unfit(rule, publication)
         and (domain in rule.domains.split(",") or _is_listed(rule, email))
@@ -155,11 +162,3 @@ def _is_used_up(discount: Discount, email: str, form_key: str) -> bool:
     except CodeRefused:
         return True
     return False
-
-
-def _taken_off(discount: Discount, publication: Publication) -> Reduction:
-    price = publication.price_amount
-    # A part of a minor unit stays with the buyer.
-    off = -(-price * (discount.percent or 0) // 100) + (discount.amount or 0)
-    label = f"{discount.name} ({discount.code})" if discount.code else discount.name
-    return Reduction(min(off, price), label[:100], discount.id)

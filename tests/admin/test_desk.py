@@ -80,7 +80,11 @@ def test_from_an_empty_shop_to_a_publication_on_sale(desk: FlaskClient) -> None:
     assert bad.status_code == 422
     check_page(bad.text, path="/admin/seller")
     assert 'value="Sample Press CIO"' in bad.text
-    seller = {"trading_name": "Sample Press", "email": "hello@publisher.example"}
+    seller = {
+        "trading_name": "Sample Press",
+        "email": "hello@publisher.example",
+        "countries": "GB",
+    }
     assert press(desk, "/admin/seller", seller).status_code == 303
     assert 'value="Sample Press"' in read(desk, "/admin/seller")
 

@@ -1,0 +1,75 @@
+"""Discounts at the desk and on the command line."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from flask import Flask
+from flask.testing import FlaskClient
+
+from store.cli import main
+from store.commands import base
+from store.kit.database import db, transaction
+from store.orders.models import Discount
+from tests import factories
+from tests.admin.signing import press, signed_in
+from tests.conftest import Clock, on_both
+from tests.pages import check_page
+
+
+@pytest.fixture
+def desk(client: FlaskClient, frozen: Clock) -> FlaskClient:
+    """A desk with a publication, an editor signed in."""
+    with transaction():
+        factories.a_seller()
+        factories.a_publication()
+    return signed_in(client)
+
+
+@on_both
+def test_a_code_is_added_listed_and_ended(desk: FlaskClient) -> None:
+    empty = desk.get("/admin/discounts")
+    check_page(empty.text, path="/admin/discounts")
+    assert "No discounts yet" in empty.text
+    fields = {"name": "Early bird", "code": "EARLY20", "percent": "20", "currency": "GBP", "ends_on": "2027-03-31", "max_orders": "50"}  # fmt: skip
+    added = press(desk, "/admin/discounts/new", fields)
+    assert (added.status_code, added.location) == (303, "/admin/discounts")
+    page = desk.get("/admin/discounts").text
+    check_page(page, path="/admin/discounts")
+    assert "until 31 March 2027" in page
+    assert "0 of 50" in page
+    assert press(desk, "/admin/discounts/1/end", seen_on="/admin/discounts").status_code == 303
+    assert "<td>ended</td>" in desk.get("/admin/discounts").text
+
+
+def test_a_wrong_form_keeps_what_was_typed(desk: FlaskClient) -> None:
+    fields = {"name": "Early bird", "code": "A!", "percent": "many", "currency": "GBP"}
+    bad = press(desk, "/admin/discounts/new", fields)
+    assert bad.status_code == 422
+    check_page(bad.text, path="/admin/discounts/new")
+    assert "Enter a whole number, or leave it empty." in bad.text
+    assert 'value="Early bird"' in bad.text
+    bad = press(desk, "/admin/discounts/new", fields | {"percent": "20"})
+    assert "A code has 3 to 30 letters (A to Z) and digits." in bad.text
+    assert db.session.query(Discount).count() == 0
+
+
+def test_the_command_line_adds_lists_and_ends(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "the_shop", lambda: app)
+
+    def store(*words: str, code: int = 0) -> str:
+        result = CliRunner().invoke(main, ["discount", *words])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    assert store("add", "Early bird", "--code", "EARLY", "--amount", "2.50") == (
+        "Early bird takes off £2.50.\n"
+    )
+    assert store("add", "Members", "--percent", "10", "--domains", "nursery.example")
+    assert [one["name"] for one in json.loads(store("list", "--json"))] == ["Members", "Early bird"]
+    assert store("end", "early") == "Early bird is ended.\n"
+    assert json.loads(store("list", "--json"))[1]["state"] == "ended"
+    assert "no discount of that name" in store("end", "LATE", code=1)
+    assert "percentage" in store("add", "Nothing", "--code", "NOTHING", code=1)

@@ -1,0 +1,190 @@
+"""One figure on page, review, order and receipt: codes, members, VAT, currencies, countries."""
+
+from datetime import date
+from xml.etree.ElementTree import Element
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from store.catalog.models import Publication, VatTreatment
+from store.catalog.selling import state_seller
+from store.kit.database import db, transaction
+from store.orders.discount_rows import add_discount
+from store.orders.models import Order
+from tests import factories
+from tests.conftest import Clock, on_both
+from tests.pages import Page, check_page
+from tests.storefront.forms import fields_of
+
+PATH = "/publications/send-early-years/order"
+
+
+@pytest.fixture(autouse=True)
+def publication(app: Flask, frozen: Clock) -> Publication:
+    """A pre-order expected on 31 March, on 1 March 2027."""
+    with transaction():
+        factories.a_seller()
+        return factories.a_publication(expected_on=date(2027, 3, 31))
+
+
+def a_discount(**given: object) -> None:
+    """20 % by the code EARLY20, unless said otherwise."""
+    values: dict[str, object] = {"code": "EARLY20", "percent": 20}
+    with transaction():
+        add_discount("Early bird", **(values | given))  # type: ignore[arg-type]
+
+
+def reviewed(client: FlaskClient, *, status: int = 200, **typed: str) -> str:
+    """The page after the details were sent."""
+    given = fields_of(client.get(PATH).text, "email") | {"email": "anna@reader.example"} | typed
+    answer = client.post(PATH, data=given)
+    assert answer.status_code == status
+    check_page(answer.text, path=PATH)
+    return answer.text
+
+
+def words_of(element: Element) -> str:
+    """Its words, blanks as one."""
+    return " ".join("".join(element.itertext()).split())
+
+
+def facts(html: str) -> dict[str, str]:
+    """The summary of the review page, term by term."""
+    page = Page(html)
+    terms, words = page.all("dt"), page.all("dd")
+    return {
+        words_of(term): words_of(word).partition(" Change")[0]
+        for term, word in zip(terms, words, strict=True)
+    }
+
+
+def placed(client: FlaskClient, html: str) -> Order:
+    """The order that the review's button places."""
+    assert client.post(PATH, data=fields_of(html, "seen_amount")).status_code == 303
+    db.session.rollback()
+    return db.session.scalars(sa.select(Order)).one()
+
+
+@on_both
+def test_the_same_figure_stands_on_review_and_order(client: FlaskClient) -> None:
+    a_discount()
+    html = reviewed(client, code="early20")
+    seen = facts(html)
+    assert seen["Price"] == "£12.50"
+    assert seen["Early bird (EARLY20)"] == "−£2.50"
+    assert seen["Total"] == "£10.00, no VAT to pay"
+    assert "Order and pay £10.00" in html
+    assert placed(client, html).total_amount == 1000
+
+
+def test_a_code_that_does_not_count_is_said_beside_its_field_and_all_is_kept(
+    client: FlaskClient,
+) -> None:
+    html = reviewed(client, status=422, code="LATE", name="Anna Berg")
+    assert next(
+        words_of(one) for one in Page(html).all("p") if one.attrib.get("id") == "code-error"
+    ) == ("Error: We do not know the code “LATE”. Check it, or take it out.")
+    kept = fields_of(html, "email")
+    assert (kept["code"], kept["name"]) == ("LATE", "Anna Berg")
+
+
+def test_a_code_that_was_used_up_meanwhile_is_said_and_nothing_is_placed(
+    client: FlaskClient,
+) -> None:
+    a_discount(max_orders=1)
+    mine = reviewed(client, code="EARLY20")
+    other = reviewed(client, code="EARLY20", email="ben@reader.example")
+    placed(client, other)
+    answer = client.post(PATH, data=fields_of(mine, "seen_amount"))
+    assert answer.status_code == 422
+    assert "has been used as often as it may be" in answer.text
+    assert db.session.scalar(sa.select(sa.func.count(Order.id))) == 1
+
+
+def test_too_little_to_charge_is_refused_on_the_review(client: FlaskClient) -> None:
+    a_discount(percent=99)
+    html = reviewed(client, status=422, code="EARLY20")
+    assert "no less than £0.30 can be charged" in html
+    assert [words_of(one) for one in Page(html).all("button")][-1] == "Change the code"
+
+
+def test_nothing_to_pay_says_so_on_the_button(client: FlaskClient) -> None:
+    a_discount(percent=100)
+    html = reviewed(client, code="EARLY20")
+    assert facts(html)["Total"] == "£0.00, no VAT to pay"
+    assert "Order, nothing to pay" in html
+
+
+def test_members_see_their_price_by_itself(client: FlaskClient) -> None:
+    a_discount(code="", domains="nursery.example")
+    assert facts(reviewed(client))["Total"] == "£12.50, no VAT to pay"
+    member = reviewed(client, email="anna@nursery.example")
+    assert facts(member)["Early bird"] == "−£2.50"
+    assert facts(member)["Total"] == "£10.00, no VAT to pay"
+
+
+def test_a_member_s_price_is_not_taken_from_the_form(client: FlaskClient) -> None:
+    html = reviewed(client)
+    forged = fields_of(html, "seen_amount") | {"seen_amount": "100"}
+    answer = client.post(PATH, data=forged)
+    assert answer.status_code == 422
+    assert "It is now £12.50." in answer.text
+
+
+@pytest.mark.parametrize(
+    ("treatment", "note"),
+    [
+        (VatTreatment.ZERO_RATED, "no VAT to pay"),
+        (VatTreatment.NOT_REGISTERED, "no VAT is charged"),
+        (VatTreatment.STANDARD_INCLUDED, "includes £2.08 VAT at 20%"),
+    ],
+)
+def test_the_vat_note_is_the_publication_s_on_every_page(
+    client: FlaskClient, publication: Publication, treatment: VatTreatment, note: str
+) -> None:
+    with transaction():
+        publication.vat_treatment = treatment
+    assert f"{note[0].upper()}{note[1:]}." in client.get(PATH.removesuffix("/order")).text
+    assert f"£12.50, {note}." in client.get(PATH).text
+    assert facts(reviewed(client))["Total"] == f"£12.50, {note}"
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "shown"), [("JPY", 1500, "¥1,500"), ("KWD", 12_340, "KWD12.340")]
+)
+def test_a_currency_has_its_own_number_of_places_everywhere(
+    client: FlaskClient, publication: Publication, currency: str, amount: int, shown: str
+) -> None:
+    with transaction():
+        publication.currency, publication.price_amount = currency, amount
+    assert shown in client.get(PATH.removesuffix("/order")).text
+    html = reviewed(client)
+    assert facts(html)["Total"].startswith(f"{shown},")
+    assert placed(client, html).total_amount == amount
+
+
+def test_one_country_is_said_and_not_asked(client: FlaskClient) -> None:
+    html = client.get(PATH).text
+    assert "We sell to readers in: United Kingdom." in html
+    assert "We sell to readers in: United Kingdom." in client.get(PATH.removesuffix("/order")).text
+    assert "country" not in fields_of(html, "email")
+    assert placed(client, reviewed(client)).country == "GB"
+
+
+def test_of_several_countries_the_buyer_s_is_asked_and_kept(client: FlaskClient) -> None:
+    with transaction():
+        state_seller(countries="gb, ie")
+    html = reviewed(client, status=422)
+    assert "Choose the country that you live in." in html
+    html = reviewed(client, country="IE")
+    assert facts(html)["Country"] == "Ireland"
+    assert placed(client, html).country == "IE"
+    assert "Choose the country" in reviewed(client, status=422, country="US")
+
+
+def test_where_an_order_came_from_is_kept_for_a_dispute(client: FlaskClient) -> None:
+    order = placed(client, reviewed(client))
+    assert order.network == "127.0.0.1"
+    assert order.user_agent.startswith("Werkzeug/")
