@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from store.kit.web import once
 from tests.pages import check_letter_html, check_page
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -124,6 +125,7 @@ def templates() -> Environment:
         undefined=StrictUndefined,
     )
     environment.globals["asset"] = lambda name: f"/static/{name}"
+    environment.globals["once"] = once
     environment.globals["csrf_token"] = lambda: "token"
     environment.globals["get_flashed_messages"] = lambda **_: [("warn", "Saved & kept")]
     return environment

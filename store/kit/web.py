@@ -34,7 +34,7 @@ def init_app(app: Flask, static_folder: Path) -> None:
     files = StaticFiles(static_folder)
     app.add_url_rule("/static/<name>", "static", files.serve)
     app.jinja_env.globals["asset"] = files.url
-    app.jinja_env.globals["once"] = _once
+    app.jinja_env.globals["once"] = once
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.undefined = StrictUndefined  # a misspelt name in a template is a fault, not a gap
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -59,7 +59,7 @@ def same_site(asked: Request) -> None:
 
 
 @lru_cache(maxsize=512)
-def _once(macro: Macro, *values: Hashable) -> str:
+def once(macro: Macro, *values: Hashable) -> str:
     """What a macro makes of plain values, made once; it must read nothing besides."""
     return macro(*values)
 

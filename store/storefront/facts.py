@@ -1,6 +1,7 @@
 """What a publication's files are, in words: formats, sizes, language, accessibility, what they
 open on. Read from the facts that the upload gate noted."""
 
+from functools import lru_cache
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
@@ -61,6 +62,7 @@ def accessibility_in_words(by_format: dict[str, Asset]) -> str:
     return " ".join(part for part in parts if part)
 
 
+@lru_cache(maxsize=256)
 def language_in_words(code: str) -> str:
     """`English` for `en-GB`; the code itself where it is unknown."""
     try:

@@ -262,3 +262,39 @@ def test_a_long_shelf_is_shown_a_part_at_a_time(app: Flask, client: FlaskClient)
     assert re.findall(r"Guide \d\d(?=</a>)", second) == ["Guide 12", "Guide 13"]
     assert "1 to 12 of 14" in first
     check_page(second, path="/?page=2")
+
+
+@pytest.mark.parametrize("path", [PATH, "/"])
+def test_a_page_of_the_window_asks_for_each_thing_once(
+    path: str, app: Flask, client: FlaskClient
+) -> None:
+    publish()
+    client.get(path)
+    db.session.remove()  # the test's context outlives a request
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        asked.append(str(re.findall(r"FROM \(?(?:SELECT \S+ AS one FROM )?(\w+)", statement)[-1]))
+
+    sa.event.listen(db.engine, "before_cursor_execute", note)
+    client.get(path)
+    sa.event.remove(db.engine, "before_cursor_execute", note)
+
+    assert asked == (["publications"] if path == "/" else []) + [
+        "publications",
+        "editions",
+        "sellers",
+    ]
+
+
+def test_what_staff_change_shows_on_the_next_page(app: Flask, client: FlaskClient) -> None:
+    publish(title="Old name")
+    before = get(client)
+    with transaction():
+        publication_by_slug("send-early-years").title = "New name"
+        factories.a_seller(trading_name="Another Press")
+    after = get(client)
+
+    assert ("Cover of Old name" in before, "Cover of Old name" in after) == (True, False)
+    assert "Cover of New name" in after
+    assert ("Another Press" in before, "Another Press" in after) == (False, True)
