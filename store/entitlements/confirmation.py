@@ -14,12 +14,21 @@ from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
+from store.kit.formatting import format_day
+from store.kit.money import format_money
 from store.mail.letters import Letter, Skip
 from store.mail.message import Mailbox
 from store.mail.models import Delivery
-from store.orders.consents import CONSENT_WORDINGS, supply_starts_at, waiver
+from store.orders.consents import (
+    CONSENT_WORDINGS,
+    CURRENT_TERMS,
+    accepted_terms,
+    given_consent,
+    supply_starts_at,
+)
 from store.orders.models import Order
 from store.orders.promises import promise_in_words, term_in_words
+from store.orders.quoting import order_vat_note
 
 
 def facts(delivery: Delivery) -> Letter | Skip:
@@ -65,6 +74,13 @@ def sample() -> dict[str, Any]:
             "placed_at": moment,
             "paid_at": moment,
         },
+        "price": "£12.50",
+        "discount": None,
+        "vat": "No VAT to pay",
+        "terms": {
+            "url": f"{config().base_url}/terms/{CURRENT_TERMS}",
+            "words": f"The terms you accepted: version {CURRENT_TERMS} of 25 November 2026",
+        },
         "is_free": False,
         "is_gift": False,
         "title": "Effective SEND Practice in the Early Years",
@@ -92,7 +108,6 @@ def _context(words: dict[str, Any]) -> dict[str, Any]:
 
 def _agreed(order: Order) -> dict[str, Any]:
     line = order.lines[0]
-    given = waiver(order.id)
     last_day = supply_starts_at(order.placed_at).astimezone(config().zone).date()
     return {
         "seller": order.seller,
@@ -109,15 +124,33 @@ def _agreed(order: Order) -> dict[str, Any]:
             )
         }
         | {"paid_at": order.paid_at or order.placed_at},
+        "price": format_money(line.price_amount * line.quantity, order.currency),
+        "discount": _discount(order),
+        "vat": order_vat_note(order),
+        "terms": _terms(order),
         "is_free": order.total_amount == 0,
         "is_gift": bool(order.given_reason),
         "title": line.title,
         "author": line.publication.author,
         "term": term_in_words(line.updates_months),
-        "consent": given
-        and {"wording": CONSENT_WORDINGS[given.wording_version], "given_at": given.given_at},
+        "consent": given_consent(order.id),
         "cancel_until": last_day - timedelta(days=1),
     }
+
+
+def _discount(order: Order) -> dict[str, str] | None:
+    if not order.discount_amount or order.given_reason:
+        return None
+    amount = format_money(order.discount_amount, order.currency)
+    return {"label": order.discount_label or "Discount", "amount": amount}
+
+
+def _terms(order: Order) -> dict[str, str]:
+    accepted = accepted_terms(order)
+    if accepted is None:
+        return {"url": f"{config().base_url}/terms", "words": "Our terms"}
+    words = f"The terms you accepted: version {accepted.version} of {format_day(accepted.since)}"
+    return {"url": config().base_url + accepted.path, "words": words}
 
 
 def _supply(order: Order, rights: list[Entitlement], edition: Edition | None) -> dict[str, Any]:
