@@ -11,7 +11,7 @@ from store.entitlements import finding
 from store.kit import jobs, limits
 from store.kit.database import end_read
 from store.mail import worker
-from store.payments import checkout, fulfilment, refunding, transfers
+from store.payments import checkout, declines, fulfilment, refunding, transfers
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,9 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     overdue.alert_overdue,
     worker.sweep,
     worker.wake_when_due,
+    fulfilment.take_missed_news,
     fulfilment.sweep,
+    declines.alert_on_burst,
     refunding.send_refunds,
     transfers.look_after_transfers,
     checkout.expire_due,

@@ -6,20 +6,23 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from store.kit import clock
+from store.kit import clock, limits
+from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.kit.jobs import ring
 from store.kit.status import advance
+from store.mail.outbox import alert_staff
 from store.orders.inserting import insert_once
 from store.payments.applying import Applied, apply_state
-from store.payments.gateways.base import GatewayUnreachable
-from store.payments.gateways.registry import gateway_named
+from store.payments.gateways.base import GatewayUnreachable, News
+from store.payments.gateways.registry import gateway_named, gateways
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, GatewayEvent
 
 log = logging.getLogger(__name__)
 
 OVERDUE = timedelta(minutes=1)
 AT_ONCE = 100
+MISSED_NEWS_SECONDS = 3600
 
 
 def receive_event(gateway: str, headers: Mapping[str, str], body: bytes) -> int:
@@ -30,23 +33,7 @@ def receive_event(gateway: str, headers: Mapping[str, str], body: bytes) -> int:
     """
     news = gateway_named(gateway).read_event(headers, body)
     with transaction():
-        insert_once(
-            GatewayEvent,
-            gateway=gateway,
-            event_id=news.event_id,
-            kind=news.kind,
-            subject=news.subject,
-            payload=news.payload,
-            status=EventStatus.RECEIVED,
-            note="",
-            received_at=clock.now(),
-        )
-        event = db.session.scalars(
-            sa.select(GatewayEvent).filter_by(gateway=gateway, event_id=news.event_id)
-        ).one()
-        if event.status is EventStatus.RECEIVED:
-            ring("apply_event", event.id)
-        return event.id
+        return _store(gateway, news)
 
 
 def apply_event(event_id: int) -> None:
@@ -95,6 +82,34 @@ def fulfil_order(order_id: int) -> None:
             log.warning("the gateway does not answer about checkout %s", checkout_id)
 
 
+def fulfil_return(order_id: int, reference: str) -> bool:
+    """For the order page that a buyer is sent back to: what the gateway knows of the try that the
+    address names is applied, however it ended in our eyes. False where it is no try of this very
+    order; nothing is asked then."""
+    query = sa.select(Checkout.id).where(
+        Checkout.order_id == order_id, Checkout.gateway_reference == reference
+    )
+    checkout_ids = db.session.scalars(query).all()
+    _each(fulfil_checkout, checkout_ids)
+    return bool(checkout_ids)
+
+
+def take_missed_news() -> None:
+    """For the timetable: once an hour, what a gateway could not deliver to us."""
+    for name, gateway in gateways().items():
+        if not limits.is_turn(f"missed news of {name}", MISSED_NEWS_SECONDS):
+            continue
+        end_read()
+        try:
+            missed = gateway.missed_news()
+        except GatewayUnreachable:
+            log.warning("%s does not answer about news that we missed", name)
+            continue
+        for news in missed:
+            with transaction():
+                _store(name, news)
+
+
 def sweep() -> None:
     """For the timetable: events that nobody applied, and open checkouts whose turn it is."""
     now = clock.now()
@@ -108,6 +123,45 @@ def sweep() -> None:
         Checkout.gateway_reference.is_not(None),
     )
     _each(fulfil_checkout, db.session.scalars(checkouts.order_by(Checkout.ask_at).limit(AT_ONCE)))
+
+
+def _store(gateway: str, news: News) -> int:
+    status = EventStatus.IGNORED if news.fault else EventStatus.RECEIVED
+    now = clock.now()
+    added = insert_once(
+        GatewayEvent,
+        gateway=gateway,
+        event_id=news.event_id,
+        kind=news.kind,
+        subject=news.subject,
+        payload=news.payload,
+        is_decline=news.is_decline,
+        status=status,
+        note=f"Ignored: {news.fault}." if news.fault else "",
+        received_at=now,
+        handled_at=now if news.fault else None,
+    )
+    event = db.session.scalars(
+        sa.select(GatewayEvent).filter_by(gateway=gateway, event_id=news.event_id)
+    ).one()
+    if added is not None:
+        _tell_staff(gateway, news)
+    if event.status is EventStatus.RECEIVED:
+        ring("apply_event", event.id)
+    return event.id
+
+
+def _tell_staff(gateway: str, news: News) -> None:
+    if news.warning:
+        alert_staff("A payment may be fraudulent", news.warning, f"{gateway}:{news.event_id}")
+    if news.fault:
+        log.warning("event %s of %s was ignored: %s", news.event_id, gateway, news.fault)
+        alert_staff(
+            "Messages about payments were ignored",
+            f"The message {news.event_id} ({news.kind}) was ignored: {news.fault}. Set up one "
+            "endpoint for each mode, with its own secret. Others like it are in the log.",
+            f"ignored:{gateway}:{clock.today(config().zone)}",
+        )
 
 
 def _each(work: Callable[[int], None], ids: Iterable[int]) -> None:
@@ -125,5 +179,7 @@ def _each(work: Callable[[int], None], ids: Iterable[int]) -> None:
 
 def _mark(event: GatewayEvent, applied: Applied) -> None:
     if event.status is EventStatus.RECEIVED and advance(event, applied.status, why=applied.note):
+        if applied.status is EventStatus.IGNORED:
+            log.warning("event %s (%s) was ignored: %s", event.event_id, event.kind, applied.note)
         event.note = applied.note
         event.handled_at = clock.now()

@@ -1,5 +1,7 @@
 """The order's own page: how it stands, and everything that its owner may do about it."""
 
+import re
+
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -17,7 +19,7 @@ from store.orders.models import Order, OrderStatus
 from store.orders.ordering import cancel_pending
 from store.payments.checkout import last_try
 from store.payments.choosing import PartlyReceived
-from store.payments.fulfilment import fulfil_order
+from store.payments.fulfilment import fulfil_order, fulfil_return
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.refunding import NotCancellable, cancel_preorder, may_cancel, refund_order
 from store.payments.sums import lock_order
@@ -44,9 +46,9 @@ class NothingWaits(Refusal):
 def show(token: str) -> Response:
     """The order as it stands; one that waits for its payment is asked about at the gateway."""
     order = _order(token)
-    if request.method == "GET" and order.status is OrderStatus.PENDING:
+    if request.method == "GET" and order.status is not OrderStatus.PAID:
         # The buyer comes back from paying before the gateway's news arrives.
-        fulfil_order(order.id)
+        _ask_gateway(order)
         order = _order(token)
     view = view_order(order)
     page = render_template(
@@ -59,6 +61,15 @@ def show(token: str) -> Response:
         token=token,
     )
     return private_page(page)
+
+
+def _ask_gateway(order: Order) -> None:
+    order_id, is_pending = order.id, order.status is OrderStatus.PENDING
+    reference = request.args.get("session_id", "")
+    is_named = re.fullmatch(r"\w{1,120}", reference, re.ASCII) is not None
+    # Named may be an older try, which we took for ended: the money wins.
+    if not (is_named and fulfil_return(order_id, reference)) and is_pending:
+        fulfil_order(order_id)
 
 
 @bp.post("/orders/<token>/pay")
