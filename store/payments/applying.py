@@ -7,20 +7,23 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from store.entitlements.granting import grant_order, revoke_order
+from store.entitlements.links import order_link
 from store.kit import clock
 from store.kit.database import db
 from store.kit.money import format_money
 from store.kit.status import advance
-from store.mail.outbox import alert_staff
+from store.mail.outbox import SOMEBODY_WAITS, alert_staff, owe
 from store.orders.inserting import insert_once
 from store.orders.models import Order, OrderStatus
-from store.payments.gateways.base import GatewayState, Standing
+from store.payments.gateways.base import DisputeOutcome, GatewayState, RefundStanding, Standing
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, Payment
 from store.payments.refund_rows import ask_back, record_refund
 from store.payments.sums import lock_order, paid_amount, refunded_amount
 
 SOONEST = timedelta(minutes=5)
 LATEST = timedelta(hours=1)
+# Why a try has failed whose money did not fit; the buyer was charged for a while.
+GIVEN_BACK = "A payment that did not fit this order was given back."
 UNSUCCESSFUL = {
     Standing.FAILED: CheckoutStatus.FAILED,
     Standing.EXPIRED: CheckoutStatus.EXPIRED,
@@ -49,12 +52,15 @@ def apply_state(gateway: str, state: GatewayState | None) -> Applied:
     if state.standing is Standing.OPEN:
         _ask_later(checkout)
         return Applied(EventStatus.APPLIED)
+    if state.standing is Standing.PROCESSING:
+        _wait_for_bank(checkout)
+        return Applied(EventStatus.APPLIED)
     if state.standing is not Standing.PAID:
         _end_unpaid(checkout, UNSUCCESSFUL[state.standing], state.reason, f"gateway:{gateway}")
         return Applied(EventStatus.APPLIED)
     fault = _mismatch(state, checkout, order)
     if fault:
-        return _hold_back(checkout, order, fault)
+        return _hold_back(checkout, order, state, fault)
     before = order.status
     payment = _take_payment(checkout, order, state)
     for seen in state.refunds:
@@ -91,6 +97,14 @@ def _ask_later(checkout: Checkout) -> None:
         checkout.ask_at = min(now + pause, ends)
 
 
+def _wait_for_bank(checkout: Checkout) -> None:
+    """The buyer has done their part: the try stays open, and is asked about, until the bank says."""
+    if checkout.status is CheckoutStatus.OPEN:
+        now = clock.now()
+        checkout.processing_since = checkout.processing_since or now
+        checkout.ask_at = now + LATEST
+
+
 def _end_unpaid(checkout: Checkout, to: CheckoutStatus, reason: str, who: str) -> None:
     # Money wins: a late "failed" or "expired" changes nothing once the try is completed.
     if checkout.status is not CheckoutStatus.OPEN:
@@ -98,9 +112,27 @@ def _end_unpaid(checkout: Checkout, to: CheckoutStatus, reason: str, who: str) -
     if advance(checkout, to, who=who, why=reason):
         checkout.failure = reason[:300]
         checkout.ask_at = None
+        if checkout.processing_since is not None:
+            _say_payment_failed(checkout)
+
+
+def _say_payment_failed(checkout: Checkout) -> None:
+    # Whoever paid by a slow method has left the page long ago and thinks that it is paid.
+    order = checkout.order
+    order_link(order.id, order.customer_id)
+    owe(
+        "payment_failed",
+        f"payment_failed:{checkout.id}",
+        customer_id=order.customer_id,
+        order_id=order.id,
+        facts={"checkout_id": checkout.id},
+        priority=SOMEBODY_WAITS,
+    )
 
 
 def _mismatch(state: GatewayState, checkout: Checkout, order: Order) -> str:
+    if state.fault:
+        return state.fault
     if state.order_reference != order.reference:
         return f"the gateway names the order “{state.order_reference}”"
     if state.payment_id is None:
@@ -112,8 +144,13 @@ def _mismatch(state: GatewayState, checkout: Checkout, order: Order) -> str:
     return ""
 
 
-def _hold_back(checkout: Checkout, order: Order, fault: str) -> Applied:
-    checkout.ask_at = None
+def _hold_back(checkout: Checkout, order: Order, state: GatewayState, fault: str) -> Applied:
+    """Money that does not fit delivers nothing. The try stays open, so that nobody pays a second
+    time, until that money has gone back; then it has failed, and the order ends like any other."""
+    if has_gone_back(state):
+        _end_unpaid(checkout, CheckoutStatus.FAILED, GIVEN_BACK, f"gateway:{checkout.gateway}")
+    elif checkout.status is CheckoutStatus.OPEN:
+        checkout.ask_at = clock.now() + LATEST
     alert_staff(
         f"A payment for order {order.reference} does not fit",
         f"Nothing was delivered: {fault}.\n\nCompare the order with the gateway's own page, then "
@@ -121,6 +158,13 @@ def _hold_back(checkout: Checkout, order: Order, fault: str) -> Applied:
         f"mismatch:{checkout.id}",
     )
     return Applied(EventStatus.IGNORED, f"Nothing was delivered: {fault}."[:300])
+
+
+def has_gone_back(state: GatewayState) -> bool:
+    """Whether nothing is left at the gateway of the money that a try brought."""
+    given = (one.amount for one in state.refunds if one.standing is RefundStanding.SUCCEEDED)
+    lost = (one.amount for one in state.disputes if one.outcome is DisputeOutcome.LOST)
+    return sum(given) + sum(lost) >= state.amount > 0
 
 
 def _take_payment(checkout: Checkout, order: Order, state: GatewayState) -> Payment:
@@ -131,6 +175,7 @@ def _take_payment(checkout: Checkout, order: Order, state: GatewayState) -> Paym
             gateway=checkout.gateway, gateway_payment_id=str(state.payment_id)
         )
     ).one()
+    _note_place(payment, order, state)
     if checkout.status is not CheckoutStatus.COMPLETED:
         advance(checkout, CheckoutStatus.COMPLETED, who=f"gateway:{checkout.gateway}")
         checkout.ask_at = None
@@ -154,6 +199,23 @@ def _add_payment(checkout: Checkout, state: GatewayState, paid_at: datetime) -> 
         received_at=paid_at,
     )
     return added is not None
+
+
+def _note_place(payment: Payment, order: Order, state: GatewayState) -> None:
+    """Method and evidence of the buyer's country, as soon as the gateway knows them."""
+    payment.method = state.method[:40] or payment.method
+    payment.billing_country = state.billing_country or payment.billing_country
+    payment.card_country = state.card_country or payment.card_country
+    known = {payment.billing_country, payment.card_country} - {""}
+    if known <= {order.country}:
+        return
+    alert_staff(
+        f"Order {order.reference}: the countries do not agree",
+        f"The order says {order.country}, the billing address {payment.billing_country or '–'}, "
+        f"the card {payment.card_country or '–'}. The copy was delivered. Where VAT depends on the "
+        "country, look at the order and keep what you decide.",
+        f"countries:{payment.id}",
+    )
 
 
 def moved_to_paid(order: Order, gateway: str) -> bool:

@@ -13,7 +13,7 @@ from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import expire_order
-from store.payments.applying import SOONEST, end_unheard
+from store.payments.applying import GIVEN_BACK, SOONEST, end_unheard
 from store.payments.choosing import PartlyReceived, choose_gateway
 from store.payments.fulfilment import fulfil_checkout, fulfil_order
 from store.payments.gateways import free, manual
@@ -106,7 +106,8 @@ def last_try(order_id: int) -> LastTry | None:
         return None
     if checkout.status is CheckoutStatus.COMPLETED:
         return LastTry(checkout.status, "This order is paid.")
-    sentence = f"{checkout.failure} You have not been charged.".strip()
+    rest = "" if checkout.failure == GIVEN_BACK else "You have not been charged."
+    sentence = f"{checkout.failure} {rest}".strip()
     return LastTry(checkout.status, sentence)
 
 

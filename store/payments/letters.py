@@ -1,4 +1,4 @@
-"""Letters about money: where to transfer it, and that it went back."""
+"""Letters about money: where to transfer it, that it never came, and that it went back."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from store.mail.message import Mailbox
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.payments.gateways.registry import takes_payments_online
-from store.payments.models import Refund
+from store.payments.models import Checkout, Refund
 from store.payments.sums import is_wholly_refunded, paid_amount
 from store.payments.transfer_rows import DETAILS, awaited_transfer
 
@@ -89,6 +89,38 @@ def transfer_details(delivery: Delivery) -> Letter | Skip:
         "bank_details": transfer.bank_details.splitlines(),
         "pay_by": transfer.pay_by,
         "takes_cards": takes_payments_online(),
+        "order_url": order_url(order.id),
+    }
+    return Letter(Mailbox(order.customer.email, order.customer.name), context)
+
+
+def _sample_failure() -> dict[str, Any]:
+    return {
+        "reference": "K7QM-2XWP",
+        "titles": ["Effective SEND Practice in the Early Years"],
+        "amount": 1250,
+        "currency": "GBP",
+        "reason": "Your bank did not make the payment.",
+        "is_open": True,
+        "order_url": "https://shop.example.org/orders/sample",
+    }
+
+
+@letter("payment_failed", sample=_sample_failure)
+def payment_failed(delivery: Delivery) -> Letter | Skip:
+    """That a slow payment did not arrive after all; left out once the order is paid."""
+    order = db.session.get_one(Order, delivery.order_id)
+    if order.status is OrderStatus.PAID:
+        return Skip("paid since")
+    checkout = db.session.get_one(Checkout, (delivery.facts or {})["checkout_id"])
+    context = {
+        "seller": order.seller,
+        "reference": order.reference,
+        "titles": [line.title for line in order.lines],
+        "amount": checkout.amount,
+        "currency": checkout.currency,
+        "reason": checkout.failure,
+        "is_open": order.status is OrderStatus.PENDING,
         "order_url": order_url(order.id),
     }
     return Letter(Mailbox(order.customer.email, order.customer.name), context)
