@@ -136,7 +136,8 @@ def _place(slug: str, given: Form) -> Response:
     if status not in {OrderStatus.PENDING, OrderStatus.PAID}:
         return _review_again(slug, replace(given, form_key=tokens.new_reference()), CLOSED)
     try:
-        next_url = checkout.begin_checkout(order_id)
+        by_bank = request.form.get("pay_by") == "transfer"
+        next_url = checkout.begin_checkout(order_id, "manual" if by_bank else None)
     except PaymentsUnavailable as refusal:
         return _review_again(slug, given, refusal.sentence, refusal.status)
     return _to(next_url)
@@ -229,7 +230,7 @@ def _review_page(
         country=country_name(given.details.country),
         asks_country=len(_country_codes()) > 1,
         is_chargeable=is_chargeable,
-        is_binding_here=_is_binding_here(quoted),
+        ways=_ways_to_pay(quoted),
         asks_consent=waiver_needed(shown.publication, now),
         wording=CONSENT_WORDINGS[CURRENT_WORDING],
         supply_day=supply_starts_at(now),
@@ -246,12 +247,16 @@ def _chargeable(quoted: Quote, error: str) -> tuple[str, bool]:
     return error, True
 
 
-def _is_binding_here(quoted: Quote) -> bool:
-    """Whether our own button is the order (journeys C10; Consumer Contracts Regulations, 14)."""
+def _ways_to_pay(quoted: Quote) -> list[str]:
+    """`free`, or `online` and `transfer`; `elsewhere` in place of `online` where the order binds
+    on the gateway's page and not by our button (Consumer Contracts Regulations, 14)."""
+    if quoted.total_amount == 0:
+        return ["free"]
     try:
-        return quoted.total_amount == 0 or default_gateway().is_binding_here
+        online = ["online" if default_gateway().is_binding_here else "elsewhere"]
     except NoGateway:
-        return True
+        online = []
+    return online + (["transfer"] if current_seller().bank_details else [])
 
 
 def _kept_for_going_back(page: str, status: int) -> Response:

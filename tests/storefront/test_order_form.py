@@ -357,7 +357,7 @@ def test_a_link_of_another_publication_shows_no_order(client: FlaskClient) -> No
 def test_a_payment_service_that_is_away_costs_nobody_the_order(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(order_id: int) -> str:
+    def away(order_id: int, gateway_name: str | None = None) -> str:
         raise PaymentsUnavailable
 
     given = fields_of(reviewed(client), "seen_amount")

@@ -117,6 +117,18 @@ def test_nothing_to_pay_says_so_on_the_button(client: FlaskClient) -> None:
     assert "Order, nothing to pay" in html
 
 
+def test_a_bank_transfer_is_offered_where_the_seller_has_an_account(client: FlaskClient) -> None:
+    assert "bank transfer" not in reviewed(client)
+    with transaction():
+        state_seller(bank_details="Sample Bank, 00-00-00, 12345678")
+    html = reviewed(client)
+    assert "Order and pay £12.50" in html
+    fields = fields_of(html, "seen_amount") | {"pay_by": "transfer"}
+    answer = client.post(PATH, data=fields)
+    assert answer.status_code == 303
+    assert "Sample Bank, 00-00-00, 12345678" in client.get(answer.location).text
+
+
 def test_members_see_their_price_by_itself(client: FlaskClient) -> None:
     a_discount(code="", domains="nursery.example")
     assert facts(reviewed(client))["Total"] == "£12.50, no VAT to pay"
