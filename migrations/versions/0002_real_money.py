@@ -116,6 +116,18 @@ def upgrade() -> None:
             sa.Column("processing_since", sa.DateTime(timezone=True), nullable=True)
         )
 
+    with op.batch_alter_table("gateway_events", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("is_decline", sa.Boolean(), server_default=sa.false(), nullable=False)
+        )
+        batch_op.create_index(
+            "ix_gateway_events_declines",
+            ["received_at"],
+            unique=False,
+            sqlite_where=sa.text("is_decline"),
+            postgresql_where=sa.text("is_decline"),
+        )
+
     with op.batch_alter_table("downloads", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column("network", sa.String(length=45), server_default="", nullable=False)
@@ -227,6 +239,14 @@ def downgrade() -> None:
     with op.batch_alter_table("downloads", schema=None) as batch_op:
         batch_op.drop_column("user_agent")
         batch_op.drop_column("network")
+
+    with op.batch_alter_table("gateway_events", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_gateway_events_declines",
+            sqlite_where=sa.text("is_decline"),
+            postgresql_where=sa.text("is_decline"),
+        )
+        batch_op.drop_column("is_decline")
 
     with op.batch_alter_table("checkouts", schema=None) as batch_op:
         batch_op.drop_column("processing_since")

@@ -215,6 +215,12 @@ class GatewayEvent(Base):
     __table_args__ = (
         sa.UniqueConstraint("gateway", "event_id"),
         sa.Index("ix_gateway_events_status_received_at", "status", "received_at"),
+        sa.Index(
+            "ix_gateway_events_declines",
+            "received_at",
+            sqlite_where=sa.text("is_decline"),
+            postgresql_where=sa.text("is_decline"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -223,6 +229,7 @@ class GatewayEvent(Base):
     kind: Mapped[str] = mapped_column(sa.String(80))
     subject: Mapped[str] = mapped_column(sa.String(120))  # the gateway object to ask about
     payload: Mapped[dict[str, Any]]
+    is_decline: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     status: Mapped[EventStatus] = mapped_column(status_type(EventStatus))
     note: Mapped[str] = mapped_column(sa.String(300), default="")
     received_at: Mapped[datetime]

@@ -110,7 +110,9 @@ class DemoGateway:
         signing.verify(header, body, [_event_key(key) for key in config().signing_keys])
         try:
             said: dict[str, Any] = json.loads(body)
-            return News(str(said["id"]), str(said["kind"]), str(said["subject"]), said)
+            kind = str(said["kind"])
+            is_decline = kind == "checkout.declined"
+            return News(str(said["id"]), kind, str(said["subject"]), said, is_decline=is_decline)
         except (ValueError, KeyError, TypeError):
             raise BadSignature("signed, but no message of ours") from None
 
