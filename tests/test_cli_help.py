@@ -176,6 +176,7 @@ def test_every_command_that_prints_data_prints_it_as_json(
     lines = [
         "seller show --json",
         "publication list --json",
+        "discount list --json",
         "publication show send-early-years --json",
         f"order show {reference} --json",
         "order give send-early-years gift@reader.example --reason Review --json",
