@@ -94,7 +94,14 @@ def _seller_on_page() -> Seller | None:
 def register_doors(app: Flask, settings: Settings) -> None:
     """The customer's doors, the staff's, and outside production the sample shop's."""
     is_demo = settings.env != "production"
-    app.context_processor(lambda: {"seller": _seller_on_page(), "demo_mode": is_demo})
+    is_stripe = settings.stripe_secret_key is not None
+    app.context_processor(
+        lambda: {
+            "seller": _seller_on_page(),
+            "demo_mode": is_demo,
+            "stripe_test_mode": is_demo and is_stripe,
+        }
+    )
     for door in CUSTOMERS_DOORS:
         app.register_blueprint(door.bp)
     desk.init_app(app)

@@ -64,7 +64,7 @@ PUBLIC_POSTS = {
     "/stop/<token>": {"notices": "stop"},
 }
 # Machines speak here: the gateway signs what it says.
-MACHINES = {"/webhooks/demo"}
+MACHINES = {"/webhooks/demo", "/webhooks/stripe"}
 ELSEWHERE: list[dict[str, str]] = [
     {"Origin": "https://evil.example"},
     {"Origin": "null"},

@@ -14,6 +14,8 @@ from store.kit.database import db
 from store.kit.storage import storage
 from store.mail.sending import Connection
 from store.mail.worker import mail_server
+from store.payments.gateways import stripe
+from store.payments.gateways.stripe_reading import endpoint_fault
 
 
 @click.command()
@@ -42,6 +44,8 @@ def _parts(loaded: store_settings.Settings) -> dict[str, Callable[[], str]]:
         "database": _database,
         "storage": _storage,
         "mail": lambda: _mail(loaded),
+        "stripe key": lambda: _stripe_key(loaded),
+        "stripe webhook": lambda: _stripe_webhook(loaded),
     }
 
 
@@ -52,6 +56,26 @@ def _look(name: str, part: Callable[[], str]) -> bool:
         click.echo(f"fault  {name}: {type(error).__name__}: {error}".splitlines()[0])
         return False
     return True
+
+
+def _stripe_key(loaded: store_settings.Settings) -> str:
+    if loaded.stripe_secret_key is None:
+        return "not set: no card payments"
+    stripe.endpoints()
+    return f"answers, {'live' if stripe.is_live() else 'test'} mode"
+
+
+def _stripe_webhook(loaded: store_settings.Settings) -> str:
+    if loaded.stripe_secret_key is None:
+        return "no key set: nothing to hear"
+    url = f"{loaded.base_url}/webhooks/stripe"
+    ours = [one for one in stripe.endpoints() if one["url"] == url]
+    faults = [endpoint_fault(one, stripe.API_VERSION) for one in ours]
+    if not ours:
+        raise RuntimeError(f"no endpoint for {url} in the account: make one, see the guide")
+    if all(faults):
+        raise RuntimeError("; ".join(faults))
+    return f"{url} hears every event it needs, as of {stripe.API_VERSION}"
 
 
 def _database() -> str:

@@ -182,6 +182,20 @@ def read_news(event: Said, *, is_live: bool) -> News:
     )
 
 
+def endpoint_fault(endpoint: Said, version: str) -> str:
+    """What is wrong with a webhook endpoint of ours; empty where nothing is."""
+    heard = set(endpoint["enabled_events"])
+    missing = [] if "*" in heard else [kind for kind in EVENT_KINDS if kind not in heard]
+    faults = []
+    if endpoint["status"] != "enabled":
+        faults.append("is switched off")
+    if endpoint.get("api_version") != version:
+        faults.append(f"speaks version {endpoint.get('api_version') or 'unset'}, not {version}")
+    if missing:
+        faults.append(f"does not hear {', '.join(missing)}")
+    return f"endpoint {endpoint['id']} {' and '.join(faults)}" if faults else ""
+
+
 def _subject(about: Said) -> object:
     if about.get("object") in {"checkout.session", "payment_intent"}:
         return about["id"]
