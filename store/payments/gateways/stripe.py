@@ -24,6 +24,7 @@ from store.payments.gateways.base import (
     News,
     StartedCheckout,
 )
+from store.payments.gateways.stripe_asking import session_params, to_stripe
 from store.payments.gateways.stripe_reading import (
     EVENT_KINDS,
     SUBJECT,
@@ -31,7 +32,6 @@ from store.payments.gateways.stripe_reading import (
     read_news,
     read_refund,
     read_state,
-    to_stripe,
 )
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class StripeGateway:
     def start(self, request: CheckoutRequest) -> StartedCheckout:
         """Start a Checkout Session; repeated with the same key it answers the same."""
         try:
-            params = _session_params(request)
+            params = session_params(request)
         except ValueError as fault:
             raise GatewayRefused(str(fault)) from None
         with _in_our_words(is_start=True):
@@ -182,32 +182,6 @@ def _client_for(key: str, base: str) -> stripe.StripeClient:
         http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
         max_network_retries=RETRIES,
     )
-
-
-def _session_params(request: CheckoutRequest) -> dict[str, Any]:
-    ours = {"order_reference": request.order_reference, "checkout_id": str(request.checkout_id)}
-    mark = "&" if "?" in request.success_url else "?"
-    price = {
-        "currency": request.currency.lower(),
-        "unit_amount": to_stripe(request.amount, request.currency),
-        "tax_behavior": "inclusive",
-        "product_data": {"name": request.title},
-    }
-    return {
-        "mode": "payment",
-        "ui_mode": "hosted_page",
-        "line_items": [{"price_data": price, "quantity": 1}],
-        "client_reference_id": request.order_reference,
-        "metadata": ours,
-        # Stripe does not copy a session's metadata to its payment.
-        "payment_intent_data": {"metadata": ours},
-        "customer_email": request.email,
-        "allow_promotion_codes": False,
-        "billing_address_collection": "auto",
-        "success_url": f"{request.success_url}{mark}session_id={{CHECKOUT_SESSION_ID}}",
-        "cancel_url": request.cancel_url,
-        "expires_at": int(request.expires_at.timestamp()),
-    }
 
 
 def _session_of(subject: str) -> dict[str, Any] | None:

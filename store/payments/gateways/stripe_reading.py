@@ -3,10 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
-from store.kit.money import to_decimal
 from store.payments.gateways.base import (
     DisputeOutcome,
     GatewayDispute,
@@ -16,6 +14,7 @@ from store.payments.gateways.base import (
     RefundStanding,
     Standing,
 )
+from store.payments.gateways.stripe_asking import from_stripe
 
 Said = Mapping[str, Any]
 
@@ -40,13 +39,6 @@ EVENT_KINDS = (
     "charge.dispute.funds_reinstated",
     "radar.early_fraud_warning.created",
 )
-# https://docs.stripe.com/currencies: what Stripe counts in whole units, and in thousandths.
-WITHOUT_PLACES = {
-    "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF",
-    "XOF", "XPF",
-}  # fmt: skip
-WITH_THREE_PLACES = {"BHD", "JOD", "KWD", "OMR", "TND"}
-
 SUBJECT = re.compile(r"(cs|pi)_\w{1,100}", re.ASCII)
 REFUND_STANDINGS = {
     "succeeded": RefundStanding.SUCCEEDED,
@@ -63,22 +55,6 @@ REASONS = {
     Standing.FAILED: "Your bank did not make the payment.",
     Standing.EXPIRED: "The time for this payment ran out.",
 }
-
-
-def to_stripe(amount: int, currency: str) -> int:
-    """Our minor units in the units that Stripe counts in. Raises `ValueError` where it has none
-    so small: the last of three places is always 0 there."""
-    places = _places(currency)
-    exact = to_decimal(amount, currency).scaleb(places)
-    if exact != int(exact) or (places == 3 and int(exact) % 10):
-        raise ValueError(f"{exact} {currency} is too fine an amount for Stripe")
-    return int(exact)
-
-
-def from_stripe(amount: int, currency: str) -> int:
-    """Stripe's units in our minor units; cut, where ours are coarser."""
-    one = to_decimal(1, currency)
-    return int(Decimal(amount).scaleb(-_places(currency)) / one)
 
 
 def read_state(
@@ -224,12 +200,6 @@ def _fault(session: Said, intent: Said, *, is_live: bool) -> str:
 
 def _other_mode(is_live: bool) -> str:
     return "it is from Stripe's test mode" if is_live else "it is from Stripe's live mode"
-
-
-def _places(currency: str) -> int:
-    if currency in WITHOUT_PLACES:
-        return 0
-    return 3 if currency in WITH_THREE_PLACES else 2
 
 
 def _moment(seconds: int | None) -> datetime | None:
