@@ -1,30 +1,41 @@
 """The edition notice: what a customer reads when a new edition is theirs."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import aliased
 
-from store.catalog.editions import edition_before
-from store.catalog.models import Edition, EditionStatus
+from store.catalog.models import Edition, EditionStatus, Publication
 from store.distribution.recipients import NOTICE, REFUNDED, STOPPED, SUSPENDED, WITHDRAWN
-from store.entitlements import links, stops
-from store.entitlements.models import Entitlement
+from store.entitlements import links
+from store.entitlements.models import Entitlement, NoticeStop
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.mail.letters import Letter, Skip, letter
 from store.mail.message import Mailbox
 from store.mail.models import Delivery
-from store.orders.models import OrderLine
+from store.orders.models import Customer, Order, OrderLine
 
 LINK_DAYS = links.MAX_AGE["library"] // links.DAY
 
 
+_SAMPLE = SimpleNamespace(
+    title="Effective SEND Practice in the Early Years",
+    slug="send-early-years",
+    number=2,
+    label="",
+    severity="guidance",
+    notes="- The duties of a setting follow the new code.\n- Two forms were replaced.",
+)
+
+
 def _sample() -> Letter:
-    context = _words(_SampleEdition(), "Sample Reader") | {
+    context = _words(_SAMPLE, "Sample Reader") | {
         "bought_at": clock.now(),
         "library_url": f"{config().base_url}/library/sample",
         "stop_url": f"{config().base_url}/stop/sample",
@@ -32,72 +43,131 @@ def _sample() -> Letter:
     return Letter(
         Mailbox("sample.reader@example.org", "Sample Reader"),
         context,
-        list_id=_list_id(_SamplePublication.slug),
+        list_id=_list_id(_SAMPLE.slug),
         unsubscribe_url=f"{config().base_url}/stop/sample",
     )
+
+
+# Asked for every letter, so it is one statement, built once: a row for each right that the
+# customer has to the publication, bought ones and the earliest first, beside the edition.
+_Earlier = aliased(Edition)
+_FACTS = (
+    sa.select(
+        Edition.status,
+        Edition.released_at,
+        Edition.number,
+        Edition.label,
+        Edition.severity,
+        Edition.notes,
+        Publication.title,
+        Publication.slug,
+        Customer.email,
+        Customer.name,
+        Entitlement.id.label("right_id"),
+        Entitlement.order_line_id,
+        Entitlement.from_edition_id,
+        Entitlement.updates_until,
+        Entitlement.revoked_at,
+        Entitlement.suspended_at,
+        Order.placed_at,
+        sa.exists()
+        .where(
+            _Earlier.publication_id == Edition.publication_id,
+            _Earlier.number < Edition.number,
+            _Earlier.released_at.is_not(None),
+        )
+        .label("has_earlier"),
+        sa.exists()
+        .where(
+            NoticeStop.customer_id == Customer.id,
+            NoticeStop.publication_id == Publication.id,
+            NoticeStop.stopped_at.is_not(None),
+        )
+        .label("is_stopped"),
+        links.newest_reference("library", Customer.id).label("library"),
+        links.newest_reference("stop", Customer.id, Publication.id).label("stop"),
+    )
+    .select_from(Edition)
+    .join(Publication, Publication.id == Edition.publication_id)
+    .outerjoin(
+        Entitlement,
+        sa.and_(
+            Entitlement.publication_id == Publication.id,
+            Entitlement.customer_id == sa.bindparam("reader"),
+        ),
+    )
+    .outerjoin(Customer, Customer.id == Entitlement.customer_id)
+    .outerjoin(OrderLine, OrderLine.id == Entitlement.order_line_id)
+    .outerjoin(Order, Order.id == OrderLine.order_id)
+    .where(Edition.id == sa.bindparam("edition"))
+    .order_by(Entitlement.order_line_id.is_(None), Entitlement.id)
+)
 
 
 @letter(NOTICE, sample=_sample)
 def edition_notice(delivery: Delivery) -> Letter | Skip:
     """The facts as they are at this moment: a refund, a stop or a withdrawal since the release
     leaves the letter out."""
-    edition = db.session.get_one(Edition, delivery.edition_id)
     if (delivery.facts or {}).get("test"):
-        return _test_letter(edition, delivery.address or "")
-    if edition.status == EditionStatus.WITHDRAWN:
+        return _test_letter(
+            db.session.get_one(Edition, delivery.edition_id), delivery.address or ""
+        )
+    asked = {"edition": delivery.edition_id, "reader": delivery.customer_id or 0}
+    rows = db.session.connection().execute(_FACTS, asked).all()
+    if rows[0].status == EditionStatus.WITHDRAWN:
         return Skip(WITHDRAWN)
-    right = _standing(_rights(delivery.customer_id or 0, edition.publication_id))
+    right = _standing(rows)
     if isinstance(right, Skip):
         return right
     # Outside a release it is the copy itself, held back for the 14 days, and no news of another.
-    is_release = delivery.batch_id is not None or edition.released_at is None
+    is_release = delivery.batch_id is not None or right.released_at is None
     is_first_copy = not is_release and right.order_line_id is not None
-    if not is_first_copy and stops.is_stopped(right.customer_id, edition.publication_id):
+    if not is_first_copy and right.is_stopped:
         return Skip(STOPPED)
-    return _letter_to(right, edition, delivery.address, is_first_copy=is_first_copy)
+    return _letter_to(right, delivery.address, is_first_copy=is_first_copy)
 
 
-def _standing(rights: list[Entitlement]) -> Entitlement | Skip:
+def _standing(rows: Sequence[Any]) -> Any:
     """The first right that holds, else why none does."""
-    kept = [right for right in rights if right.revoked_at is None]
+    kept = [row for row in rows if row.right_id is not None and row.revoked_at is None]
     if not kept:
         return Skip(REFUNDED)
-    return next((right for right in kept if right.suspended_at is None), Skip(SUSPENDED))
+    return next((row for row in kept if row.suspended_at is None), Skip(SUSPENDED))
 
 
-def _letter_to(
-    right: Entitlement, edition: Edition, address: str | None, *, is_first_copy: bool
-) -> Letter:
-    customer = right.customer
-    stop_url = links.stop_url(customer.id, edition.publication_id)
-    line = right.order_line
-    context = _words(edition, customer.name) | {
-        "bought_at": line.order.placed_at if line else None,
-        "is_first": _is_first(right, edition),
+def _letter_to(right: Any, address: str | None, *, is_first_copy: bool) -> Letter:
+    stop_url = links.url_to("stop", right.stop)
+    # A pre-order comes to its end with its first edition.
+    is_preorder = right.from_edition_id is None and right.order_line_id is not None
+    context = _words(right, right.name) | {
+        "bought_at": right.placed_at,
+        "is_first": is_preorder and not right.has_earlier,
         "is_first_copy": is_first_copy,
         "updates_until": _last_day(right.updates_until),
-        "library_url": links.library_url(customer.id),
+        "library_url": links.url_to("library", right.library),
         "stop_url": stop_url,
     }
     return Letter(
-        Mailbox(address or customer.email, customer.name),
+        Mailbox(address or right.email, right.name),
         context,
-        list_id=_list_id(edition.publication.slug),
+        list_id=_list_id(right.slug),
         unsubscribe_url=stop_url,
     )
-
-
-def _is_first(right: Entitlement, edition: Edition) -> bool:
-    """Whether a pre-order comes to its end with this edition."""
-    is_preorder = right.from_edition_id is None and right.order_line_id is not None
-    return is_preorder and edition_before(edition) is None
 
 
 def _test_letter(edition: Edition, address: str) -> Letter:
     """The links of a test open nothing that is a customer's."""
     publication = edition.publication
     desk = f"{config().base_url}/admin/publications/{publication.slug}/editions/{edition.number}"
-    context = _words(edition, "") | {
+    told = SimpleNamespace(
+        title=publication.title,
+        slug=publication.slug,
+        number=edition.number,
+        label=edition.label,
+        severity=edition.severity,
+        notes=edition.notes,
+    )
+    context = _words(told, "") | {
         "bought_at": clock.now(),
         "is_test": True,
         "library_url": desk,
@@ -106,36 +176,21 @@ def _test_letter(edition: Edition, address: str) -> Letter:
     return Letter(Mailbox(address), context)
 
 
-def _words(edition: Any, name: str) -> dict[str, Any]:
+def _words(told: Any, name: str) -> dict[str, Any]:
     return {
         "name": name,
-        "title": edition.publication.title,
-        "slug": edition.publication.slug,
-        "edition_number": edition.number,
-        "edition_label": edition.label,
-        "severity": edition.severity,
-        "notes": edition.notes,
+        "title": told.title,
+        "slug": told.slug,
+        "edition_number": told.number,
+        "edition_label": told.label,
+        "severity": told.severity,
+        "notes": told.notes,
         "link_days": LINK_DAYS,
         "is_test": False,
         "is_first": False,
         "is_first_copy": False,
         "updates_until": None,
     }
-
-
-def _rights(customer_id: int, publication_id: int) -> list[Entitlement]:
-    """The customer's entitlements to a publication, bought ones and the earliest first."""
-    query = (
-        sa.select(Entitlement)
-        .where(Entitlement.customer_id == customer_id, Entitlement.publication_id == publication_id)
-        .options(
-            joinedload(Entitlement.customer),
-            joinedload(Entitlement.order_line).joinedload(OrderLine.order),
-        )
-        .order_by(Entitlement.order_line_id.is_(None), Entitlement.id)
-        .execution_options(populate_existing=True)
-    )
-    return list(db.session.scalars(query))
 
 
 def _last_day(until: datetime | None) -> date | None:
@@ -145,16 +200,3 @@ def _last_day(until: datetime | None) -> date | None:
 
 def _list_id(slug: str) -> str:
     return f"{slug}.editions.{urlsplit(config().base_url).hostname}"
-
-
-class _SamplePublication:
-    title = "Effective SEND Practice in the Early Years"
-    slug = "send-early-years"
-
-
-class _SampleEdition:
-    publication = _SamplePublication
-    number = 2
-    label = ""
-    severity = "guidance"
-    notes = "- The duties of a setting follow the new code.\n- Two forms were replaced."

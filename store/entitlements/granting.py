@@ -23,6 +23,10 @@ from store.orders.ordering import has_waiver, supply_starts_at
 
 NOTICE = "edition_notice"
 CONFIRMATION = "order_confirmation"
+REFUNDED = "refunded"
+DISPUTE_LOST = "dispute lost"
+# What money took, money brings back; what a person took back stays so.
+ENDED_BY_MONEY = frozenset({REFUNDED, DISPUTE_LOST})
 
 
 def lock_publication(publication_id: int, *, for_release: bool = False) -> Publication:
@@ -126,10 +130,70 @@ def start_supply(order: Order) -> None:
 def revoke_order(order: Order, reason: str) -> None:
     """Take back what an order gave; every door closes on the next request."""
     now = clock.now()
-    for right in db.session.scalars(_rights_of(order.id).where(Entitlement.revoked_at.is_(None))):
-        right.revoked_at = now
-        right.revoked_reason = reason
+    for right in db.session.scalars(_rights_of(order.id)):
+        if right.revoked_at is None:
+            right.revoked_at = now
+            right.revoked_reason = reason
+        elif right.revoked_reason in ENDED_BY_MONEY:
+            right.revoked_reason = reason
+        right.suspended_at = None
     db.session.flush()
+
+
+def settle_access(
+    order: Order,
+    *,
+    is_refunded: bool = False,
+    is_lost: bool = False,
+    is_suspended: bool = False,
+    is_cancelled: bool = False,
+) -> None:
+    """Let what an order gave follow from how its money stands at this moment, whatever it was
+    before: ended, at rest, or there. Called under the order's lock, as often as one likes.
+
+    Whose access returns is owed the newest edition, unless a letter has brought it.
+    """
+    if is_refunded or is_cancelled or is_lost:
+        revoke_order(order, REFUNDED if is_refunded or is_cancelled else DISPUTE_LOST)
+        return
+    rights = db.session.scalars(_rights_of(order.id).order_by(Entitlement.publication_id)).all()
+    for right in rights:
+        _settle_right(right, is_suspended=is_suspended)
+    db.session.flush()
+
+
+def _settle_right(right: Entitlement, *, is_suspended: bool) -> None:
+    if right.revoked_at is not None and right.revoked_reason not in ENDED_BY_MONEY:
+        return
+    was_closed = right.revoked_at is not None or right.suspended_at is not None
+    if is_suspended:
+        right.suspended_at = right.suspended_at or clock.now()
+    if was_closed and not is_suspended:
+        # A release that is under way either sees the right stand, or we see its edition.
+        lock_publication(right.publication_id)
+        right.suspended_at = None
+    right.revoked_at, right.revoked_reason = None, ""
+    if was_closed and not is_suspended:
+        _owe_what_was_missed(right)
+
+
+def _owe_what_was_missed(right: Entitlement) -> None:
+    newest = newest_released(right.publication_id)
+    if newest is None or not _covers(right, newest):
+        return
+    carried = sa.select(Delivery.id).where(
+        Delivery.customer_id == right.customer_id,
+        Delivery.edition_id == newest.id,
+        Delivery.status != DeliveryStatus.SKIPPED,
+    )
+    if db.session.scalars(carried.limit(1)).first() is None:
+        owe_copy(newest.id, right.customer_id, max(right.available_at, clock.now()))
+
+
+def _covers(right: Entitlement, edition: Edition) -> bool:
+    until, first = right.updates_until, right.from_edition
+    is_in_term = until is None or (edition.released_at is not None and edition.released_at <= until)
+    return is_in_term and (first is None or edition.number >= first.number)
 
 
 def _rights_of(order_id: int) -> sa.Select[Entitlement]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from store.entitlements.granting import grant_order, revoke_order
+from store.entitlements.granting import grant_order
 from store.entitlements.links import order_link
 from store.kit import clock
 from store.kit.database import db
@@ -15,9 +15,11 @@ from store.kit.status import advance
 from store.mail.outbox import SOMEBODY_WAITS, alert_staff, owe
 from store.orders.inserting import insert_once
 from store.orders.models import Order, OrderStatus
+from store.payments.disputes import record_dispute
 from store.payments.gateways.base import DisputeOutcome, GatewayState, RefundStanding, Standing
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, Payment
 from store.payments.refund_rows import ask_back, record_refund
+from store.payments.settling import settle_order
 from store.payments.sums import lock_order, paid_amount, refunded_amount
 
 SOONEST = timedelta(minutes=5)
@@ -38,11 +40,13 @@ class Applied:
     note: str = ""
 
 
-def apply_state(gateway: str, state: GatewayState | None) -> Applied:
+def apply_state(
+    gateway: str, state: GatewayState | None, asked_at: datetime | None = None
+) -> Applied:
     """Apply one checkout's present state to our rows, inside the caller's transaction.
 
     Money whose amount, currency or order reference is not what was agreed delivers nothing; staff
-    are told why.
+    are told why. `asked_at` (UTC) is when the gateway was asked; now, unless given.
     """
     checkout = _checkout_of(gateway, state) if state else None
     if state is None or checkout is None:
@@ -65,8 +69,11 @@ def apply_state(gateway: str, state: GatewayState | None) -> Applied:
     payment = _take_payment(checkout, order, state)
     for seen in state.refunds:
         record_refund(order, payment, seen, who=f"gateway:{gateway}")
+    for contested in state.disputes:
+        record_dispute(order, payment, contested, asked_at=asked_at or clock.now())
     if before is OrderStatus.CANCELLED:
         _send_back(order)
+    settle_order(order)
     return Applied(EventStatus.APPLIED)
 
 
@@ -227,7 +234,6 @@ def moved_to_paid(order: Order, gateway: str) -> bool:
 
 def _send_back(order: Order) -> None:
     """Money for an order that was cancelled: nobody wants the copy, so all of it goes back."""
-    revoke_order(order, "refunded")
     if refunded_amount(order.id) < paid_amount(order.id):
         ask_back(order, None, who="shop", why="paid after it was cancelled", key="cancelled")
 

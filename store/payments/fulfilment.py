@@ -45,9 +45,10 @@ def apply_event(event_id: int) -> None:
         return
     name, subject = event.gateway, event.subject
     end_read()
+    asked_at = clock.now()
     state = gateway_named(name).fetch(subject)
     with transaction():
-        applied = apply_state(name, state)
+        applied = apply_state(name, state, asked_at)
         _mark(db.session.get_one(GatewayEvent, event_id), applied)
 
 
@@ -59,9 +60,10 @@ def fulfil_checkout(checkout_id: int) -> None:
         return
     name, reference = checkout.gateway, checkout.gateway_reference
     end_read()
+    asked_at = clock.now()
     state = gateway_named(name).fetch(reference)
     with transaction():
-        apply_state(name, state)
+        apply_state(name, state, asked_at)
 
 
 def fulfil_order(order_id: int) -> None:

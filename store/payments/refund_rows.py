@@ -4,7 +4,6 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from store.entitlements.granting import revoke_order
 from store.entitlements.links import order_link
 from store.kit import clock
 from store.kit.database import db
@@ -16,7 +15,7 @@ from store.mail.outbox import SOMEBODY_WAITS, alert_staff, owe
 from store.orders.models import Order
 from store.payments.gateways.base import GatewayRefund, RefundStanding
 from store.payments.models import Payment, Refund, RefundStatus
-from store.payments.sums import is_wholly_refunded, left_of, payments_of, refunds_of
+from store.payments.sums import left_of, payments_of, refunds_of
 
 # A longer key of a form or a gateway is cut: the column keeps 60 characters.
 _KEY_LENGTH = 60
@@ -151,8 +150,6 @@ def _succeed(order: Order, refund: Refund, who: str) -> None:
         return
     if not advance(refund, RefundStatus.SUCCEEDED, who=who):
         return
-    if is_wholly_refunded(order.id):
-        revoke_order(order, "refunded")
     order_link(order.id, order.customer_id)  # the letter leads there
     owe(
         "order_refunded",

@@ -6,7 +6,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
-from store.entitlements.granting import lock_publication, revoke_order
+from store.entitlements.granting import lock_publication
 from store.kit import clock
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
@@ -25,6 +25,7 @@ from store.payments.refund_rows import (
     refund_key,
     waiting_refunds,
 )
+from store.payments.settling import settle_order
 from store.payments.sums import (
     is_wholly_refunded,
     lock_order,
@@ -155,8 +156,9 @@ def _cancel(order: Order, who: str) -> list[Refund]:
     if not may_cancel(order):
         raise NotCancellable
     # The right ends here, not when the money has arrived: a release in between leaves it out.
-    revoke_order(order, "refunded")
-    return ask_back(order, None, who=who, why="cancelled before release", key="cancel")
+    asked = ask_back(order, None, who=who, why="cancelled before release", key="cancel")
+    settle_order(order)
+    return asked
 
 
 def _carry_out(refund_ids: list[int]) -> list[Refund]:
@@ -178,3 +180,4 @@ def _write_down(refund_id: int, answer: GatewayRefund | str) -> None:
         else:
             refund = session.get_one(Refund, refund_id, populate_existing=True)
             give_up(order, refund, answer, who=f"gateway:{payment.gateway}")
+        settle_order(order)
