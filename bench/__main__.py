@@ -1,11 +1,16 @@
-"""`python -m bench [pages] [pipeline] [release]`: print the figures; 1 where a demand is not met."""
+"""`python -m bench [pages] [pipeline] [release] [webhooks]`: print the figures; 1 where a demand is not met."""
 
 import sys
 
-from bench import pages, pipeline, release
+from bench import pages, pipeline, release, webhooks
 from bench.figures import print_table
 
-ALL = {"pages": pages.measure, "pipeline": pipeline.measure, "release": release.measure}
+ALL = {
+    "pages": pages.measure,
+    "pipeline": pipeline.measure,
+    "release": release.measure,
+    "webhooks": webhooks.measure,
+}
 
 
 def main(names: list[str]) -> int:

@@ -31,8 +31,8 @@ def measure() -> list[Figure]:
             path = f"/publications/{db.session.query(Publication.slug).scalar()}"
         ours = settings.load({}, env="testing", secret_key=KEY, data_dir=Path(folder))
         with (
-            _serving(_run_shop, ours) as (shop_port, shop_pid),
-            _serving(_run_bare, None) as (bare_port, bare_pid),
+            served(run_shop, ours) as (shop_port, shop_pid),
+            served(_run_bare, None) as (bare_port, bare_pid),
         ):
             speed = rounds(5, lambda: _load(shop_port, path), lambda: _load(bare_port, "/"))
             work = rounds(
@@ -47,7 +47,8 @@ def measure() -> list[Figure]:
     ]
 
 
-def _run_shop(given: settings.Settings, port: int) -> None:
+def run_shop(given: settings.Settings, port: int) -> None:
+    """The shop as `store web` serves it."""
     serving.run_web(given, port)
 
 
@@ -58,7 +59,8 @@ def _run_bare(_given: None, port: int) -> None:
 
 
 @contextmanager
-def _serving(target: object, given: object) -> Iterator[tuple[int, int]]:
+def served(target: object, given: object) -> Iterator[tuple[int, int]]:
+    """A server in a process of its own: `target(given, port)`; yields port and process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
