@@ -13,10 +13,13 @@ from store.entitlements.resending import resend_confirmation
 from store.kit.database import end_read, transaction
 from store.kit.money import InvalidPrice, format_money, parse_price
 from store.kit.status import StatusChange
+from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import list_orders, order_by_reference
+from store.orders.quoting import order_vat_note
 from store.payments import refunding
 from store.payments.models import RefundStatus
+from store.payments.receipts import receipt_of
 from store.payments.transfer_rows import awaited_transfer, received_for, unsent_backs
 
 bp = Blueprint("orders", __name__, url_prefix="/admin/orders")
@@ -71,12 +74,23 @@ def one(reference: str) -> Any:
         transfers=received_for(order.id),
         backs=unsent_backs(order.id),
         rights=rights_of_order(order.id),
+        terms=accepted_terms(order),
+        consent=given_consent(order.id),
+        vat=order_vat_note(order),
         letter_words=LETTERS,
         letters=letters.linked(
             lambda other: url_for("orders.one", reference=order.reference, page=other)
         ),
         history=_history(order, [refund.id for refund in refunds]),
     )
+
+
+@bp.get("/<reference>/receipt")
+@opens_to(SUPPORT)
+def receipt(reference: str) -> Any:
+    """The customer's receipt, to be printed for who asks by post or telephone."""
+    order = order_by_reference(reference)
+    return render_template("admin/receipt.html", receipt=receipt_of(order), order=order)
 
 
 @bp.post("/<reference>/resend")

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from playwright.sync_api import Page
 
 from store.catalog.publishing import publication_by_slug, retire
+from store.entitlements.links import order_url
 from store.kit.database import transaction
 from store.mail.models import CapturedLetter, Delivery
 from store.orders.models import Customer, Order
@@ -51,6 +53,7 @@ class Places:
         p["ready"] = shop.order(p["out"], WHO)
         p["refunded"] = shop.order(p["later"], "r" + WHO)
         p["pay"] = shop.order(p["later"], "p" + WHO, pays=False)
+        p["unpaid"] = self._order_path("p" + WHO)
         shop.release(p["out"], 2)
         letter = shop.letter(WHO, "edition 2")
         p["library"], p["stop"] = shop.path_in(letter, "library"), shop.path_in(letter, "stop")
@@ -62,6 +65,11 @@ class Places:
         p["delivery"] = str(shop.ask(sa.select(sa.func.max(Delivery.id))))
         p["reference"] = shop.ask(sa.select(Order.reference).where(Order.email == WHO).limit(1))
         p["customer"] = str(shop.ask(sa.select(Customer.id).where(Customer.email == WHO)))
+
+    def _order_path(self, email: str) -> str:
+        order_id = self.shop.ask(sa.select(Order.id).where(Order.email == email))
+        with self.shop.app.app_context():
+            return urlsplit(order_url(order_id)).path
 
     def _retired(self) -> str:
         slug = self.shop.publication()
@@ -101,6 +109,8 @@ PUBLIC = {
     "no longer sold (410)": Place("/publications/{retired}"),
     "unknown (404)": Place("/no-such-page"),
     "terms": Place("/terms"),
+    "terms of before": Place("/terms/2026-1"),
+    "cancellation form": Place("/cancellation-form"),
     "privacy": Place("/privacy"),
     "accessibility": Place("/accessibility"),
     "form": Place(ORDER),
@@ -117,6 +127,11 @@ PUBLIC = {
     "cancel": Place("{preorder}/cancel"),
     "consent": Place("{waiting}/consent"),
     "consent with errors (422)": Place("{waiting}/consent", (press("Send my copy"),)),
+    "receipt": Place("{ready}/receipt"),
+    "receipt refunded": Place("{refunded}/receipt"),
+    "no receipt (404)": Place("{unpaid}/receipt"),
+    "billing": Place("{ready}/billing"),
+    "billing with errors (422)": Place("{ready}/billing", (press("Save", Organisation="o" * 201),)),
     "address": Place("{ready}/address"),
     "address with errors (422)": Place("{ready}/address", (press("Mail me the link"),)),
     "library": Place("{library}"),
@@ -156,6 +171,7 @@ DESK = {
     "desk orders": Place("/admin/orders"),
     "desk orders none found": Place("/admin/orders?q=nobody"),
     "desk order": Place("/admin/orders/{reference}"),
+    "desk receipt": Place("/admin/orders/{reference}/receipt"),
     "desk refund": Place("/admin/orders/{reference}/refund"),
     "desk customers": Place("/admin/customers"),
     "desk customer": Place("/admin/customers/{customer}"),

@@ -112,7 +112,7 @@ def test_the_confirmation_of_a_copy_that_waits_says_how_to_cancel_and_until_when
         "Your copy is ready on 16 March 2027.",
         "You can cancel until the end of 15 March 2027.",
         "To Early Years Sample Press CIO, 1 Sample Street, London, hello@publisher.example:",
-        "“I hereby give notice that I cancel my contract for the supply of this digital content: "
+        "“I hereby give notice that I cancel my contract for the supply of this digital content:",
         f"Effective SEND Practice in the Early Years. Ordered on 1 March 2027, order {reference}.",
         "/cancellation-form",
         "We pay the money back at once, and within 14 days at the latest.",

@@ -5,9 +5,21 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from flask import Flask
 
-from store.kit.database import transaction
-from store.orders.consents import give_waiver, has_waiver, supply_starts_at, waiver_needed
+from store.catalog.models import Publication
+from store.kit.database import db, transaction
+from store.orders import consents
+from store.orders.consents import (
+    CONSENT_WORDINGS,
+    accept_terms,
+    accepted_terms,
+    give_waiver,
+    given_consent,
+    has_waiver,
+    supply_starts_at,
+    waiver_needed,
+)
 from store.orders.details import Details
+from store.orders.models import Consent, Order
 from store.orders.ordering import place_order
 from store.orders.promises import promise_in_words, term_in_words
 from tests import factories
@@ -96,3 +108,64 @@ def test_dates_and_terms_in_words() -> None:
         "for 18 months",
         "for 2 years",
     ]
+
+
+def _placed(key: str = "k" * 22) -> Order:
+    publication = db.session.query(Publication).first()
+    if publication is None:
+        factories.a_seller()
+        publication = factories.a_publication(expected_on=None)
+    return place_order(publication, Details("a@reader.example"), form_key=key, seen_amount=1250)
+
+
+@on_both
+def test_an_order_keeps_the_terms_it_was_placed_under(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consents, "CURRENT_TERMS", "2026-1")
+    with transaction():
+        old = _placed()
+    monkeypatch.setattr(consents, "CURRENT_TERMS", "2026-2")
+    frozen.advance(days=1)
+    with transaction():
+        new = _placed("n" * 22)
+
+    old_terms, new_terms = accepted_terms(old), accepted_terms(new)
+
+    assert old_terms is not None
+    assert new_terms is not None
+    assert (old_terms.version, new_terms.version) == ("2026-1", "2026-2")
+    assert old_terms.path == f"/terms/2026-1?seller={old.seller_id}"
+    assert new_terms.accepted_at == frozen.at
+
+
+@on_both
+def test_an_order_placed_anew_is_under_the_terms_of_then(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consents, "CURRENT_TERMS", "2026-1")
+    with transaction():
+        _placed()
+    monkeypatch.setattr(consents, "CURRENT_TERMS", "2026-2")
+    frozen.advance(days=1)
+    with transaction():
+        order = _placed()
+
+    terms = accepted_terms(order)
+
+    assert terms is not None
+    assert (terms.version, terms.accepted_at) == ("2026-2", frozen.at)
+    assert db.session.query(Consent).count() == 1
+
+
+def test_a_copy_that_was_given_names_no_terms_and_no_consent(app: Flask, frozen: Clock) -> None:
+    with transaction() as session:
+        order = _placed()
+        session.query(Consent).delete()
+        assert accepted_terms(order) is None
+        assert given_consent(order.id) is None
+        accept_terms(order)
+        give_waiver(order)
+        given = given_consent(order.id)
+        assert given is not None
+        assert (given.wording, given.given_at) == (CONSENT_WORDINGS["2026-1"], frozen.at)

@@ -1,16 +1,35 @@
 """Who we are, what holds, and whether the shop is up."""
 
+import hashlib
+from pathlib import Path
+from urllib.parse import unquote
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from store.catalog.selling import state_seller
+from store.entitlements.links import order_link, token_of
 from store.kit.database import transaction
+from store.orders import consents
+from store.orders.models import Order
 from tests.conftest import on_both
 from tests.factories import a_seller
-from tests.pages import check_page
+from tests.pages import Page, check_page
+from tests.payments.making import an_order
+from tests.storefront.forms import text_of
+
+# What a version says is never edited again: write a new one beside it.
+TERMS = {
+    "2026-1": "?",
+    "2026-2": "?",
+}
+TEMPLATES = Path(__file__).parent.parent.parent / "templates"
 
 
-@pytest.mark.parametrize("path", ["/terms", "/privacy", "/accessibility"])
+@pytest.mark.parametrize(
+    "path", ["/terms", "/terms/2026-1", "/privacy", "/accessibility", "/cancellation-form"]
+)
 def test_the_pages_about_us_say_who_we_are(app: Flask, client: FlaskClient, path: str) -> None:
     with transaction():
         a_seller()
@@ -22,6 +41,108 @@ def test_the_pages_about_us_say_who_we_are(app: Flask, client: FlaskClient, path
     assert "Early Years Sample Press, a trading name of" in answer.text
     assert "registered charity 000000" in answer.text
     assert "Set-Cookie" not in answer.headers
+
+
+def test_every_version_of_the_terms_stands_as_it_was_written() -> None:
+    files = (TEMPLATES / "storefront" / "terms").iterdir()
+    assert {one.stem: hashlib.sha256(one.read_bytes()).hexdigest() for one in files} == TERMS
+    assert consents.TERMS_VERSIONS.keys() == TERMS.keys()
+    assert list(consents.TERMS_VERSIONS)[-1] == consents.CURRENT_TERMS
+
+
+def test_the_terms_say_since_when_they_hold_and_lead_to_the_older_ones(
+    app: Flask, client: FlaskClient
+) -> None:
+    with transaction():
+        a_seller()
+    page = client.get("/terms").text
+    assert "Version 2026-2, from 25 November 2026." in text_of(page)
+    assert 'href="/terms/2026-1"' in page
+    assert client.get("/terms/2026-2").text == page
+    old = client.get("/terms/2026-1").text
+    assert "There is a newer one." in text_of(old)
+    assert "What you get" in text_of(old)
+
+
+@pytest.mark.parametrize("path", ["/terms/2019-1", "/terms/2026-2?seller=7", "/terms/2026-2?seller=x",
+                                  "/terms/2026-2?seller=99999999999999999999"])  # fmt: skip
+def test_terms_that_never_were_are_not_found(client: FlaskClient, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+@on_both
+def test_an_order_under_an_old_version_leads_to_it_and_to_who_sold_then(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consents, "CURRENT_TERMS", "2026-1")
+    old_id = an_order()
+    monkeypatch.setattr(consents, "CURRENT_TERMS", "2026-2")
+    new_id = an_order("n" * 22)
+    with transaction():
+        state_seller(trading_name="New Name", vat_number="GB 1", countries="GB,IE")
+    for order_id, version in ((old_id, "2026-1"), (new_id, "2026-2")):
+        with transaction() as session:
+            order = session.get_one(Order, order_id)
+            path = f"/orders/{token_of(order_link(order.id, order.customer_id))}"
+        links = [link.attrib["href"] for link in Page(client.get(path).text).all("a")]
+        terms = next(href for href in links if href.startswith("/terms/"))
+        assert terms == f"/terms/{version}?seller={order.seller_id}"
+        page = text_of(client.get(terms).text)
+        assert f"Version {version}, from" in page
+        assert "New Name" not in page
+        assert "We are registered for VAT" not in page
+    assert "We are registered for VAT. Our VAT number is GB 1." in text_of(
+        client.get("/terms").text
+    )
+
+
+def test_the_terms_follow_from_who_sells(app: Flask, client: FlaskClient) -> None:
+    with transaction():
+        a_seller(company_number="SC123456", countries="GB,IE,FR", bank_details="Sort code 00-00-00")
+    page = text_of(client.get("/terms").text)
+    for words in (
+        "registered charity 000000, company number SC123456, registered in Scotland. 1 Sample",
+        "or call 020 7946 0000.",
+        "You pay online, or by bank transfer.",
+        "We are not registered for VAT, so you pay none.",
+        "We sell to people in: United Kingdom, Ireland and France.",
+        "You can cancel within 14 days after the day you ordered.",
+        "never later than 14 days after you tell us. It goes back the way you paid.",
+    ):
+        assert words in page
+    with transaction():
+        a_seller(vat_number="GB 1", phone="")
+    page = text_of(client.get("/terms").text)
+    assert "You pay online. We are registered for VAT. Our VAT number is GB 1." in page
+    assert "call" not in page.partition("How you order")[0]
+
+
+def test_the_cancellation_form_is_the_models_and_can_be_sent_as_a_mail(
+    app: Flask, client: FlaskClient
+) -> None:
+    with transaction():
+        a_seller(address="1 Sample Street\nLondon")
+    page = client.get("/cancellation-form").text
+    words = text_of(page)
+    for part in (
+        "Early Years Sample Press CIO",
+        "hello@publisher.example",
+        "I/We* hereby give notice that I/we* cancel my/our* contract for the supply of",
+        "Ordered on",
+        "Your signature (only if you send this on paper)",
+    ):
+        assert part in words
+    links = [link.attrib["href"] for link in Page(page).all("a")]
+    mail = next(href for href in links if href.startswith("mailto:") and "?" in href)
+    assert unquote(mail).startswith(
+        "mailto:hello@publisher.example?subject=I cancel my order&body="
+    )
+
+
+def test_the_form_stands_before_it_is_said_who_sells(client: FlaskClient) -> None:
+    answer = client.get("/cancellation-form")
+    check_page(answer.text, path="/cancellation-form")
+    assert "mailto:" not in answer.text
 
 
 def test_a_page_that_is_not_there_says_so_in_our_words(client: FlaskClient) -> None:
