@@ -81,6 +81,7 @@ def news(reference: str, kind: str, at: Any) -> int:
 
 def apply_received() -> None:
     """What the bell would do: apply each event that was received."""
+    db.session.rollback()
     query = sa.select(GatewayEvent.id).filter_by(status=EventStatus.RECEIVED)
     for event_id in db.session.scalars(query.order_by(GatewayEvent.id)).all():
         apply_event(event_id)

@@ -16,12 +16,14 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
+from werkzeug.test import TestResponse
 
 from store.app import create_app
 from store.kit.database import db
 from store.payments.gateways.stripe_reading import EVENT_KINDS
 from tests.conftest import make_settings
 from tests.payments.making import apply_received
+from tests.storefront.forms import fields_of
 from tests.stripe_double import StripeDouble
 
 WEBHOOK_SECRET = "whsec_of_the_first_endpoint"
@@ -43,6 +45,8 @@ LEAST = [
     "products:read",
     "promotion_codes:read",
 ]
+PATH = "/publications/send-early-years/order"
+BUYER = "anna@reader.example"
 GOOD_CARD = "4242424242424242"
 DECLINED_CARD = "4000000000000002"
 
@@ -113,7 +117,7 @@ def buyer(shop: Flask) -> FlaskClient:
 def served(shop: Flask, double: StripeDouble, port: int) -> Iterator[str]:
     """The shop as a threaded server; webhooks reach it as they happen. Gives its address."""
     server = make_server("127.0.0.1", port, shop, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{port}"
     endpoint = double.world.tables["webhook_endpoint"]["we_default"]
@@ -128,7 +132,7 @@ def served(shop: Flask, double: StripeDouble, port: int) -> Iterator[str]:
 
 def session_behind(url: str) -> str:
     """The session's id in the address that a buyer is sent to."""
-    return url.split("#")[0].rsplit("/", 1)[1]
+    return url.split("#", maxsplit=1)[0].rsplit("/", 1)[1]
 
 
 def newest_session(double: StripeDouble) -> dict[str, Any]:
@@ -185,3 +189,11 @@ def together(*work: Callable[[], Any]) -> list[Any]:
     for thread in threads:
         thread.join(60)
     return answers
+
+
+def press_order(client: FlaskClient, review: str = "", **typed: str) -> TestResponse:
+    """Fill in the order form and press the button of the review; or of the `review` given."""
+    if not review:
+        given = fields_of(client.get(PATH).text, "email") | {"email": BUYER} | typed
+        review = client.post(PATH, data=given).text
+    return client.post(PATH, data=fields_of(review, "seen_amount"))
