@@ -72,8 +72,7 @@ def test_the_same_figure_stands_on_review_and_order(client: FlaskClient) -> None
     a_discount()
     html = reviewed(client, code="early20")
     seen = facts(html)
-    assert seen["Price"] == "£12.50"
-    assert seen["Early bird (EARLY20)"] == "−£2.50"
+    assert seen["Discount"] == "£2.50 off £12.50: Early bird (EARLY20)"
     assert seen["Total"] == "£10.00, no VAT to pay"
     assert "Order and pay £10.00" in html
     assert placed(client, html).total_amount == 1000
@@ -133,7 +132,7 @@ def test_members_see_their_price_by_itself(client: FlaskClient) -> None:
     a_discount(code="", domains="nursery.example")
     assert facts(reviewed(client))["Total"] == "£12.50, no VAT to pay"
     member = reviewed(client, email="anna@nursery.example")
-    assert facts(member)["Early bird"] == "−£2.50"
+    assert facts(member)["Discount"] == "£2.50 off £12.50: Early bird"
     assert facts(member)["Total"] == "£10.00, no VAT to pay"
 
 
