@@ -47,6 +47,6 @@ def _online() -> Gateway:
         if takes_transfers():
             raise NoGateway(
                 "We cannot take cards at the moment. You have not been charged. Go back and "
-                "choose “Pay by bank transfer”."
+                "choose “Order and pay by bank transfer”."
             ) from None
         raise

@@ -32,7 +32,7 @@ class NoTransferAwaited(Refusal):
     heading = "This order waits for no transfer"
     sentence = (
         "The buyer did not choose to pay this order by bank transfer, so no money can be recorded "
-        "for it. Ask them to choose “Pay by bank transfer” on their order page."
+        "for it. Ask them to choose it: “Pay now” on their order page leads there."
     )
 
 

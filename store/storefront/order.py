@@ -32,6 +32,7 @@ from store.payments import checkout
 from store.payments.checkout import PaymentsUnavailable
 from store.payments.fulfilment import fulfil_order
 from store.payments.gateways.registry import NoGateway, default_gateway
+from store.payments.transfer_rows import is_partly_received
 from store.storefront.checkout_limits import TooManyCheckouts, count_checkout
 from store.storefront.publication import on_sale
 from store.storefront.showing import Shown, show
@@ -170,7 +171,7 @@ def _resume(slug: str, token: str) -> Response:
     shown, order = show(on_sale(slug)), db.session.get(Order, order_id)
     if order is None or shown.publication.id not in {one.publication_id for one in order.lines}:
         raise NotFound
-    if order.status is OrderStatus.PAID or order.paid_at is not None:
+    if order.paid_at is not None or is_partly_received(order.id):
         return _to(order_url(order.id))
     is_pending = order.status is OrderStatus.PENDING
     given = Form(
@@ -231,7 +232,7 @@ def _review_page(
         asks_country=len(_country_codes()) > 1,
         is_chargeable=is_chargeable,
         ways=_ways_to_pay(quoted),
-        asks_consent=waiver_needed(shown.publication, now),
+        asks_consent=quoted.total_amount > 0 and waiver_needed(shown.publication, now),
         wording=CONSENT_WORDINGS[CURRENT_WORDING],
         supply_day=supply_starts_at(now),
         notice=notice,

@@ -356,7 +356,7 @@ def test_in_production_without_cards_a_transfer_works_and_a_card_is_refused_in_w
             begin_checkout(order_id)
         with transaction():
             state_seller(bank_details=BANK)
-        with pytest.raises(NoGateway, match="choose “Pay by bank transfer”"):
+        with pytest.raises(NoGateway, match="choose “Order and pay by bank transfer”"):
             begin_checkout(order_id)
         begin_checkout(order_id, "manual")
         page = shop.test_client().get(path_of(order_id), base_url="https://shop.example.org").text
