@@ -95,7 +95,7 @@ def test_a_receipt_names_both_sides_the_sum_and_how_it_was_paid(
         "From Early Years Sample Press CIO 1 Sample Street, London hello@publisher.example",
         "Registered charity 000000",
         f"Order {reference} Ordered on 1 March 2027",
-        "Effective SEND Practice in the Early Years 1 £12.50",
+        "1 × Effective SEND Practice in the Early Years £12.50",
         "Total £12.50 No VAT to pay Paid online on 1 March 2027 £12.50",
     ):
         assert words in page
