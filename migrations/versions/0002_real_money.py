@@ -116,7 +116,11 @@ def upgrade() -> None:
             sa.Column("processing_since", sa.DateTime(timezone=True), nullable=True)
         )
 
+    with op.batch_alter_table("refunds", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True))
+
     with op.batch_alter_table("gateway_events", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(
             sa.Column("is_decline", sa.Boolean(), server_default=sa.false(), nullable=False)
         )
@@ -247,6 +251,10 @@ def downgrade() -> None:
             postgresql_where=sa.text("is_decline"),
         )
         batch_op.drop_column("is_decline")
+        batch_op.drop_column("asked_at")
+
+    with op.batch_alter_table("refunds", schema=None) as batch_op:
+        batch_op.drop_column("asked_at")
 
     with op.batch_alter_table("checkouts", schema=None) as batch_op:
         batch_op.drop_column("processing_since")

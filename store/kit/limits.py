@@ -109,6 +109,11 @@ def is_turn(name: str, seconds: int) -> bool:
     return limiter.storage.incr(f"turn/{name}", seconds) == 1
 
 
+def end_turn(name: str) -> None:
+    """Give a turn free before its time."""
+    limiter.storage.clear(f"turn/{name}")
+
+
 def forget_ended_windows() -> None:
     """Take out counts whose window has ended; the timetable calls it."""
     with db.engine.execution_options(**{WRITES: True}).begin() as connection:

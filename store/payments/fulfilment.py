@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -113,18 +113,42 @@ def take_missed_news() -> None:
 
 
 def sweep() -> None:
-    """For the timetable: events that nobody applied, and open checkouts whose turn it is."""
+    """For the timetable: events that nobody applied, and open checkouts whose turn it is. Those
+    that were tried longest ago come first, so that stuck ones keep no others waiting."""
     now = clock.now()
-    events = sa.select(GatewayEvent.id).where(
-        GatewayEvent.status == EventStatus.RECEIVED, GatewayEvent.received_at < now - OVERDUE
+    events = (
+        sa.select(GatewayEvent.id)
+        .where(
+            GatewayEvent.status == EventStatus.RECEIVED, GatewayEvent.received_at < now - OVERDUE
+        )
+        .order_by(
+            sa.func.coalesce(GatewayEvent.asked_at, GatewayEvent.received_at), GatewayEvent.id
+        )
+        .limit(AT_ONCE)
     )
-    _each(apply_event, db.session.scalars(events.order_by(GatewayEvent.id).limit(AT_ONCE)).all())
-    checkouts = sa.select(Checkout.id).where(
-        Checkout.status == CheckoutStatus.OPEN,
-        Checkout.ask_at <= now,
-        Checkout.gateway_reference.is_not(None),
+    _each(apply_event, _taken_up(events, GatewayEvent, asked_at=now))
+    checkouts = (
+        sa.select(Checkout.id)
+        .where(
+            Checkout.status == CheckoutStatus.OPEN,
+            Checkout.ask_at <= now,
+            Checkout.gateway_reference.is_not(None),
+        )
+        .order_by(Checkout.ask_at, Checkout.id)
+        .limit(AT_ONCE)
     )
-    _each(fulfil_checkout, db.session.scalars(checkouts.order_by(Checkout.ask_at).limit(AT_ONCE)))
+    _each(fulfil_checkout, _taken_up(checkouts, Checkout, ask_at=now))
+
+
+def _taken_up(
+    query: sa.Select[int], table: type[GatewayEvent] | type[Checkout], **mark: datetime
+) -> list[int]:
+    """The ids that a query finds, marked as tried now: whatever comes of it, others are next."""
+    ids = list(db.session.scalars(query))
+    if ids:
+        with transaction() as session:
+            session.execute(sa.update(table).where(table.id.in_(ids)).values(**mark))
+    return ids
 
 
 def _store(gateway: str, news: News) -> int:
@@ -143,14 +167,18 @@ def _store(gateway: str, news: News) -> int:
         received_at=now,
         handled_at=now if news.fault else None,
     )
-    event = db.session.scalars(
-        sa.select(GatewayEvent).filter_by(gateway=gateway, event_id=news.event_id)
-    ).one()
     if added is not None:
         _tell_staff(gateway, news)
-    if event.status is EventStatus.RECEIVED:
-        ring("apply_event", event.id)
-    return event.id
+    else:
+        known = sa.select(GatewayEvent.id, GatewayEvent.status)
+        added, status = (
+            db.session.execute(known.filter_by(gateway=gateway, event_id=news.event_id))
+            .tuples()
+            .one()
+        )
+    if status is EventStatus.RECEIVED:
+        ring("apply_event", added)
+    return added
 
 
 def _tell_staff(gateway: str, news: News) -> None:

@@ -142,6 +142,8 @@ class Refund(Base):
     who: Mapped[str] = mapped_column(sa.String(200), default="")
     failure: Mapped[str] = mapped_column(sa.String(300), default="")  # for staff
     requested_at: Mapped[datetime]
+    # When the timetable last asked the gateway, so that no stuck one keeps others waiting.
+    asked_at: Mapped[datetime | None]
 
     payment: Mapped[Payment] = relationship()
 
@@ -233,4 +235,5 @@ class GatewayEvent(Base):
     status: Mapped[EventStatus] = mapped_column(status_type(EventStatus))
     note: Mapped[str] = mapped_column(sa.String(300), default="")
     received_at: Mapped[datetime]
+    asked_at: Mapped[datetime | None]  # when the timetable last tried, as with refunds
     handled_at: Mapped[datetime | None]

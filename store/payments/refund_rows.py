@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from store.entitlements.links import order_link
 from store.kit import clock
-from store.kit.database import db
+from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.jobs import ring
 from store.kit.money import format_money
@@ -15,7 +15,7 @@ from store.mail.outbox import SOMEBODY_WAITS, alert_staff, owe
 from store.orders.models import Order
 from store.payments.gateways.base import GatewayRefund, RefundStanding
 from store.payments.models import Payment, Refund, RefundStatus
-from store.payments.sums import left_of, payments_of, refunds_of
+from store.payments.sums import is_held_by_bank, payments_of, refundable, refunds_of
 
 # A longer key of a form or a gateway is cut: the column keeps 60 characters.
 _KEY_LENGTH = 60
@@ -35,11 +35,31 @@ class MoreThanPaid(Refusal):
     heading = "More than was paid"
 
 
-def ask_back(order: Order, amount: int | None, *, who: str, why: str, key: str) -> list[Refund]:
-    """Ask for money back, under the order's lock; `amount` None means all that is left.
+class PaymentDisputed(Refusal):
+    """A payment that the buyer's bank holds: the gateway gives none of it back."""
+
+    heading = "This payment is disputed"
+    sentence = (
+        "The customer’s bank has taken this payment back and decides about it, so it cannot be "
+        "refunded. If you agree with the customer, do not contest the dispute: the money is theirs "
+        "then."
+    )
+
+
+def ask_back(
+    order: Order,
+    amount: int | None,
+    *,
+    who: str,
+    why: str,
+    key: str,
+    payment_id: int | None = None,
+) -> list[Refund]:
+    """Ask for money back, under the order's lock: `amount` minor units, None for all that is left,
+    of one payment or of all together.
 
     The same key asks once and returns the same rows. Rings the bell that carries them out.
-    Refuses (`NothingToRefund`, `MoreThanPaid`).
+    Refuses (`NothingToRefund`, `MoreThanPaid`, `PaymentDisputed`).
     """
     key = key[:_KEY_LENGTH]
     known = asked_for(order.id, key)
@@ -49,7 +69,7 @@ def ask_back(order: Order, amount: int | None, *, who: str, why: str, key: str) 
     if known:
         # The gateway refused it: a person who presses again asks for another one.
         key = f"{key}~{len(known)}"
-    left = {payment.id: left_of(payment) for payment in payments_of(order.id)}
+    left = _left(order, payment_id)
     wanted = sum(left.values()) if amount is None else amount
     _check(wanted, sum(left.values()), order.currency)
     asked = []
@@ -104,15 +124,32 @@ def refund_key(refund: Refund) -> str:
 
 
 def waiting_refunds(limit: int) -> list[tuple[int, int | None, datetime]]:
-    """Refunds that have not arrived yet: id, checkout, when asked for."""
+    """Refunds that have not arrived yet, those asked about longest ago first: id, checkout, when
+    asked for. They count as asked about now; opens its own transaction where there are any."""
     query = (
         sa.select(Refund.id, Payment.checkout_id, Refund.requested_at)
         .join(Payment)
         .where(Refund.status == RefundStatus.REQUESTED)
-        .order_by(Refund.id)
+        .order_by(sa.func.coalesce(Refund.asked_at, Refund.requested_at), Refund.id)
         .limit(limit)
     )
-    return [(row[0], row[1], row[2]) for row in db.session.execute(query)]
+    found = [(row[0], row[1], row[2]) for row in db.session.execute(query)]
+    if found:
+        ids = [refund_id for refund_id, _, _ in found]
+        with transaction() as session:
+            session.execute(
+                sa.update(Refund).where(Refund.id.in_(ids)).values(asked_at=clock.now())
+            )
+    return found
+
+
+def _left(order: Order, payment_id: int | None) -> dict[int, int]:
+    """What can be given back, by payment."""
+    chosen = [one for one in payments_of(order.id) if payment_id in (None, one.id)]
+    left = {payment.id: refundable(payment) for payment in chosen}
+    if not any(left.values()) and any(is_held_by_bank(payment.id) for payment in chosen):
+        raise PaymentDisputed
+    return left
 
 
 def _check(wanted: int, left: int, currency: str) -> None:

@@ -1,15 +1,18 @@
 """Giving money back: asked for in one transaction, carried out at the gateway, written down."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
+from store.entitlements.access import is_waiting
 from store.entitlements.granting import lock_publication
 from store.kit import clock
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
+from store.orders.consents import has_waiver
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.payments.fulfilment import fulfil_checkout
 from store.payments.gateways.base import GatewayRefund, GatewayRefused, GatewayUnreachable
@@ -18,6 +21,7 @@ from store.payments.models import Payment, Refund, RefundStatus
 from store.payments.refund_rows import (
     MoreThanPaid,
     NothingToRefund,
+    PaymentDisputed,
     ask_back,
     asked_for,
     give_up,
@@ -27,6 +31,7 @@ from store.payments.refund_rows import (
 )
 from store.payments.settling import settle_order
 from store.payments.sums import (
+    is_held_by_bank,
     is_wholly_refunded,
     lock_order,
     paid_amount,
@@ -38,6 +43,7 @@ from store.payments.sums import (
 __all__ = [
     "MoreThanPaid",
     "NothingToRefund",
+    "PaymentDisputed",
     "is_wholly_refunded",
     "paid_amount",
     "payments_of",
@@ -63,16 +69,24 @@ class NotCancellable(Refusal):
 
 
 def refund_order(
-    order_id: int, *, amount: int | None = None, who: str, why: str, key: str
+    order_id: int,
+    *,
+    amount: int | None = None,
+    who: str,
+    why: str,
+    key: str,
+    payment_id: int | None = None,
 ) -> list[Refund]:
-    """Give back `amount` minor units of an order, or all that is left; once per `key`.
+    """Give back `amount` minor units of an order or of one of its payments, or all that is left of
+    it; once per `key`.
 
     Opens its own transactions, so the door calls it outside one. Returns the rows as they stand
     then: `requested` means that the gateway did not answer yet and is asked again by itself.
-    Refuses (`NothingToRefund`, `MoreThanPaid`).
+    Refuses (`NothingToRefund`, `MoreThanPaid`, `PaymentDisputed`).
     """
     with transaction():
-        asked = ask_back(lock_order(order_id), amount, who=who, why=why, key=key)
+        order = lock_order(order_id)
+        asked = ask_back(order, amount, who=who, why=why, key=key, payment_id=payment_id)
         refund_ids = [refund.id for refund in asked]
     return _carry_out(refund_ids)
 
@@ -83,21 +97,29 @@ def cancel_preorder(order_id: int, who: str) -> list[Refund]:
     The lock on each publication makes it come before a release or after it, never amid one.
     Opens its own transactions. Refuses (`NotCancellable`).
     """
-    with transaction():
-        order = lock_order(order_id)
-        cancelled = [
-            refund
-            for refund in asked_for(order_id, "cancel")
-            if refund.status is not RefundStatus.FAILED
-        ]
-        refund_ids = [refund.id for refund in cancelled or _cancel(order, who)]
-    return _carry_out(refund_ids)
+    return _cancel_once(order_id, who, _cancel)
+
+
+def cancel_within_14_days(order_id: int, who: str) -> list[Refund]:
+    """Cancel an order whose copy waits for the 14 days to be over, and give all its money back
+    (regulation 29); pressed again it answers the same.
+
+    Opens its own transactions. Refuses (`NotCancellable`) where immediate supply was agreed to, so
+    that the copy was there to be downloaded, and where the days are over.
+    """
+    return _cancel_once(order_id, who, _withdraw)
+
+
+def cools_off(order: Order) -> bool:
+    """Whether the 14 days to cancel run and no copy was handed over: a copy that waits for them
+    cannot have been downloaded, and consent to have it at once ends the waiting."""
+    return _can_be_given_back(order) and not has_waiver(order.id) and is_waiting(order.id)
 
 
 def may_cancel(order: Order) -> bool:
     """Whether a pre-order can be cancelled at this moment: paid, not refunded, and nothing was
     released since; an edition that was withdrawn before the order counts for nothing."""
-    if order.status is not OrderStatus.PAID or refunded_amount(order.id) >= paid_amount(order.id):
+    if not _can_be_given_back(order):
         return False
     released = (
         sa.select(Edition.id)
@@ -148,6 +170,34 @@ def send_refund(refund_id: int) -> None:
         _write_down(refund_id, str(refused))
     else:
         _write_down(refund_id, seen)
+
+
+def _can_be_given_back(order: Order) -> bool:
+    payments = payments_of(order.id)
+    return (
+        order.status is OrderStatus.PAID
+        and refunded_amount(order.id) < paid_amount(order.id)
+        and not any(is_held_by_bank(payment.id) for payment in payments)
+    )
+
+
+def _cancel_once(
+    order_id: int, who: str, cancel: Callable[[Order, str], list[Refund]]
+) -> list[Refund]:
+    with transaction():
+        order = lock_order(order_id)
+        asked = asked_for(order_id, "cancel")
+        standing = [refund for refund in asked if refund.status is not RefundStatus.FAILED]
+        refund_ids = [refund.id for refund in standing or cancel(order, who)]
+    return _carry_out(refund_ids)
+
+
+def _withdraw(order: Order, who: str) -> list[Refund]:
+    if not cools_off(order):
+        raise NotCancellable
+    asked = ask_back(order, None, who=who, why="cancelled within 14 days", key="cancel")
+    settle_order(order)
+    return asked
 
 
 def _cancel(order: Order, who: str) -> list[Refund]:

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from store.kit.database import db
 from store.orders.models import Order
+from store.payments.disputes import disputes_of, forbids_refund
 from store.payments.models import Payment, Refund, RefundStatus
 
 
@@ -57,6 +58,16 @@ def left_of(payment: Payment) -> int:
         Refund.payment_id == payment.id, Refund.status.in_(counted)
     )
     return payment.amount - int(db.session.scalars(query).one())
+
+
+def refundable(payment: Payment) -> int:
+    """What can be given back of one payment now: nothing while its buyer's bank holds it."""
+    return 0 if is_held_by_bank(payment.id) else left_of(payment)
+
+
+def is_held_by_bank(payment_id: int) -> bool:
+    """Whether a dispute has taken the payment, for now or for good."""
+    return any(forbids_refund(dispute) for dispute in disputes_of(payment_id))
 
 
 def _sum(order_id: int, statuses: Collection[RefundStatus]) -> int:

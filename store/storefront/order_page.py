@@ -21,10 +21,15 @@ from store.payments.checkout import last_try
 from store.payments.choosing import PartlyReceived
 from store.payments.fulfilment import fulfil_order, fulfil_return
 from store.payments.gateways.registry import takes_payments_online
-from store.payments.refunding import NotCancellable, cancel_preorder, may_cancel, refund_order
+from store.payments.refunding import (
+    NotCancellable,
+    cancel_preorder,
+    cancel_within_14_days,
+    cools_off,
+)
 from store.payments.sums import lock_order
 from store.payments.transfer_rows import is_partly_received
-from store.storefront.order_view import cools_off, view_order, what_happens_next
+from store.storefront.order_view import view_order, what_happens_next
 
 bp = Blueprint("order_page", __name__)
 
@@ -103,17 +108,17 @@ def cancel(token: str) -> BaseResponse:
         if order.status is OrderStatus.PENDING and is_partly_received(order.id):
             raise NotCancellable(PART_IS_HERE)
         was_pending = cancel_pending(order, "customer")
+        order_id = order.id
     if not was_pending:
-        _give_back(order)
+        _give_back(order_id)
     return _back(token)
 
 
-def _give_back(order: Order) -> None:
-    if cools_off(order) and not may_cancel(order):
-        why = "cancelled within 14 days"
-        refund_order(order.id, who="customer", why=why, key="cancel")
-        return
-    cancel_preorder(order.id, "customer")
+def _give_back(order_id: int) -> None:
+    try:
+        cancel_preorder(order_id, "customer")
+    except NotCancellable:
+        cancel_within_14_days(order_id, "customer")
 
 
 @bp.get("/orders/<token>/consent")
@@ -129,7 +134,7 @@ def consent(token: str) -> BaseResponse:
     if request.form.get("wants_now") != "yes":
         return _consent_page(token, {"wants_now": UNTICKED})
     with transaction():
-        order = _order(token)
+        order = lock_order(_order(token).id)
         if not cools_off(order):
             raise NothingWaits
         give_waiver(order)

@@ -28,7 +28,13 @@ from store.orders.consents import (
 from store.orders.models import Order, OrderStatus
 from store.orders.promises import promise_in_words, term_in_words
 from store.orders.quoting import order_vat_note
-from store.payments.refunding import is_wholly_refunded, may_cancel, paid_amount, refunded_amount
+from store.payments.refunding import (
+    cools_off,
+    is_wholly_refunded,
+    may_cancel,
+    paid_amount,
+    refunded_amount,
+)
 from store.payments.transfer_rows import AwaitedTransfer, awaited_transfer, is_partly_received
 
 Moment = tuple[str, str, bool]
@@ -132,12 +138,6 @@ def can_cancel(order: Order) -> bool:
         # Money of which part is here has to be sent back by a person.
         return not is_partly_received(order.id)
     return may_cancel(order) or cools_off(order)
-
-
-def cools_off(order: Order) -> bool:
-    """Whether the 14 days to cancel run and no copy was handed over (regulation 29)."""
-    is_open = refunded_amount(order.id) < paid_amount(order.id)
-    return order.status is OrderStatus.PAID and is_open and is_waiting(order.id)
 
 
 def what_happens_next(view: OrderView) -> list[Moment]:

@@ -1,0 +1,204 @@
+"""Answering a dispute: the draft, the one submission, and reminding staff of the day it is due."""
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from store.kit import clock
+from store.kit.database import db, end_read, transaction
+from store.kit.errors import Refusal
+from store.kit.formatting import format_moment
+from store.kit.limits import end_turn, is_turn
+from store.mail.models import Delivery
+from store.mail.outbox import alert_staff
+from store.payments.disputes import desk_address, dispute_by_id, is_open
+from store.payments.evidence import check_evidence, evidence_of, gather_evidence
+from store.payments.fulfilment import fulfil_checkout
+from store.payments.gateways.base import GatewayRefused, GatewayUnreachable
+from store.payments.gateways.registry import gateway_named
+from store.payments.models import Dispute
+
+log = logging.getLogger(__name__)
+
+REMIND = timedelta(days=2)
+AT_ONCE = 50
+# Longer than the gateway's own tries take; after it somebody else may submit.
+LONGEST_SUBMISSION_SECONDS = 180
+
+
+class NotAnswerable(Refusal):
+    """A dispute that takes no answer any more."""
+
+    heading = "This dispute takes no answer any more"
+    sentence = "It is decided, or its answer was submitted: that happens once and is final."
+
+
+class AnswerUnderWay(Refusal):
+    """Somebody else, or another press, submits it at this moment."""
+
+    heading = "The answer is being submitted"
+    sentence = "The answer is being submitted at this moment. Look again in a few minutes."
+
+
+class AnswerNotSent(Refusal):
+    """The gateway did not take the answer, or did not say that it did."""
+
+    status = 503
+    heading = "The answer was not submitted"
+    sentence = "Stripe does not answer. Nothing is lost: your draft is kept. Submit it again later."
+
+
+def save_draft(dispute_id: int, values: Mapping[str, str]) -> None:
+    """Keep the answer as a person edited it; called inside a transaction. Refuses
+    (`InvalidFields`, `NotAnswerable`, `DisputeUnknown`)."""
+    dispute = _lock(dispute_id)
+    if not may_answer(dispute):
+        raise NotAnswerable
+    dispute.evidence = {**check_evidence(values)}
+    db.session.flush()
+
+
+def gather_anew(dispute_id: int) -> None:
+    """Drop the draft: the answer is what our rows say. Called inside a transaction. Refuses
+    (`NotAnswerable`, `DisputeUnknown`)."""
+    dispute = _lock(dispute_id)
+    if not may_answer(dispute):
+        raise NotAnswerable
+    dispute.evidence = {**gather_evidence(dispute)}
+    db.session.flush()
+
+
+def may_answer(dispute: Dispute) -> bool:
+    """Whether an answer can still be given."""
+    return is_open(dispute) and dispute.submitted_at is None
+
+
+def submit_answer(dispute_id: int, who: str) -> None:
+    """Submit the answer for good, once however often it is pressed.
+
+    Opens its own transactions. While one caller speaks to the gateway no other may; where the
+    gateway does not take the answer the draft is kept. Refuses (`NotAnswerable`, `AnswerUnderWay`,
+    `AnswerNotSent`, `InvalidFields`).
+    """
+    end_read()
+    if not is_turn(_turn(dispute_id), LONGEST_SUBMISSION_SECONDS):
+        raise AnswerUnderWay
+    try:
+        name, reference, texts = _fix_text(dispute_id)
+        _send(dispute_id, name, reference, texts)
+        with transaction():
+            dispute = _lock(dispute_id)
+            dispute.submitted_at, dispute.submitted_by = clock.now(), who
+    finally:
+        end_turn(_turn(dispute_id))
+
+
+def _turn(dispute_id: int) -> str:
+    return f"answer to dispute {dispute_id}"
+
+
+def _fix_text(dispute_id: int) -> tuple[str, str, dict[str, str]]:
+    """What is submitted is what is kept."""
+    with transaction():
+        dispute = _lock(dispute_id)
+        if not may_answer(dispute):
+            raise NotAnswerable
+        texts = check_evidence(evidence_of(dispute))
+        dispute.evidence = {**texts}
+        found = dispute.gateway, dispute.gateway_dispute_id, texts
+    end_read()
+    return found
+
+
+def _send(dispute_id: int, name: str, reference: str, texts: Mapping[str, str]) -> None:
+    given = {field: text for field, text in texts.items() if text}
+    try:
+        gateway_named(name).send_evidence(reference, given, submit=True)
+    except GatewayRefused as refused:
+        _ask(dispute_id)
+        raise AnswerNotSent(f"Stripe refused the answer: {refused}. Your draft is kept.") from None
+    except GatewayUnreachable:
+        # Perhaps only its answer was lost: then the gateway says so when it is asked.
+        _ask(dispute_id)
+        if is_submitted(dispute_id):
+            return
+        raise AnswerNotSent from None
+
+
+def is_submitted(dispute_id: int) -> bool:
+    """Whether the answer is with the bank."""
+    end_read()
+    return dispute_by_id(dispute_id).submitted_at is not None
+
+
+def remind() -> None:
+    """For the timetable: two days before an answer is due staff are reminded, and told once it was
+    missed. Once each."""
+    now = clock.now()
+    query = (
+        sa.select(Dispute)
+        .where(
+            Dispute.won_at.is_(None),
+            Dispute.lost_at.is_(None),
+            Dispute.closed_at.is_(None),
+            Dispute.submitted_at.is_(None),
+            Dispute.due_at <= now + REMIND,
+            ~_is_told("dispute_missed"),
+            sa.or_(Dispute.due_at <= now, ~_is_told("dispute_due")),
+        )
+        .order_by(Dispute.due_at)
+        .limit(AT_ONCE)
+    )
+    dispute_ids = [dispute.id for dispute in db.session.scalars(query)]
+    if not dispute_ids:
+        return
+    with transaction():
+        for dispute_id in dispute_ids:
+            _remind(_lock(dispute_id))
+
+
+def _remind(dispute: Dispute) -> None:
+    if dispute.due_at is None or not may_answer(dispute):
+        return
+    reference, due = dispute.payment.order.reference, format_moment(dispute.due_at)
+    if dispute.due_at <= clock.now():
+        alert_staff(
+            f"The dispute about order {reference} was not answered in time",
+            f"The answer was due {due} and was not submitted, so the bank will decide for the "
+            f"customer. Look whether Stripe still takes one: {desk_address(dispute)}",
+            f"dispute_missed:{dispute.id}:",
+        )
+        return
+    alert_staff(
+        f"The dispute about order {reference} is due soon",
+        f"The bank takes our answer until {due}, and it is not submitted. Without it the money is "
+        f"lost. {desk_address(dispute)}",
+        f"dispute_due:{dispute.id}:",
+    )
+
+
+def _is_told(what: str) -> sa.Exists:
+    key = sa.literal(f"staff_alert:{what}:") + sa.cast(Dispute.id, sa.String(20)) + ":%"
+    return sa.exists().where(Delivery.kind == "staff_alert", Delivery.dedupe_key.like(key))
+
+
+def _ask(dispute_id: int) -> None:
+    checkout_id = dispute_by_id(dispute_id).payment.checkout_id
+    end_read()
+    try:
+        if checkout_id is not None:
+            fulfil_checkout(checkout_id)
+    except GatewayUnreachable:
+        log.warning("the gateway does not answer about dispute %s", dispute_id)
+
+
+def _lock(dispute_id: int) -> Dispute:
+    dispute_by_id(dispute_id)
+    return db.session.scalars(
+        sa.select(Dispute)
+        .where(Dispute.id == dispute_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
