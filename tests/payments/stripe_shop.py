@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from store.app import create_app
+from store.kit import clock
 from store.kit.database import db
 from store.payments.gateways.stripe_reading import EVENT_KINDS
 from tests.conftest import make_settings
@@ -128,6 +130,21 @@ def served(shop: Flask, double: StripeDouble, port: int) -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def pass_time(double: StripeDouble, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let so many seconds go by, for the shop and for Stripe; signatures do not age along."""
+    offset = timedelta()
+
+    def wait(seconds: float) -> None:
+        nonlocal offset
+        offset += timedelta(seconds=seconds)
+        moved = offset
+        monkeypatch.setattr(clock, "read", lambda: datetime.now(UTC) + moved)
+        double.control.clock(advance=seconds)
+
+    return wait
 
 
 def session_behind(url: str) -> str:

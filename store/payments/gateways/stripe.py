@@ -235,14 +235,11 @@ def _ask_refund(payment_id: str, amount: int, key: str) -> Said:
 @contextmanager
 def _in_our_words(*, is_start: bool = False) -> Iterator[None]:
     """Stripe's faults as ours. The text holds codes and names of parameters, never a key or what
-    somebody typed; nor is the fault itself kept as the cause, which holds both."""
+    somebody typed; the fault itself holds both and is not told along."""
     try:
         yield
     except stripe.StripeError as error:
-        fault = _fault_of(error, is_start=is_start)
-    else:
-        return
-    raise fault
+        raise _fault_of(error, is_start=is_start) from None
 
 
 def _fault_of(error: stripe.StripeError, *, is_start: bool) -> Exception:
