@@ -1,6 +1,7 @@
 """Who sells: stated by staff, each wording kept, so that an order shows the one it saw."""
 
 import re
+from functools import lru_cache
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -72,6 +73,7 @@ def countries_sold_to(seller: Seller) -> list[tuple[str, str]]:
     return [(code, country_name(code)) for code in seller.countries.split(",") if code]
 
 
+@lru_cache(maxsize=512)
 def country_name(code: str) -> str:
     """`United Kingdom` for `GB`; the code itself where it is unknown."""
     return str(Locale("en", "GB").territories.get(code, code))

@@ -1,6 +1,7 @@
 """Signed addresses for customers: made once, looked up on every use, dead when the row says so."""
 
 from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -98,6 +99,23 @@ def order_url(order_id: int, at: datetime | None = None) -> str:
 def stop_url(customer_id: int, publication_id: int) -> str:
     """The absolute address that stops news of a publication. Needs `ensure_links`."""
     return _url(_needed("stop", customer_id, publication_id=publication_id))
+
+
+def newest_reference(
+    purpose: str, customer_id: Any, publication_id: Any = None
+) -> sa.ScalarSelect[str]:
+    """The reference of a customer's standing link as part of another query; `url_to` takes it."""
+    query = _query(purpose).where(Link.customer_id == customer_id)
+    if publication_id is not None:
+        query = query.where(Link.publication_id == publication_id)
+    return query.with_only_columns(Link.reference).scalar_subquery()
+
+
+def url_to(purpose: str, reference: str | None) -> str:
+    """The absolute address behind a reference that `newest_reference` found."""
+    if reference is None:
+        raise LookupError(f"there is no {purpose} link")
+    return f"{config().base_url}{PATHS[purpose]}{tokens.sign(reference, purpose)}"
 
 
 def address_url(link: Link) -> str:

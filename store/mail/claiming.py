@@ -36,6 +36,23 @@ _MAY_LEAVE = (
 )
 # The condition of ix_deliveries_queue to the letter, or the index does not serve it.
 _CLAIMABLE = f"status = 'queued' AND claimed_at IS NULL AND due_at <= :now AND {_MAY_LEAVE}"
+# Run for every letter, so built once: building a statement costs more than running it.
+_BEGIN = (
+    sa.update(_deliveries)
+    .where(
+        _deliveries.c.id == sa.bindparam("ours"),
+        _deliveries.c.status == DeliveryStatus.QUEUED,
+        _deliveries.c.claimed_by == sa.bindparam("worker"),
+        sa.text(_MAY_LEAVE),
+    )
+    # The lease counts anew: the wait for the server begins here.
+    .values(
+        status=DeliveryStatus.SENDING,
+        message_id=sa.bindparam("named"),
+        claimed_at=sa.bindparam("moment"),
+    )
+)
+_ATTEMPT = sa.insert(_attempts)
 
 
 class Claim(NamedTuple):
@@ -141,27 +158,25 @@ def begin_sending(session: Session, claim: Claim, message_id: str, address: str)
     """Move a claimed letter to `sending` and add its attempt: the id of that, or None where the
     letter is no longer ours, no longer queued, or its batch paused or recalled meanwhile."""
     now = clock.now()
-    won = session.execute(
-        sa.update(_deliveries)
-        .where(*_ours(claim), sa.text(_MAY_LEAVE))
-        # The lease counts anew: the wait for the server begins here.
-        .values(status=DeliveryStatus.SENDING, message_id=message_id, claimed_at=now)
-        .returning(Delivery.id)
-    ).first()
-    if won is None:
+    connection = session.connection()
+    ours = {
+        "ours": claim.delivery_id,
+        "worker": claim.worker,
+        "named": message_id,
+        "moment": now,
+    }
+    if connection.execute(_BEGIN, ours).rowcount == 0:
         release(session, [claim])
         return None
-    return session.execute(
-        sa.insert(_attempts)
-        .values(
-            delivery_id=claim.delivery_id,
-            worker=claim.worker,
-            address=address,
-            started_at=now,
-            reply="",
-        )
-        .returning(Attempt.id)
-    ).scalar_one()
+    attempt = {
+        "delivery_id": claim.delivery_id,
+        "worker": claim.worker,
+        "address": address,
+        "started_at": now,
+        "reply": "",
+    }
+    made = connection.execute(_ATTEMPT, attempt).inserted_primary_key
+    return int(made[0]) if made else None
 
 
 def settle_unsent(session: Session, claim: Claim, status: DeliveryStatus, reason: str) -> bool:

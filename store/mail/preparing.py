@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 # The database is out of reach: no fault of the letter, so it is not held for it.
 _DATABASE_FAULTS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 
+_CLAIMED = sa.select(Delivery).where(Delivery.id == sa.bindparam("claimed"))
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -61,7 +63,7 @@ def prepare(claim: Claim) -> Prepared | Unsent | None:
 
     Reads only. One letter that cannot be written is held and never stops the others.
     """
-    delivery = db.session.get(Delivery, claim.delivery_id)
+    delivery = db.session.scalars(_CLAIMED, {"claimed": claim.delivery_id}).first()
     if delivery is None or delivery.claimed_by != claim.worker:
         return None
     try:

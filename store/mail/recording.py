@@ -40,6 +40,32 @@ _SPEAKS_OF_US = re.compile(
     re.IGNORECASE,
 )
 
+# Run for every letter, so built once: building a statement costs more than running it.
+_ENDED = (
+    sa.update(_attempts)
+    .where(_attempts.c.id == sa.bindparam("attempt"))
+    .values(
+        ended_at=sa.bindparam("moment"),
+        outcome=sa.bindparam("ended_as"),
+        reply=sa.bindparam("said"),
+    )
+)
+_SENT = (
+    sa.update(_deliveries)
+    .where(
+        _deliveries.c.id == sa.bindparam("ours"),
+        _deliveries.c.status == DeliveryStatus.SENDING,
+        _deliveries.c.claimed_by == sa.bindparam("worker"),
+    )
+    .values(
+        status=DeliveryStatus.SENT,
+        sent_at=sa.bindparam("moment"),
+        tries=_deliveries.c.tries + 1,
+        claimed_by=None,
+        claimed_at=None,
+    )
+)
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -67,25 +93,37 @@ def record_unsent(session: Session, unsent: Unsent) -> None:
 def record(session: Session, tried: Tried) -> None:
     """Write an outcome down: the attempt always, the delivery while it is still ours."""
     letter, outcome = tried.letter, tried.outcome
-    session.execute(
-        sa.update(_attempts)
-        .where(Attempt.id == tried.attempt_id)
-        .values(ended_at=clock.now(), outcome=str(outcome.kind), reply=outcome.reply[:1000])
-    )
-    ours = _still_ours(letter)
-    tries = session.scalar(sa.select(Delivery.tries).where(*ours))
-    if tries is None:
+    ended = {
+        "attempt": tried.attempt_id,
+        "moment": clock.now(),
+        "ended_as": str(outcome.kind),
+        "said": outcome.reply[:1000],
+    }
+    session.connection().execute(_ENDED, ended)
+    if not _move_on(session, letter, outcome):
         return
-    free = {"claimed_by": None, "claimed_at": None}
-    session.execute(
-        sa.update(_deliveries).where(*ours).values(_what_follows(outcome, tries) | free)
-    )
     if tried.is_captured:
         capture(session, letter)
     if outcome.kind is OutcomeKind.UNSENDABLE:
         _alert_held(letter.kind, outcome.reply)
     if letter.batch_id is not None and outcome.kind is not OutcomeKind.ACCEPTED:
         _brake(session, letter.batch_id, outcome)
+
+
+def _move_on(session: Session, letter: Prepared, outcome: Outcome) -> bool:
+    """Give the delivery what follows; says whether it was still ours."""
+    if outcome.kind is OutcomeKind.ACCEPTED:
+        claim = letter.claim
+        ours = {"ours": claim.delivery_id, "worker": claim.worker, "moment": clock.now()}
+        return session.connection().execute(_SENT, ours).rowcount > 0
+    still_ours = _still_ours(letter)
+    tries = session.scalar(sa.select(Delivery.tries).where(*still_ours))
+    if tries is None:
+        return False
+    free = {"claimed_by": None, "claimed_at": None}
+    values = _what_follows(outcome, tries) | free
+    session.execute(sa.update(_deliveries).where(*still_ours).values(values))
+    return True
 
 
 def _still_ours(letter: Prepared) -> tuple[sa.ColumnElement[bool], ...]:
@@ -97,10 +135,8 @@ def _still_ours(letter: Prepared) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _what_follows(outcome: Outcome, tries: int) -> dict[str, Any]:
-    """The delivery's new values. What was not charged is queued as if it had not been tried."""
+    """The delivery's new values, where the letter was not taken. What was not charged is queued as if it had not been tried."""
     match outcome.kind:
-        case OutcomeKind.ACCEPTED:
-            return {"status": DeliveryStatus.SENT, "sent_at": clock.now(), "tries": tries + 1}
         case OutcomeKind.REFUSED:
             return _failed(outcome, tries)
         case OutcomeKind.UNSENDABLE:
