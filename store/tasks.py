@@ -11,7 +11,7 @@ from store.entitlements import finding
 from store.kit import jobs, limits
 from store.kit.database import end_read
 from store.mail import worker
-from store.payments import checkout, declines, fulfilment, refunding, transfers
+from store.payments import checkout, contesting, declines, fulfilment, refunding, transfers
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     refunding.send_refunds,
     transfers.look_after_transfers,
     checkout.expire_due,
+    contesting.remind,
     finding.forget_unknown_addresses,
     receiving.forget_broken_uploads,
 )

@@ -131,6 +131,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("is_decline"),
             postgresql_where=sa.text("is_decline"),
         )
+        batch_op.create_index(
+            "ix_gateway_events_warnings",
+            ["subject"],
+            unique=False,
+            sqlite_where=sa.text("kind = 'radar.early_fraud_warning.created'"),
+            postgresql_where=sa.text("kind = 'radar.early_fraud_warning.created'"),
+        )
 
     with op.batch_alter_table("downloads", schema=None) as batch_op:
         batch_op.add_column(
@@ -249,6 +256,11 @@ def downgrade() -> None:
             "ix_gateway_events_declines",
             sqlite_where=sa.text("is_decline"),
             postgresql_where=sa.text("is_decline"),
+        )
+        batch_op.drop_index(
+            "ix_gateway_events_warnings",
+            sqlite_where=sa.text("kind = 'radar.early_fraud_warning.created'"),
+            postgresql_where=sa.text("kind = 'radar.early_fraud_warning.created'"),
         )
         batch_op.drop_column("is_decline")
         batch_op.drop_column("asked_at")

@@ -13,12 +13,19 @@ from sqlalchemy.orm import joinedload, selectinload
 from store.catalog.editions import asset_filename, filename_parts
 from store.catalog.models import Asset, Edition, EditionStatus, Publication
 from store.entitlements.links import PATHS, token_of
-from store.entitlements.models import Download, Entitlement, Link, NoticeStop
+from store.entitlements.models import DISPUTE_LOST, Download, Entitlement, Link, NoticeStop
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
+from store.kit.text import clean_line
 from store.orders.models import Order, OrderLine
+
+REFUNDED_SENTENCE = "This order was refunded, so its copies can no longer be downloaded."
+LOST_SENTENCE = "Your bank took the payment back, so its copies can no longer be downloaded."
+DISPUTED_SENTENCE = (
+    "The payment is being disputed with your bank; your copies rest until that is decided."
+)
 
 
 class NoLongerYours(Refusal):
@@ -56,6 +63,19 @@ class Shelf:
     def is_refunded(self) -> bool:
         """Whether every right to it was taken back."""
         return all(right.revoked_at for right in self.rights)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was taken back because a bank gave the money back to its customer."""
+        return self.is_refunded and any(
+            right.revoked_reason == DISPUTE_LOST for right in self.rights
+        )
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether what is left of the rights rests while a bank decides."""
+        kept = [right for right in self.rights if right.revoked_at is None]
+        return bool(kept) and all(right.suspended_at for right in kept)
 
     @property
     def available_at(self) -> datetime | None:
@@ -114,8 +134,11 @@ def asset_for(customer_id: int, filename: str) -> Asset:
     return asset
 
 
-def record_download(grant_token: str, customer_id: int, asset: Asset) -> bool:
-    """Count a granted transfer once, however many ranges and tries it takes; True if it is new."""
+def record_download(
+    grant_token: str, customer_id: int, asset: Asset, *, network: str = "", user_agent: str = ""
+) -> bool:
+    """Count a granted transfer once, however many ranges and tries it takes; True if it is new.
+    `network` and `user_agent` of the first are kept, should the payment be disputed."""
     dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
     statement = (
         dialect.insert(Download)
@@ -124,6 +147,8 @@ def record_download(grant_token: str, customer_id: int, asset: Asset) -> bool:
             customer_id=customer_id,
             asset_id=asset.id,
             started_at=clock.now(),
+            network=network[:45],
+            user_agent=clean_line(user_agent)[:300],
         )
         .on_conflict_do_nothing()
         .returning(Download.id)
@@ -298,8 +323,12 @@ def _asset_named(filename: str) -> Asset:
 
 
 def _reason(rights: Sequence[Entitlement]) -> NoLongerYours:
-    if all(right.revoked_at for right in rights):
-        return NoLongerYours("This order was refunded, so its copies can no longer be downloaded.")
+    kept = [right for right in rights if right.revoked_at is None]
+    if not kept:
+        is_lost = any(right.revoked_reason == DISPUTE_LOST for right in rights)
+        return NoLongerYours(LOST_SENTENCE if is_lost else REFUNDED_SENTENCE)
+    if all(right.suspended_at for right in kept):
+        return NoLongerYours(DISPUTED_SENTENCE)
     if all(right.available_at > clock.now() for right in rights if _stands(right)):
         return NoLongerYours("This copy is not ready for you yet. Your library says when it is.")
     return NoLongerYours()

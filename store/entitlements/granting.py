@@ -12,7 +12,7 @@ from store.catalog.editions import edition_before
 from store.catalog.models import Edition, Publication
 from store.catalog.publishing import newest_released
 from store.entitlements.links import ensure_links, order_link
-from store.entitlements.models import Entitlement
+from store.entitlements.models import DISPUTE_LOST, REFUNDED, Entitlement
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
@@ -23,8 +23,6 @@ from store.orders.ordering import has_waiver, supply_starts_at
 
 NOTICE = "edition_notice"
 CONFIRMATION = "order_confirmation"
-REFUNDED = "refunded"
-DISPUTE_LOST = "dispute lost"
 # What money took, money brings back; what a person took back stays so.
 ENDED_BY_MONEY = frozenset({REFUNDED, DISPUTE_LOST})
 

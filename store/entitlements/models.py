@@ -9,6 +9,10 @@ from store.catalog.models import Asset, Edition, Publication
 from store.kit.database import Base
 from store.orders.models import Customer, OrderLine
 
+# Why money took a right back; what money took, money brings back.
+REFUNDED = "refunded"
+DISPUTE_LOST = "dispute lost"
+
 
 class Entitlement(Base):
     """The right of one customer to the editions of one publication; times are facts, no status."""
@@ -101,7 +105,7 @@ class Download(Base):
     customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
     asset_id: Mapped[int] = mapped_column(sa.ForeignKey("assets.id"))
     started_at: Mapped[datetime]
-    # Evidence, should the payment be disputed: from where, and how much left in all (bytes).
+    # Evidence, should the payment be disputed: from where.
     network: Mapped[str] = mapped_column(sa.String(45), default="", server_default="")
     user_agent: Mapped[str] = mapped_column(sa.String(300), default="", server_default="")
 

@@ -20,7 +20,7 @@ from store.kit.paging import Page, paginate
 from store.mail.outbox import alert_staff
 from store.orders.models import Order
 from store.payments.gateways.base import DisputeOutcome, GatewayDispute
-from store.payments.models import Dispute, Payment
+from store.payments.models import FRAUD_WARNING, Dispute, GatewayEvent, Payment
 
 ENDINGS = {
     DisputeOutcome.WON: "The bank decided for us. The copies are the customer's again.",
@@ -87,6 +87,16 @@ def disputes_of_order(order_id: int) -> Sequence[Dispute]:
     """Every dispute about an order, oldest first."""
     query = sa.select(Dispute).join(Payment).where(Payment.order_id == order_id)
     return db.session.scalars(query.order_by(Dispute.id)).all()
+
+
+def fraud_warnings(order_id: int) -> Sequence[GatewayEvent]:
+    """Early warnings of a card's bank about an order's payments: a dispute may follow."""
+    query = (
+        sa.select(GatewayEvent)
+        .join(Payment, Payment.gateway_payment_id == GatewayEvent.subject)
+        .where(Payment.order_id == order_id, GatewayEvent.kind == FRAUD_WARNING)
+    )
+    return db.session.scalars(query.order_by(GatewayEvent.id)).all()
 
 
 def dispute_by_id(dispute_id: int) -> Dispute:

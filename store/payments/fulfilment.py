@@ -171,11 +171,8 @@ def _store(gateway: str, news: News) -> int:
         _tell_staff(gateway, news)
     else:
         known = sa.select(GatewayEvent.id, GatewayEvent.status)
-        added, status = (
-            db.session.execute(known.filter_by(gateway=gateway, event_id=news.event_id))
-            .tuples()
-            .one()
-        )
+        query = known.filter_by(gateway=gateway, event_id=news.event_id)
+        added, status = db.session.execute(query).one()
     if status is EventStatus.RECEIVED:
         ring("apply_event", added)
     return added

@@ -11,6 +11,8 @@ from store.kit.database import Base
 from store.kit.status import Status
 from store.orders.models import Order
 
+FRAUD_WARNING = "radar.early_fraud_warning.created"
+
 
 class CheckoutStatus(Status):
     """One try to pay. A try that failed may still be found completed: the money wins."""
@@ -222,6 +224,12 @@ class GatewayEvent(Base):
             "received_at",
             sqlite_where=sa.text("is_decline"),
             postgresql_where=sa.text("is_decline"),
+        ),
+        sa.Index(
+            "ix_gateway_events_warnings",
+            "subject",
+            sqlite_where=sa.text(f"kind = '{FRAUD_WARNING}'"),
+            postgresql_where=sa.text(f"kind = '{FRAUD_WARNING}'"),
         ),
     )
 

@@ -71,7 +71,13 @@ def _record(token: str, customer_id: int, asset: Asset) -> None:
     grant = "".join(token.split())
     if not is_recorded(grant, asset):
         with transaction():
-            record_download(grant, customer_id, asset)
+            record_download(
+                grant,
+                customer_id,
+                asset,
+                network=request.remote_addr or "",
+                user_agent=request.headers.get("User-Agent", ""),
+            )
 
 
 def _headers(file: Representation, answer: Answer, filename: str) -> dict[str, str]:

@@ -1,0 +1,155 @@
+"""Money going back, payment by payment; each press once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+
+from store.admin.forms import Typed, fresh_key, status, typed
+from store.admin.guard import OWNERS, opens_to, who
+from store.kit.database import end_read
+from store.kit.money import InvalidPrice, format_money, parse_price, to_decimal
+from store.orders.models import Order
+from store.orders.ordering import order_by_reference
+from store.payments import refunding
+from store.payments.disputes import disputes_of, forbids_refund
+from store.payments.models import Dispute, Payment, Refund, RefundStatus
+from store.payments.sums import refundable
+
+bp = Blueprint("refunds", __name__, url_prefix="/admin/orders")
+
+REFUNDS = {
+    RefundStatus.REQUESTED: "on its way",
+    RefundStatus.SUCCEEDED: "given back",
+    RefundStatus.FAILED: "failed",
+}
+METHODS = {"manual": "by bank transfer", "free": "with nothing to pay"}
+HELD = "The customer’s bank holds it while it decides: it cannot be refunded."
+LOST = "The dispute was lost: the customer has this money."
+
+
+@dataclass(frozen=True)
+class ShownPayment:
+    """One payment as the desk shows it; `why_not` says why none of it can be given back."""
+
+    number: int
+    payment: Payment
+    left: int
+    why_not: str
+
+    @property
+    def words(self) -> str:
+        """Number, amount and day, as a choice on a form."""
+        money = format_money(self.payment.amount, self.payment.currency)
+        return f"Payment {self.number}: {money}"
+
+    @property
+    def way(self) -> str:
+        """How it was paid."""
+        how = METHODS.get(self.payment.gateway, f"through {self.payment.gateway}")
+        kind = self.payment.method.replace("_", " ")
+        return f"{how} ({kind})" if kind and self.payment.gateway not in METHODS else how
+
+
+def shown_payments(order_id: int) -> list[ShownPayment]:
+    """Every payment of an order, numbered as they came, with what is left to give back."""
+    return [
+        ShownPayment(number, payment, refundable(payment), _why_not(payment))
+        for number, payment in enumerate(refunding.payments_of(order_id), 1)
+    ]
+
+
+def plain_amount(refund: Refund) -> str:
+    """The amount as the form takes it, such as 12.50."""
+    return str(to_decimal(refund.amount, refund.currency))
+
+
+@bp.route("/<reference>/refund", methods=["GET", "POST"])
+@opens_to(OWNERS)
+def refund(reference: str) -> Any:
+    """Give money back; the key of the form makes two presses one refund."""
+    order = order_by_reference(reference)
+    values, errors = Typed(form_key=fresh_key(), **_asked_for()), {}
+    if request.method == "POST":
+        values = typed()
+        errors = _refund(order, values)
+        if not errors:
+            return redirect(url_for("orders.one", reference=reference), 303)
+        order = order_by_reference(reference)
+    shown = shown_payments(order.id)
+    open_ones = [one for one in shown if one.left > 0]
+    if not open_ones and request.method == "GET":
+        raise _refusal(shown)
+    page = render_template(
+        "admin/refund.html",
+        order=order,
+        shown=shown,
+        open_ones=open_ones,
+        values=values,
+        errors=errors,
+    )
+    return page, status(errors)
+
+
+def _asked_for() -> dict[str, str]:
+    """A refund that failed is asked for again with what it was."""
+    return {name: request.args.get(name, "")[:40] for name in ("payment", "amount")}
+
+
+def _refusal(shown: list[ShownPayment]) -> Exception:
+    is_held = any(one.why_not for one in shown)
+    return refunding.PaymentDisputed() if is_held else refunding.NothingToRefund()
+
+
+def _refund(order: Order, values: Typed) -> dict[str, str]:
+    order_id, currency, text = order.id, order.currency, values["amount"].strip()
+    payment_id, errors = _chosen(order_id, values["payment"])
+    try:
+        amount = parse_price(text, currency) if text else None
+    except InvalidPrice as refusal:
+        errors["amount"] = refusal.sentence.replace("The price", "The amount", 1)
+    if errors:
+        return errors
+    key = f"desk:{values['form_key']}"[:60]
+    person = who()
+    end_read()  # the gateway is asked, outside any transaction
+    try:
+        rows = refunding.refund_order(
+            order_id,
+            amount=amount,
+            who=person,
+            why=values["why"].strip()[:300],
+            key=key,
+            payment_id=payment_id,
+        )
+    except refunding.MoreThanPaid as refusal:
+        return {"amount": refusal.sentence}
+    except refunding.PaymentDisputed as refusal:
+        return {"payment": refusal.sentence}
+    for row in rows:
+        _tell(row)
+    return {}
+
+
+def _chosen(order_id: int, text: str) -> tuple[int | None, dict[str, str]]:
+    ids = [payment.id for payment in refunding.payments_of(order_id)]
+    if text.isascii() and text.isdigit() and int(text) in ids:
+        return int(text), {}
+    if len(ids) > 1:
+        return None, {"payment": "Choose which payment goes back."}
+    return None, {}
+
+
+def _tell(refund: Refund) -> None:
+    money = format_money(refund.amount, refund.currency)
+    reason = f" {refund.failure[:1].upper()}{refund.failure[1:]}" if refund.failure else ""
+    flash(f"{money}: {REFUNDS[refund.status]}.{reason}", "bad" if reason else "message")
+
+
+def _why_not(payment: Payment) -> str:
+    holding = [dispute for dispute in disputes_of(payment.id) if forbids_refund(dispute)]
+    return _held_words(holding[-1]) if holding else ""
+
+
+def _held_words(dispute: Dispute) -> str:
+    return LOST if dispute.lost_at else HELD
