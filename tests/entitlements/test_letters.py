@@ -133,6 +133,30 @@ def test_the_confirmation_of_a_pre_order_says_when_and_that_it_can_be_cancelled(
     assert "/library/" not in text
 
 
+def test_discount_and_vat_stand_in_the_letter_as_the_order_holds_them() -> None:
+    order_id = a_paid_order(a_shop()).id
+    with transaction() as session:
+        order = session.get_one(Order, order_id)
+        order.discount_amount, order.discount_label, order.total_amount = 250, "Members", 1000
+        line = order.lines[0]
+        line.vat_treatment, line.vat_rate, line.vat_amount = "standard_included", 1750, 149
+    text = plain()
+    assert "Price: £12.50 Members: −£2.50" in text
+    assert "Total price: £10.00, includes £1.49 VAT at 17.5%" in text
+
+
+def test_a_letter_with_everything_in_it_is_still_light() -> None:
+    order = a_paid_order(a_shop(editions=0), wants_now=False)
+    with transaction() as session:
+        found = session.get_one(Order, order.id)
+        found.name, found.organisation = "n" * 200, "o" * 200
+        found.purchase_order_number = "p" * 60
+        found.discount_amount, found.discount_label = 1, "d" * 100
+        found.seller.address = "\n".join(["a" * 49] * 8)
+    letter = confirmation()
+    assert len(html_of(letter).encode()) + len(text_of(letter).encode()) <= 15_000
+
+
 def test_a_confirmation_that_leaves_late_promises_nothing_that_has_passed(
     frozen: Clock,
 ) -> None:
