@@ -95,7 +95,7 @@ def test_a_refund_by_bank_waits_on_the_list_until_an_owner_marks_it_sent(
         ("olga@publisher.example", False)
     ]
     assert "£12.50 is marked as sent." in read(owner, "/admin/transfers")
-    assert "£12.50 given back" in read(owner, f"/admin/orders/{reference}")
+    assert ">given back<" in read(owner, f"/admin/orders/{reference}")
 
 
 def test_an_order_by_card_has_no_money_to_mark(app: Flask, client: FlaskClient) -> None:
@@ -108,7 +108,7 @@ def test_an_order_by_card_has_no_money_to_mark(app: Flask, client: FlaskClient) 
     words = read(owner, page)
     assert "Mark money received" not in words
     assert f'href="{page}/refund"' not in words
-    assert "£0.00 received" in words
+    assert "with nothing to pay" in words
     assert "Given because" in words
     assert owner.get(f"{page}/received").status_code == 409
 
