@@ -111,6 +111,17 @@ def last_try(order_id: int) -> LastTry | None:
     return LastTry(checkout.status, sentence)
 
 
+def is_bank_at_work(order: Order) -> bool:
+    """Whether the buyer has paid by a way that takes days, and the money is on its way."""
+    under_way = sa.select(Checkout.id).where(
+        Checkout.order_id == order.id,
+        Checkout.status == CheckoutStatus.OPEN,
+        Checkout.processing_since.is_not(None),
+    )
+    is_pending = order.status is OrderStatus.PENDING
+    return is_pending and db.session.scalars(under_way).first() is not None
+
+
 def expire_due() -> None:
     """For the timetable: end checkouts that were never started, and orders whose last one ended.
 

@@ -13,6 +13,7 @@ from store.entitlements.access import (
     readable_editions,
     rights_of_order,
 )
+from store.entitlements.models import DISPUTE_LOST
 from store.entitlements.stops import is_stopped
 from store.kit import clock
 from store.kit.config import config
@@ -28,6 +29,7 @@ from store.orders.consents import (
 from store.orders.models import Order, OrderStatus
 from store.orders.promises import promise_in_words, term_in_words
 from store.orders.quoting import order_vat_note
+from store.payments.checkout import is_bank_at_work
 from store.payments.refunding import (
     cools_off,
     is_wholly_refunded,
@@ -49,6 +51,8 @@ class OrderView:
     refunded: int
     is_refunded: bool  # all of it, or every right taken back
     is_money_back: bool  # the gateway has confirmed all of it
+    is_lost: bool  # the buyer's bank gave them the money back
+    is_suspended: bool  # the buyer's bank contests the payment, and nothing is decided
     is_ready: bool
     is_preorder: bool
     is_waiting: bool
@@ -59,6 +63,7 @@ class OrderView:
     is_stopped: bool
     terms: AcceptedTerms | None
     consent: GivenConsent | None
+    is_bank_at_work: bool  # the buyer has paid by a way that takes days
     transfer: AwaitedTransfer | None  # while one is awaited, or only part of one has come
 
     @property
@@ -68,11 +73,16 @@ class OrderView:
 
     @property
     def state(self) -> str:
-        """transfer, pending, closed, refunded, ready, preorder, waiting or withdrawn."""
+        """transfer, processing, pending, closed, refunded, lost, suspended, ready, preorder,
+        waiting or withdrawn."""
         if self.is_refunded:
-            return "refunded"
+            return "lost" if self.is_lost else "refunded"
+        if self.is_suspended:
+            return "suspended"
         if self.transfer is not None:
             return "transfer"
+        if self.is_bank_at_work:
+            return "processing"
         if self.order.status is not OrderStatus.PAID:
             return "pending" if self.order.status is OrderStatus.PENDING else "closed"
         if self.is_ready:
@@ -118,6 +128,8 @@ def view_order(order: Order) -> OrderView:
         refunded=refunded,
         is_refunded=is_taken_back or 0 < paid_amount(order.id) <= refunded,
         is_money_back=is_wholly_refunded(order.id),
+        is_lost=any(right.revoked_reason == DISPUTE_LOST for right in rights),
+        is_suspended=any(right.suspended_at and not right.revoked_at for right in rights),
         is_ready=bool(readable_editions(order.customer_id, line.publication_id)),
         is_preorder=is_unpublished,
         is_waiting=is_waiting(order.id) and copy_waits(available_at, promised),
@@ -128,6 +140,7 @@ def view_order(order: Order) -> OrderView:
         is_stopped=is_stopped(order.customer_id, line.publication_id),
         terms=accepted_terms(order),
         consent=given_consent(order.id),
+        is_bank_at_work=is_bank_at_work(order),
         transfer=_transfer(order),
     )
 
