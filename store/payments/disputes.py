@@ -10,7 +10,6 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
-from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound
@@ -41,20 +40,19 @@ def record_dispute(
     """Write down how a dispute stands, under the order's lock; staff are told what is new.
 
     The present state wins over whatever was written before, so that one which was lost and is won
-    later is won. `asked_at` (UTC) is when the gateway was asked: an answer that is older than the
-    outcome on record says nothing new.
+    later is won. `asked_at` (UTC) is when the gateway was asked, and what an outcome's time says: an
+    answer that was asked for before the one on record says nothing new.
     """
     dispute = _row_of(payment, seen) or _add(payment, seen)
     if _is_outdated(dispute, asked_at):
         return
     was_inquiry, dispute.is_inquiry = dispute.is_inquiry, dispute.is_inquiry and seen.is_inquiry
     dispute.reason, dispute.amount, dispute.due_at = seen.reason[:60], seen.amount, seen.due_at
-    now = clock.now()
-    dispute.won_at = _since(dispute.won_at, now, seen.outcome is DisputeOutcome.WON)
-    dispute.lost_at = _since(dispute.lost_at, now, seen.outcome is DisputeOutcome.LOST)
-    dispute.closed_at = _since(dispute.closed_at, now, seen.outcome is DisputeOutcome.CLOSED)
+    dispute.won_at = _since(dispute.won_at, asked_at, seen.outcome is DisputeOutcome.WON)
+    dispute.lost_at = _since(dispute.lost_at, asked_at, seen.outcome is DisputeOutcome.LOST)
+    dispute.closed_at = _since(dispute.closed_at, asked_at, seen.outcome is DisputeOutcome.CLOSED)
     if seen.is_submitted and dispute.submitted_at is None:
-        dispute.submitted_at, dispute.submitted_by = now, f"gateway:{payment.gateway}"
+        dispute.submitted_at, dispute.submitted_by = asked_at, f"gateway:{payment.gateway}"
     db.session.flush()
     if seen.outcome is not None:
         _say_ended(order, dispute, seen.outcome)
@@ -155,8 +153,8 @@ def _is_outdated(dispute: Dispute, asked_at: datetime) -> bool:
     return any(asked_at < moment for moment in decided)
 
 
-def _since(known: datetime | None, now: datetime, is_so: bool) -> datetime | None:
-    return (known or now) if is_so else None
+def _since(known: datetime | None, asked_at: datetime, is_so: bool) -> datetime | None:
+    return (known or asked_at) if is_so else None
 
 
 def _say_opened(order: Order, dispute: Dispute, *, is_raised: bool) -> None:
