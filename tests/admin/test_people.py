@@ -93,7 +93,7 @@ def test_one_order_shows_lines_money_rights_letters_and_history(desk: FlaskClien
     reference = a_really_paid_order(desk)
     send()
     page = read(desk, f"/admin/orders/{reference}")
-    for words in ("£12.50 received", "order confirmation", "Order: pending to paid", "pre-order"):
+    for words in ("through demo", "order confirmation", "Order: pending to paid", "pre-order"):
         assert words in page, words
     assert "£12.50" in read(desk, "/admin/")
 
@@ -145,7 +145,8 @@ def test_a_part_is_refunded_and_the_right_stays(desk: FlaskClient) -> None:
     path = f"/admin/orders/{reference}/refund"
     press(desk, path, {"form_key": "k" * 20, "amount": "5.00"})
     page = read(desk, f"/admin/orders/{reference}")
-    assert "£5.00 given back" in page
+    assert "given back" in page
+    assert "£5.00" in page
     assert "taken back" not in page
     assert "£7.50" in read(desk, path)
 
