@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from store.entitlements.access import order_behind
 from store.entitlements.granting import start_supply
 from store.entitlements.links import open_link
+from store.entitlements.resending import resend_confirmation
 from store.entitlements.stops import resume_notices, stop_notices
 from store.kit.database import transaction
 from store.kit.errors import Refusal
@@ -129,7 +130,7 @@ def ask_consent(token: str) -> Response:
 
 @bp.post("/orders/<token>/consent")
 def consent(token: str) -> BaseResponse:
-    """Note the consent and let what waited go."""
+    """Note the consent, let what waited go, and confirm both by letter."""
     same_site(request)
     if request.form.get("wants_now") != "yes":
         return _consent_page(token, {"wants_now": UNTICKED})
@@ -139,6 +140,8 @@ def consent(token: str) -> BaseResponse:
             raise NothingWaits
         give_waiver(order)
         start_supply(order)
+        # Consent counts once a letter has confirmed it (regulation 16(3)).
+        resend_confirmation(order, "customer")
     return _back(token)
 
 

@@ -29,6 +29,7 @@ from tests.entitlements.making import (
     path_to,
     release,
     sent,
+    text_of,
 )
 from tests.pages import check_page
 from tests.payments.making import an_order, start
@@ -244,6 +245,11 @@ def test_who_does_not_want_to_wait_consents_later(client: FlaskClient, order_id:
     page = page_of(client, path)
     assert "Open your copies" in page
     assert "Cancel this order" not in page
+    assert "Your right to cancel ended when your copy was ready" in page
+    # The law wants the consent confirmed in a letter.
+    confirmed = " ".join(text_of(sent()[-1]).split())
+    assert "On 1 March 2027, 10:00 GMT, you agreed to these words: “Send me" in confirmed
+    assert "Your copy of edition 1 is ready." in confirmed
 
 
 def test_news_of_editions_is_stopped_and_resumed_on_the_order_page(
