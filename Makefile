@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-long check bench lock sample clean
+.PHONY: help setup demo demo-stripe test test-long check bench lock sample clean
 
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ setup: .venv/ready ## Make .venv and put `store` into it
 
 demo: setup ## Play the main job on a sample shop, then leave it running
 	@STORE_ENV=demo $(BIN)/store demo
+
+demo-stripe: setup ## The same story, paid at Stripe's double on a shop of its own
+	@$(BIN)/python -m tests.stripe_double.story
 
 test: check ## Lint, types, import contracts and every test but the long ones
 	@$(BIN)/pytest -q -n 2 --dist worksteal -m "not long"

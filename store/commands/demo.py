@@ -15,7 +15,7 @@ from flask_migrate import upgrade
 from store.app import create_app
 from store.commands.base import load_settings
 from store.commands.staff import ensure_demo_owner
-from store.demo.story import tell
+from store.demo.story import HERE, Payment, tell
 from store.demo.visitor import StoryEnds, Visitor
 from store.kit.errors import Refusal
 from store.serving import PARENT
@@ -28,29 +28,33 @@ START_SECONDS = 60
 @click.command()
 def demo() -> None:
     """Set up the sample shop, play the main job, leave the shop running until Ctrl-C."""
-    port = _free_port()
+    sys.exit(play(free_port(), HERE))
+
+
+def play(port: int, payment: Payment) -> int:
+    """The demonstration on a port, its readers paying in this way; returns the exit code."""
     settings = load_settings(base_url=f"http://127.0.0.1:{port}")
     if settings.env != "demo":
         click.echo("The demonstration runs with STORE_ENV=demo only.", err=True)
-        sys.exit(1)
+        return 1
     with create_app(settings).app_context():
         upgrade()
         password = ensure_demo_owner()
         shop = _start(port)
         try:
             _wait_until_ready(shop, port)
-            held = _tell(settings)
+            held = _tell(settings, payment)
             _print_addresses(settings, password)
             if held and _may_stay():
                 _stay(shop)
         finally:
             _stop(shop)
-    sys.exit(0 if held else 1)
+    return 0 if held else 1
 
 
-def _tell(settings: Settings) -> bool:
+def _tell(settings: Settings, payment: Payment) -> bool:
     try:
-        tell(Visitor(settings.base_url), lambda line: click.echo(f"  {line}"))
+        tell(Visitor(settings.base_url), lambda line: click.echo(f"  {line}"), payment)
     except (StoryEnds, Refusal) as end:
         click.echo(f"The story ends here: {end}", err=True)
         return False
@@ -76,7 +80,8 @@ def _print_addresses(settings: Settings, password: str) -> None:
     click.echo(f"          sign in as owner@sample-press.example with {password}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """The first port from 8000 on that nobody listens at; says which are taken."""
     for port in range(FIRST_PORT, FIRST_PORT + 50):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

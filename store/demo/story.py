@@ -24,12 +24,26 @@ READERS = ("Anna Berg", "Ben Okafor", "Chloé O’Neil")
 LATECOMER = "Dev Patel"
 
 
+@dataclass(frozen=True)
+class Payment:
+    """How readers pay: the review's button, what they do on the page behind it, and what is
+    looked at in the end."""
+
+    button: str
+    pay: Callable[[Visitor, Page], Page]
+    look_back: Callable[[Callable[[str], None]], None] = lambda _say: None
+
+
+HERE = Payment("Order and pay £12.50", lambda visitor, page: visitor.press(page, "Pay £12.50"))
+
+
 @dataclass
 class Told:
-    """The story so far: where it is told, and about which publication."""
+    """The story so far: where it is told, how readers pay, and about which publication."""
 
     say: Callable[[str], None]
     visitor: Visitor
+    payment: Payment
     slug: str
     publication_id: int
 
@@ -39,12 +53,12 @@ class Told:
         return f"{first}.{self.slug}@reader.example"
 
 
-def tell(visitor: Visitor, say: Callable[[str], None]) -> str:
+def tell(visitor: Visitor, say: Callable[[str], None], payment: Payment = HERE) -> str:
     """Play the main job on one more sample publication; returns its slug. Raises `StoryEnds`."""
     with transaction():
         seed_seller()
         publication = seed_publication()
-        told = Told(say, visitor, publication.slug, publication.id)
+        told = Told(say, visitor, payment, publication.slug, publication.id)
         say(f"“{publication.title}” is on sale for pre-order at £12.50.")
     for name in READERS:
         _order(told, name, "Pre-order")
@@ -57,6 +71,7 @@ def tell(visitor: Visitor, say: Callable[[str], None]) -> str:
     _letters_arrive(told, 2, everybody)
     _follow_link(told, LATECOMER, 2)
     _coverage_adds_up(told, len(everybody))
+    payment.look_back(say)
     return told.slug
 
 
@@ -69,8 +84,7 @@ def _order(told: Told, name: str, button: str) -> None:
     _expect(email in review.text, "the review page shows the address that was typed")
     consents = review.tree.xpath("//input[@type='checkbox']/@name")
     ticked = dict.fromkeys(consents, "yes")
-    pay = visitor.press(review, "Order and pay £12.50", **ticked)
-    paid = visitor.press(pay, "Pay £12.50")
+    paid = told.payment.pay(visitor, visitor.press(review, told.payment.button, **ticked))
     _expect(urlsplit(paid.url).path.startswith("/orders/"), "paying leads to the order's page")
     _within(lambda: "Paid" in visitor.open(paid.url).text, "the order is paid")
     told.say(f"{name} orders ({button.lower()}) and pays £12.50.")
