@@ -29,7 +29,7 @@ from tests.distribution.shop import draft, release
 from tests.factories import a_publication, a_seller
 from tests.mail.letter_rules import Head, broken
 from tests.pages import check_letter_html, check_page
-from tests.payments.making import an_order
+from tests.payments.making import an_order, failed_slowly
 from tests.snapshots import snapshot
 from tests.stocked import Stocked, stock
 
@@ -195,6 +195,7 @@ def every_letter(frozen: Clock, database_url: str, tmp_path: Path) -> Iterator[d
         with transaction():
             state_seller(bank_details="Sort code 00-00-00, account 00000000")
         begin_checkout(an_order("t" * 22), "manual")
+        failed_slowly(an_order("s" * 22))
         with transaction() as session:
             order_id = open_link(shop.order, "order").order_id or 0
             confirm_change(open_link(shop.address, "address"))

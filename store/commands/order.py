@@ -18,7 +18,7 @@ from store.orders.giving import gift_key, give_copy
 from store.orders.models import Order
 from store.orders.ordering import order_by_reference
 from store.payments.checkout import begin_checkout
-from store.payments.refunding import refund_order, refunded_amount
+from store.payments.refunding import payments_of, refund_order, refunded_amount
 from store.payments.transfer_rows import awaited_transfer, unsent_backs
 from store.payments.transfers import (
     NothingToSend,
@@ -51,19 +51,31 @@ def show(reference: str, as_json: bool) -> None:
 @order.command("refund")
 @click.argument("reference")
 @click.option("--amount", help="Part of it, such as 5.00; all of it unless given.")
+@click.option("--payment", "number", type=click.IntRange(1), help="Which of several payments.")
 @click.option("--why", default="", help="Kept with the refund.")
 @in_shop
-def refund(reference: str, amount: str | None, why: str) -> None:
+def refund(reference: str, amount: str | None, number: int | None, why: str) -> None:
     """Give money back; all of it ends access at the next request."""
     found = order_by_reference(reference)
     order_id, currency = found.id, found.currency
+    payment_id = _numbered(order_id, number) if number else None
     part = parse_price(amount, currency) if amount else None
     already = refunded_amount(order_id)
     # The key names what is asked for: pressing twice asks for the same thing.
-    key = f"terminal:{already}:{part or 'all'}"
-    for part_of_it in refund_order(order_id, amount=part, who=who_types(), why=why, key=key):
+    key = f"terminal:{number or 'any'}:{already}:{part or 'all'}"
+    who = who_types()
+    asked = refund_order(order_id, amount=part, who=who, why=why, key=key, payment_id=payment_id)
+    for part_of_it in asked:
         amount_text = format_money(part_of_it.amount, part_of_it.currency)
-        click.echo(f"Refund of {amount_text}: {part_of_it.status}.")
+        click.echo(f"Refund of {amount_text}: {part_of_it.status}. {part_of_it.failure}".strip())
+
+
+def _numbered(order_id: int, number: int) -> int:
+    """The payment that `order show` gives this number."""
+    payments = payments_of(order_id)
+    if number > len(payments):
+        raise click.BadParameter(f"The order has {len(payments)}.", param_hint="--payment")
+    return payments[number - 1].id
 
 
 @order.command("resend")
@@ -166,6 +178,10 @@ def _told(found: Order) -> dict[str, Any]:
         "publications": ", ".join(line.title for line in found.lines),
         "total": format_money(found.total_amount, found.currency),
         "given_because": found.given_reason,
+        "payments": ", ".join(
+            f"{number}: {format_money(payment.amount, payment.currency)}"
+            for number, payment in enumerate(payments_of(found.id), 1)
+        ),
         "refunded": format_money(refunded_amount(found.id), found.currency),
         "letters": [
             {

@@ -7,6 +7,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from tests.admin.contested import desk, order_id  # noqa: F401 - fixtures
+
 
 class Browser(FlaskClient):
     """The test client; nothing that one request kept in mind reaches the next."""

@@ -11,8 +11,10 @@ from store.mail.models import Delivery
 from store.orders.details import Details
 from store.orders.models import Order
 from store.orders.ordering import place_order
+from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout
 from store.payments.fulfilment import apply_event
+from store.payments.gateways.base import GatewayState, Standing
 from store.payments.gateways.demo import new_name
 from store.payments.gateways.demo_models import DemoEvent, DemoPayment, DemoRefund
 from store.payments.models import Checkout, EventStatus, GatewayEvent, Payment, Refund
@@ -25,6 +27,9 @@ BUYER = Details(
     purchase_order_number="",
     wants_now=False,
 )
+
+
+BANK_SAID_NO = "Your bank did not make the payment."
 
 
 def an_order(form_key: str = "f" * 22, slug: str = "send-early-years") -> int:
@@ -53,6 +58,19 @@ def at_gateway(reference: str, **values: Any) -> None:
 def paid_at_gateway(reference: str, at: Any) -> None:
     """The buyer paid; no news of it has left."""
     at_gateway(reference, state="paid", payment_id=new_name("pay"), paid_at=at)
+
+
+def failed_slowly(order_id: int) -> None:
+    """The buyer paid by a way that takes days, and after them the bank says no."""
+    reference = start(order_id)
+    order = order_of(order_id)
+    values = {"amount": order.total_amount, "currency": order.currency, "checkout_id": None}
+    for standing in (Standing.PROCESSING, Standing.FAILED):
+        state = GatewayState(
+            reference, standing, order_reference=order.reference, reason=BANK_SAID_NO, **values
+        )
+        with transaction():
+            apply_state("demo", state)
 
 
 def refunded_at_gateway(reference: str, amount: int = 1250) -> None:

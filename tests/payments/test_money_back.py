@@ -16,10 +16,9 @@ from store.mail.models import Delivery
 from store.orders.models import OrderStatus
 from store.payments import refund_rows, refunding
 from store.payments.applying import apply_state
-from store.payments.checkout import begin_checkout, expire_due
-from store.payments.fulfilment import fulfil_checkout, sweep
+from store.payments.checkout import begin_checkout
 from store.payments.gateways.base import GatewayRefund, GatewayState, RefundStanding, Standing
-from store.payments.models import Checkout, CheckoutStatus, Payment, Refund, RefundStatus
+from store.payments.models import Checkout, Refund, RefundStatus
 from store.payments.refunding import cancel_within_14_days, refund_order
 from store.payments.sums import payments_of
 from tests.conftest import Clock, on_both
@@ -33,8 +32,13 @@ from tests.payments.contesting import (
     pay,
     release_another,
 )
-from tests.payments.making import an_order, order_of, rows, start
-from tests.payments.stripe_shop import calls, post_all, post_event, session_behind, together
+from tests.payments.making import (
+    an_order,
+    order_of,
+    rows,
+    start,
+)
+from tests.payments.stripe_shop import post_all, post_event, session_behind, together
 from tests.stripe_double import StripeDouble
 
 pytestmark = on_both
@@ -269,48 +273,6 @@ def test_without_looking_at_the_money_anew_access_never_returns(
     assert _revoked() == [("refunded",)]
 
 
-def test_money_that_does_not_fit_is_held_until_it_has_gone_back_and_the_order_ends(
-    app: Flask, frozen: Clock
-) -> None:
-    order_id = an_order()
-    reference = start(order_id)
-    odd = {**vars(_state(order_id, reference)), "amount": 1249}
-    with transaction():
-        apply_state("demo", GatewayState(**odd))
-    assert rows(Checkout.status) == [(CheckoutStatus.OPEN,)]
-
-    back = GatewayRefund("re_1", RefundStanding.SUCCEEDED, 1249, "GBP")
-    with transaction():
-        apply_state("demo", GatewayState(**{**odd, "refunds": (back,)}))
-
-    assert rows(Checkout.status) == [(CheckoutStatus.FAILED,)]
-    frozen.advance(hours=24)
-    expire_due()
-    assert order_of(order_id).status is OrderStatus.EXPIRED
-    assert len(alerts()) == 1
-
-
-def test_countries_that_do_not_agree_are_kept_and_told_once(
-    shop: Flask, buyer: FlaskClient, double: StripeDouble
-) -> None:
-    order_id = a_placed_order()
-    session = session_behind(begin_checkout(order_id))
-    double.control.complete(session, email="anna@reader.example", country="FR")
-    post_all(buyer, double)
-    fulfil_checkout(rows(Checkout.id)[0][0])
-
-    ((method, billing, card),) = rows(Payment.method, Payment.billing_country, Payment.card_country)
-    assert (method, billing) == ("card", "FR")
-    assert card
-    told = [facts for kind, facts in _told() if kind == "staff_alert"]
-    assert len(told) == 1
-    assert "the billing address FR" in told[0]["text"]
-
-
-def _told() -> list[tuple[str, Any]]:
-    return [(row[0], row[1]) for row in rows(Delivery.kind, Delivery.facts)]
-
-
 def test_a_copy_that_waits_is_cancelled_once_and_one_to_be_had_at_once_is_not(
     shop: Flask, buyer: FlaskClient, double: StripeDouble
 ) -> None:
@@ -338,49 +300,3 @@ def test_a_preorder_that_is_released_within_the_14_days_can_still_be_cancelled(
         ("customer", "cancelled within 14 days", RefundStatus.SUCCEEDED)
     ]
     assert _revoked() == [("refunded",)]
-
-
-def test_stuck_refunds_do_not_keep_others_waiting(
-    shop: Flask, buyer: FlaskClient, double: StripeDouble, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    order_id = a_bought_copy(buyer, double)
-    double.control.fault("unavailable", method="POST", path="/v1/refunds", times=50)
-    for number, amount in enumerate((100, 200)):
-        refund_order(order_id, amount=amount, who="olga", why="", key=f"press-{number}")
-    assert {status for (status,) in rows(Refund.status)} == {RefundStatus.REQUESTED}
-    asked: list[int] = []
-    monkeypatch.setattr(refunding, "AT_ONCE", 1)
-    monkeypatch.setattr(refunding, "send_refund", asked.append)
-    for _ in range(3):
-        refunding.send_refunds()
-    double.control.no_faults()
-
-    first, second = (refund_id for (refund_id,) in rows(Refund.id))
-    assert asked == [first, second, first]
-
-
-def test_stuck_checkouts_do_not_keep_others_waiting(
-    shop: Flask, buyer: FlaskClient, double: StripeDouble, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from store.payments import fulfilment
-
-    for key in ("a", "b"):
-        begin_checkout(an_order(key * 22))
-    with transaction() as session:
-        session.execute(sa.update(Checkout).values(ask_at=Checkout.created_at))
-    asked: list[int] = []
-    monkeypatch.setattr(fulfilment, "AT_ONCE", 1)
-    monkeypatch.setattr(fulfilment, "fulfil_checkout", _noting(asked))
-    for _ in range(3):
-        sweep()
-
-    first, second = (checkout_id for (checkout_id,) in rows(Checkout.id))
-    assert asked == [first, second, first]
-    assert calls(double)
-
-
-def _noting(asked: list[int]) -> Any:
-    def fulfil_checkout(checkout_id: int) -> None:
-        asked.append(checkout_id)
-
-    return fulfil_checkout

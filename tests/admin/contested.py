@@ -1,0 +1,109 @@
+"""A paid order at the desk, paid again or contested, for the tests of its pages."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from store.kit import clock
+from store.kit.database import db, transaction
+from store.payments.applying import apply_state
+from store.payments.fulfilment import fulfil_order
+from store.payments.gateways.base import (
+    GatewayDispute,
+    GatewayState,
+    Standing,
+)
+from store.payments.models import (
+    Checkout,
+    Dispute,
+    Payment,
+)
+from tests.admin.signing import signed_in
+from tests.conftest import Clock
+from tests.pages import check_page
+from tests.payments.making import an_order, order_of, paid_at_gateway, rows, start
+
+
+@pytest.fixture
+def order_id(app: Flask, frozen: Clock) -> int:
+    """A paid pre-order."""
+    order_id = an_order()
+    pay(order_id)
+    return order_id
+
+
+@pytest.fixture
+def desk(frozen: Clock, client: FlaskClient) -> FlaskClient:
+    """An owner at the desk."""
+    return signed_in(client)
+
+
+def pay(order_id: int) -> None:
+    """The order is paid over the demonstration."""
+    paid_at_gateway(start(order_id), clock.now())
+    fulfil_order(order_id)
+
+
+def pay_again(order_id: int) -> None:
+    """Once more, as by a buyer with two windows."""
+    with transaction() as session:
+        session.execute(sa.text("UPDATE orders SET status = 'pending'"))
+    paid_at_gateway(start(order_id), clock.now())
+    with transaction() as session:
+        session.execute(sa.text("UPDATE orders SET status = 'paid'"))
+    for (checkout_id,) in rows(Checkout.id):
+        from store.payments.fulfilment import fulfil_checkout
+
+        fulfil_checkout(checkout_id)
+
+
+def contest(order_id: int, number: int = 0, **given: Any) -> int:
+    """The demonstration says that one of the payments is disputed; returns the dispute's id."""
+    payment = payment_of(order_id, number)
+    values: dict[str, Any] = {
+        "dispute_id": f"du_{payment.id}",
+        "reason": "product_not_received",
+        "amount": 1250,
+        "currency": "GBP",
+        "is_inquiry": False,
+        "opened_at": clock.now(),
+        "due_at": clock.now() + timedelta(days=9),
+    }
+    checkout = db.session.get_one(Checkout, payment.checkout_id)
+    state = GatewayState(
+        reference=str(checkout.gateway_reference),
+        standing=Standing.PAID,
+        amount=1250,
+        currency="GBP",
+        order_reference=payment.order.reference,
+        checkout_id=checkout.id,
+        payment_id=payment.gateway_payment_id,
+        disputes=(GatewayDispute(**(values | given)),),
+    )
+    with transaction():
+        apply_state("demo", state)
+    return int(rows(Dispute.id)[-1][0])
+
+
+def payment_of(order_id: int, number: int) -> Payment:
+    """One payment of the order, counted from 0."""
+    db.session.rollback()
+    query = sa.select(Payment).where(Payment.order_id == order_id).order_by(Payment.id)
+    return db.session.scalars(query).all()[number]
+
+
+def read(client: FlaskClient, path: str) -> str:
+    """A page, checked, its blanks made one."""
+    answer = client.get(path)
+    assert answer.status_code == 200, f"{path}: {answer.status}"
+    check_page(answer.text, path=path)
+    return " ".join(answer.text.split())
+
+
+def order_path(order_id: int) -> str:
+    """Where the desk shows the order."""
+    return f"/admin/orders/{order_of(order_id).reference}"
