@@ -84,7 +84,7 @@ def test_a_slow_payment_stays_open_and_its_failure_is_told_to_the_buyer_once(
     slow = {**vars(_state(order_id, reference)), "payment_id": None}
     with transaction():
         apply_state("demo", GatewayState(**{**slow, "standing": Standing.PROCESSING}))
-    assert rows(Checkout.status, Checkout.processing_since, Checkout.ask_at) == [
+    assert rows(Checkout.status, Checkout.processing_at, Checkout.ask_at) == [
         (CheckoutStatus.OPEN, frozen(), frozen() + timedelta(hours=1))
     ]
     frozen.advance(hours=24 * 7)
