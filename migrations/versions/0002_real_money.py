@@ -113,7 +113,7 @@ def upgrade() -> None:
 
     with op.batch_alter_table("checkouts", schema=None) as batch_op:
         batch_op.add_column(
-            sa.Column("processing_since", sa.DateTime(timezone=True), nullable=True)
+            sa.Column("processing_at", sa.DateTime(timezone=True), nullable=True)
         )
 
     with op.batch_alter_table("refunds", schema=None) as batch_op:
@@ -269,7 +269,7 @@ def downgrade() -> None:
         batch_op.drop_column("asked_at")
 
     with op.batch_alter_table("checkouts", schema=None) as batch_op:
-        batch_op.drop_column("processing_since")
+        batch_op.drop_column("processing_at")
 
     with op.batch_alter_table("disputes", schema=None) as batch_op:
         batch_op.drop_index("ix_disputes_payment_id")

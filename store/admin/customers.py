@@ -16,8 +16,9 @@ from store.entitlements.addresses import AddressTaken, SameAddress, correct_addr
 from store.entitlements.finding import send_copies_to
 from store.kit.database import db, transaction
 from store.kit.errors import NotFound
-from store.orders.customers import InvalidAddress, search_customers, suggest_correction
+from store.orders.customers import InvalidAddress, suggest_correction
 from store.orders.models import Customer
+from store.orders.searching import search_customers
 
 bp = Blueprint("customers", __name__, url_prefix="/admin/customers")
 

@@ -15,7 +15,7 @@ from store.kit.status import StatusChange
 from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import list_orders, order_by_reference
-from store.orders.quoting import order_vat_note
+from store.orders.vat import order_vat_note
 from store.payments import refunding
 from store.payments.disputes import disputes_of_order, fraud_warnings
 from store.payments.receipts import receipt_of

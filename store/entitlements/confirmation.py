@@ -28,7 +28,7 @@ from store.orders.consents import (
 )
 from store.orders.models import Order
 from store.orders.promises import promise_in_words, term_in_words
-from store.orders.quoting import order_vat_note
+from store.orders.vat import order_vat_note
 
 
 def facts(delivery: Delivery) -> Letter | Skip:
@@ -51,19 +51,8 @@ def facts(delivery: Delivery) -> Letter | Skip:
 def sample() -> dict[str, Any]:
     """A paid order of an edition that is there."""
     moment = datetime(2027, 3, 1, 10, tzinfo=UTC)
-    seller = Seller(
-        trading_name="Early Years Sample Press",
-        legal_name="",
-        charity_number="000000",
-        company_number="",
-        vat_number="",
-        address="1 Sample Street, London",
-        email="hello@publisher.example",
-        reply_to="",
-        phone="020 7946 0000",
-    )
     words = {
-        "seller": seller,
+        "seller": _sample_seller(),
         "order": {
             "reference": "K7QM-2XWP",
             "name": "Sample Reader",
@@ -99,6 +88,20 @@ def sample() -> dict[str, Any]:
         "library_url": f"{config().base_url}/library/sample",
     }
     return _context(words)
+
+
+def _sample_seller() -> Seller:
+    return Seller(
+        trading_name="Early Years Sample Press",
+        legal_name="",
+        charity_number="000000",
+        company_number="",
+        vat_number="",
+        address="1 Sample Street, London",
+        email="hello@publisher.example",
+        reply_to="",
+        phone="020 7946 0000",
+    )
 
 
 def _context(words: dict[str, Any]) -> dict[str, Any]:

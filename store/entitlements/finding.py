@@ -9,8 +9,9 @@ from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
-from store.orders.customers import InvalidAddress, address_key, parse_address, reference_in
+from store.orders.customers import InvalidAddress, address_key, parse_address
 from store.orders.models import Customer
+from store.orders.references import reference_in
 
 FIND = "find_my_copies"
 # Whoever presses again within this many seconds gets the one letter.

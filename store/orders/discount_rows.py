@@ -14,13 +14,12 @@ from store.kit.database import db
 from store.kit.errors import InvalidFields, NotFound
 from store.kit.paging import Page, paginate
 from store.kit.text import clean_line
-from store.orders.addresses import InvalidAddress, address_key, parse_address
-from store.orders.customers import REFERENCE_LETTERS
-from store.orders.discounts import COUNTED, code_key, is_over
+from store.orders.addresses import address_key, parse_address
+from store.orders.discount_checks import limit_faults, name_faults, period_faults, value_faults
+from store.orders.discount_limits import COUNTED
+from store.orders.discounts import code_key, is_over
 from store.orders.models import Discount, DiscountMember, Order
-
-_CODE = re.compile(r"[A-Z0-9]{3,30}")
-_DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}")
+from store.orders.references import REFERENCE_LETTERS
 
 
 class DiscountUnknown(NotFound):
@@ -51,9 +50,9 @@ def add_discount(
     """
     typed = {"name": clean_line(name), "code": clean_line(code)}
     hosts, addresses = _words(domains), _words(members)
-    faults = _value_faults(percent, amount) | _period_faults(starts_at, ends_at)
-    faults |= _limit_faults(max_orders=max_orders, max_orders_each=max_orders_each)
-    faults |= _name_faults(typed, hosts, addresses)
+    faults = value_faults(percent, amount) | period_faults(starts_at, ends_at)
+    faults |= limit_faults(max_orders=max_orders, max_orders_each=max_orders_each)
+    faults |= name_faults(typed, hosts, addresses)
     if faults:
         raise InvalidFields(faults)
     discount = Discount(
@@ -71,12 +70,16 @@ def add_discount(
         domains=",".join(dict.fromkeys(address_key(f"@{host}")[1:] for host in hosts)),
         created_at=clock.now(),
     )
+    _save(discount, addresses)
+    return discount
+
+
+def _save(discount: Discount, addresses: list[str]) -> None:
     db.session.add(discount)
     db.session.flush()
     keys = dict.fromkeys(address_key(parse_address(one)) for one in addresses)
     db.session.add_all(DiscountMember(discount_id=discount.id, email_key=key) for key in keys)
     db.session.flush()
-    return discount
 
 
 def suggested_code() -> str:
@@ -133,56 +136,3 @@ def last_day(discount: Discount) -> date | None:
 
 def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[\s,;]+", text) if word]
-
-
-def _value_faults(percent: int | None, amount: int | None) -> dict[str, str]:
-    if (percent is None) == (amount is None):
-        return {"percent": "Enter either a percentage or an amount."}
-    if percent is not None and not 1 <= percent <= 100:
-        return {"percent": "Enter a percentage from 1 to 100."}
-    if amount is not None and amount < 1:
-        return {"amount": "Enter an amount of more than nothing."}
-    return {}
-
-
-def _period_faults(starts_at: datetime | None, ends_at: datetime | None) -> dict[str, str]:
-    if starts_at and ends_at and ends_at <= starts_at:
-        return {"ends_at": "The end must come after the beginning."}
-    return {}
-
-
-def _limit_faults(**limits: int | None) -> dict[str, str]:
-    return {
-        name: "Enter a number of 1 or more, or leave it empty."
-        for name, most in limits.items()
-        if most is not None and most < 1
-    }
-
-
-def _name_faults(typed: dict[str, str], hosts: list[str], addresses: list[str]) -> dict[str, str]:
-    faults: dict[str, str] = {}
-    key = code_key(typed["code"])
-    if not 1 <= len(typed["name"]) <= 60:
-        faults["name"] = "Enter a name of up to 60 characters; buyers read it."
-    if key and not _CODE.fullmatch(key):
-        faults["code"] = "A code has 3 to 30 letters (A to Z) and digits."
-    elif key and db.session.scalar(sa.select(Discount.id).filter_by(code_key=key)):
-        faults["code"] = "There is a discount with this code already. Choose another."
-    if not key and not hosts and not addresses:
-        faults["code"] = "Enter a code, or the domains or addresses of the members."
-    if key and (hosts or addresses):
-        faults["domains"] = "Leave the members empty where there is a code, or the code."
-    return faults | _member_faults(hosts, addresses)
-
-
-def _member_faults(hosts: list[str], addresses: list[str]) -> dict[str, str]:
-    faults: dict[str, str] = {}
-    for host in hosts:
-        if not _DOMAIN.fullmatch(host.lower()):
-            faults["domains"] = f"“{host}” is not the end of an address, such as nursery.example."
-    for address in addresses:
-        try:
-            parse_address(address)
-        except InvalidAddress:
-            faults["members"] = f"“{address}” is not an e-mail address."
-    return faults

@@ -7,18 +7,9 @@ import sqlalchemy as sa
 from store.catalog.models import Publication
 from store.kit import clock
 from store.kit.database import db
-from store.kit.errors import Refusal
-from store.orders.addresses import address_key
-from store.orders.models import Customer, Discount, DiscountMember, Order, OrderStatus
-
-# An order that may still be paid holds its place; one that ran out gives it back.
-COUNTED = (OrderStatus.PENDING, OrderStatus.PAID)
-
-
-class CodeRefused(Refusal):
-    """A code that takes nothing off this order; the sentence says why."""
-
-    status = 422
+from store.orders.discount_limits import CodeRefused, check_limits, is_used_up
+from store.orders.members import rules_for
+from store.orders.models import Discount
 
 
 @dataclass(frozen=True)
@@ -46,38 +37,9 @@ def reduction_for(
     return best
 
 
-def hold_place(discount_id: int | None, email: str, form_key: str) -> None:
-    """Hold a place of a limited discount for the order of a form, one order after the other.
-
-    The discount's row is locked until the order is written, so that the last place is given once.
-    Refuses (`CodeRefused`).
-    """
-    if discount_id is None:
-        return
-    discount = db.session.scalars(
-        sa.select(Discount)
-        .where(Discount.id == discount_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one()
-    _check_limits(discount, email, form_key)
-
-
 def code_key(text: str) -> str:
     """A code without regard to case, blanks and hyphens."""
     return "".join(text.split()).replace("-", "").upper()
-
-
-def orders_with(discount_id: int, email: str = "", but_form_key: str = "") -> int:
-    """How many orders hold a place of a discount; of one customer, if an address is given."""
-    query = sa.select(sa.func.count(Order.id)).where(
-        Order.discount_id == discount_id,
-        Order.status.in_(COUNTED),
-        Order.form_key != but_form_key,
-    )
-    if email:
-        query = query.join(Customer).where(Customer.email_key == address_key(email))
-    return db.session.scalars(query).one()
 
 
 def is_over(discount: Discount) -> bool:
@@ -102,35 +64,17 @@ def _of_code(publication: Publication, email: str, code: str, form_key: str) -> 
     fault = _unfit(discount, publication)
     if fault:
         raise CodeRefused(f"The code “{discount.code}” {fault}")
-    _check_limits(discount, email, form_key)
+    check_limits(discount, email, form_key)
     return taken_off(discount, publication.price_amount)
 
 
 def _of_member(publication: Publication, email: str, form_key: str) -> Reduction | None:
-    domain = address_key(email).rpartition("@")[2]
-    listed = sa.exists().where(
-        DiscountMember.discount_id == Discount.id, DiscountMember.email_key == address_key(email)
-    )
-    rules = db.session.scalars(
-        sa.select(Discount).where(
-            Discount.code_key.is_(None), sa.or_(listed, Discount.domains != "")
-        )
-    )
     found = [
         taken_off(rule, publication.price_amount)
-        for rule in rules
-        if not _unfit(rule, publication)
-        and (domain in rule.domains.split(",") or _is_listed(rule, email))
-        and not _is_used_up(rule, email, form_key)
+        for rule in rules_for(email)
+        if not _unfit(rule, publication) and not is_used_up(rule, email, form_key)
     ]
     return max(found, key=lambda one: one.amount, default=None)
-
-
-def _is_listed(rule: Discount, email: str) -> bool:
-    query = sa.select(DiscountMember.id).filter_by(
-        discount_id=rule.id, email_key=address_key(email)
-    )
-    return db.session.scalar(query) is not None
 
 
 def _unfit(discount: Discount, publication: Publication) -> str:
@@ -144,21 +88,3 @@ def _unfit(discount: Discount, publication: Publication) -> str:
     if discount.currency not in (None, publication.currency):
         return f"is for prices in {discount.currency}."
     return ""
-
-
-def _check_limits(discount: Discount, email: str, form_key: str) -> None:
-    name = f"The code “{discount.code}”" if discount.code else f"“{discount.name}”"
-    most, each = discount.max_orders, discount.max_orders_each
-    if most is not None and orders_with(discount.id, but_form_key=form_key) >= most:
-        raise CodeRefused(f"{name} has been used as often as it may be.")
-    if each is not None and email and orders_with(discount.id, email, form_key) >= each:
-        times = "once" if each == 1 else f"{each} times"
-        raise CodeRefused(f"{name} may be used {times} by each customer, and you have done so.")
-
-
-def _is_used_up(discount: Discount, email: str, form_key: str) -> bool:
-    try:
-        _check_limits(discount, email, form_key)
-    except CodeRefused:
-        return True
-    return False

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import joinedload, selectinload
 
 from store.catalog import publishing
+from store.catalog.countries import countries_sold_to
 from store.catalog.models import Publication, PublicationStatus
-from store.catalog.selling import countries_sold_to, current_seller
+from store.catalog.selling import current_seller
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
@@ -26,17 +27,14 @@ from store.orders.consents import (
     supply_starts_at,
     waiver_needed,
 )
-from store.orders.customers import (
-    REFERENCE_LETTERS,
-    find_or_add_customer,
-    matches_person,
-    reference_in,
-)
+from store.orders.customers import find_or_add_customer
 from store.orders.details import Details, check_details
-from store.orders.discounts import hold_place
+from store.orders.discount_limits import hold_place
 from store.orders.inserting import insert_once
 from store.orders.models import Customer, Order, OrderLine, OrderStatus
 from store.orders.quoting import Quote, check_chargeable, quote
+from store.orders.references import REFERENCE_LETTERS, reference_in
+from store.orders.searching import matches_person
 
 __all__ = [
     "CONSENT_WORDINGS",

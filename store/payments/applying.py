@@ -108,7 +108,7 @@ def _wait_for_bank(checkout: Checkout) -> None:
     """The buyer has done their part: the try stays open, and is asked about, until the bank says."""
     if checkout.status is CheckoutStatus.OPEN:
         now = clock.now()
-        checkout.processing_since = checkout.processing_since or now
+        checkout.processing_at = checkout.processing_at or now
         checkout.ask_at = now + LATEST
 
 
@@ -119,7 +119,7 @@ def _end_unpaid(checkout: Checkout, to: CheckoutStatus, reason: str, who: str) -
     if advance(checkout, to, who=who, why=reason):
         checkout.failure = reason[:300]
         checkout.ask_at = None
-        if checkout.processing_since is not None:
+        if checkout.processing_at is not None:
             _say_payment_failed(checkout)
 
 

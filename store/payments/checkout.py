@@ -84,7 +84,7 @@ def begin_checkout(order_id: int, gateway_name: str | None = None) -> str:
         checkout = _open_checkout(order) or _add_checkout(
             order, choose_gateway(order, gateway_name)
         )
-        if checkout.processing_since is not None:
+        if checkout.processing_at is not None:
             return order_url(order_id)
         if checkout.pay_url:
             return checkout.pay_url
@@ -116,7 +116,7 @@ def is_bank_at_work(order: Order) -> bool:
     under_way = sa.select(Checkout.id).where(
         Checkout.order_id == order.id,
         Checkout.status == CheckoutStatus.OPEN,
-        Checkout.processing_since.is_not(None),
+        Checkout.processing_at.is_not(None),
     )
     is_pending = order.status is OrderStatus.PENDING
     return is_pending and db.session.scalars(under_way).first() is not None
@@ -214,7 +214,7 @@ def _close_outdated(order_id: int, gateway_name: str | None) -> None:
 
 
 def _is_wanted(checkout: Checkout, order: Order, gateway_name: str | None) -> bool:
-    if order.status is not OrderStatus.PENDING or checkout.processing_since is not None:
+    if order.status is not OrderStatus.PENDING or checkout.processing_at is not None:
         # Paid, or the buyer's bank is already at work: a second way would charge twice.
         return True
     agreed = (order.total_amount, order.currency)

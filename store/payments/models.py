@@ -89,7 +89,7 @@ class Checkout(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     # The buyer has done their part, and a slow method takes its days.
-    processing_since: Mapped[datetime | None]
+    processing_at: Mapped[datetime | None]
     # When the sweep asks the gateway next; null: no more, a person looks at it or it has ended.
     ask_at: Mapped[datetime | None]
 

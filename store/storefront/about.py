@@ -6,8 +6,9 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify, render_template, request
 
+from store.catalog.countries import countries_sold_to
 from store.catalog.models import Seller
-from store.catalog.selling import SellerUnknown, countries_sold_to, current_seller
+from store.catalog.selling import SellerUnknown, current_seller
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.datastructures import MultiDict
 
-from store.catalog.selling import countries_sold_to, country_name, current_seller
+from store.catalog.countries import countries_sold_to, country_name
+from store.catalog.selling import current_seller
 from store.entitlements.links import open_link, order_url
 from store.kit import clock, tokens
 from store.kit.database import db, transaction
@@ -24,7 +25,7 @@ from store.orders.consents import (
     waiver_needed,
 )
 from store.orders.details import Details, check_details
-from store.orders.discounts import CodeRefused
+from store.orders.discount_limits import CodeRefused
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import PriceChanged, place_order
 from store.orders.quoting import Quote, TooLittleToCharge, check_chargeable, quote

@@ -28,7 +28,7 @@ from store.orders.consents import (
 )
 from store.orders.models import Order, OrderStatus
 from store.orders.promises import promise_in_words, term_in_words
-from store.orders.quoting import order_vat_note
+from store.orders.vat import order_vat_note
 from store.payments.checkout import is_bank_at_work
 from store.payments.refunding import (
     cools_off,

@@ -3,8 +3,9 @@
 from flask import Blueprint, Response, make_response, render_template, request
 
 from store.catalog import publishing
+from store.catalog.countries import countries_sold_to
 from store.catalog.models import Publication, PublicationStatus
-from store.catalog.selling import countries_sold_to, current_seller
+from store.catalog.selling import current_seller
 from store.kit.config import config
 from store.kit.errors import NotFound, Refusal
 from store.kit.static_files import YEAR_SECONDS

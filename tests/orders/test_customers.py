@@ -12,12 +12,9 @@ from store.kit.database import db, transaction
 from store.orders import customers as rules
 from store.orders.addresses import InvalidAddress, address_key, mask, parse_address
 from store.orders.addresses import suggest_correction as suggest
-from store.orders.customers import (
-    customer_by_address,
-    find_or_add_customer,
-    search_customers,
-)
+from store.orders.customers import customer_by_address, find_or_add_customer
 from store.orders.models import Customer
+from store.orders.searching import search_customers
 from tests import factories
 from tests.conftest import on_both, on_postgresql
 

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from store.catalog.models import Publication, VatTreatment
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
-from store.orders import discounts, ordering
+from store.orders import discount_limits, discounts, ordering
 from store.orders.details import Details
+from store.orders.discount_limits import CodeRefused
 from store.orders.discount_rows import add_discount, discount_by_name, end_discount
-from store.orders.discounts import CodeRefused
 from store.orders.models import Discount, Order
 from store.orders.ordering import PriceChanged, expire_order, place_order
-from store.orders.quoting import TooLittleToCharge, quote, vat_inside
+from store.orders.quoting import TooLittleToCharge, quote
+from store.orders.vat import vat_inside
 from tests import factories
 from tests.conftest import Clock, on_both, on_postgresql
 
@@ -182,14 +183,14 @@ def test_without_the_lock_more_would_get_a_place(
     discount(max_orders=3)
     monkeypatch.setattr(ordering, "hold_place", lambda *_: None)
     met = threading.Barrier(8)
-    counted = discounts.orders_with
+    counted = discount_limits.orders_with
 
     def count_together(*args: object, **given: object) -> int:
         found = counted(*args, **given)  # type: ignore[arg-type]
         met.wait(20)
         return found
 
-    monkeypatch.setattr(discounts, "orders_with", count_together)
+    monkeypatch.setattr(discount_limits, "orders_with", count_together)
     assert _press_at_once(app, publication.id) == ["placed"] * 8
 
 
