@@ -17,6 +17,7 @@ from store.orders.models import Order, OrderStatus
 from store.payments.models import (
     Checkout,
     CheckoutStatus,
+    Dispute,
     EventStatus,
     GatewayEvent,
     Payment,
@@ -85,10 +86,15 @@ def failed() -> dict[str, int]:
 
 
 def needs_a_person() -> dict[str, Any]:
-    """Refunds to send by bank, transfers to look out for, held letters, paused releases, drafts,
+    """Disputes to answer, refunds to send by bank, transfers to look out for, held letters, paused releases, drafts,
     promised dates that have passed."""
     paused = sa.select(Batch.subject_id).where(Batch.status == BatchStatus.PAUSED)
     return {
+        "disputes": _count(
+            Dispute,
+            *(moment.is_(None) for moment in (Dispute.won_at, Dispute.lost_at, Dispute.closed_at)),
+            Dispute.submitted_at.is_(None),
+        ),
         "backs": _count(TransferBack, TransferBack.sent_at.is_(None)),
         "transfers": _count(
             Checkout, Checkout.gateway == "manual", Checkout.status == CheckoutStatus.OPEN
