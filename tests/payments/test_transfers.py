@@ -37,6 +37,7 @@ from store.payments.transfers import (
     look_after_transfers,
     mark_sent_back,
 )
+from tests import factories
 from tests.conftest import Clock, make_settings, on_both, on_postgresql
 from tests.entitlements.making import sent, text_of
 from tests.pages import check_page
@@ -427,3 +428,20 @@ def test_an_order_given_up_at_the_desk_keeps_what_arrives_visible(app: Flask) ->
     arrive(order_id, 500)
     assert order_of(order_id).status is OrderStatus.CANCELLED
     assert alerts() == [f"Part of the money for order {order_of(order_id).reference} has arrived"]
+
+
+def test_until_a_refund_is_sent_the_page_says_that_the_copies_stay(
+    app: Flask, client: FlaskClient, frozen: Clock
+) -> None:
+    order_id = a_transfer_order()
+    arrive(order_id, 1250)
+    with transaction() as session:
+        factories.a_released_edition(session.get_one(Order, order_id).lines[0].publication)
+    frozen.advance(days=16)  # the 14 days are over
+    refund_order(order_id, who="olga", why="", key="all")
+
+    page = client.get(path_of(order_id)).text
+    assert "Its copies can be downloaded until the money is sent." in page
+
+    mark_sent_back(backs()[0].id, "olga")
+    assert "Its copies can no longer be downloaded." in client.get(path_of(order_id)).text
