@@ -112,9 +112,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_disputes_payment_id", ["payment_id"], unique=False)
 
     with op.batch_alter_table("checkouts", schema=None) as batch_op:
-        batch_op.add_column(
-            sa.Column("processing_at", sa.DateTime(timezone=True), nullable=True)
-        )
+        batch_op.add_column(sa.Column("processing_at", sa.DateTime(timezone=True), nullable=True))
 
     with op.batch_alter_table("refunds", schema=None) as batch_op:
         batch_op.add_column(sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True))
