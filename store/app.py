@@ -15,7 +15,7 @@ import store.payments.letters  # noqa: F401 - letters register themselves
 from store import tasks
 from store.admin import desk
 from store.catalog.models import Seller
-from store.catalog.selling import SellerUnknown, current_seller
+from store.catalog.selling import SellerUnknown, current_seller, seller_in_letters
 from store.demo import inbox, pay
 from store.kit import jobs, limits, web
 from store.kit.database import db
@@ -73,7 +73,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["colophon.storage"] = Storage(settings.storage)
     _open_database(app)
     tasks.register_jobs(app, _make_huey(settings))
-    rendering.register_seller(current_seller)
+    rendering.register_seller(seller_in_letters)
     limits.init_app(app)
     web.init_app(app, place("static"))
     register_doors(app, settings)

@@ -12,6 +12,7 @@ from store.catalog.models import (
     EditionStatus,
     Publication,
     PublicationStatus,
+    VatTreatment,
 )
 from store.catalog.selling import SellerUnknown, current_seller, state_seller, too_long
 from store.kit import clock
@@ -209,6 +210,11 @@ def _faults(values: dict[str, Any], currency: str) -> dict[str, str]:
     if "price_amount" in values:
         price = _price_fault(values["price_amount"], values.get("currency", currency))
         faults |= {"price_amount": price} if price else {}
+    if (
+        values.get("vat_treatment") == VatTreatment.STANDARD_INCLUDED
+        and not current_seller().vat_number
+    ):
+        faults["vat_treatment"] = "Only a seller with a VAT number can charge VAT. Enter it first."
     expected = values.get("expected_on")
     if expected is not None and not 2000 <= expected.year <= LATEST_YEAR:
         faults["expected_on"] = f"Enter a date between 2000 and {LATEST_YEAR}."

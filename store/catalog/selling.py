@@ -25,6 +25,8 @@ _TEXTS = {"address": 400, "bank_details": 600}  # of several lines
 
 # Built once: building and taking apart a statement costs more than running it.
 _NEWEST = sa.select(Seller).order_by(Seller.id.desc()).limit(1)
+_sellers = cast(sa.Table, Seller.__table__)
+_NEWEST_VALUES = sa.select(_sellers).order_by(_sellers.c.id.desc()).limit(1)
 
 
 class SellerUnknown(Refusal):
@@ -39,6 +41,14 @@ def current_seller() -> Seller:
     if seller is None:
         raise SellerUnknown
     return seller
+
+
+def seller_in_letters() -> Any:
+    """The same as plain values, for what only reads them. Refuses (`SellerUnknown`)."""
+    found = db.session.connection().execute(_NEWEST_VALUES).first()
+    if found is None:
+        raise SellerUnknown
+    return found
 
 
 def state_seller(**fields: str) -> Seller:

@@ -1,7 +1,7 @@
 """The edition notice: what a customer reads when a new edition is theirs."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from store.entitlements.models import Entitlement, NoticeStop
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
+from store.kit.formatting import format_day
 from store.mail.letters import Letter, Skip, letter
 from store.mail.message import Mailbox
 from store.mail.models import Delivery
@@ -23,6 +24,8 @@ from store.orders.models import Customer, Order, OrderLine
 
 LINK_DAYS = links.MAX_AGE["library"] // links.DAY
 
+# What differs from reader to reader; all else of a release's letter is cut once.
+_OWN = ("name", "bought_on", "updates_until", "library_url", "stop_url")
 
 _SAMPLE = SimpleNamespace(
     title="Effective SEND Practice in the Early Years",
@@ -36,7 +39,7 @@ _SAMPLE = SimpleNamespace(
 
 def _sample() -> Letter:
     context = _words(_SAMPLE, "Sample Reader") | {
-        "bought_at": clock.now(),
+        "bought_on": format_day(clock.now()),
         "library_url": f"{config().base_url}/library/sample",
         "stop_url": f"{config().base_url}/stop/sample",
     }
@@ -140,7 +143,7 @@ def _letter_to(right: Any, address: str | None, *, is_first_copy: bool) -> Lette
     # A pre-order comes to its end with its first edition.
     is_preorder = right.from_edition_id is None and right.order_line_id is not None
     context = _words(right, right.name) | {
-        "bought_at": right.placed_at,
+        "bought_on": format_day(right.placed_at) if right.placed_at else "",
         "is_first": is_preorder and not right.has_earlier,
         "is_first_copy": is_first_copy,
         "updates_until": _last_day(right.updates_until),
@@ -152,6 +155,7 @@ def _letter_to(right: Any, address: str | None, *, is_first_copy: bool) -> Lette
         context,
         list_id=_list_id(right.slug),
         unsubscribe_url=stop_url,
+        own=_OWN,
     )
 
 
@@ -168,7 +172,7 @@ def _test_letter(edition: Edition, address: str) -> Letter:
         notes=edition.notes,
     )
     context = _words(told, "") | {
-        "bought_at": clock.now(),
+        "bought_on": format_day(clock.now()),
         "is_test": True,
         "library_url": desk,
         "stop_url": f"{config().base_url}/publications/{publication.slug}",
@@ -189,13 +193,13 @@ def _words(told: Any, name: str) -> dict[str, Any]:
         "is_test": False,
         "is_first": False,
         "is_first_copy": False,
-        "updates_until": None,
+        "updates_until": "",
     }
 
 
-def _last_day(until: datetime | None) -> date | None:
+def _last_day(until: datetime | None) -> str:
     # The term ends with a day: at the first moment of the next.
-    return (until - timedelta(seconds=1)).astimezone(config().zone).date() if until else None
+    return format_day(until - timedelta(seconds=1)) if until else ""
 
 
 def _list_id(slug: str) -> str:

@@ -23,6 +23,7 @@ from store.orders.consents import (
     CONSENT_WORDINGS,
     CURRENT_TERMS,
     accepted_terms,
+    agreed_at,
     given_consent,
     supply_starts_at,
 )
@@ -111,7 +112,7 @@ def _context(words: dict[str, Any]) -> dict[str, Any]:
 
 def _agreed(order: Order) -> dict[str, Any]:
     line = order.lines[0]
-    last_day = supply_starts_at(order.placed_at).astimezone(config().zone).date()
+    last_day = supply_starts_at(agreed_at(order)).astimezone(config().zone).date()
     return {
         "seller": order.seller,
         "order": {

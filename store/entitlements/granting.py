@@ -18,6 +18,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
+from store.orders.consents import agreed_at
 from store.orders.models import Customer, Order, OrderLine
 from store.orders.ordering import has_waiver, supply_starts_at
 
@@ -53,7 +54,7 @@ def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
     """
     # Where nothing was paid there is no money to cool off about: the copy is there at once.
     is_at_once = has_waiver(order.id) or order.total_amount == 0
-    available_at = paid_at if is_at_once else supply_starts_at(order.placed_at)
+    available_at = paid_at if is_at_once else supply_starts_at(agreed_at(order, paid_at))
     granted = [
         _grant_line(line, order.customer_id, paid_at, max(available_at, paid_at))
         for line in sorted(order.lines, key=lambda line: line.publication_id)

@@ -15,12 +15,17 @@ from store.mail.rendering import render_letter
 
 @dataclass(frozen=True)
 class Letter:
-    """One letter ready to be written: to whom, with which values in its templates."""
+    """One letter ready to be written: to whom, with which values in its templates.
+
+    `own` names the values that are each reader's own and stand in the templates as they are; the
+    rest of such a letter is cut once.
+    """
 
     to: Mailbox
     context: dict[str, Any]
     list_id: str | None = None
     unsubscribe_url: str | None = None
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

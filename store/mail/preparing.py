@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.mail.claiming import Claim
+from store.mail.cutting import cut_letter
 from store.mail.letters import Hold, Letter, Skip, facts_of
 from store.mail.message import (
     AddressUnwritable,
@@ -29,7 +30,8 @@ log = logging.getLogger(__name__)
 # The database is out of reach: no fault of the letter, so it is not held for it.
 _DATABASE_FAULTS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 
-_CLAIMED = sa.select(Delivery).where(Delivery.id == sa.bindparam("claimed"))
+_deliveries = cast(sa.Table, Delivery.__table__)
+_CLAIMED = sa.select(_deliveries).where(_deliveries.c.id == sa.bindparam("claimed"))
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def prepare(claim: Claim) -> Prepared | Unsent | None:
 
     Reads only. One letter that cannot be written is held and never stops the others.
     """
-    delivery = db.session.scalars(_CLAIMED, {"claimed": claim.delivery_id}).first()
+    delivery = _row_of(claim)
     if delivery is None or delivery.claimed_by != claim.worker:
         return None
     try:
@@ -78,6 +80,12 @@ def prepare(claim: Claim) -> Prepared | Unsent | None:
         return _held(claim, delivery, f"could not be written: {type(fault).__name__}")
 
 
+def _row_of(claim: Claim) -> Delivery | None:
+    """Its plain values: nothing here changes a delivery, and rows of a session cost more."""
+    found = db.session.connection().execute(_CLAIMED, {"claimed": claim.delivery_id}).first()
+    return cast(Delivery | None, found)
+
+
 def _held(claim: Claim, delivery: Delivery, reason: str) -> Unsent:
     return Unsent(claim, delivery.kind, DeliveryStatus.HELD, reason, alert=True)
 
@@ -89,7 +97,11 @@ def _prepared(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
     if isinstance(found, Hold):
         return Unsent(claim, delivery.kind, DeliveryStatus.HELD, found.reason)
     who = seller()
-    text = render_letter(delivery.kind, {"seller": who} | found.context)
+    context = {"seller": who} | found.context
+    if found.own:
+        text = cut_letter(delivery.kind, context, found.own)
+    else:
+        text = render_letter(delivery.kind, context)
     message_id = delivery.message_id or new_message_id(_our_domain())
     return Prepared(
         claim=claim,

@@ -60,6 +60,12 @@ def waiver_needed(publication: Publication, ordered_at: datetime) -> bool:
     return expected is None or expected < _day(ordered_at) + _WAIT
 
 
+def agreed_at(order: Order, paid_at: datetime | None = None) -> datetime:
+    """The moment from which the 14 days run: the order, or the payment where that came later,
+    since on a gateway's own page the last button is the order."""
+    return max(order.placed_at, paid_at or order.paid_at or order.placed_at)
+
+
 def supply_starts_at(order_placed_at: datetime) -> datetime:
     """When a copy may be supplied without consent: the start of day 15 in the shop's zone."""
     return clock.start_of(_day(order_placed_at) + _WAIT, config().zone)

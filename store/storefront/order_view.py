@@ -23,6 +23,7 @@ from store.orders.consents import (
     AcceptedTerms,
     GivenConsent,
     accepted_terms,
+    agreed_at,
     given_consent,
     supply_starts_at,
 )
@@ -210,6 +211,6 @@ def _on_release(view: OrderView) -> str:
 
 
 def _last_day(order: Order) -> str:
-    free_from = supply_starts_at(order.placed_at).astimezone(config().zone).date()
+    free_from = supply_starts_at(agreed_at(order)).astimezone(config().zone).date()
     last = free_from - timedelta(days=1)
     return format_day(last) if last >= clock.today(config().zone) else ""

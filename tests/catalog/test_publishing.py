@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from store.catalog import publishing
-from store.catalog.models import PublicationStatus
+from store.catalog.models import PublicationStatus, VatTreatment
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from tests.conftest import Clock
@@ -128,3 +128,18 @@ def test_an_expected_date_beyond_reason_is_refused(app: Flask, day: date) -> Non
     with pytest.raises(InvalidFields) as refused, transaction():
         publishing.add_publication("guide", "A guide", 1250, "GBP", expected_on=day)
     assert refused.value.faults == {"expected_on": "Enter a date between 2000 and 2199."}
+
+
+def test_vat_is_included_only_by_a_seller_who_has_a_vat_number(app: Flask) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+    with pytest.raises(InvalidFields) as refusal, transaction():
+        publishing.edit_publication(publication, vat_treatment=VatTreatment.STANDARD_INCLUDED)
+    assert refusal.value.faults == {
+        "vat_treatment": "Only a seller with a VAT number can charge VAT. Enter it first."
+    }
+    with transaction():
+        a_seller(vat_number="GB000000000")
+        publishing.edit_publication(publication, vat_treatment=VatTreatment.STANDARD_INCLUDED)
+    assert publication.vat_treatment is VatTreatment.STANDARD_INCLUDED

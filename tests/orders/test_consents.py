@@ -12,6 +12,7 @@ from store.orders.consents import (
     CONSENT_WORDINGS,
     accept_terms,
     accepted_terms,
+    agreed_at,
     give_waiver,
     given_consent,
     has_waiver,
@@ -169,3 +170,12 @@ def test_a_copy_that_was_given_names_no_terms_and_no_consent(app: Flask, frozen:
         given = given_consent(order.id)
         assert given is not None
         assert (given.wording, given.given_at) == (CONSENT_WORDINGS["2026-1"], frozen.at)
+
+
+def test_the_14_days_run_from_the_payment_where_that_comes_after_the_order() -> None:
+    order = Order(placed_at=ORDERED, paid_at=None)
+    assert agreed_at(order) == ORDERED
+    after_midnight = ORDERED + timedelta(hours=15)
+    assert agreed_at(order, after_midnight) == after_midnight
+    order.paid_at = ORDERED - timedelta(seconds=1)  # another clock
+    assert agreed_at(order) == ORDERED
