@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from babel.dates import format_date
@@ -16,6 +17,11 @@ def format_day(value: date | datetime) -> str:
     """`3 March 2027`, in the shop's zone."""
     if isinstance(value, datetime):
         value = value.astimezone(config().zone).date()
+    return _day(value)
+
+
+@lru_cache(maxsize=1024)
+def _day(value: date) -> str:
     return format_date(value, "d MMMM y", locale="en_GB")
 
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 import secrets
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from itsdangerous import (
@@ -78,9 +79,14 @@ def read(token: str, purpose: str, max_age: int) -> str:
 
 
 def _serializer(purpose: str, at: datetime | None = None) -> URLSafeTimedSerializer:
+    return _made(tuple(config().signing_keys), purpose, at)
+
+
+@lru_cache(maxsize=64)
+def _made(keys: tuple[str, ...], purpose: str, at: datetime | None) -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(
         # itsdangerous signs with the last key and accepts all.
-        list(reversed(config().signing_keys)),
+        list(reversed(keys)),
         salt=f"{purpose}/{_VERSION}",
         signer=_Signer,
         signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac", "at": at},

@@ -209,12 +209,13 @@ class Drain:
         claim = self.claims.popleft()
         try:
             prepared = prepare(claim)
-            end_read()
             if isinstance(prepared, Unsent):
                 self._write_down(prepared)
             elif prepared is not None:
                 self._wait_for_pace()
                 self._send(prepared)
+            else:
+                end_read()
         except BaseException:
             self.claims.appendleft(claim)  # given back at the end, where it is not under way
             raise
