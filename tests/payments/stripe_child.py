@@ -1,0 +1,36 @@
+"""A process of the shop that dies after Stripe's answer and before our commit."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from store.app import create_app
+from store.payments import checkout, fulfilment, refunding
+from tests.conftest import make_settings
+
+DEAD = 9
+
+
+def die(*_: Any, **__: Any) -> None:
+    """Gone at once: nothing is rolled back, closed or flushed."""
+    os._exit(DEAD)
+
+
+def main(folder: str, given: dict[str, Any], where: str, row_id: int) -> None:
+    """Do one step of an order, up to the point where the process dies."""
+    with create_app(make_settings(Path(folder), **given)).app_context():
+        if where == "session":
+            checkout._note_start = die
+            checkout.begin_checkout(row_id)
+        elif where == "fulfilment":
+            fulfilment._mark = die  # after the effect, in the same transaction
+            fulfilment.apply_event(row_id)
+        else:
+            refunding._write_down = die
+            refunding.refund_order(row_id, amount=250, who="staff", why="", key="press")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
