@@ -246,7 +246,8 @@ def _buy_and_give_back(
     ]
     double.control.complete(session["id"])
     for event in double.control.events():
-        post_event(buyer, double, event["id"])
+        if event["type"] in EVENT_KINDS:
+            post_event(buyer, double, event["id"])
     _ring()
     fulfilment.fulfil_order(order_id)
     if order_of(order_id).status is not OrderStatus.PAID:
