@@ -10,6 +10,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.status import advance
+from store.mail import outbox
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
 
 _UNSENT = (DeliveryStatus.QUEUED, DeliveryStatus.HELD)
@@ -37,6 +38,7 @@ def recall(edition: Edition, who: str) -> int:
         raise NothingToRecall
     if not advance(batch, BatchStatus.RECALLED, who=who):
         raise NothingToRecall
+    _forget_resends(batch)
     return _leave_out(Delivery.batch_id == batch.id, RECALLED)
 
 
@@ -65,11 +67,26 @@ def settle_recalled() -> int:
     """Leave out what was on its way during a recall and came back unsent, for the timetable;
     returns how many. Opens its own transaction, none where there is nothing to do."""
     recalled = sa.select(Batch.id).where(Batch.status == BatchStatus.RECALLED)
-    stray = sa.and_(Delivery.batch_id.in_(recalled), Delivery.status.in_(_UNSENT))
+    # What a person has sent again since then is to leave.
+    stray = sa.and_(
+        Delivery.batch_id.in_(recalled),
+        Delivery.status.in_(_UNSENT),
+        Delivery.priority != outbox.SOMEBODY_WAITS,
+    )
     if db.session.scalars(sa.select(Delivery.id).where(stray).limit(1)).first() is None:
         return 0
     with transaction():
         return _leave_out(stray, RECALLED)
+
+
+def _forget_resends(batch: Batch) -> None:
+    """A recall is the later word: what was sent again before it is as the others."""
+    statement = (
+        sa.update(Delivery)
+        .where(Delivery.batch_id == batch.id, Delivery.priority == outbox.SOMEBODY_WAITS)
+        .values(priority=outbox.NOTICE)
+    )
+    db.session.connection().execute(statement)
 
 
 def _leave_out(which: sa.ColumnElement[bool], why: str) -> int:

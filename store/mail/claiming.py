@@ -30,9 +30,11 @@ _SECONDS_AHEAD = 10
 _deliveries = cast(sa.Table, Delivery.__table__)
 _attempts = cast(sa.Table, Attempt.__table__)
 
+# What a person sends again after a recall has the priority of what somebody waits for.
 _MAY_LEAVE = (
     "(batch_id IS NULL OR"
-    " batch_id NOT IN (SELECT id FROM batches WHERE status IN ('paused', 'recalled')))"
+    " batch_id NOT IN (SELECT id FROM batches WHERE status = 'paused') AND (priority = 0 OR"
+    " batch_id NOT IN (SELECT id FROM batches WHERE status = 'recalled')))"
 )
 # The condition of ix_deliveries_queue to the letter, or the index does not serve it.
 _CLAIMABLE = f"status = 'queued' AND claimed_at IS NULL AND due_at <= :now AND {_MAY_LEAVE}"

@@ -37,8 +37,10 @@ def owe(
     facts: dict[str, Any] | None = None,
     due_at: datetime | None = None,
     priority: int = NOTICE,
+    again_if_skipped: bool = False,
 ) -> bool:
     """Owe one letter, unless one with this dedupe key is owed already; says whether it is new.
+    With `again_if_skipped` one that was left out is owed anew, as what left it out may be over.
 
     `priority` 0 goes first: somebody waits for it. Rings the bell after the commit.
     """
@@ -62,21 +64,24 @@ def owe(
     }
     if facts is not None:
         values["facts"] = facts
-    is_new = _insert(values)
+    is_new = _insert(values, again_if_skipped=again_if_skipped)
     if is_new and values["due_at"] <= now:
         wake()
     return is_new
 
 
-def _insert(values: dict[str, Any]) -> bool:
+def _insert(values: dict[str, Any], *, again_if_skipped: bool) -> bool:
     dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
-    statement = (
-        dialect.insert(Delivery)
-        .values(values)
-        .on_conflict_do_nothing(index_elements=["dedupe_key"])
-        .returning(Delivery.id)
-    )
-    return db.session.execute(statement).first() is not None
+    statement = dialect.insert(Delivery).values(values)
+    if again_if_skipped:
+        statement = statement.on_conflict_do_update(
+            index_elements=["dedupe_key"],
+            set_={name: statement.excluded[name] for name in values if name != "dedupe_key"},
+            where=Delivery.status == DeliveryStatus.SKIPPED,
+        )
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=["dedupe_key"])
+    return db.session.execute(statement.returning(Delivery.id)).first() is not None
 
 
 def wake() -> None:
@@ -100,6 +105,8 @@ def retry(delivery: Delivery, who: str) -> bool:
         return False
     for name, value in _anew().items():
         setattr(delivery, name, value)
+    # So it goes first, and a release that was recalled before does not hold it.
+    delivery.priority = SOMEBODY_WAITS
     db.session.flush()
     wake()
     return True

@@ -15,6 +15,7 @@ from store.entitlements import granting, stops
 from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import db, transaction
+from store.mail import outbox
 from store.mail.models import BatchStatus, Delivery, DeliveryStatus
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import (
@@ -420,3 +421,57 @@ def test_withdrawing_passes_a_waiting_copy_on_to_who_was_left_out_of_the_other_e
 
     assert letter.subject == f"{publication.title}: edition 1 is ready"
     assert coverage(first).left_out == {"refunded": 1}
+
+
+def _notice(edition: Edition) -> Delivery:
+    found = db.session.scalars(sa.select(Delivery).filter_by(edition_id=edition.id)).one()
+    db.session.refresh(found)
+    return found
+
+
+@on_both
+def test_what_a_person_sends_again_after_a_recall_leaves(app: Flask) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        buy(publication)
+    edition = drafted_and_released(publication)
+    with transaction():
+        releasing.recall(edition, "Olga")
+    assert _notice(edition).status == SKIPPED
+    with transaction():
+        assert outbox.retry(_notice(edition), "Olga")
+    assert releasing.settle_recalled() == 0
+    send()
+    assert _notice(edition).status == DeliveryStatus.SENT
+
+
+@on_both
+def test_a_recall_takes_back_what_was_sent_again_before_it(app: Flask) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        for name in ("first", "second"):
+            buy(publication, f"{name}@reader.example")
+    edition = drafted_and_released(publication)
+    with transaction() as session:
+        for status, delivery in zip(
+            (DeliveryStatus.FAILED, DeliveryStatus.SENDING),
+            session.scalars(sa.select(Delivery).filter_by(edition_id=edition.id)),
+            strict=True,
+        ):
+            delivery.status = status
+    with transaction() as session:
+        failed = session.scalars(sa.select(Delivery).filter_by(status=DeliveryStatus.FAILED)).one()
+        outbox.retry(failed, "Olga")
+        session.execute(sa.update(Delivery).values(priority=outbox.SOMEBODY_WAITS))
+    with transaction():
+        assert releasing.recall(edition, "Olga") == 1
+    with transaction() as session:  # the other came back unsent
+        session.execute(
+            sa.update(Delivery)
+            .where(Delivery.status == DeliveryStatus.SENDING)
+            .values(status=QUEUED)
+        )
+    assert releasing.settle_recalled() == 1
+    assert {status for status, _ in deliveries(edition).values()} == {SKIPPED}
