@@ -1,6 +1,7 @@
 """Asking for the links again: the same statements for whom we know and whom we do not."""
 
 import hashlib
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -26,18 +27,18 @@ def ask_for_copies(text: str) -> None:
     """
     reference = None if "@" in text else reference_in(text)
     if reference is not None:
-        outbox.owe(FIND, _once_per_window(reference), facts={"reference": reference}, priority=0)
+        _owe(reference, facts={"reference": reference})
         return
     try:
         address = parse_address(text)
     except InvalidAddress as fault:
         raise InvalidFields({"who": _in_words(text, fault)}) from None
-    outbox.owe(FIND, _once_per_window(address_key(address)), address=address, priority=0)
+    _owe(address_key(address), address=address)
 
 
 def send_copies_to(customer: Customer) -> None:
     """Owe the letter with all links to the address on file."""
-    outbox.owe(FIND, _once_per_window(customer.email_key), address=customer.email, priority=0)
+    _owe(customer.email_key, address=customer.email)
 
 
 def forget_unknown_addresses() -> None:
@@ -52,6 +53,11 @@ def forget_unknown_addresses() -> None:
             )
             .values(address=None)
         )
+
+
+def _owe(whose: str, **given: Any) -> None:
+    # Who was unknown a minute ago may have bought since, and asks again.
+    outbox.owe(FIND, _once_per_window(whose), priority=0, again_if_skipped=True, **given)
 
 
 def _once_per_window(what: str) -> str:

@@ -150,3 +150,17 @@ def test_another_sites_form_is_refused(client: FlaskClient) -> None:
 def test_one_network_cannot_ask_without_end(client: FlaskClient) -> None:
     codes = [ask(client, f"a{number}@reader.example").status_code for number in range(31)]
     assert codes == [200] * 30 + [429]
+
+
+@on_both
+def test_who_asked_before_buying_is_answered_in_the_same_ten_minutes(
+    client: FlaskClient, frozen: Clock
+) -> None:
+    ask(client, "ben@reader.example")
+    assert letters() == []
+    a_paid_order(a_shop(slug="other"), "ben@reader.example")
+    frozen.advance(minutes=1)
+    for _ in range(2):
+        ask(client, "ben@reader.example")
+        letters()
+    assert letters() == ["Anna Berg <ben@reader.example>"]
