@@ -19,6 +19,7 @@ from store.kit.database import db
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.consents import agreed_at
+from store.orders.customers import take_name
 from store.orders.models import Customer, Order, OrderLine
 from store.orders.ordering import has_waiver, supply_starts_at
 
@@ -55,6 +56,9 @@ def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
     # Where nothing was paid there is no money to cool off about: the copy is there at once.
     is_at_once = has_waiver(order.id) or order.total_amount == 0
     available_at = paid_at if is_at_once else supply_starts_at(agreed_at(order, paid_at))
+    if not _has_rights(order.customer_id):
+        # Anybody may type an address; who pays first for it says whose it is.
+        take_name(order.customer, order.name)
     granted = [
         _grant_line(line, order.customer_id, paid_at, max(available_at, paid_at))
         for line in sorted(order.lines, key=lambda line: line.publication_id)
@@ -124,6 +128,11 @@ def start_supply(order: Order) -> None:
             .values(due_at=now)
         )
     outbox.wake()
+
+
+def _has_rights(customer_id: int) -> bool:
+    query = sa.select(sa.exists().where(Entitlement.customer_id == customer_id))
+    return bool(db.session.scalar(query))
 
 
 def revoke_order(order: Order, reason: str) -> None:

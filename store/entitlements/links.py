@@ -13,6 +13,7 @@ from store.kit import clock, tokens
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
+from store.orders.models import Order
 
 DAY = 86_400
 # Seconds that a token of each purpose is good for. Feeds and stops hold until they are revoked;
@@ -92,7 +93,9 @@ def library_url(customer_id: int) -> str:
 
 def order_url(order_id: int, at: datetime | None = None) -> str:
     """The absolute address of an order's page, good for 400 days from `at`. Needs `order_link`."""
-    query = _query("order").where(Link.order_id == order_id)
+    # An order that was written anew for another address has a link of each.
+    owner = sa.select(Order.customer_id).where(Order.id == order_id).scalar_subquery()
+    query = _query("order").where(Link.order_id == order_id, Link.customer_id == owner)
     return _url(db.session.scalars(query).one(), at)
 
 

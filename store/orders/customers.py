@@ -23,6 +23,7 @@ __all__ = [
     "mask",
     "parse_address",
     "suggest_correction",
+    "take_name",
 ]
 
 
@@ -43,10 +44,16 @@ def find_or_add_customer(email: str, name: str = "") -> Customer:
     customer = _by_key(key)
     if customer is None:
         raise RuntimeError("a customer that was just added is not there")
-    if name and not customer.name:
+    if not customer.name:
+        take_name(customer, name)
+    return customer
+
+
+def take_name(customer: Customer, name: str) -> None:
+    """Know a customer by this name; an empty one changes nothing."""
+    if name and name != customer.name:
         customer.name, customer.name_key = name, search_key(name)
         db.session.flush()
-    return customer
 
 
 def customer_by_address(text: str) -> Customer | None:

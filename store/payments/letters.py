@@ -46,7 +46,7 @@ def order_refunded(delivery: Delivery) -> Letter:
         "asked_at": refund.requested_at,
         "order_url": order_url(order.id),
     }
-    return Letter(Mailbox(order.customer.email, order.customer.name), context)
+    return Letter(Mailbox(order.customer.email, order.name), context)
 
 
 def _sample_transfer() -> dict[str, Any]:
@@ -91,7 +91,7 @@ def transfer_details(delivery: Delivery) -> Letter | Skip:
         "takes_cards": takes_payments_online(),
         "order_url": order_url(order.id),
     }
-    return Letter(Mailbox(order.customer.email, order.customer.name), context)
+    return Letter(Mailbox(order.customer.email, order.name), context)
 
 
 def _sample_failure() -> dict[str, Any]:
@@ -123,4 +123,4 @@ def payment_failed(delivery: Delivery) -> Letter | Skip:
         "is_open": order.status is OrderStatus.PENDING,
         "order_url": order_url(order.id),
     }
-    return Letter(Mailbox(order.customer.email, order.customer.name), context)
+    return Letter(Mailbox(order.customer.email, order.name), context)

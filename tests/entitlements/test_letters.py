@@ -7,19 +7,26 @@ from email.message import EmailMessage
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 from flask.testing import FlaskClient
 from markupsafe import Markup
 
 from store.catalog.models import Edition
 from store.entitlements.finding import ask_for_copies
-from store.entitlements.granting import revoke_order
+from store.entitlements.granting import grant_order, revoke_order
+from store.entitlements.links import order_link, order_url, token_of
 from store.entitlements.resending import NotPaid, resend_confirmation
+from store.kit import clock, tokens
 from store.kit.database import db, transaction
+from store.kit.status import advance
 from store.mail.letters import preview
 from store.mail.models import CapturedLetter, Delivery
+from store.orders.details import Details
 from store.orders.models import Order, OrderStatus
-from tests.conftest import Clock
+from store.orders.ordering import place_order
+from tests.conftest import Clock, on_both
 from tests.entitlements.making import (
+    ANNA,
     a_paid_order,
     a_shop,
     anna,
@@ -253,3 +260,32 @@ def test_the_links_go_to_one_address_once_in_ten_minutes_however_they_are_asked_
         ask_for_copies(email)
 
     assert [message["Subject"] for message in sent()[1:]] == ["Your copies and orders"]
+
+
+@on_both
+def test_an_order_written_anew_and_back_is_mailed_its_own_customers_link(
+    app: Flask, frozen: Clock
+) -> None:
+    publication, key = a_shop(), tokens.new_reference()
+    for address in (ANNA, "ben@reader.example", ANNA):
+        with transaction():
+            order = place_order(
+                publication, Details(email=address, name=""), form_key=key, seen_amount=1250
+            )
+            link = order_link(order.id, order.customer_id)
+    assert link.customer_id == anna().id
+    assert order_url(order.id).endswith(token_of(link))
+
+
+def test_a_customer_has_the_name_of_whoever_paid_first(app: Flask, frozen: Clock) -> None:
+    publication = a_shop()
+    for name, is_paid in [("Somebody Rude", False), ("Anna Berg", True), ("Another", True)]:
+        with transaction():
+            details = Details(email=ANNA, name=name, wants_now=True)
+            key = tokens.new_reference()
+            order = place_order(publication, details, form_key=key, seen_amount=1250)
+            if is_paid:
+                advance(order, OrderStatus.PAID)
+                order.paid_at = clock.now()
+                grant_order(order, clock.now())
+    assert anna().name == "Anna Berg"
