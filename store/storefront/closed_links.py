@@ -16,11 +16,14 @@ bp = Blueprint("closed_links", __name__)
 @bp.app_errorhandler(LinkExpired)
 def expired(refusal: LinkExpired) -> Response:
     """What a link that is too old or wrongly signed shows: a button, and nothing of the order."""
-    template = "address_expired" if refusal.link.purpose == "address" else "link_expired"
+    is_address = refusal.link.purpose == "address"
+    template = "address_expired" if is_address else "link_expired"
     token = (request.view_args or {}).get("token", "")
     page = render_template(f"storefront/{template}.html", link=refusal.link, token=token)
     answer = private_page(page)
-    answer.status_code = refusal.status
+    # A second press of a button that has done its work is no mistake.
+    is_done = is_address and refusal.link.used_at is not None
+    answer.status_code = 200 if is_done else refusal.status
     return answer
 
 
