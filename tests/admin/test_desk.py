@@ -20,7 +20,7 @@ from store.kit.database import db, transaction
 from store.kit.status import StatusChange
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer
-from tests.admin.signing import press, sign_in, signed_in
+from tests.admin.signing import press, sign_in, signed_in, token_in
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import buy, deliveries, draft, drafted_and_released, send
 from tests.factories import a_publication, a_seller
@@ -205,6 +205,27 @@ def test_a_file_that_cannot_be_sold_is_refused_in_words_and_the_notes_stay(
     assert "Kept words" in answer.text
     assert re.search(r'value="law"[^>]*checked', answer.text)
     assert db.session.scalars(sa.select(Edition)).all() == []
+
+
+@pytest.mark.parametrize(
+    "declared",
+    ["application/epub", "image/epub", "application/octet-stream", "application/x-pdf", "", None],
+)
+def test_a_file_is_taken_whatever_type_the_uploaders_machine_declares(
+    desk: FlaskClient, publication: Publication, declared: str | None
+) -> None:
+    typed = "" if declared is None else f"Content-Type: {declared}\r\n"
+    head = f'--x\r\nContent-Disposition: form-data; name="files"; filename="g.epub"\r\n{typed}\r\n'
+    book = (SAMPLE / "edition-1.epub").read_bytes()
+    token = token_in(desk.get(f"{PUBLICATION}/upload").text)
+    field = f'\r\n--x\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n{token}'
+    answer = desk.post(
+        f"{PUBLICATION}/upload",
+        data=head.encode() + book + field.encode() + b"\r\n--x--\r\n",
+        content_type="multipart/form-data; boundary=x",
+    )
+    assert answer.status_code == 303
+    assert [asset.format for asset in edition_now().assets] == ["epub"]
 
 
 def test_without_a_file_the_form_says_what_to_choose(

@@ -1,9 +1,12 @@
 """Money goes back once, never more than came in, and the right ends with it."""
 
+from datetime import datetime
+
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from store.catalog.models import EditionStatus, Publication
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
@@ -268,6 +271,36 @@ def test_once_released_nothing_is_cancelled(paid: int) -> None:
     with pytest.raises(NotCancellable):
         cancel_preorder(paid, "customer")
     assert (_gateway_has(), _revoked()) == ([], [("",)])
+
+
+def test_an_edition_withdrawn_before_the_order_leaves_it_a_preorder(
+    app: Flask, frozen: Clock
+) -> None:
+    order_id = an_order()
+    _withdrawn(order_of(order_id).lines[0].publication_id, frozen())
+    frozen.advance(hours=1)
+    with transaction():
+        order_of(order_id).placed_at = frozen()
+    paid_at_gateway(start(order_id), frozen())
+    fulfil_order(order_id)
+
+    assert may_cancel(order_of(order_id)) is True
+
+
+def test_an_edition_that_came_and_went_after_the_order_ends_the_right_to_cancel(
+    paid: int, frozen: Clock
+) -> None:
+    frozen.advance(hours=1)
+    _withdrawn(order_of(paid).lines[0].publication_id, frozen())
+
+    assert may_cancel(order_of(paid)) is False
+
+
+def _withdrawn(publication_id: int, released_at: datetime) -> None:
+    with transaction() as session:
+        publication = session.get_one(Publication, publication_id)
+        edition = a_released_edition(publication, released_at=released_at)
+        edition.status, edition.withdrawn_at = EditionStatus.WITHDRAWN, released_at
 
 
 def test_an_order_that_is_not_paid_or_refunded_already_is_not_cancelled(
