@@ -1,4 +1,4 @@
-"""What our processes say: no token and no e-mail address stands in any line."""
+"""What our processes say: no token, no key and no e-mail address stands in any line."""
 
 import logging
 import re
@@ -7,6 +7,8 @@ from logging import Formatter, LogRecord
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # The three parts of a signed text (`kit.tokens`), the first alone too, as it carries the reference.
 _TOKEN = re.compile(r"[\w-]{30,}\.[\w-]{5,8}\.[\w-]{20,}|\bI[i-n][\w-]{30}")
+# Keys of the payment service, whole or as it shortens them.
+_KEY = re.compile(r"\b(?:(?:sk|rk)_(?:test|live)|whsec)_[\w*.]+")
 _ADDRESS = re.compile(r"[^\s<>\"(),:;=@]+@[\w-]+(?:\.[\w-]+)+")
 
 
@@ -18,8 +20,8 @@ class Discreet(Formatter):
 
 
 def mask_secrets(text: str) -> str:
-    """The text with `[token]` and `[address]` in the place of each."""
-    return _ADDRESS.sub("[address]", _TOKEN.sub("[token]", text))
+    """The text with `[token]`, `[key]` and `[address]` in the place of each."""
+    return _ADDRESS.sub("[address]", _KEY.sub("[key]", _TOKEN.sub("[token]", text)))
 
 
 def log_to_stderr() -> None:

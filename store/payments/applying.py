@@ -87,8 +87,13 @@ def _checkout_of(gateway: str, state: GatewayState) -> Checkout | None:
     found = db.session.scalars(query.filter_by(gateway_reference=state.reference)).first()
     if found is not None or state.checkout_id is None:
         return found
-    # The gateway was faster than our own note of its answer.
-    unnamed = query.where(Checkout.id == state.checkout_id, Checkout.gateway_reference.is_(None))
+    # The gateway was faster than our own note of its answer. The order is asked for too: another
+    # shop that shares the account counts its tries as we do.
+    unnamed = query.join(Order).where(
+        Checkout.id == state.checkout_id,
+        Checkout.gateway_reference.is_(None),
+        Order.reference == state.order_reference,
+    )
     found = db.session.scalars(unnamed).first()
     if found is not None:
         found.gateway_reference = state.reference

@@ -245,6 +245,37 @@ def test_news_that_overtakes_our_own_note_of_the_session_still_finds_its_order(
     assert rows(Checkout.gateway_reference) == [(newest_session(double)["id"],)]
 
 
+def test_a_session_of_another_shop_in_the_account_never_takes_the_place_of_ours(
+    buyer: FlaskClient, double: StripeDouble, paid: int
+) -> None:
+    ours = newest_session(double)["id"]
+    with transaction() as session:
+        session.execute(sa.update(Checkout).values(gateway_reference=None, pay_url=""))
+    client = stripe.StripeClient("sk_test_owner", base_addresses={"api": double.url})
+    price = {"currency": "gbp", "unit_amount": 1250, "product_data": {"name": "Another book"}}
+    theirs = {"order_reference": "ZZZZ-ZZZZ", "checkout_id": "1"}
+    foreign = client.v1.checkout.sessions.create(
+        {
+            "mode": "payment",
+            "line_items": [{"price_data": price, "quantity": 1}],
+            "success_url": "https://other.example/",
+            "metadata": theirs,
+            "payment_intent_data": {"metadata": theirs},
+        }
+    )
+    double.control.complete(foreign.id)
+    post_event(buyer, double, _event(double, "checkout.session.completed"))
+    apply_received()
+
+    assert rows(Checkout.gateway_reference) == [(None,)]
+    assert rows(GatewayEvent.status, GatewayEvent.note) == [(EventStatus.IGNORED, FOREIGN)]
+    first = double.control.events("checkout.session.completed")[0]["id"]
+    post_event(buyer, double, first)
+    apply_received()
+    assert rows(Checkout.gateway_reference) == [(ours,)]
+    assert order_of(paid).status is OrderStatus.PAID
+
+
 def test_an_event_of_the_other_mode_is_kept_as_ignored_and_staff_hear_of_it_once(
     buyer: FlaskClient, double: StripeDouble, paid: int
 ) -> None:
