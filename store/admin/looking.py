@@ -12,7 +12,7 @@ from store.entitlements.models import Download, Entitlement
 from store.kit.database import db
 from store.kit.paging import Page, paginate
 from store.kit.status import StatusChange
-from store.mail.models import Attempt, Delivery, DeliveryStatus
+from store.mail.models import Attempt, Batch, Delivery, DeliveryStatus
 from store.orders.models import Customer, Order
 
 PAGE_SIZE = 25
@@ -49,9 +49,26 @@ def customers_of(publication_id: int) -> int:
 
 def history(entity: str, ids: Iterable[int]) -> list[StatusChange]:
     """What happened to rows of one table, oldest first."""
-    query = sa.select(StatusChange).where(
-        StatusChange.entity == entity, StatusChange.entity_id.in_(list(ids))
-    )
+    return _history_of({entity: list(ids)})
+
+
+def edition_history(edition_id: int) -> list[StatusChange]:
+    """What happened to an edition and to the letters of its release, oldest first."""
+    batches = sa.select(Batch.id).where(Batch.reason == "edition", Batch.subject_id == edition_id)
+    return _history_of({"editions": [edition_id], "batches": batches})
+
+
+def publication_history(publication_id: int) -> list[StatusChange]:
+    """What happened to a publication, oldest first; its editions tell their own."""
+    return history("publications", [publication_id])
+
+
+def _history_of(rows: dict[str, Any]) -> list[StatusChange]:
+    wanted = [
+        sa.and_(StatusChange.entity == entity, StatusChange.entity_id.in_(ids))
+        for entity, ids in rows.items()
+    ]
+    query = sa.select(StatusChange).where(sa.or_(*wanted))
     return list(db.session.scalars(query.order_by(StatusChange.at, StatusChange.id)))
 
 

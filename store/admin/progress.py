@@ -43,6 +43,7 @@ def page(edition: Edition) -> Any:
         people=looking.people(troubled.rows),
         files=files_shown(edition),
         parts=_parts(account),
+        history=looking.edition_history(edition.id),
     )
 
 

@@ -86,6 +86,7 @@ def one(slug: str) -> Any:
         if publishing.cover_of(publication)
         else None,
         customers=looking.customers_of(publication.id),
+        history=looking.publication_history(publication.id),
     )
 
 

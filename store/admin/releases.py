@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from store.admin import looking
 from store.admin.edition_parts import SEVERITIES, files_shown, find
 from store.admin.forms import Typed, status, typed
 from store.admin.guard import EDITORS, opens_to, who
@@ -51,6 +52,7 @@ def draft_page(
         text=_without_secrets(rehearsal.letter.text),
         severities={key: words for key, words, _ in SEVERITIES},
         tester=who(),
+        history=looking.edition_history(edition.id),
     )
     answer = Response(page, status=status(errors or {}))
     answer.headers["Content-Security-Policy"] = DRAFT_POLICY
@@ -66,6 +68,7 @@ def scheduled_page(edition: Edition) -> Any:
         people=rehearse(edition).recipients,
         countdown=in_words(edition.release_at),
         zone=config().zone.key,
+        history=looking.edition_history(edition.id),
     )
 
 

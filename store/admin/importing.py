@@ -1,0 +1,69 @@
+"""Customers who bought elsewhere, brought in from a spreadsheet's file through the desk."""
+
+from typing import Any
+
+from flask import Blueprint, render_template, request
+
+from store.admin.forms import Typed, status, typed
+from store.admin.guard import EDITORS, opens_to, takes
+from store.catalog.publishing import publication_by_slug
+from store.distribution.importing import ImportReport, import_customers, read_customers
+from store.distribution.reading import CustomerRows, FileUnclear
+
+bp = Blueprint("importing", __name__, url_prefix="/admin/publications/<slug>")
+
+# Some thirty thousand rows; the command takes more without keeping a browser waiting.
+LARGEST_FILE = 2_000_000
+# More lines help nobody on one page; the counts are of all.
+MOST_LINES = 500
+
+
+@bp.route("/import", methods=["GET", "POST"])
+@opens_to(EDITORS)
+@takes(lambda: LARGEST_FILE + 100_000)
+def bring_in(slug: str) -> Any:
+    """Look at a file and say what an import would do, or do it; safe to repeat."""
+    publication = publication_by_slug(slug)
+    values, errors, report = typed(), {}, None
+    if request.method == "POST":
+        try:
+            given = _read(values)
+        except FileUnclear as refusal:
+            errors = {"file": refusal.sentence}
+        else:
+            report = _report(slug, given, values)
+    page = render_template(
+        "admin/import.html",
+        publication=publication_by_slug(slug) if report else publication,
+        values=values,
+        errors=errors,
+        report=report,
+        is_done=report is not None and _is_meant(values),
+        lines=report.left_out[:MOST_LINES] if report else [],
+        largest=LARGEST_FILE,
+    )
+    return page, status(errors)
+
+
+def _read(values: Typed) -> CustomerRows:
+    file = request.files.get("file")
+    if file is None or not file.filename:
+        raise FileUnclear("Choose a CSV file.")
+    data = file.stream.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        raise FileUnclear("This file is too large for a page. Use the command for it.")
+    columns = {name: values[f"{name}_column"].strip() for name in ("email", "name")}
+    return read_customers(data, {name: heading for name, heading in columns.items() if heading})
+
+
+def _report(slug: str, given: CustomerRows, values: Typed) -> ImportReport:
+    return import_customers(
+        publication_by_slug(slug),
+        given,
+        notify=values["notify"] == "yes",
+        dry_run=not _is_meant(values),
+    )
+
+
+def _is_meant(values: Typed) -> bool:
+    return bool(values["act"] == "import")

@@ -1,0 +1,137 @@
+"""Customers brought in through the desk, and what the desk tells of a publication's past."""
+
+import io
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from store.admin import importing
+from store.catalog.models import Publication
+from store.distribution import releasing
+from store.entitlements.models import Entitlement
+from store.kit.database import db, transaction
+from tests.admin.signing import press, signed_in
+from tests.conftest import Clock, on_both
+from tests.distribution.shop import buy, drafted_and_released, send
+from tests.factories import a_publication, a_seller
+from tests.pages import Page, check_page
+
+PUBLICATION = "/admin/publications/send-early-years"
+ROWS = "email,name\nann@reader.example,Ann\nnobody,Nobody\nanna@reader.example,Anna\nann@reader.example,Ann\n"
+LEFT_OUT = ["3", "4", "5"]
+
+
+@pytest.fixture
+def publication(app: Flask) -> Publication:
+    """A publication that one customer has."""
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        buy(publication, "anna@reader.example")
+    return publication
+
+
+@pytest.fixture
+def desk(client: FlaskClient, frozen: Clock) -> FlaskClient:
+    """An owner at the desk, on 1 March 2027."""
+    return signed_in(client)
+
+
+def bring_in(desk: FlaskClient, rows: str, act: str = "import", **more: str) -> TestResponse:
+    """Send the form with a file."""
+    data = {"file": (io.BytesIO(rows.encode()), "people.csv"), "act": act, **more}
+    return press(desk, f"{PUBLICATION}/import", data, content_type="multipart/form-data")
+
+
+def holders() -> int:
+    """How many copies were granted."""
+    db.session.rollback()
+    return db.session.scalar(sa.select(sa.func.count(Entitlement.id))) or 0
+
+
+def lines(answer: TestResponse) -> list[str]:
+    """The lines that the page names as left out."""
+    page = Page(answer.text)
+    return [one.text for one in page.all("th") if one.attrib.get("scope") == "row"]
+
+
+@on_both
+def test_a_look_says_line_by_line_what_an_import_then_does(
+    desk: FlaskClient, publication: Publication
+) -> None:
+    assert f"{PUBLICATION}/import" in desk.get(PUBLICATION).text
+    look = bring_in(desk, ROWS, "look")
+    assert (look.status_code, lines(look), holders()) == (200, LEFT_OUT, 1)
+    check_page(look.text, path=f"{PUBLICATION}/import")
+    assert "Nothing is written yet" in look.text
+    assert "has this publication already" in look.text
+
+    done = bring_in(desk, ROWS)
+    assert (done.status_code, lines(done), holders()) == (200, LEFT_OUT, 2)
+    check_page(done.text, path=f"{PUBLICATION}/import")
+
+    again = bring_in(desk, ROWS)
+    assert (lines(again), holders()) == (["2", *LEFT_OUT], 2)
+
+
+def test_headings_of_the_files_own_are_named_and_kept(
+    desk: FlaskClient, publication: Publication
+) -> None:
+    named = {"email_column": "Contact", "name_column": "Who", "notify": "yes"}
+    answer = bring_in(desk, "Who;Contact\nAnn;ann@reader.example\n", **named)
+    assert holders() == 2
+    assert 'value="Contact"' in answer.text
+
+
+def test_only_whoever_is_to_hear_of_the_newest_edition_is_written_to(
+    desk: FlaskClient, publication: Publication
+) -> None:
+    drafted_and_released(publication)
+    before = len(send())
+    bring_in(desk, "email\nann@reader.example\n")
+    assert len(send()) == before
+    bring_in(desk, "email\nben@reader.example\n", notify="yes")
+    assert [letter.recipient for letter in send()[before:]] == ["ben@reader.example"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [("", "Choose a CSV file."), ("email\n" + "x" * 2_000, "too large for a page")],
+)
+def test_what_cannot_be_read_is_said_beside_the_field(
+    desk: FlaskClient,
+    publication: Publication,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: str,
+    sentence: str,
+) -> None:
+    monkeypatch.setattr(importing, "LARGEST_FILE", 1_000)
+    if rows:
+        answer = bring_in(desk, rows)
+    else:
+        form = {"act": "look"}
+        answer = press(desk, f"{PUBLICATION}/import", form, content_type="multipart/form-data")
+    assert (answer.status_code, answer.text.count(sentence)) == (422, 2)
+    check_page(answer.text, path=f"{PUBLICATION}/import")
+    assert holders() == 1
+
+
+def test_pages_of_publication_and_edition_say_who_did_what(
+    desk: FlaskClient, publication: Publication
+) -> None:
+    edition = drafted_and_released(publication)
+    with transaction():
+        releasing.withdraw(edition, "Olga", "a wrong table")
+    press(desk, f"{PUBLICATION}/retire")
+
+    page = desk.get(f"{PUBLICATION}/editions/1").text
+    check_page(page, path=f"{PUBLICATION}/editions/1")
+    assert "1 March 2027, 10:00 GMT</b> Edition: draft to scheduled, by Olga" in page
+    assert "Edition: released to withdrawn, by Olga (a wrong table)" in page
+    assert "Letters: running to recalled, by Olga (the edition was withdrawn)" in page
+    assert (
+        "Publication: listed to retired, by owner@publisher.example" in desk.get(PUBLICATION).text
+    )
