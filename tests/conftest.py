@@ -12,7 +12,7 @@ from typing import Any
 import hypothesis
 import psycopg
 import pytest
-from flask import Flask, appcontext_pushed
+from flask import Flask
 from flask.testing import FlaskClient
 
 from store import settings as store_settings
@@ -140,23 +140,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 # Put on a test or a module whose behaviour must hold on SQLite and on PostgreSQL.
 on_both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-
-
-@pytest.fixture(autouse=True)
-def _every_shop_hangs_up() -> Iterator[None]:
-    """Whatever application a test opened gives its connections back: from Python 3.13 on, SQLite
-    warns of one that is only forgotten, in whichever test comes next."""
-    opened: set[Flask] = set()
-
-    def note(sender: Flask, **_given: object) -> None:
-        opened.add(sender)
-
-    with appcontext_pushed.connected_to(note):
-        yield
-    for app in (one for one in opened if "colophon.huey" in one.extensions):
-        app.extensions["colophon.huey"].storage.close()
-        with app.app_context():
-            db.engine.dispose()
 
 
 @pytest.fixture
