@@ -210,11 +210,14 @@ def _faults(values: dict[str, Any], currency: str) -> dict[str, str]:
     if "price_amount" in values:
         price = _price_fault(values["price_amount"], values.get("currency", currency))
         faults |= {"price_amount": price} if price else {}
-    if (
-        values.get("vat_treatment") == VatTreatment.STANDARD_INCLUDED
-        and not current_seller().vat_number
-    ):
+    charges_vat = values.get("vat_treatment") == VatTreatment.STANDARD_INCLUDED
+    if charges_vat and not current_seller().vat_number:
         faults["vat_treatment"] = "Only a seller with a VAT number can charge VAT. Enter it first."
+    return faults | _time_faults(values)
+
+
+def _time_faults(values: dict[str, Any]) -> dict[str, str]:
+    faults: dict[str, str] = {}
     expected = values.get("expected_on")
     if expected is not None and not 2000 <= expected.year <= LATEST_YEAR:
         faults["expected_on"] = f"Enter a date between 2000 and {LATEST_YEAR}."

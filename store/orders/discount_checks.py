@@ -44,18 +44,24 @@ def limit_faults(**limits: int | None) -> dict[str, str]:
 def name_faults(typed: dict[str, str], hosts: list[str], addresses: list[str]) -> dict[str, str]:
     """A name and a code that can be used, or members without a code."""
     faults: dict[str, str] = {}
-    key = code_key(typed["code"])
+    key, has_members = code_key(typed["code"]), bool(hosts or addresses)
     if not 1 <= len(typed["name"]) <= 60:
         faults["name"] = "Enter a name of up to 60 characters; buyers read it."
-    if key and not _CODE.fullmatch(key):
-        faults["code"] = "A code has 3 to 30 letters (A to Z) and digits."
-    elif key and db.session.scalar(sa.select(Discount.id).filter_by(code_key=key)):
-        faults["code"] = "There is a discount with this code already. Choose another."
-    if not key and not hosts and not addresses:
+    if key:
+        faults |= _code_faults(key)
+    elif not has_members:
         faults["code"] = "Enter a code, or the domains or addresses of the members."
-    if key and (hosts or addresses):
+    if key and has_members:
         faults["domains"] = "Leave the members empty where there is a code, or the code."
     return faults | _member_faults(hosts, addresses)
+
+
+def _code_faults(key: str) -> dict[str, str]:
+    if not _CODE.fullmatch(key):
+        return {"code": "A code has 3 to 30 letters (A to Z) and digits."}
+    if db.session.scalar(sa.select(Discount.id).filter_by(code_key=key)):
+        return {"code": "There is a discount with this code already. Choose another."}
+    return {}
 
 
 def _member_faults(hosts: list[str], addresses: list[str]) -> dict[str, str]:

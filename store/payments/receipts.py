@@ -1,5 +1,6 @@
 """What a receipt says: read from the rows of an order as they are, nothing computed anew."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from store.kit.money import format_money
 from store.kit.status import StatusChange
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.vat import order_vat_note
+from store.payments.disputes import disputes_of_order
 from store.payments.models import Dispute, Payment, Refund, RefundStatus
 from store.payments.sums import payments_of, refunds_of
 
@@ -72,11 +74,9 @@ def receipt_of(order: Order) -> Receipt:
     """The receipt as the rows stand now. Refuses (`NoReceipt`) an order that is not paid."""
     if order.status is not OrderStatus.PAID:
         raise NoReceipt
-    payments = payments_of(order.id)
-    back = [one for one in refunds_of(order.id) if one.status in RefundStatus.counted()]
-    lost = _lost_disputes(order.id)
-    left = sum(one.amount for one in payments) - sum(one.amount for one in back)
-    left -= sum(one.amount for one in lost)
+    payments, back = payments_of(order.id), _counted_refunds(order.id)
+    lost = [one for one in disputes_of_order(order.id) if one.lost_at]
+    left = _sum(payments) - _sum(back) - _sum(lost)
     return Receipt(
         order=order,
         lines=[_line(order, line) for line in order.lines],
@@ -88,6 +88,14 @@ def receipt_of(order: Order) -> Receipt:
         returned=_returned(back) + [_taken(one) for one in lost],
         left=format_money(left, order.currency) if back or lost else "",
     )
+
+
+def _counted_refunds(order_id: int) -> list[Refund]:
+    return [one for one in refunds_of(order_id) if one.status in RefundStatus.counted()]
+
+
+def _sum(rows: Sequence[Payment | Refund | Dispute]) -> int:
+    return sum(row.amount for row in rows)
 
 
 def _line(order: Order, line: OrderLine) -> Row:
@@ -149,11 +157,6 @@ def _arrived(refund_ids: list[int]) -> dict[int, datetime]:
         StatusChange.to_status == RefundStatus.SUCCEEDED,
     )
     return {row.entity_id: row.at for row in db.session.execute(query)}
-
-
-def _lost_disputes(order_id: int) -> list[Dispute]:
-    query = sa.select(Dispute).join(Payment).where(Payment.order_id == order_id)
-    return list(db.session.scalars(query.where(Dispute.lost_at.is_not(None)).order_by(Dispute.id)))
 
 
 def _taken(dispute: Dispute) -> Row:

@@ -7,8 +7,8 @@ from store.kit.database import db
 from store.kit.status import StatusChange
 from store.orders.models import Order, OrderStatus
 from store.payments.disputes import disputes_of, suspends
-from store.payments.models import Payment, Refund, RefundStatus
-from store.payments.sums import payments_of
+from store.payments.models import Payment, RefundStatus
+from store.payments.sums import payments_of, refunds_of
 
 # What refunds are asked for by whose press ended the order itself.
 CANCELLED_KEYS = frozenset({"cancel", "cancelled"})
@@ -34,7 +34,7 @@ def settle_order(order: Order) -> None:
 
 def is_cancelled(order_id: int) -> bool:
     """Whether the customer gave the order up: before it was paid, or with the money back."""
-    keys = (refund.request_key.partition("~")[0] for refund in _refunds_of(order_id))
+    keys = (refund.request_key.partition("~")[0] for refund in refunds_of(order_id))
     if any(key in CANCELLED_KEYS for key in keys):
         return True
     given_up = sa.select(StatusChange.id).where(
@@ -51,14 +51,9 @@ def _standing(payment: Payment) -> str:
         return "lost"
     given_back = sum(
         refund.amount
-        for refund in _refunds_of(payment.order_id)
+        for refund in refunds_of(payment.order_id)
         if refund.payment_id == payment.id and refund.status is RefundStatus.SUCCEEDED
     )
     if 0 < payment.amount <= given_back:
         return "refunded"
     return "disputed" if any(suspends(dispute) for dispute in disputes) else "stands"
-
-
-def _refunds_of(order_id: int) -> list[Refund]:
-    query = sa.select(Refund).join(Payment).where(Payment.order_id == order_id)
-    return list(db.session.scalars(query))

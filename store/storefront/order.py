@@ -174,25 +174,30 @@ def _resume(slug: str, token: str) -> Response:
         raise NotFound
     if order.paid_at is not None or is_partly_received(order.id):
         return _to(order_url(order.id))
-    is_pending = order.status is OrderStatus.PENDING
-    given = Form(
-        details=Details(
-            email=order.email,
-            name=order.name,
-            organisation=order.organisation,
-            purchase_order_number=order.purchase_order_number,
-            code=(order.discount.code or "") if order.discount else "",
-            country=order.country,
-            wants_now=has_waiver(order.id),
-        ),
-        form_key=order.form_key if is_pending else tokens.new_reference(),
-    )
-    last = checkout.last_try(order.id)
+    given, last = _as_placed(order), checkout.last_try(order.id)
     try:
         quoted = _quote(shown, given)
     except CodeRefused as refusal:
         return _details_page(shown, given, errors={"code": refusal.sentence})
     return _review_page(shown, given, quoted, notice=last.sentence if last else NOT_CHARGED)
+
+
+def _as_placed(order: Order) -> Form:
+    """The form that an order came from; one that is closed is begun anew."""
+    is_pending = order.status is OrderStatus.PENDING
+    code = order.discount.code if order.discount else None
+    return Form(
+        details=Details(
+            email=order.email,
+            name=order.name,
+            organisation=order.organisation,
+            purchase_order_number=order.purchase_order_number,
+            code=code or "",
+            country=order.country,
+            wants_now=has_waiver(order.id),
+        ),
+        form_key=order.form_key if is_pending else tokens.new_reference(),
+    )
 
 
 def _details_page(

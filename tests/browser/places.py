@@ -2,16 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from playwright.sync_api import Page
 
 from store.catalog.publishing import publication_by_slug, retire
+from store.catalog.selling import state_seller
 from store.entitlements.links import order_url
+from store.kit import clock
 from store.kit.database import transaction
 from store.mail.models import CapturedLetter, Delivery
+from store.orders.discount_rows import add_discount
 from store.orders.models import Customer, Order
+from store.payments.checkout import begin_checkout
+from store.payments.disputes import record_dispute
+from store.payments.gateways.base import GatewayDispute
+from store.payments.models import Dispute, Payment
+from store.payments.settling import settle_order
 from tests.browser.shop import LiveShop
 
 WHO = "cleo@places.example"
@@ -65,11 +74,44 @@ class Places:
         p["delivery"] = str(shop.ask(sa.select(sa.func.max(Delivery.id))))
         p["reference"] = shop.ask(sa.select(Order.reference).where(Order.email == WHO).limit(1))
         p["customer"] = str(shop.ask(sa.select(Customer.id).where(Customer.email == WHO)))
+        p["disputed"], p["dispute"] = shop.order(p["out"], "d" + WHO), self._dispute("d" + WHO)
+        shop.order(p["later"], "t" + WHO, pays=False)
+        p["transfer"] = self._order_path("t" + WHO)
+        self._choose_transfer("t" + WHO)
+        with shop.app.app_context(), transaction():
+            add_discount("Early bird", code="PLACES20", percent=20)
 
     def _order_path(self, email: str) -> str:
         order_id = self.shop.ask(sa.select(Order.id).where(Order.email == email))
         with self.shop.app.app_context():
             return urlsplit(order_url(order_id)).path
+
+    def _dispute(self, email: str) -> str:
+        """What the gateway would tell of a payment that the buyer's bank contests."""
+        with self.shop.app.app_context():
+            with transaction() as session:
+                payment = session.scalars(
+                    sa.select(Payment).join(Order).where(Order.email == email)
+                ).one()
+                seen = GatewayDispute(
+                    "du_places",
+                    "product_not_received",
+                    payment.amount,
+                    payment.currency,
+                    is_inquiry=False,
+                    opened_at=clock.now(),
+                    due_at=clock.now() + timedelta(days=9),
+                )
+                record_dispute(payment.order, payment, seen, asked_at=clock.now())
+                settle_order(payment.order)
+            return str(self.shop.ask(sa.select(sa.func.max(Dispute.id))))
+
+    def _choose_transfer(self, email: str) -> None:
+        order_id = self.shop.ask(sa.select(Order.id).where(Order.email == email))
+        with self.shop.app.app_context():
+            with transaction():
+                state_seller(bank_details="Sample Bank\nSort code 00-00-00\nAccount 00000000")
+            begin_checkout(order_id, "manual")
 
     def _retired(self) -> str:
         slug = self.shop.publication()
@@ -117,12 +159,18 @@ PUBLIC = {
     "form with errors (422)": Place(ORDER, (press("Continue"),)),
     "form with a typo": Place(ORDER, (press("Continue", **{"E-mail_address": "a@gmial.com"}),)),
     "review": Place(ORDER, (CONTINUE,)),
+    "review with a code": Place(ORDER, (press("Continue", **EMAIL, Discount_code="places20"),)),
+    "form with a wrong code (422)": Place(
+        ORDER, (press("Continue", **EMAIL, Discount_code="LATE"),)
+    ),
     "review of a copy": Place("/publications/{out}/order", (CONTINUE,)),
     "pay": Place("{pay}"),
     "order not paid": Place("{pay}", (leave,)),
     "order pre-ordered": Place("{preorder}"),
     "order waiting": Place("{waiting}"),
     "order ready": Place("{ready}"),
+    "order to be paid by bank": Place("{transfer}"),
+    "order disputed": Place("{disputed}"),
     "order refunded": Place("{refunded}", (refund,)),
     "cancel": Place("{preorder}/cancel"),
     "consent": Place("{waiting}/consent"),
@@ -173,6 +221,16 @@ DESK = {
     "desk order": Place("/admin/orders/{reference}"),
     "desk receipt": Place("/admin/orders/{reference}/receipt"),
     "desk refund": Place("/admin/orders/{reference}/refund"),
+    "desk disputes": Place("/admin/disputes"),
+    "desk dispute": Place("/admin/disputes/{dispute}"),
+    "desk transfers": Place("/admin/transfers"),
+    "desk discounts": Place("/admin/discounts"),
+    "desk new discount": Place("/admin/discounts/new"),
+    "desk new discount with errors (422)": Place(
+        "/admin/discounts/new", (press("Add the discount"),)
+    ),
+    "desk give a copy": Place("/admin/publications/{out}/give"),
+    "desk bring in customers": Place("/admin/publications/{out}/import"),
     "desk customers": Place("/admin/customers"),
     "desk customer": Place("/admin/customers/{customer}"),
     "desk address": Place("/admin/customers/{customer}/address"),

@@ -177,3 +177,19 @@ class Gateway(Protocol):
     def read_event(self, headers: Mapping[str, str], body: bytes) -> News:
         """The message in a request, its signature checked first. Raises `BadSignature`."""
         ...
+
+
+class QuietGateway:
+    """What gateways share that nobody outside speaks for: no news, and no disputes."""
+
+    def missed_news(self) -> list[News]:
+        """Nobody outside knows anything."""
+        return []
+
+    def send_evidence(self, dispute_id: str, evidence: dict[str, str], *, submit: bool) -> None:
+        """Nobody disputes its payments."""
+        raise GatewayRefused("there are no disputes of such payments")
+
+    def read_event(self, headers: Mapping[str, str], body: bytes) -> News:
+        """Nobody speaks in its name."""
+        raise BadSignature("nobody sends news of such payments")

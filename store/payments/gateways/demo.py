@@ -25,6 +25,7 @@ from store.payments.gateways.base import (
     GatewayRefused,
     GatewayState,
     News,
+    QuietGateway,
     RefundStanding,
     Standing,
     StartedCheckout,
@@ -47,7 +48,7 @@ REASONS = {
 }
 
 
-class DemoGateway:
+class DemoGateway(QuietGateway):
     """Stands where Stripe will stand; `create_app` never offers it in production."""
 
     name = NAME
@@ -95,14 +96,6 @@ class DemoGateway:
             answer = _refund_state(refund, payment.currency)
         end_read()
         return answer
-
-    def missed_news(self) -> list[News]:
-        """None: what the demonstration holds back, it holds back on purpose."""
-        return []
-
-    def send_evidence(self, dispute_id: str, evidence: dict[str, str], *, submit: bool) -> None:
-        """Nobody disputes a payment of the demonstration."""
-        raise GatewayRefused("the demonstration has no disputes")
 
     def read_event(self, headers: Mapping[str, str], body: bytes) -> News:
         """The message in a request, if one of the shop's keys signed it within five minutes."""

@@ -1,17 +1,14 @@
 """Nothing to pay: an order at no price is paid the moment it is placed, and nobody is asked."""
 
-from collections.abc import Mapping
-
 import sqlalchemy as sa
 
 from store.kit.database import db, end_read
 from store.payments.gateways.base import (
-    BadSignature,
     CheckoutRequest,
     GatewayRefund,
     GatewayRefused,
     GatewayState,
-    News,
+    QuietGateway,
     Standing,
     StartedCheckout,
 )
@@ -20,7 +17,7 @@ from store.payments.models import Checkout
 NAME = "free"
 
 
-class FreeGateway:
+class FreeGateway(QuietGateway):
     """What a full discount or a gift is paid through: no money, the same fulfilment."""
 
     name = NAME
@@ -45,18 +42,6 @@ class FreeGateway:
     def refund(self, payment_id: str, amount: int, key: str) -> GatewayRefund:
         """Nothing came in, so nothing goes back."""
         raise GatewayRefused("nothing was paid")
-
-    def missed_news(self) -> list[News]:
-        """Nobody outside knows anything."""
-        return []
-
-    def send_evidence(self, dispute_id: str, evidence: dict[str, str], *, submit: bool) -> None:
-        """Nobody disputes what was free."""
-        raise GatewayRefused("nothing was paid")
-
-    def read_event(self, headers: Mapping[str, str], body: bytes) -> News:
-        """Nobody speaks in its name."""
-        raise BadSignature("nobody sends news of what is free")
 
 
 def _state(checkout: Checkout) -> GatewayState:

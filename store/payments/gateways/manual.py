@@ -3,7 +3,7 @@
 The gateway's own side is two tables, `transfers` and `transfers_back`; it is asked like any other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
@@ -13,12 +13,11 @@ from store.kit.money import format_money
 from store.mail.outbox import alert_staff
 from store.orders.inserting import insert_once
 from store.payments.gateways.base import (
-    BadSignature,
     CheckoutRequest,
     GatewayRefund,
     GatewayRefused,
     GatewayState,
-    News,
+    QuietGateway,
     RefundStanding,
     Standing,
     StartedCheckout,
@@ -30,7 +29,7 @@ METHOD = "bank transfer"
 OUT_OF_TIME = "The time for your bank transfer ran out, or you chose another way to pay."
 
 
-class ManualGateway:
+class ManualGateway(QuietGateway):
     """Takes bank transfers; the order's own page says where the money goes."""
 
     name = NAME
@@ -65,18 +64,6 @@ class ManualGateway:
             answer = _refund_state(_ask_once(checkout, payment_id, amount, key))
         end_read()
         return answer
-
-    def missed_news(self) -> list[News]:
-        """Nobody outside knows anything."""
-        return []
-
-    def send_evidence(self, dispute_id: str, evidence: dict[str, str], *, submit: bool) -> None:
-        """A bank transfer cannot be called back by its sender."""
-        raise GatewayRefused("a bank transfer has no disputes")
-
-    def read_event(self, headers: Mapping[str, str], body: bytes) -> News:
-        """Nobody speaks in its name: staff use the desk or the command line."""
-        raise BadSignature("nobody sends news of bank transfers")
 
 
 def payment_name(checkout_id: int) -> str:

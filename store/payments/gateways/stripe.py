@@ -243,15 +243,7 @@ def _in_our_words(*, is_start: bool = False) -> Iterator[None]:
 
 
 def _fault_of(error: stripe.StripeError, *, is_start: bool) -> Exception:
-    status = error.http_status or 0
-    code, param = error.code or "", getattr(error, "param", None)
-    parts = [
-        f"Stripe answered {status or 'nothing'}",
-        code,
-        f"({param})" if param else "",
-        f"[{error.request_id}]" if error.request_id else "",
-    ]
-    said = " ".join(part for part in parts if part)
+    status, said = error.http_status or 0, _said(error)
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         # A key that was revoked or may too little says nothing about the payment.
         log.error("the key for Stripe is refused or may not do this: %s", said)
@@ -260,7 +252,14 @@ def _fault_of(error: stripe.StripeError, *, is_start: bool) -> Exception:
         return GatewayRefused(f"{said}: it repeats this answer for the same try")
     if status in {0, 409, 429} or status >= 500:
         return GatewayUnreachable(said)
-    return GatewayRefused(REFUND_REFUSALS.get(code, said))
+    return GatewayRefused(REFUND_REFUSALS.get(error.code or "", said))
+
+
+def _said(error: stripe.StripeError) -> str:
+    """Status, code, name of the parameter and number of the request."""
+    answer = f"Stripe answered {error.http_status or 'nothing'}"
+    parts = (answer, error.code, getattr(error, "param", None), error.request_id)
+    return " ".join(part for part in parts if part)
 
 
 def _repeats_itself(error: stripe.StripeError) -> bool:

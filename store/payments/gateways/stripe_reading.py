@@ -62,32 +62,31 @@ def read_state(
 ) -> GatewayState | None:
     """A Checkout Session, its `payment_intent.latest_charge` expanded, with the refunds and
     disputes of the intent; None for one that is no checkout of ours."""
-    ours = session.get("metadata") or {}
+    ours = _part(session, "metadata")
     if session.get("mode") != "payment" or "order_reference" not in ours:
         return None
-    intent: Said = session.get("payment_intent") or {}
-    charge: Said = intent.get("latest_charge") or {}
+    intent = _part(session, "payment_intent")
+    charge = _part(intent, "latest_charge")
+    method = _part(charge, "payment_method_details")
     currency = str(session["currency"]).upper()
     standing = standing_of(session)
-    is_paid = standing is Standing.PAID
-    amount = intent["amount_received"] if is_paid and intent else session["amount_total"]
-    method: Said = charge.get("payment_method_details") or {}
+    paid = intent if standing is Standing.PAID else {}
     return GatewayState(
         reference=str(session["id"]),
         standing=standing,
-        amount=from_stripe(amount, currency),
+        amount=from_stripe(paid.get("amount_received", session["amount_total"]), currency),
         currency=currency,
         order_reference=str(ours["order_reference"]),
         checkout_id=_whole(ours.get("checkout_id")),
-        payment_id=str(intent["id"]) if is_paid and intent else None,
-        paid_at=_moment(charge.get("created")) if is_paid else None,
+        payment_id=paid.get("id"),
+        paid_at=_moment(_part(paid, "latest_charge").get("created")),
         reason=REASONS.get(standing, ""),
         refunds=tuple(read_refund(refund) for refund in refunds),
         disputes=tuple(read_dispute(dispute) for dispute in disputes),
         fault=_fault(session, intent, is_live=is_live),
         method=str(method.get("type") or ""),
-        billing_country=_country(_deep(session, "customer_details", "address")),
-        card_country=_country(method.get("card")),
+        billing_country=_country(_part(_part(session, "customer_details"), "address")),
+        card_country=_country(_part(method, "card")),
     )
 
 
@@ -97,7 +96,7 @@ def standing_of(session: Said) -> Standing:
         case "complete", "paid" | "no_payment_required":
             return Standing.PAID
         case "complete", _:
-            return _unpaid_standing(session.get("payment_intent") or {})
+            return _unpaid_standing(_part(session, "payment_intent"))
         case "expired", _:
             return Standing.EXPIRED
     return Standing.OPEN
@@ -116,7 +115,7 @@ def read_refund(refund: Said) -> GatewayRefund:
         standing=REFUND_STANDINGS.get(str(refund.get("status")), RefundStanding.PENDING),
         amount=from_stripe(refund["amount"], currency),
         currency=currency,
-        key=(refund.get("metadata") or {}).get("refund_key"),
+        key=_part(refund, "metadata").get("refund_key"),
         reason=str(refund.get("failure_reason") or "").replace("_", " "),
     )
 
@@ -125,7 +124,7 @@ def read_dispute(dispute: Said) -> GatewayDispute:
     """One dispute, or an inquiry that may become one."""
     currency = str(dispute["currency"]).upper()
     status = str(dispute["status"])
-    details: Said = dispute.get("evidence_details") or {}
+    details = _part(dispute, "evidence_details")
     opened_at = _moment(dispute["created"])
     if opened_at is None:
         raise ValueError("a dispute without a beginning")
@@ -192,7 +191,7 @@ def _warning(kind: str, about: Said, subject: str) -> str:
 def _fault(session: Said, intent: Said, *, is_live: bool) -> str:
     if bool(session["livemode"]) != is_live:
         return _other_mode(is_live)
-    named = (intent.get("metadata") or {}).get("order_reference")
+    named = _part(intent, "metadata").get("order_reference")
     if intent and named != session["metadata"]["order_reference"]:
         return f"the payment names the order “{named}”, its checkout another one"
     return ""
@@ -211,12 +210,10 @@ def _whole(text: object) -> int | None:
     return int(str(text)) if re.fullmatch(r"\d{1,9}", str(text), re.ASCII) else None
 
 
-def _deep(said: Said, *names: str) -> Any:
-    found: Any = said
-    for name in names:
-        found = (found or {}).get(name)
-    return found
+def _part(said: Said, name: str) -> Said:
+    """A part of an answer; empty where it is missing or null."""
+    return said.get(name) or {}
 
 
-def _country(place: Said | None) -> str:
-    return str((place or {}).get("country") or "")[:2]
+def _country(place: Said) -> str:
+    return str(place.get("country") or "")[:2]
