@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import (
@@ -197,6 +198,8 @@ class Walker:
         self.page.set_viewport_size({"width": 390, "height": 844})
         self.page.emulate_media(color_scheme="light")
         self.page.goto(place.path)
+        # Led elsewhere, such as to the sign-in, every page would be looked at but this one.
+        assert urlsplit(self.page.url).path == urlsplit(place.path).path
         for act in place.acts:
             act(self.page)
         return self.page
@@ -228,7 +231,11 @@ def walker(walkers: dict[str, Walker], shop: LiveShop) -> Iterator[Walker]:
 
 @pytest.fixture
 def owner(walkers: dict[str, Walker], shop: LiveShop) -> Iterator[Walker]:
-    """The owner at the desk, likewise."""
+    """The owner at the desk, likewise; signed in anew where another test signed the owner out."""
+    page = walkers["owner"].page
+    page.goto("/admin/")
+    if "/sign-in" in page.url:
+        sign_in(page, shop)
     yield from _watched(walkers["owner"])
 
 
