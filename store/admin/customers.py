@@ -13,9 +13,11 @@ from store.catalog.models import Edition
 from store.distribution.coverage import coverage_of
 from store.entitlements.access import shelves
 from store.entitlements.addresses import AddressTaken, SameAddress, correct_address
-from store.entitlements.finding import send_copies_to
+from store.entitlements.finding import again_at, asked_lately, send_copies_to
 from store.kit.database import db, transaction
 from store.kit.errors import NotFound
+from store.kit.formatting import format_time
+from store.mail.models import Delivery
 from store.orders.customers import InvalidAddress, suggest_correction
 from store.orders.models import Customer
 from store.orders.searching import search_customers
@@ -79,13 +81,27 @@ def one(customer_id: int) -> Any:
 @bp.post("/<int:customer_id>/resend")
 @opens_to(SUPPORT)
 def resend(customer_id: int) -> Any:
-    """One letter with every link that the customer has."""
+    """One letter with every link that the customer has; not while one of the last ten minutes
+    has gone or is about to."""
     with transaction():
         customer = _find(customer_id)
-        send_copies_to(customer)
-        told = f"All links are on their way to {customer.email}."
+        earlier = asked_lately(customer.id)
+        if earlier is None:
+            send_copies_to(customer, f"desk:{customer.id}", by=who())
+            told = f"All links are on their way to {customer.email}."
+        else:
+            told = _asked_already(earlier)
     flash(told)
     return redirect(url_for("customers.one", customer_id=customer_id), 303)
+
+
+def _asked_already(earlier: Delivery) -> str:
+    by = (earlier.facts or {}).get("asked_by", "the shop")
+    state = f"handed over at {format_time(earlier.sent_at)}" if earlier.sent_at else "on its way"
+    return (
+        f"All links were asked for at {format_time(earlier.created_at)} already, by {by}: the "
+        f"letter is {state}. You can send another from {format_time(again_at(earlier.created_at))}."
+    )
 
 
 @bp.route("/<int:customer_id>/address", methods=["GET", "POST"])

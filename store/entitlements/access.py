@@ -78,6 +78,12 @@ class Shelf:
         return bool(kept) and all(right.suspended_at for right in kept)
 
     @property
+    def is_withdrawn(self) -> bool:
+        """Whether an edition that came with a purchase was taken out of circulation."""
+        carried = [right.from_edition for right in self.rights if right.from_edition]
+        return any(edition.status == EditionStatus.WITHDRAWN for edition in carried)
+
+    @property
     def available_at(self) -> datetime | None:
         """When the copy may first be had, where that is still to come; None where it may be now."""
         standing = [right.available_at for right in self.rights if _stands(right)]

@@ -1,44 +1,93 @@
 """Asking for the links again: the same statements for whom we know and whom we do not."""
 
 import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from store.kit import clock
-from store.kit.database import transaction
+from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import InvalidAddress, address_key, parse_address
-from store.orders.models import Customer
+from store.orders.models import Customer, Order
 from store.orders.references import reference_in
 
 FIND = "find_my_copies"
-# Whoever presses again within this many seconds gets the one letter.
-WINDOW_SECONDS = 600
+# Within these minutes, counted from the one on the clock when it was asked, there is one letter.
+WINDOW_MINUTES = 10
+BY_FORM = "the customer, with the form"
+BY_LINK = "the customer, from a link that no longer works"
+BY_ORDER_PAGE = "the customer, from the order page"
 
 
-def ask_for_copies(text: str) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """When the letter with all links was asked for, to the minute (UTC), and whether that was
+    an earlier press than this one."""
+
+    at: datetime
+    is_again: bool
+
+    @property
+    def again_at(self) -> datetime:
+        """From when on a press asks for another letter."""
+        return again_at(self.at)
+
+
+def ask_for_copies(text: str) -> Asked:
     """Owe the letter with all links to the address in `text`, or to the owner of the order
-    reference in it; who that is, the worker looks up.
+    reference in it. The answer is the same whoever that is, and where it is nobody.
 
     Refuses (`InvalidFields`) what is neither an address nor a reference.
     """
     reference = None if "@" in text else reference_in(text)
     if reference is not None:
-        _owe(reference, facts={"reference": reference})
-        return
+        owner = sa.select(Order.customer_id).where(Order.reference == reference)
+        facts = {"reference": reference, "asked_by": BY_FORM}
+        return _ask(f"reference:{reference}", owner.scalar_subquery(), facts=facts)
     try:
         address = parse_address(text)
     except InvalidAddress as fault:
         raise InvalidFields({"who": _in_words(text, fault)}) from None
-    _owe(address_key(address), address=address)
+    key = address_key(address)
+    customer = sa.select(Customer.id).where(Customer.email_key == key).scalar_subquery()
+    return _ask(f"address:{key}", customer, address=address, facts={"asked_by": BY_FORM})
 
 
-def send_copies_to(customer: Customer) -> None:
-    """Owe the letter with all links to the address on file."""
-    _owe(customer.email_key, address=customer.email)
+def send_copies_to(customer: Customer, door: str, *, by: str, order_id: int | None = None) -> Asked:
+    """Owe the letter with all links to the address on file. `door` says where the press was, and
+    each door has its own ten minutes: none tells what was asked for at another. `by` is kept for
+    staff."""
+    return _ask(door, customer.id, order_id=order_id, facts={"asked_by": by})
+
+
+def asked_lately(customer_id: int) -> Delivery | None:
+    """The newest letter with all links of a customer that went, or waits to go, and stands for
+    another press now, whatever door it was asked for at."""
+    return _newest(
+        Delivery.customer_id == customer_id,
+        Delivery.created_at >= start_of_window(clock.now()),
+        Delivery.status.in_({*DeliveryStatus.open(), DeliveryStatus.SENT}),
+    )
+
+
+def asked_from_order(order_id: int) -> Delivery | None:
+    """The newest letter with all links that was asked for on this order's page."""
+    return _newest(Delivery.order_id == order_id)
+
+
+def start_of_window(moment: datetime) -> datetime:
+    """The first moment at which a letter was asked for that a press at `moment` does not repeat."""
+    return _minute(moment) - timedelta(minutes=WINDOW_MINUTES - 1)
+
+
+def again_at(asked_at: datetime) -> datetime:
+    """From when on a press asks for another letter than the one asked for then."""
+    return _minute(asked_at) + timedelta(minutes=WINDOW_MINUTES)
 
 
 def forget_unknown_addresses() -> None:
@@ -55,14 +104,29 @@ def forget_unknown_addresses() -> None:
         )
 
 
-def _owe(whose: str, **given: Any) -> None:
+def _ask(subject: str, customer_id: Any, **given: Any) -> Asked:
+    """What is answered follows from the keys alone: what became of a letter would tell whether
+    anybody has the address."""
+    digest = hashlib.sha256(subject.encode()).hexdigest()
+    now = int(clock.now().timestamp()) // 60
+    keys = {f"find:{digest}:{now - back}": now - back for back in range(WINDOW_MINUTES)}
+    query = sa.select(Delivery.dedupe_key).where(Delivery.dedupe_key.in_(keys))
+    earlier = db.session.scalars(query.order_by(Delivery.id.desc())).first()
+    key = earlier or next(iter(keys))
     # Who was unknown a minute ago may have bought since, and asks again.
-    outbox.owe(FIND, _once_per_window(whose), priority=0, again_if_skipped=True, **given)
+    outbox.owe(FIND, key, customer_id=customer_id, priority=0, again_if_skipped=True, **given)
+    # Always: a bell that rings only for a new letter takes time that somebody could measure.
+    outbox.wake()
+    return Asked(datetime.fromtimestamp(keys[key] * 60, UTC), earlier is not None)
 
 
-def _once_per_window(what: str) -> str:
-    digest = hashlib.sha256(what.encode()).hexdigest()
-    return f"find:{digest}:{int(clock.now().timestamp()) // WINDOW_SECONDS}"
+def _newest(*which: Any) -> Delivery | None:
+    query = sa.select(Delivery).where(Delivery.kind == FIND, *which)
+    return db.session.scalars(query.order_by(Delivery.id.desc()).limit(1)).first()
+
+
+def _minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
 
 
 def _in_words(text: str, fault: InvalidAddress) -> str:

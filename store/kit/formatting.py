@@ -31,6 +31,11 @@ def format_moment(value: datetime) -> str:
     return f"{format_day(value)}, {local:%H:%M %Z}"
 
 
+def format_time(value: datetime) -> str:
+    """`14:03`, in the shop's zone."""
+    return f"{value.astimezone(config().zone):%H:%M}"
+
+
 def format_size(size: int) -> str:
     """`1.9 MB`: decimal, as systems show it."""
     if size < 1_000:
@@ -48,6 +53,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "money": format_money,
     "date": format_day,
     "datetime": format_moment,
+    "time": format_time,
     "filesize": format_size,
     "markdown": _markdown,
     "plain": plain_lines,

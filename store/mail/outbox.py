@@ -28,7 +28,7 @@ def owe(
     kind: str,
     dedupe_key: str,
     *,
-    customer_id: int | None = None,
+    customer_id: "int | sa.ScalarSelect[int] | None" = None,
     order_id: int | None = None,
     edition_id: int | None = None,
     link_id: int | None = None,
@@ -41,6 +41,7 @@ def owe(
 ) -> bool:
     """Owe one letter, unless one with this dedupe key is owed already; says whether it is new.
     With `again_if_skipped` one that was left out is owed anew, as what left it out may be over.
+    The customer may be a query, so that nothing differs where it finds nobody.
 
     `priority` 0 goes first: somebody waits for it. Rings the bell after the commit.
     """

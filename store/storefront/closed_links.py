@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, render_template, request
 
-from store.entitlements.finding import send_copies_to
+from store.entitlements.finding import BY_LINK, send_copies_to
 from store.entitlements.links import LinkExpired, LinkUnknown, open_link
 from store.entitlements.models import Link
 from store.kit.database import transaction
@@ -34,8 +34,9 @@ def renew() -> Response:
     same_site(request)
     token = request.form.get("token", "")
     with transaction():
-        send_copies_to(_link_in(token).customer)
-    return private_page(render_template("storefront/link_renewed.html"))
+        link = _link_in(token)
+        asked = send_copies_to(link.customer, f"link:{link.id}", by=BY_LINK)
+    return private_page(render_template("storefront/link_renewed.html", asked=asked))
 
 
 def _link_in(token: str) -> Link:

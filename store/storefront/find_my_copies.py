@@ -26,10 +26,10 @@ def ask() -> Response:
     who = request.form.get("who", "")[:400]
     try:
         with transaction():
-            ask_for_copies(who)
+            asked = ask_for_copies(who)
     except InvalidFields as refusal:
         page = render_template("storefront/find_my_copies.html", typed=who, errors=refusal.faults)
         answer = private_page(page)
         answer.status_code = refusal.status
         return answer
-    return private_page(render_template("storefront/find_my_copies_sent.html"))
+    return private_page(render_template("storefront/find_my_copies_sent.html", asked=asked))

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template
 
-from store.catalog.models import Asset, Edition, EditionStatus
+from store.catalog.models import Asset, Edition
 from store.catalog.publishing import promised_date
 from store.entitlements.access import Doors, Shelf, copy_waits, doors_of, shelves
 from store.entitlements.links import download_path, open_link
@@ -68,7 +68,7 @@ def _show(shelf: Shelf, link: Link, doors: Doors) -> ShownShelf:
         stop_path=doors.stop_path(shelf.publication.id),
         promised=promise_in_words(day) if day else "",
         waits=copy_waits(shelf.available_at, day),
-        is_withdrawn=_is_withdrawn(shelf),
+        is_withdrawn=shelf.is_withdrawn,
     )
 
 
@@ -94,8 +94,3 @@ def _details(asset: Asset) -> list[str]:
 
 def _named(link: Link, asset: Asset) -> tuple[str, str]:
     return asset.format.upper(), download_path(link, asset)
-
-
-def _is_withdrawn(shelf: Shelf) -> bool:
-    carried = [right.from_edition for right in shelf.rights if right.from_edition]
-    return any(edition.status == EditionStatus.WITHDRAWN for edition in carried)

@@ -222,6 +222,37 @@ def test_one_customer_shows_rights_orders_letters_downloads(desk: FlaskClient) -
 
 
 @on_both
+def test_all_links_are_sent_once_in_ten_minutes_and_staff_are_told_so(
+    frozen: Clock, desk: FlaskClient
+) -> None:
+    a_paid_order(a_shop())
+    send()
+    path = f"/admin/customers/{anna().id}"
+    desk.post("/find-my-copies", data={"who": ANNA})
+    send()
+    frozen.advance(minutes=2)
+    press(desk, f"{path}/resend", seen_on=path)
+    page = read(desk, path)
+    assert (
+        "All links were asked for at 10:00 already, by the customer, with the form: the letter is "
+        "handed over at 10:00. You can send another from 10:10." in page
+    )
+    assert "Asked for by the customer, with the form" in page
+    frozen.advance(minutes=8)
+    press(desk, f"{path}/resend", seen_on=path)
+    assert f"All links are on their way to {ANNA}." in read(desk, path)
+    press(desk, f"{path}/resend", seen_on=path)
+    page = read(desk, path)
+    assert (
+        "asked for at 10:10 already, by owner@publisher.example: the letter is on its way" in page
+    )
+    assert "Asked for by owner@publisher.example" in page
+    send()
+    to_anna = sa.select(CapturedLetter.subject).where(CapturedLetter.recipient == ANNA)
+    assert db.session.scalars(to_anna).all().count("Your copies and orders") == 2
+
+
+@on_both
 def test_why_somebody_did_or_did_not_get_an_edition_is_answered(desk: FlaskClient) -> None:
     publication = a_shop(editions=2)
     a_paid_order(publication)

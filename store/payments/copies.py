@@ -1,0 +1,200 @@
+"""The letter with all links of a customer: their copies, and each order as it stands with its
+money, asked at the moment of sending."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import selectinload
+
+from store.catalog.publishing import promised_date
+from store.entitlements.access import (
+    Doors,
+    Shelf,
+    copy_waits,
+    doors_of,
+    rights_of_order,
+    shelves,
+)
+from store.entitlements.finding import FIND, start_of_window
+from store.entitlements.models import DISPUTE_LOST, Link
+from store.kit.config import config
+from store.kit.database import db
+from store.kit.formatting import format_day
+from store.kit.money import format_money
+from store.mail.letters import Letter, Skip, letter
+from store.mail.message import Mailbox
+from store.mail.models import Delivery, DeliveryStatus
+from store.orders.customers import customer_by_address
+from store.orders.models import Customer, Order, OrderStatus
+from store.orders.promises import promise_in_words
+from store.payments.checkout import is_bank_at_work
+from store.payments.models import RefundStatus
+from store.payments.settling import is_cancelled
+from store.payments.sums import paid_amount, refunded_amount, refunds_of
+from store.payments.transfer_rows import awaited_transfer
+
+
+def _sample() -> dict[str, Any]:
+    base = config().base_url
+    return {
+        "library_url": f"{base}/library/sample",
+        "titles": ["Effective SEND Practice in the Early Years, edition 2"],
+        "waiting": ["Effective Practice for Two-Year-Olds: we publish it by the end of June 2027."],
+        "orders": [
+            {
+                "reference": "K7QM-2XWP",
+                "placed_at": datetime(2027, 3, 1, 10, tzinfo=UTC),
+                "title": "Effective SEND Practice in the Early Years",
+                "state": "paid",
+                "url": f"{base}/orders/sample",
+            }
+        ],
+    }
+
+
+@letter(FIND, sample=_sample)
+def find_my_copies(delivery: Delivery) -> Letter | Skip:
+    """Library and orders of whoever asked; an address that we do not know gets nothing."""
+    customer = _who_asked(delivery)
+    if customer is None:
+        return Skip("unknown address")
+    if _told_lately(delivery, customer.id):
+        return Skip("sent a moment ago")
+    doors = doors_of(customer.id)
+    owned = [shelf for shelf in shelves(customer.id) if not _is_closed(shelf)]
+    orders = _orders(customer.id, doors)
+    if not owned and not orders:
+        return Skip("nothing bought")
+    context = {
+        "library_url": _absolute((owned and doors.library_path()) or ""),
+        "titles": [
+            f"{shelf.publication.title}, edition {shelf.editions[0].number}"
+            for shelf in owned
+            if shelf.editions
+        ],
+        "waiting": [_waits_in_words(shelf) for shelf in owned if not shelf.editions],
+        "orders": orders,
+    }
+    return Letter(Mailbox(customer.email, customer.name), context)
+
+
+def order_in_words(order: Order) -> str:
+    """How an order stands, rights and money, in a few words that can follow its title."""
+    if order.status is not OrderStatus.PAID:
+        return _unpaid(order)
+    rights = rights_of_order(order.id)
+    kept = [right for right in rights if right.revoked_at is None]
+    if rights and not kept:
+        if any(right.revoked_reason == DISPUTE_LOST for right in rights):
+            return "your bank took the payment back, so its copies are closed"
+        return _given_back(order)
+    if kept and all(right.suspended_at for right in kept):
+        return "disputed with your bank; its copies rest until that is decided"
+    back = refunded_amount(order.id)
+    if 0 < paid_amount(order.id) <= back:
+        return _given_back(order)
+    if order.given_reason:
+        return "a gift"
+    paid = "paid" if order.total_amount else "nothing to pay"
+    return f"{paid}; {_money_back(order)}" if back else paid
+
+
+def _unpaid(order: Order) -> str:
+    transfer = awaited_transfer(order)
+    if transfer is not None and transfer.part:
+        return f"{transfer.part}, the rest is not paid"
+    if order.status is OrderStatus.EXPIRED:
+        return "not paid in time"
+    if order.status is OrderStatus.CANCELLED:
+        return "given up before it was paid"
+    if is_bank_at_work(order):
+        return "your bank is making the payment"
+    if transfer is not None and transfer.is_open:
+        return "waits for your bank transfer"
+    return "not paid yet"
+
+
+def _given_back(order: Order) -> str:
+    if not refunded_amount(order.id):
+        return "taken back"
+    return f"{'cancelled' if is_cancelled(order.id) else 'refunded'}; {_money_back(order)}"
+
+
+def _money_back(order: Order) -> str:
+    refunds = [one for one in refunds_of(order.id) if one.status in RefundStatus.counted()]
+    amount = format_money(sum(one.amount for one in refunds), order.currency)
+    is_done = all(one.status is RefundStatus.SUCCEEDED for one in refunds)
+    return f"{amount} {'went' if is_done else 'is on its way'} back to you"
+
+
+def _is_closed(shelf: Shelf) -> bool:
+    return shelf.is_refunded or shelf.is_suspended
+
+
+def _waits_in_words(shelf: Shelf) -> str:
+    title = shelf.publication.title
+    day = None if shelf.is_published else promised_date(shelf.publication)
+    if shelf.is_withdrawn:
+        return f"{title}: withdrawn; we mail you as soon as the corrected edition is there."
+    if shelf.available_at and copy_waits(shelf.available_at, day):
+        return f"{title}: ready on {format_day(shelf.available_at)}."
+    if day:
+        return f"{title}: we publish it {promise_in_words(day)}."
+    return f"{title}: we mail you the link on the day it is published."
+
+
+def _who_asked(delivery: Delivery) -> Customer | None:
+    if delivery.customer_id is not None:
+        return db.session.get(Customer, delivery.customer_id)
+    # Bought between asking and sending.
+    reference = (delivery.facts or {}).get("reference")
+    if reference is not None:
+        owner = sa.select(Customer).join(Order).where(Order.reference == reference)
+        return db.session.scalars(owner).first()
+    return customer_by_address(delivery.address or "")
+
+
+def _told_lately(delivery: Delivery, customer_id: int) -> bool:
+    """Whether a letter that was asked for in the same ten minutes, at whatever door, has brought
+    the links; not one from before the links were ended."""
+    told = (
+        sa.select(Delivery.id)
+        .where(
+            Delivery.kind == FIND,
+            Delivery.customer_id == customer_id,
+            Delivery.id != delivery.id,
+            Delivery.status == DeliveryStatus.SENT,
+            Delivery.created_at >= start_of_window(delivery.created_at),
+            Delivery.created_at <= delivery.created_at,
+        )
+        .where(
+            ~sa.exists().where(
+                Link.customer_id == customer_id,
+                Link.purpose.in_(("library", "order")),
+                Link.revoked_at >= Delivery.sent_at,
+            )
+        )
+    )
+    return db.session.scalars(told.limit(1)).first() is not None
+
+
+def _orders(customer_id: int, doors: Doors) -> list[dict[str, Any]]:
+    query = sa.select(Order).where(Order.customer_id == customer_id)
+    orders = db.session.scalars(
+        query.options(selectinload(Order.lines)).order_by(Order.id.desc())
+    ).all()
+    return [
+        {
+            "reference": order.reference,
+            "placed_at": order.placed_at,
+            "title": ", ".join(line.title for line in order.lines),
+            "state": order_in_words(order),
+            "url": _absolute(doors.order_path(order.id) or ""),
+        }
+        for order in orders
+    ]
+
+
+def _absolute(path: str) -> str:
+    return config().base_url + path if path else ""
