@@ -1,8 +1,8 @@
-"""`python -m bench [pages] [pipeline] [release] [webhooks] [histories]`: print the figures; 1 where a demand is not met."""
+"""`python -m bench [pages] [pipeline] [release] [webhooks] [locks] [histories]`: print the figures; 1 where a demand is not met."""
 
 import sys
 
-from bench import histories, pages, pipeline, release, webhooks
+from bench import histories, locks, pages, pipeline, release, webhooks
 from bench.figures import print_table
 
 ALL = {
@@ -10,6 +10,7 @@ ALL = {
     "pipeline": pipeline.measure,
     "release": release.measure,
     "webhooks": webhooks.measure,
+    "locks": locks.measure,
     "histories": histories.measure,
 }
 

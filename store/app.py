@@ -119,7 +119,7 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "SECRET_KEY_FALLBACKS": settings.signing_keys[1:],
         "TESTING": settings.env == "testing",
         "SQLALCHEMY_DATABASE_URI": settings.database,
-        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database),
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database, settings.most_threads),
         "TRUSTED_HOSTS": _trusted_hosts(settings.env, address.hostname or ""),
         "PREFERRED_URL_SCHEME": address.scheme,
         "MAX_CONTENT_LENGTH": 64 * 1024,  # the upload door asks for more

@@ -64,15 +64,15 @@ def port_is_free(port: int) -> bool:
 def run_web(settings: Settings, port: int) -> None:
     """Serve pages on `port` until a signal comes."""
     logs.log_to_stderr()
-    WebServer(lambda: create_app(settings), web_options(port)).run()
+    WebServer(lambda: create_app(settings), web_options(port, settings.web_threads)).run()
 
 
-def web_options(port: int) -> dict[str, Any]:
+def web_options(port: int, threads: int = 16) -> dict[str, Any]:
     """How gunicorn serves: two processes of many threads, and no line for a request."""
     return {
         "bind": [f"127.0.0.1:{port}"],
         "workers": 2,
-        "threads": 16,
+        "threads": threads,
         "worker_class": "gthread",
         # Addresses hold tokens, so there is no access log, and what is logged is masked.
         "accesslog": None,
@@ -94,7 +94,7 @@ def run_worker(settings: Settings) -> None:
     watch_parent()
     with app.app_context():
         tasks.tick()  # what a worker that died here had claimed is freed at once
-    consumer = jobs.make_consumer(app.extensions["colophon.huey"], settings.mail_connections + 2)
+    consumer = jobs.make_consumer(app.extensions["colophon.huey"], settings.worker_threads)
     consumer.run()
 
 

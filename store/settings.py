@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     time_zone: str = "Europe/London"
     release_delay: int = Field(default=600, ge=0)
     max_upload: int = Field(default=250_000_000, ge=1_000)
+    web_threads: int = Field(default=16, ge=1, le=64)
     accel_redirect: str | None = None
     trusted_proxies: int = Field(default=0, ge=0, le=5)
 
@@ -169,6 +170,16 @@ class Settings(BaseSettings):
     def signing_keys(self) -> list[str]:
         """The key that signs, then those that are still accepted."""
         return [key.get_secret_value() for key in (self.secret_key, *self.secret_key_fallbacks)]
+
+    @cached_property
+    def worker_threads(self) -> int:
+        """How many threads of the worker do jobs: one a mail connection, and two for the rest."""
+        return self.mail_connections + 2
+
+    @cached_property
+    def most_threads(self) -> int:
+        """How many threads of one process, web or worker, may want the database at once."""
+        return max(self.web_threads, self.worker_threads)
 
     @cached_property
     def payment_origin(self) -> str:

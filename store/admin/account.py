@@ -9,12 +9,11 @@ from store.admin import accounts, sessions
 from store.admin.forms import status
 from store.admin.guard import STAFF, opens_to, signed_in
 from store.admin.models import StaffMember
+from store.admin.proving import password_faults, proves
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 
 bp = Blueprint("account", __name__, url_prefix="/admin/account")
-
-WRONG_PASSWORD = {"password": "That is not your password."}
 
 
 @bp.get("")
@@ -81,14 +80,14 @@ def _with_password(what: str, act: Any) -> Any:
     if not person.has_two_step:
         return redirect(url_for("account.show"), 303)
     if request.method == "POST":
-        if accounts.is_password_of(person, request.form.get("password", "")):
+        errors = password_faults(person)
+        if not errors:
             with transaction():
                 made = act(person)
             if what == "codes":
                 return _show_codes(made, is_new=False)
             flash("Two-step sign-in is off.")
             return redirect(url_for("account.show"), 303)
-        errors = WRONG_PASSWORD
     return render_template("admin/account-confirm.html", what=what, errors=errors), status(errors)
 
 
@@ -97,8 +96,9 @@ def _show_codes(made: list[str], *, is_new: bool) -> str:
 
 
 def _password_faults(person: StaffMember) -> dict[str, str]:
-    if not accounts.is_password_of(person, request.form.get("password", "")):
-        return WRONG_PASSWORD
+    errors = password_faults(person)
+    if errors:
+        return errors
     try:
         accounts.checked_password(request.form.get("new_password", ""), person.email)
     except InvalidFields as refusal:
@@ -115,11 +115,16 @@ def _set_password(person: StaffMember) -> None:
 
 
 def _connect_faults(person: StaffMember, secret: str) -> dict[str, str]:
-    if not accounts.is_password_of(person, request.form.get("password", "")):
-        return WRONG_PASSWORD
+    errors = password_faults(person)
+    if errors:
+        return errors
     typed = "".join(request.form.get("code", "").split())
-    with transaction():
-        is_right = accounts.codes().verify_totp(typed, secret, person, window=30)
+
+    def accepts() -> bool:
+        with transaction():
+            return accounts.codes().verify_totp(typed, secret, person, window=30)
+
+    is_right = proves(f"code of {person.id}", accepts)
     return {} if is_right else {"code": "That code is not right. Wait for the next one and try it."}
 
 

@@ -1,11 +1,9 @@
 """Signing in with password and code, and signing out."""
 
-import ipaddress
 from typing import Any
 
 from flask import (
     Blueprint,
-    Response,
     current_app,
     redirect,
     render_template,
@@ -20,9 +18,10 @@ from store.admin.accounts import accept_code, is_password_of, staff_by_address
 from store.admin.forms import Typed, status, typed
 from store.admin.guard import ANYBODY, STAFF, opens_to, signed_in
 from store.admin.models import StaffMember
+from store.admin.proving import proves
 from store.kit import clock
 from store.kit.database import transaction
-from store.kit.limits import limiter
+from store.kit.limits import asking_network
 from store.orders.customers import InvalidAddress, address_key, parse_address
 
 bp = Blueprint("signing_in", __name__, url_prefix="/admin")
@@ -32,33 +31,8 @@ PATIENCE_SECONDS = 600
 WRONG = "The e-mail address or the password is not right."
 
 
-def _failed(answer: Response) -> bool:
-    return answer.status_code == 422
-
-
-def _network() -> str:
-    """The asker's network: one line of IPv6 has more addresses than anybody could count."""
-    address = ipaddress.ip_address(request.remote_addr or "127.0.0.1")
-    wide = 64 if address.version == 6 else 32
-    return str(ipaddress.ip_network(f"{address}/{wide}", strict=False))
-
-
-def _who_from_where() -> str:
-    return f"{_typed_address()[:120]} {_network()}"
-
-
-def _who() -> str:
-    return str(session.get("pending", ""))[:64]
-
-
 @bp.route("/sign-in", methods=["GET", "POST"])
 @opens_to(ANYBODY)
-@limiter.limit(
-    "5 per minute;30 per hour", key_func=_who_from_where, methods=["POST"], deduct_when=_failed
-)
-@limiter.limit(
-    "20 per minute;200 per hour", key_func=_network, methods=["POST"], deduct_when=_failed
-)
 def sign_in() -> Any:
     """Address and password."""
     if current_user.is_authenticated:
@@ -66,20 +40,17 @@ def sign_in() -> Any:
     if request.method == "GET":
         return render_template("admin/sign-in.html", values=Typed(), errors={}, next=_next())
     errors = _missing({"email": "Enter your e-mail address.", "password": "Enter your password."})
-    person = None if errors else staff_by_address(_typed_address())
-    if errors or not is_password_of(person, request.form["password"]) or not person:
-        errors = errors or {"form": WRONG}
-    elif not person.active:
+    if not errors:
+        person = _proven()
+        if person is not None:
+            return _let_in(person)
         errors = {"form": WRONG}
-    else:
-        return _let_in(person)
     page = render_template("admin/sign-in.html", values=typed(), errors=errors, next=_next())
     return page, 422
 
 
 @bp.route("/sign-in/code", methods=["GET", "POST"])
 @opens_to(ANYBODY)
-@limiter.limit("5 per minute;30 per hour", key_func=_who, methods=["POST"], deduct_when=_failed)
 def code() -> Any:
     """The code of the app, or a recovery code."""
     person = _pending()
@@ -103,6 +74,20 @@ def sign_out() -> Any:
     return redirect(url_for("signing_in.sign_in"), 303)
 
 
+def _proven() -> StaffMember | None:
+    """Who has this address and password and may sign in."""
+    address, found = _typed_address(), None
+
+    def judge() -> bool:
+        nonlocal found
+        found = staff_by_address(address)
+        return is_password_of(found, request.form["password"]) and found is not None
+
+    # By network, too, so that nobody locks somebody else out.
+    is_right = proves(f"{address} from {asking_network()}", judge)
+    return found if is_right and found is not None and found.active else None
+
+
 def _let_in(person: StaffMember) -> Any:
     if not person.has_two_step:
         sessions.begin(person)
@@ -123,8 +108,11 @@ def _pending() -> StaffMember | None:
 
 
 def _judge(person: StaffMember) -> dict[str, str]:
-    with transaction():
-        is_right = accept_code(person, request.form["code"])
+    def accepts() -> bool:
+        with transaction():
+            return accept_code(person, request.form["code"])
+
+    is_right = proves(f"code of {person.id}", accepts)
     return {} if is_right else {"code": "That code is not right, or it was used already."}
 
 

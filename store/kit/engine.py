@@ -10,8 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from store.kit.turns import Turns
+
 LOCK_PATIENCE_SECONDS = 15.0
 IDLE_SECONDS = 1.0
+# Connections beside one for each thread: the main thread, the scheduler, and some to spare.
+SPARE_CONNECTIONS = 4
 # The execution option that says: this transaction writes.
 WRITES = "colophon_writes"
 _PATIENTLY = f"PRAGMA busy_timeout = {int(LOCK_PATIENCE_SECONDS * 1000)}"
@@ -21,18 +25,25 @@ def prepare_engine(engine: sa.Engine) -> None:
     """Fit a new engine with what its database needs."""
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
+        sa.event.listen(engine, "begin", _Beginning(Turns()))
     else:
         sa.event.listen(engine, "checkin", _note_use)
         sa.event.listen(engine, "checkout", _make_sure)
 
 
-def engine_options(url: str) -> dict[str, Any]:
-    """Arguments of create_engine for this address; errors do not quote the values, which are people's."""
+def engine_options(url: str, threads: int) -> dict[str, Any]:
+    """Arguments of create_engine for this address and a process of so many threads; errors do not
+    quote the values, which are people's."""
+    # One connection for each thread, as no thread holds two, so nobody waits for the pool.
+    options = {
+        "hide_parameters": True,
+        "pool_size": threads + SPARE_CONNECTIONS,
+        "max_overflow": 10,
+    }
     if url.startswith("sqlite"):
         # Autocommit in the driver: BEGIN is ours, by the event below.
-        return {"hide_parameters": True, "connect_args": {"isolation_level": None, "timeout": 0}}
-    return {"hide_parameters": True, "pool_size": 10, "max_overflow": 20}
+        return options | {"connect_args": {"isolation_level": None, "timeout": 0}}
+    return options
 
 
 def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
@@ -58,25 +69,33 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    # Said to the driver itself: a statement through the engine costs several times as much.
-    driver = cast(sqlite3.Connection, connection.connection.dbapi_connection)
-    if not connection.get_execution_options().get(WRITES):
-        driver.execute("BEGIN")
-        return
-    # SQLite's own busy handler sleeps longer and longer, and a page starves behind workers that
-    # lock again at once; asking each millisecond keeps the worst wait short.
-    driver.execute("PRAGMA busy_timeout = 0")
-    try:
-        if not _ask_for_lock(driver):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # refused in SQLAlchemy's own words
-    finally:
-        driver.execute(_PATIENTLY)
+class _Beginning:
+    """How a transaction begins on one SQLite database: writers of this process ask in turn, as
+    dozens of threads that each ask every millisecond would starve the one that has the lock."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
+
+    def __call__(self, connection: Connection) -> None:
+        # Said to the driver itself: a statement through the engine costs several times as much.
+        driver = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+        if not connection.get_execution_options().get(WRITES):
+            driver.execute("BEGIN")
+            return
+        deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+        with self.turns.turn(deadline) as is_ours:
+            # SQLite's own busy handler sleeps longer and longer, and a page starves behind workers
+            # that lock again at once; asking each millisecond keeps the worst wait short.
+            driver.execute("PRAGMA busy_timeout = 0")
+            try:
+                if not (is_ours and _ask_for_lock(driver, deadline)):
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")  # refused in SQLAlchemy's words
+            finally:
+                driver.execute(_PATIENTLY)
 
 
-def _ask_for_lock(driver: sqlite3.Connection) -> bool:
-    """Whether the lock was had within the patience of a writer."""
-    deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+def _ask_for_lock(driver: sqlite3.Connection, deadline: float) -> bool:
+    """Whether the lock was had before the deadline."""
     while True:
         try:
             driver.execute("BEGIN IMMEDIATE")

@@ -11,6 +11,8 @@ class Refusal(Exception):
     sentence: str = "That cannot be done now."
     # Where the page leads: an address and what its button says.
     way_out: ClassVar[tuple[str, str] | None] = None
+    # Seconds after which asking again may help; said in the Retry-After header.
+    retry_after: int | None = None
 
     def __init__(self, sentence: str | None = None) -> None:
         if sentence is not None:

@@ -36,6 +36,17 @@ def format_time(value: datetime) -> str:
     return f"{value.astimezone(config().zone):%H:%M}"
 
 
+def format_span(seconds: int) -> str:
+    """A span to wait, never said too short: "40 seconds", "12 minutes", "1 hour"."""
+    if seconds <= 90:
+        return "1 second" if seconds == 1 else f"{seconds} seconds"
+    minutes = -(-seconds // 60)
+    if minutes <= 90:
+        return "1 hour" if minutes == 60 else f"{minutes} minutes"
+    hours = -(-minutes // 60)
+    return f"{hours} hours"
+
+
 def format_size(size: int) -> str:
     """`1.9 MB`: decimal, as systems show it."""
     if size < 1_000:

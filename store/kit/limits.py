@@ -1,18 +1,31 @@
-"""How often a public form may be sent, counted in our own database, so that all processes share it."""
+"""How often a thing may be asked for, counted in our own database, so that all processes share it.
 
+Everything is counted before it is judged: many at once are no more than many one after the other.
+"""
+
+import hashlib
+import ipaddress
+import math
 import time
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import sqlalchemy as sa
 from flask import Flask
-from flask_limiter import Limiter
+from flask_limiter import Limiter, RateLimitExceeded
 from flask_limiter.util import get_remote_address
+from limits import RateLimitItem, parse_many
 from limits.storage import Storage
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.kit.database import Base, db
+from store.kit.database import Base, NestedTransaction, db
 from store.kit.engine import WRITES
+from store.kit.errors import Refusal
+from store.kit.formatting import format_span
+
+# One limit with the names of what is counted under it.
+Counted = tuple[RateLimitItem, tuple[str, ...]]
 
 
 class RateCount(Base):
@@ -52,6 +65,13 @@ class DatabaseStorage(Storage):
         with self._write() as connection:
             return int(connection.execute(statement).scalar_one())
 
+    def take_back(self, key: str) -> None:
+        """Count once less, while the window is open."""
+        row = RateCount.__table__.c
+        is_open = sa.and_(row.key == key, row.count > 0, row.ends_at > time.time())
+        with self._write() as connection:
+            connection.execute(sa.update(RateCount).where(is_open).values(count=row.count - 1))
+
     def get(self, key: str) -> int:
         """The count of the window that is open, else 0."""
         return int(self._row(key)[0])
@@ -80,13 +100,36 @@ class DatabaseStorage(Storage):
         query = sa.select(RateCount.count, RateCount.ends_at).where(
             RateCount.key == key, RateCount.ends_at > now
         )
+        _give_connection_back()
         with db.engine.connect() as connection:
             found = connection.execute(query).first()
         return (found[0], found[1]) if found else (0, now)
 
     @staticmethod
     def _write() -> Any:
+        _give_connection_back()
         return db.engine.execution_options(**{WRITES: True}).begin()
+
+
+def _give_connection_back() -> None:
+    """A thread that holds one connection and waits for a second starves all the others."""
+    session = db.session()
+    if session.info.get("writing"):
+        raise NestedTransaction("counts are written in a transaction of their own")
+    session.rollback()
+
+
+class TooOften(Refusal):
+    """Asked for more often than allowed; says how long to wait."""
+
+    status = 429
+    heading = "That was asked for too often"
+
+    def __init__(self, seconds: int) -> None:
+        self.retry_after = seconds
+        super().__init__(
+            f"That was asked for too often from here. Wait {format_span(seconds)}, then try again."
+        )
 
 
 class DoorLimiter(Limiter):
@@ -95,13 +138,70 @@ class DoorLimiter(Limiter):
     def _check_request_limit(
         self, callable_name: str | None = None, in_middleware: bool = True
     ) -> None:
-        if not in_middleware:
+        if in_middleware:
+            return
+        try:
             super()._check_request_limit(callable_name, in_middleware)
+        except RateLimitExceeded:
+            counted = [(one.limit, tuple(one.request_args)) for one in self.current_limits]
+            raise TooOften(seconds_left(counted)) from None
+
+
+def network_of(address: str | None) -> str:
+    """The network that somebody asks from: an address of IPv4, the /64 of IPv6 that one
+    household or office has (RFC 6177), and has more addresses than anybody could count."""
+    try:
+        found = ipaddress.ip_address(address or "")
+    except ValueError:
+        return (address or "nowhere")[:45]
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(found), 64), strict=False))
+
+
+def asking_network() -> str:
+    """The network of this request."""
+    return network_of(get_remote_address())
+
+
+def mark(text: str) -> str:
+    """A name for a count that names nobody."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 limiter = DoorLimiter(
-    get_remote_address, storage_uri="colophon://", headers_enabled=False, swallow_errors=False
+    asking_network, storage_uri="colophon://", headers_enabled=False, swallow_errors=False
 )
+
+
+def count_try(what: str, allowed: Mapping[str, str]) -> list[Counted]:
+    """Count a try before it is judged: for each key (hashed) its limits, as `5 per minute;30 per
+    hour`. Returns what was counted, for `take_back` where the try was right. Refuses (`TooOften`).
+    Writes in a transaction of its own, so it is called outside any."""
+    if not limiter.enabled:
+        return []
+    counted: list[Counted] = [
+        (limit, (what, mark(key))) for key, text in allowed.items() for limit in parse_many(text)
+    ]
+    if not all(limiter.limiter.hit(limit, *names) for limit, names in counted):
+        raise TooOften(seconds_left(counted))
+    return counted
+
+
+def take_back(counted: Iterable[Counted]) -> None:
+    """What was right is not held against anybody."""
+    storage = cast(DatabaseStorage, limiter.storage)
+    for limit, names in counted:
+        storage.take_back(limit.key_for(*names))
+
+
+def seconds_left(counted: Iterable[Counted]) -> int:
+    """Seconds until none of these limits is used up any more; at least one."""
+    windows = [limiter.limiter.get_window_stats(limit, *names) for limit, names in counted]
+    ends = max((one.reset_time for one in windows if one.remaining == 0), default=0.0)
+    return max(1, math.ceil(ends - time.time()))
 
 
 def is_turn(name: str, seconds: int) -> bool:
@@ -116,7 +216,7 @@ def end_turn(name: str) -> None:
 
 def forget_ended_windows() -> None:
     """Take out counts whose window has ended; the timetable calls it."""
-    with db.engine.execution_options(**{WRITES: True}).begin() as connection:
+    with DatabaseStorage._write() as connection:  # noqa: SLF001 - the same table, the same way
         connection.execute(sa.delete(RateCount).where(RateCount.ends_at <= time.time()))
 
 

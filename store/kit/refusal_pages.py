@@ -28,7 +28,14 @@ def refusal_page(refusal: Refusal) -> Response:
     )
     answer = private_page(page)
     answer.status_code = refusal.status
+    say_when(answer, refusal)
     return answer
+
+
+def say_when(answer: Response, refusal: Refusal) -> None:
+    """Tell programs, too, when to ask again, where the refusal knows it."""
+    if refusal.retry_after is not None:
+        answer.headers["Retry-After"] = str(refusal.retry_after)
 
 
 class PageRefusal(Refusal):
@@ -54,7 +61,6 @@ SENTENCES = {
     404: "There is no page at this address.",
     405: "This address does not take that kind of request.",
     413: "That is larger than we can take.",
-    429: "That was asked for too often from here. Wait some minutes and try again.",
     500: "Something went wrong on our side. Nothing was lost; please try again.",
 }
 

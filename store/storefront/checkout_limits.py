@@ -1,12 +1,10 @@
 """How many payments may be started an hour: card testers try cards by the hundred, buyers do not."""
 
-import hashlib
-import ipaddress
-
 from limits import RateLimitItemPerHour
 
 from store.kit.errors import Refusal
-from store.kit.limits import limiter
+from store.kit.formatting import format_span
+from store.kit.limits import Counted, limiter, mark, network_of, seconds_left
 from store.orders.customers import address_key
 
 # A nursery whose staff all buy in one afternoon comes from one network.
@@ -23,11 +21,13 @@ class TooManyCheckouts(Refusal):
     status = 429
     heading = "Too many payments were started"
 
-    def __init__(self, whose: str) -> None:
+    def __init__(self, whose: str, counted: Counted) -> None:
+        self.retry_after = seconds_left([counted])
         super().__init__(
             f"More payments were started {whose} within an hour than we take. You have not been "
-            "charged, and what you typed is kept on this page. Please wait an hour and press "
-            "again, or write to us: our address is at the foot of the page."
+            "charged, and what you typed is kept on this page. Please wait "
+            f"{format_span(self.retry_after)} and press again, or write to us: our address is at "
+            "the foot of the page."
         )
 
 
@@ -36,30 +36,22 @@ def count_checkout(form_key: str, email: str, network: str) -> None:
     (`TooManyCheckouts`). Writes in a transaction of its own, so it is called outside any."""
     if not limiter.enabled:
         return
-    address = _mark(address_key(email))
-    form = ("form", _mark(f"{form_key} {address}"))
-    is_new = limiter.limiter.get_window_stats(PER_FORM, *form).remaining == PER_FORM.amount
-    if is_new and not limiter.limiter.hit(PER_NETWORK, "network", _network(network)):
-        raise TooManyCheckouts("from your network")
-    if is_new and not limiter.limiter.hit(PER_ADDRESS, "address", address):
-        raise TooManyCheckouts("for this e-mail address")
-    if not limiter.limiter.hit(PER_FORM, *form):
-        raise TooManyCheckouts("for this order")
+    address = mark(address_key(email))
+    of_network = (PER_NETWORK, ("network", network_of(network)))
+    of_address = (PER_ADDRESS, ("address", address))
+    of_form = (PER_FORM, ("form", mark(f"{form_key} {address}")))
+    if _is_first(of_form):
+        _hit(of_network, "from your network")
+        _hit(of_address, "for this e-mail address")
+    _hit(of_form, "for this order")
 
 
-def _network(address: str) -> str:
-    """The address itself; of IPv6 the /64 that one household or office has (RFC 6177)."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:45]
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.IPv6Network((found, 64), strict=False))
+def _is_first(counted: Counted) -> bool:
+    limit, names = counted
+    return limiter.limiter.get_window_stats(limit, *names).remaining == limit.amount
 
 
-def _mark(text: str) -> str:
-    """The counts name nobody."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _hit(counted: Counted, whose: str) -> None:
+    limit, names = counted
+    if not limiter.limiter.hit(limit, *names):
+        raise TooManyCheckouts(whose, counted)

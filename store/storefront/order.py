@@ -14,7 +14,7 @@ from store.kit import clock, tokens
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields, NotFound
 from store.kit.limits import limiter
-from store.kit.refusal_pages import private_page
+from store.kit.refusal_pages import private_page, say_when
 from store.kit.web import same_site
 from store.orders.addresses import suggest_correction
 from store.orders.consents import (
@@ -134,7 +134,9 @@ def _place(slug: str, given: Form) -> Response:
     except (PriceChanged, TooLittleToCharge) as refusal:
         return _review_again(slug, given, refusal.sentence)
     except TooManyCheckouts as refusal:
-        return _review_again(slug, given, refusal.sentence, refusal.status)
+        answer = _review_again(slug, given, refusal.sentence, refusal.status)
+        say_when(answer, refusal)
+        return answer
     if status not in {OrderStatus.PENDING, OrderStatus.PAID}:
         return _review_again(slug, replace(given, form_key=tokens.new_reference()), CLOSED)
     try:

@@ -126,10 +126,11 @@ def test_the_page_says_why_and_what_to_do_and_keeps_what_was_typed(client: Flask
     typed = {"name": "Anna Berg", "organisation": "Nursery", "purchase_order_number": "PO 7"}
     answer = place(client, "anna@reader.example", form_key="k" * 22, **typed)
     assert answer.status_code == 429
+    assert 3500 < int(answer.headers["Retry-After"]) <= 3600
     check_page(answer.text, path=PATH)
     assert (
         "More payments were started for this e-mail address within an hour than we take. You "
-        "have not been charged, and what you typed is kept on this page. Please wait an hour and "
+        "have not been charged, and what you typed is kept on this page. Please wait 1 hour and "
         "press again, or write to us: our address is at the foot of the page."
     ) in text_of(answer.text)
     assert "hello@publisher.example" in text_of(answer.text, "footer")

@@ -1,0 +1,33 @@
+"""Proving who one is, by password or code: each try is counted before it is judged."""
+
+from collections.abc import Callable
+
+from flask import request
+
+from store.admin.accounts import is_password_of
+from store.admin.models import StaffMember
+from store.kit.limits import asking_network, count_try, take_back
+
+# Whoever tries for one person, and whoever tries for many from one network.
+_FOR_ONE = "5 per minute;30 per hour"
+_FROM_ONE_NETWORK = "20 per minute;200 per hour"
+WRONG_PASSWORD = {"password": "That is not your password."}
+
+
+def proves(whose: str, judge: Callable[[], bool]) -> bool:
+    """Whether the proof holds; what is wrong, or is being judged, counts against `whose` and
+    against the network. Refuses (`TooOften`) before it judges. Called outside any transaction."""
+    network = asking_network()
+    counted = count_try("proof", {whose: _FOR_ONE, f"from {network}": _FROM_ONE_NETWORK})
+    is_right = judge()
+    if is_right:
+        take_back(counted)
+    return is_right
+
+
+def password_faults(person: StaffMember) -> dict[str, str]:
+    """The password asked for again in the middle of a session: a sentence where it is wrong, so
+    that a desk left open, or a copied cookie, lets nobody guess it."""
+    typed = request.form.get("password", "")
+    is_right = proves(f"person {person.id}", lambda: is_password_of(person, typed))
+    return {} if is_right else WRONG_PASSWORD
