@@ -43,7 +43,8 @@ class Stocked:
     def path(self, rule: str) -> str:
         """An address that the rule matches and that leads to a page or file."""
         whole = {
-            "/download/<token>/<filename>": self.download,
+            "/download/<token>/<asset>": self.download.rsplit("/", 1)[0],
+            "/download/<token>/<asset>/<filename>": self.download,
             "/orders/<token>/cancel": f"/orders/{self.preorder}/cancel",
             "/orders/<token>/consent": f"/orders/{self.waiting}/consent",
             "/terms/<version>": "/terms/2026-1",

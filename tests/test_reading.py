@@ -18,7 +18,7 @@ PAGES = [
     "/orders/<token>",
     "/orders/<token>/cancel",
     "/orders/<token>/consent",
-    "/orders/<token>/address",
+    "/library/<token>/address",
     "/orders/<token>/billing",
     "/orders/<token>/receipt",
     "/library/<token>",

@@ -151,9 +151,18 @@ def asset_filename(asset: Asset) -> str:
     return f"{edition.publication.slug}-edition-{edition.number}.{asset.format}"
 
 
-def filename_parts(filename: str) -> tuple[str, int, str] | None:
-    """Slug, edition number and format of a name that `asset_filename` made; None for others."""
-    found = re.fullmatch(r"([a-z0-9-]+)-edition-([1-9]\d{0,5})\.(pdf|epub)", filename)
+def asset_reference(asset: Asset) -> str:
+    """What names a file in an address, before the free file name: `send-early-years-2-pdf`."""
+    edition = asset.edition
+    return f"{edition.publication.slug}-{edition.number}-{asset.format}"
+
+
+def asset_named(text: str) -> tuple[str, int, str] | None:
+    """Slug, edition number and format of what `asset_reference` or `asset_filename` made; None
+    for others."""
+    found = re.fullmatch(r"([a-z0-9-]+)-([1-9]\d{0,5})-(pdf|epub)", text) or re.fullmatch(
+        r"([a-z0-9-]+)-edition-([1-9]\d{0,5})\.(pdf|epub)", text
+    )
     return (found[1], int(found[2]), found[3]) if found else None
 
 

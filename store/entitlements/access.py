@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import joinedload, selectinload
 
-from store.catalog.editions import asset_filename, filename_parts
+from store.catalog.editions import asset_named
 from store.catalog.models import Asset, Edition, EditionStatus, Publication
 from store.entitlements.links import PATHS, token_of
 from store.entitlements.models import DISPUTE_LOST, Download, Entitlement, Link, NoticeStop
@@ -26,6 +26,16 @@ LOST_SENTENCE = "Your bank took the payment back, so its copies can no longer be
 DISPUTED_SENTENCE = (
     "The payment is being disputed with your bank; your copies rest until that is decided."
 )
+
+
+class FileUnknown(NotFound):
+    """A name that no file has which this link may give; which files there are is not told."""
+
+    heading = "We do not know this file"
+    sentence = (
+        "Your link is good, but it does not lead to a file of this name. Open the page of your "
+        "order or your library, and press the button there."
+    )
 
 
 class NoLongerYours(Refusal):
@@ -122,18 +132,41 @@ def readable_editions(customer_id: int, publication_id: int) -> list[Edition]:
     return _readable(db.session.scalars(rights).all(), _editions([publication_id]))
 
 
-def asset_for(customer_id: int, filename: str) -> Asset:
-    """The file of this name, where the customer may fetch it now.
+def editions_of_order(order_id: int) -> list[Edition]:
+    """The editions that an order's own rights open now, newest first; nothing of what else its
+    customer may read."""
+    rights = db.session.scalars(_rights_of_order(order_id)).all()
+    publication_ids = sorted({right.publication_id for right in rights})
+    return [
+        edition
+        for publication_id in publication_ids
+        for edition in _readable(
+            [right for right in rights if right.publication_id == publication_id],
+            _editions([publication_id]),
+        )
+    ]
 
-    Refuses with `NoLongerYours` (410) what was theirs or is not yet, and with `NotFound` (404)
+
+def asset_for(customer_id: int, name: str) -> Asset:
+    """The file of this reference or file name, where the customer may fetch it now.
+
+    Refuses with `NoLongerYours` (410) what was theirs or is not yet, and with `FileUnknown` (404)
     everything else.
     """
-    asset = _asset_named(filename)
+    return _asset_within(_rights(customer_id), name)
+
+
+def asset_of_order(order_id: int, name: str) -> Asset:
+    """The same, where the order's own rights open it; refuses alike."""
+    return _asset_within(_rights_of_order(order_id), name)
+
+
+def _asset_within(query: sa.Select[Entitlement], name: str) -> Asset:
+    asset = _asset_named(name)
     publication_id = asset.edition.publication_id
-    query = _rights(customer_id).where(Entitlement.publication_id == publication_id)
-    rights = db.session.scalars(query).all()
+    rights = db.session.scalars(query.where(Entitlement.publication_id == publication_id)).all()
     if not rights:
-        raise NotFound
+        raise FileUnknown
     readable = {edition.id for edition in _readable(rights, _editions([publication_id]))}
     if asset.edition_id not in readable:
         raise _reason(rights)
@@ -141,10 +174,17 @@ def asset_for(customer_id: int, filename: str) -> Asset:
 
 
 def record_download(
-    grant_token: str, customer_id: int, asset: Asset, *, network: str = "", user_agent: str = ""
+    grant_token: str,
+    customer_id: int,
+    asset: Asset,
+    *,
+    order_id: int | None = None,
+    network: str = "",
+    user_agent: str = "",
 ) -> bool:
     """Count a granted transfer once, however many ranges and tries it takes; True if it is new.
-    `network` and `user_agent` of the first are kept, should the payment be disputed."""
+    `order_id` is that of the order link it was fetched behind; `network` and `user_agent` of the
+    first are kept, should the payment be disputed."""
     dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
     statement = (
         dialect.insert(Download)
@@ -152,6 +192,7 @@ def record_download(
             grant_digest=grant_digest(grant_token),
             customer_id=customer_id,
             asset_id=asset.id,
+            order_id=order_id,
             started_at=clock.now(),
             network=network[:45],
             user_agent=clean_line(user_agent)[:300],
@@ -191,8 +232,7 @@ def order_behind(link: Link) -> Order:
 
 def rights_of_order(order_id: int) -> list[Entitlement]:
     """What an order gave, taken back or not."""
-    query = sa.select(Entitlement).join(OrderLine).where(OrderLine.order_id == order_id)
-    return list(db.session.scalars(query.order_by(Entitlement.id)))
+    return list(db.session.scalars(_rights_of_order(order_id)))
 
 
 def copy_waits(available_at: datetime | None, expected: date | None) -> bool:
@@ -251,9 +291,16 @@ def _path(link: Link | None) -> str | None:
 
 
 def _rights(customer_id: int) -> sa.Select[Entitlement]:
+    return _all_rights().where(Entitlement.customer_id == customer_id)
+
+
+def _rights_of_order(order_id: int) -> sa.Select[Entitlement]:
+    return _all_rights().join(Entitlement.order_line).where(OrderLine.order_id == order_id)
+
+
+def _all_rights() -> sa.Select[Entitlement]:
     return (
         sa.select(Entitlement)
-        .where(Entitlement.customer_id == customer_id)
         .options(joinedload(Entitlement.from_edition))
         .order_by(Entitlement.id)
         # A right may have been taken back since this session last looked.
@@ -310,10 +357,10 @@ def _in_term(right: Entitlement, edition: Edition) -> bool:
     return until is None or (released_at is not None and released_at <= until)
 
 
-def _asset_named(filename: str) -> Asset:
-    parts = filename_parts(filename)
+def _asset_named(name: str) -> Asset:
+    parts = asset_named(name)
     if parts is None:
-        raise NotFound
+        raise FileUnknown
     slug, number, format = parts
     query = (
         sa.select(Asset)
@@ -323,8 +370,8 @@ def _asset_named(filename: str) -> Asset:
         .options(joinedload(Asset.edition).joinedload(Edition.publication))
     )
     asset = db.session.scalars(query).first()
-    if asset is None or asset_filename(asset) != filename or asset.edition.released_at is None:
-        raise NotFound
+    if asset is None or asset.edition.released_at is None:
+        raise FileUnknown
     return asset
 
 
@@ -336,5 +383,7 @@ def _reason(rights: Sequence[Entitlement]) -> NoLongerYours:
     if all(right.suspended_at for right in kept):
         return NoLongerYours(DISPUTED_SENTENCE)
     if all(right.available_at > clock.now() for right in rights if _stands(right)):
-        return NoLongerYours("This copy is not ready for you yet. Your library says when it is.")
+        return NoLongerYours(
+            "This copy is not ready for you yet. The page of your order says when it is."
+        )
     return NoLongerYours()

@@ -3,7 +3,13 @@
 import sqlalchemy as sa
 
 from store.entitlements.finding import FIND
-from store.entitlements.links import ensure_links, make_link, order_link, revoke_links
+from store.entitlements.links import (
+    ADDRESS_CHANGED,
+    ensure_links,
+    make_link,
+    order_link,
+    revoke_links,
+)
 from store.entitlements.models import Entitlement, Link
 from store.kit import clock
 from store.kit.database import db
@@ -92,7 +98,7 @@ def _take_over(customer: Customer, address: str, *, who: str) -> None:
         db.session(), "customers", customer.id, "old address", "new address", who=who, why=""
     )
     db.session.flush()
-    revoke_links(customer.id)
+    revoke_links(customer.id, ADDRESS_CHANGED)
     _make_links_anew(customer.id)
     _tell(customer, old)
     outbox.release_held(customer.id, who)

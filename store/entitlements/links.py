@@ -6,14 +6,14 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from store.catalog.editions import asset_filename
+from store.catalog.editions import asset_filename, asset_reference
 from store.catalog.models import Asset
 from store.entitlements.models import Link
 from store.kit import clock, tokens
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
-from store.orders.models import Order
+from store.orders.models import Customer, Order
 
 DAY = 86_400
 # Seconds that a token of each purpose is good for. Feeds and stops hold until they are revoked;
@@ -24,7 +24,14 @@ MAX_AGE = {
     "stop": 36_500 * DAY,
     "address": DAY,
     "download": DAY,
+    "order_download": DAY,
 }
+# What a token of these purposes refers to: the row of another link.
+_BEHIND = {"download": "library", "order_download": "order"}
+_DOWNLOADS = {link: download for download, link in _BEHIND.items()}
+# Why links were ended before their time.
+ADDRESS_CHANGED = "address changed"
+ENDED = {ADDRESS_CHANGED}
 PATHS = {"library": "/library/", "order": "/orders/", "stop": "/stop/", "address": "/address/"}
 
 
@@ -132,9 +139,10 @@ def token_of(link: Link, at: datetime | None = None) -> str:
 
 
 def download_path(link: Link, asset: Asset) -> str:
-    """The path of one file for the holder of a library link, good for 24 hours."""
-    token = tokens.sign(link.reference, "download")
-    return f"/download/{token}/{quote(asset_filename(asset))}"
+    """The path of one file for the holder of a library or order link, good for 24 hours: signed
+    for the one or the other, and asked of the customer's rights or the order's."""
+    token = tokens.sign(link.reference, _DOWNLOADS[link.purpose])
+    return f"/download/{token}/{asset_reference(asset)}/{quote(asset_filename(asset))}"
 
 
 def open_link(token: str, purpose: str) -> Link:
@@ -150,24 +158,50 @@ def open_link(token: str, purpose: str) -> Link:
         reference, holds = refused.reference, False
     except tokens.Unreadable:
         raise LinkUnknown from None
-    wanted = "library" if purpose == "download" else purpose
     link = db.session.scalars(
-        sa.select(Link).where(Link.reference == reference, Link.purpose == wanted)
+        sa.select(Link).where(
+            Link.reference == reference, Link.purpose == _BEHIND.get(purpose, purpose)
+        )
     ).first()
     if link is None:
         raise LinkUnknown
-    if not holds or link.revoked_at is not None:
+    if not holds or link.revoked_at is not None or _is_anothers(link):
         raise LinkExpired(link)
     return link
 
 
-def revoke_links(customer_id: int) -> None:
-    """Every address that was mailed to a customer dies, as when the mailbox changes hands."""
+def open_download(token: str) -> Link:
+    """The library or order link that a download's token was made behind; refuses as
+    `open_link`."""
+    try:
+        return open_link(token, "download")
+    except LinkUnknown:
+        return open_link(token, "order_download")
+
+
+def revoke_links(customer_id: int, reason: str = "") -> None:
+    """Every address that was mailed to a customer dies, as when the mailbox changes hands; the
+    page of the dead link gives the reason, one of `ENDED`."""
     db.session.execute(
         sa.update(Link)
         .where(Link.customer_id == customer_id, Link.revoked_at.is_(None))
-        .values(revoked_at=clock.now())
+        .values(revoked_at=clock.now(), revoked_reason=reason)
     )
+
+
+def address_on_file(link: Link) -> Customer:
+    """Whose address gets fresh links where this one is dead: the order's customer of today, where
+    it is of an order."""
+    order = db.session.get(Order, link.order_id) if link.order_id else None
+    return order.customer if order else link.customer
+
+
+def _is_anothers(link: Link) -> bool:
+    # An order that was moved to another customer, or written anew for one.
+    if link.purpose != "order":
+        return False
+    owner = sa.select(Order.customer_id).where(Order.id == link.order_id)
+    return db.session.scalars(owner).first() != link.customer_id
 
 
 def _query(purpose: str) -> sa.Select[Link]:

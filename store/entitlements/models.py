@@ -74,6 +74,8 @@ class Link(Base):
     created_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    # What the page of an ended link says: one of `links.ENDED`, or empty.
+    revoked_reason: Mapped[str] = mapped_column(sa.String(40), default="", server_default="")
 
     customer: Mapped[Customer] = relationship()
 
@@ -98,12 +100,15 @@ class Download(Base):
         sa.UniqueConstraint("grant_digest", "asset_id"),
         sa.Index("ix_downloads_customer_id", "customer_id"),
         sa.Index("ix_downloads_asset_id", "asset_id"),
+        sa.Index("ix_downloads_order_id", "order_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     grant_digest: Mapped[str] = mapped_column(sa.String(64))  # SHA-256 of the token
     customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
     asset_id: Mapped[int] = mapped_column(sa.ForeignKey("assets.id"))
+    # Fetched behind the link of this order; null: behind a library link.
+    order_id: Mapped[int | None] = mapped_column(sa.ForeignKey("orders.id"))
     started_at: Mapped[datetime]
     # Evidence, should the payment be disputed: from where.
     network: Mapped[str] = mapped_column(sa.String(45), default="", server_default="")

@@ -1,27 +1,26 @@
-"""Changing the e-mail address: asked for on the order's page, proved by a letter to the new one."""
+"""Changing the e-mail address: asked for in the library, proved by a letter to the new one."""
 
 from flask import Blueprint, Response, render_template, request
 
-from store.entitlements.access import order_behind
 from store.entitlements.addresses import SameAddress, confirm_change, request_change
 from store.entitlements.links import open_link
 from store.kit.database import transaction
 from store.kit.limits import limiter
 from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
-from store.orders.customers import InvalidAddress
-from store.orders.models import Order
+from store.orders.customers import InvalidAddress, mask
+from store.orders.models import Customer
 
 bp = Blueprint("address", __name__)
 
 
-@bp.get("/orders/<token>/address")
+@bp.get("/library/<token>/address")
 def form(token: str) -> Response:
     """The form with the address on file."""
-    return _form(_order(token), token)
+    return _form(_customer(token), token)
 
 
-@bp.post("/orders/<token>/address")
+@bp.post("/library/<token>/address")
 @limiter.limit("20 per hour")
 def ask(token: str) -> Response:
     """Mail the new address a link that proves it; until then nothing changes."""
@@ -29,10 +28,10 @@ def ask(token: str) -> Response:
     typed = request.form.get("email", "")[:400]
     try:
         with transaction():
-            link = request_change(_order(token).customer, typed)
+            link = request_change(_customer(token), typed)
             new_email = link.new_email
     except (InvalidAddress, SameAddress) as refusal:
-        return _form(_order(token), token, typed, {"email": refusal.sentence})
+        return _form(_customer(token), token, typed, {"email": refusal.sentence})
     page = render_template("storefront/address_asked.html", new_email=new_email, token=token)
     return private_page(page)
 
@@ -53,16 +52,16 @@ def confirm(token: str) -> Response:
     return private_page(render_template("storefront/address_confirmed.html", email=email))
 
 
-def _order(token: str) -> Order:
-    return order_behind(open_link(token, "order"))
+def _customer(token: str) -> Customer:
+    return open_link(token, "library").customer
 
 
 def _form(
-    order: Order, token: str, typed: str = "", errors: dict[str, str] | None = None
+    customer: Customer, token: str, typed: str = "", errors: dict[str, str] | None = None
 ) -> Response:
     page = render_template(
         "storefront/address_form.html",
-        order=order,
+        masked=mask(customer.email),
         typed=typed,
         errors=errors or {},
         token=token,

@@ -8,11 +8,12 @@ from flask import Blueprint, Response, make_response, render_template, request
 from werkzeug.datastructures import MultiDict
 
 from store.catalog.countries import countries_sold_to, country_name
+from store.catalog.models import Publication
 from store.catalog.selling import current_seller
-from store.entitlements.links import open_link, order_url
+from store.entitlements.links import order_url
 from store.kit import clock, tokens
 from store.kit.database import db, transaction
-from store.kit.errors import InvalidFields, NotFound
+from store.kit.errors import InvalidFields
 from store.kit.limits import limiter
 from store.kit.refusal_pages import private_page, say_when
 from store.kit.web import same_site
@@ -20,10 +21,10 @@ from store.orders.addresses import suggest_correction
 from store.orders.consents import (
     CONSENT_WORDINGS,
     CURRENT_WORDING,
-    has_waiver,
     supply_starts_at,
     waiver_needed,
 )
+from store.orders.customers import mask
 from store.orders.details import Details, check_details
 from store.orders.discount_limits import CodeRefused
 from store.orders.models import Order, OrderStatus
@@ -36,22 +37,34 @@ from store.payments.gateways.registry import NoGateway, default_gateway
 from store.payments.transfer_rows import is_partly_received
 from store.storefront.checkout_limits import TooManyCheckouts, count_checkout
 from store.storefront.publication import on_sale
+from store.storefront.resuming import filled_in, kept_details, order_to_resume
 from store.storefront.showing import Shown, show
 
 bp = Blueprint("order", __name__)
 
 NOT_CHARGED = "You have not been charged."
+_LINES = ("email", "name", "organisation", "purchase_order_number", "code", "country")
 CLOSED = "The order that you began here is closed. To order anew, check it and press again."
 
 
 @dataclass(frozen=True)
 class Form:
-    """What the pages of one order carry from step to step."""
+    """What the pages of one order carry from step to step. With `resume`, the token of an order's
+    link, `details` are filled in from that order, and only what was `typed` since is shown."""
 
     details: Details
     form_key: str
     seen_amount: int = -1
     confirmed_email: str = ""
+    resume: str = ""
+    typed: frozenset[str] = frozenset()
+
+    @property
+    def shown(self) -> Details:
+        """What the pages may print."""
+        if not self.resume:
+            return self.details
+        return Details(**{"email": ""} | {name: getattr(self.details, name) for name in self.typed})
 
 
 @bp.get("/publications/<slug>/order")
@@ -68,7 +81,8 @@ def form(slug: str) -> Response:
 def step(slug: str) -> Response:
     """One step on: to the review, back to the details, or to the payment."""
     same_site(request)
-    shown, given = show(on_sale(slug)), _read(request.form)
+    shown = show(on_sale(slug))
+    given = _read(request.form, shown.publication)
     if request.form.get("step") == "change":
         return _details_page(shown, given)
     try:
@@ -81,7 +95,7 @@ def step(slug: str) -> Response:
     if request.form.get("step") == "place":
         return _place(slug, given)
     meant = suggest_correction(given.details.email)
-    if meant and given.confirmed_email != given.details.email:
+    if meant and given.shown.email and given.confirmed_email != given.details.email:
         return _details_page(shown, given, meant=meant)
     return _review_page(shown, given, quoted)
 
@@ -95,21 +109,25 @@ def _country_codes() -> list[str]:
     return [code for code, _ in countries_sold_to(current_seller())]
 
 
-def _read(fields: MultiDict[str, str]) -> Form:
+def _read(fields: MultiDict[str, str], publication: Publication) -> Form:
     key = fields.get("form_key", "")
     amount = fields.get("seen_amount", "")
+    resume = fields.get("resume", "")
+    lines = {name: fields.get(name, "") for name in _LINES}
+    lines["email"] = fields.get("meant") or lines["email"]
+    details = Details(
+        **lines,
+        wants_now=fields.get("wants_now") == "yes",
+        network=request.remote_addr or "",
+        user_agent=request.headers.get("User-Agent", ""),
+    )
+    typed = {name for name in _LINES if lines[name].strip() or (name == "code" and name in fields)}
+    if resume:
+        details = filled_in(details, order_to_resume(resume, publication), typed)
     return Form(
-        details=Details(
-            email=fields.get("meant") or fields.get("email", ""),
-            name=fields.get("name", ""),
-            organisation=fields.get("organisation", ""),
-            purchase_order_number=fields.get("purchase_order_number", ""),
-            code=fields.get("code", ""),
-            country=fields.get("country", ""),
-            wants_now=fields.get("wants_now") == "yes",
-            network=request.remote_addr or "",
-            user_agent=request.headers.get("User-Agent", ""),
-        ),
+        details=details,
+        resume=resume,
+        typed=frozenset(typed),
         form_key=key if re.fullmatch(r"[\w-]{22}", key, re.ASCII) else tokens.new_reference(),
         seen_amount=int(amount) if re.fullmatch(r"\d{1,9}", amount, re.ASCII) else -1,
         confirmed_email=fields.get("confirmed_email", ""),
@@ -167,16 +185,16 @@ def _to(url: str) -> Response:
 
 
 def _resume(slug: str, token: str) -> Response:
-    order_id = open_link(token, "order").order_id
-    if order_id is not None and request.method == "GET":
+    shown = show(on_sale(slug))
+    order_id = order_to_resume(token, shown.publication).id
+    if request.method == "GET":
         # The buyer is back before the gateway's news of why.
         fulfil_order(order_id)
-    shown, order = show(on_sale(slug)), db.session.get(Order, order_id)
-    if order is None or shown.publication.id not in {one.publication_id for one in order.lines}:
-        raise NotFound
+    shown = show(on_sale(slug))
+    order = order_to_resume(token, shown.publication)
     if order.paid_at is not None or is_partly_received(order.id):
         return _to(order_url(order.id))
-    given, last = _as_placed(order), checkout.last_try(order.id)
+    given, last = _as_placed(order, token), checkout.last_try(order.id)
     try:
         quoted = _quote(shown, given)
     except CodeRefused as refusal:
@@ -184,21 +202,13 @@ def _resume(slug: str, token: str) -> Response:
     return _review_page(shown, given, quoted, notice=last.sentence if last else NOT_CHARGED)
 
 
-def _as_placed(order: Order) -> Form:
+def _as_placed(order: Order, token: str) -> Form:
     """The form that an order came from; one that is closed is begun anew."""
     is_pending = order.status is OrderStatus.PENDING
-    code = order.discount.code if order.discount else None
     return Form(
-        details=Details(
-            email=order.email,
-            name=order.name,
-            organisation=order.organisation,
-            purchase_order_number=order.purchase_order_number,
-            code=code or "",
-            country=order.country,
-            wants_now=has_waiver(order.id),
-        ),
+        details=kept_details(order),
         form_key=order.form_key if is_pending else tokens.new_reference(),
+        resume=token,
     )
 
 
@@ -209,7 +219,8 @@ def _details_page(
         "storefront/order_form.html",
         shown=shown,
         given=given,
-        details=given.details,
+        details=given.shown,
+        masked=mask(given.details.email) if given.resume else "",
         errors=errors or {},
         meant=meant,
         vat=quote(shown.publication).note,
@@ -233,7 +244,9 @@ def _review_page(
         "storefront/order_review.html",
         shown=shown,
         given=given,
-        details=given.details,
+        details=given.shown,
+        wants_now=given.details.wants_now,
+        masked=mask(given.details.email),
         errors={"form": error} if error else {},
         quoted=quoted,
         country=country_name(given.details.country),

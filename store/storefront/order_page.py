@@ -9,7 +9,6 @@ from store.entitlements.access import order_behind
 from store.entitlements.granting import start_supply
 from store.entitlements.links import open_link
 from store.entitlements.resending import resend_confirmation
-from store.entitlements.stops import resume_notices, stop_notices
 from store.kit.database import transaction
 from store.kit.errors import Refusal
 from store.kit.limits import limiter
@@ -30,6 +29,7 @@ from store.payments.refunding import (
 )
 from store.payments.sums import lock_order
 from store.payments.transfer_rows import is_partly_received
+from store.storefront.copies import show_copies
 from store.storefront.order_view import view_order, what_happens_next
 
 bp = Blueprint("order_page", __name__)
@@ -60,6 +60,7 @@ def show(token: str) -> Response:
     page = render_template(
         "storefront/order.html",
         view=view,
+        copies=show_copies(view.editions, open_link(token, "order")),
         order=order,
         timeline=what_happens_next(view),
         last_try=last_try(order.id),
@@ -159,18 +160,6 @@ def _consent_page(token: str, errors: dict[str, str]) -> Response:
     answer = private_page(page)
     answer.status_code = 422 if errors else 200
     return answer
-
-
-@bp.post("/orders/<token>/notices")
-def notices(token: str) -> BaseResponse:
-    """Stop or resume news of new editions of what was ordered."""
-    same_site(request)
-    change = stop_notices if request.form.get("notices") == "stop" else resume_notices
-    with transaction():
-        order = _order(token)
-        for line in order.lines:
-            change(order.customer_id, line.publication_id)
-    return _back(token)
 
 
 def _order(token: str) -> Order:

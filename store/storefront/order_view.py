@@ -4,17 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from store.catalog.models import Edition
 from store.catalog.publishing import is_preorder, promised_date
 from store.entitlements.access import (
-    Doors,
     copy_waits,
-    doors_of,
+    editions_of_order,
     is_waiting,
-    readable_editions,
     rights_of_order,
 )
 from store.entitlements.models import DISPUTE_LOST
-from store.entitlements.stops import is_stopped
 from store.kit import clock
 from store.kit.config import config
 from store.kit.formatting import format_day
@@ -27,6 +25,7 @@ from store.orders.consents import (
     given_consent,
     supply_starts_at,
 )
+from store.orders.customers import mask
 from store.orders.models import Order, OrderStatus
 from store.orders.promises import promise_in_words, term_in_words
 from store.orders.vat import order_vat_note
@@ -48,7 +47,8 @@ class OrderView:
     """One order as its page shows it. Amounts are in minor units of its currency."""
 
     order: Order
-    doors: Doors
+    masked: str  # the address that its letters go to
+    editions: list[Edition]  # what its own rights open now, newest first
     refunded: int
     is_refunded: bool  # all of it, or every right taken back
     is_money_back: bool  # the gateway has confirmed all of it
@@ -61,7 +61,6 @@ class OrderView:
     promised: str
     available_at: datetime | None
     last_day: str
-    is_stopped: bool
     terms: AcceptedTerms | None
     consent: GivenConsent | None
     is_bank_at_work: bool  # the buyer has paid by a way that takes days
@@ -117,7 +116,7 @@ class OrderView:
 def view_order(order: Order) -> OrderView:
     """Everything that the page says, asked now."""
     line = order.lines[0]
-    rights = rights_of_order(order.id)
+    rights, editions = rights_of_order(order.id), editions_of_order(order.id)
     refunded = refunded_amount(order.id)
     is_taken_back = bool(rights) and all(right.revoked_at for right in rights)
     available_at = min((right.available_at for right in rights), default=None)
@@ -125,20 +124,20 @@ def view_order(order: Order) -> OrderView:
     promised = promised_date(line.publication) if is_unpublished else None
     return OrderView(
         order=order,
-        doors=doors_of(order.customer_id),
+        masked=mask(order.customer.email),
+        editions=editions,
         refunded=refunded,
         is_refunded=is_taken_back or 0 < paid_amount(order.id) <= refunded,
         is_money_back=is_wholly_refunded(order.id),
         is_lost=any(right.revoked_reason == DISPUTE_LOST for right in rights),
         is_suspended=any(right.suspended_at and not right.revoked_at for right in rights),
-        is_ready=bool(readable_editions(order.customer_id, line.publication_id)),
+        is_ready=bool(editions),
         is_preorder=is_unpublished,
         is_waiting=is_waiting(order.id) and copy_waits(available_at, promised),
         can_cancel=can_cancel(order),
         promised=promise_in_words(promised) if promised else "",
         available_at=available_at,
         last_day=_last_day(order),
-        is_stopped=is_stopped(order.customer_id, line.publication_id),
         terms=accepted_terms(order),
         consent=given_consent(order.id),
         is_bank_at_work=is_bank_at_work(order),

@@ -13,6 +13,7 @@ from store.kit.limits import limiter
 from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
 from store.orders.billing import Billing, billing_of, set_billing
+from store.orders.customers import mask
 from store.orders.models import Order, OrderStatus
 from store.payments.receipts import NoReceipt, receipt_of
 
@@ -30,7 +31,13 @@ def show(token: str) -> Response:
         receipt = receipt_of(order)
     except NoReceipt as refusal:
         return _no_receipt(refusal, token)
-    page = render_template("storefront/receipt.html", receipt=receipt, order=order, token=token)
+    page = render_template(
+        "storefront/receipt.html",
+        receipt=receipt,
+        order=order,
+        masked=mask(order.customer.email),
+        token=token,
+    )
     return private_page(page)
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 
 from store.catalog.publishing import publication_by_slug, retire
 from store.catalog.selling import state_seller
-from store.entitlements.links import order_url
+from store.entitlements.links import library_url, order_url
 from store.kit import clock
 from store.kit.database import transaction
 from store.mail.models import CapturedLetter, Delivery
@@ -67,6 +67,9 @@ class Places:
         letter = shop.letter(WHO, "edition 2")
         p["library"], p["stop"] = shop.path_in(letter, "library"), shop.path_in(letter, "stop")
         p["expired"] = p["library"][:-9] + "AAAAAAAA" + p["library"][-1]
+        with shop.app.app_context():
+            waits = sa.select(Customer.id).where(Customer.email == "w" + WHO)
+            p["library_waiting"] = urlsplit(library_url(shop.ask(waits))).path
         p["retired"] = self._retired()
         p["draft"] = shop.publication(editions=1)
         shop.upload(p["draft"], 2)
@@ -180,10 +183,10 @@ PUBLIC = {
     "no receipt (404)": Place("{unpaid}/receipt"),
     "billing": Place("{ready}/billing"),
     "billing with errors (422)": Place("{ready}/billing", (press("Save", Organisation="o" * 201),)),
-    "address": Place("{ready}/address"),
-    "address with errors (422)": Place("{ready}/address", (press("Mail me the link"),)),
+    "address": Place("{library}/address"),
+    "address with errors (422)": Place("{library}/address", (press("Mail me the link"),)),
     "library": Place("{library}"),
-    "library waiting": Place("{waiting}", (lambda page: page.click("a:text('Your copies')"),)),
+    "library waiting": Place("{library_waiting}"),
     "link expired (410)": Place("{expired}"),
     "stop": Place("{stop}"),
     "find my copies": Place("/find-my-copies"),

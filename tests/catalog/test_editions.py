@@ -210,6 +210,6 @@ def test_files_have_names_that_people_can_read(app: Flask) -> None:
         asset: Asset = an_asset(an_edition(a_publication(), 2), "epub")
     name = editions.asset_filename(asset)
     assert name == "send-early-years-edition-2.epub"
-    assert editions.filename_parts(name) == ("send-early-years", 2, "epub")
-    assert editions.filename_parts("send-early-years-edition-02.epub") is None
+    assert editions.asset_named(name) == ("send-early-years", 2, "epub")
+    assert editions.asset_named("send-early-years-edition-02.epub") is None
     assert editions.media_type("epub") == "application/epub+zip"

@@ -36,16 +36,16 @@ def links_in(text: str) -> list[str]:
 
 
 @pytest.fixture
-def order_path(client: FlaskClient, frozen: Clock) -> str:
+def library_path(client: FlaskClient, frozen: Clock) -> str:
     a_paid_order(a_shop())
     sent()
-    return path_to("order", anna().id)
+    return path_to("library", anna().id)
 
 
-def asked(client: FlaskClient, order_path: str, new: str = NEW) -> str:
-    answer = client.post(f"{order_path}/address", data={"email": new})
+def asked(client: FlaskClient, library_path: str, new: str = NEW) -> str:
+    answer = client.post(f"{library_path}/address", data={"email": new})
     assert answer.status_code == 200
-    check_page(answer.text, path=order_path)
+    check_page(answer.text, path=library_path)
     letter = sent()[-1]
     assert letter["Subject"] == "Confirm your new e-mail address"
     return links_in(text_of(letter))[0]
@@ -53,10 +53,10 @@ def asked(client: FlaskClient, order_path: str, new: str = NEW) -> str:
 
 @on_both
 def test_the_new_address_is_proved_and_the_old_links_die(
-    client: FlaskClient, order_path: str
+    client: FlaskClient, library_path: str
 ) -> None:
-    library_path, customer_id = path_to("library", anna().id), anna().id
-    path = asked(client, order_path)
+    order_path, customer_id = path_to("order", anna().id), anna().id
+    path = asked(client, library_path)
     assert sent()[-1]["To"].addresses[0].addr_spec == NEW
     before = count_rows()
     page = client.get(path)
@@ -81,18 +81,20 @@ def test_the_new_address_is_proved_and_the_old_links_die(
     assert [client.get(link).status_code for link in links_in(text_of(fresh))] == [200, 200]
 
 
-def test_nothing_changes_until_the_button_is_pressed(client: FlaskClient, order_path: str) -> None:
-    asked(client, order_path)
+def test_nothing_changes_until_the_button_is_pressed(
+    client: FlaskClient, library_path: str
+) -> None:
+    asked(client, library_path)
     db.session.rollback()
     assert anna().email == ANNA
-    assert client.get(order_path).status_code == 200
+    assert client.get(library_path).status_code == 200
 
 
 def test_only_the_newest_link_counts_and_only_for_a_day(
-    client: FlaskClient, order_path: str, frozen: Clock
+    client: FlaskClient, library_path: str, frozen: Clock
 ) -> None:
-    first = asked(client, order_path)
-    second = asked(client, order_path, "other@reader.example")
+    first = asked(client, library_path)
+    second = asked(client, library_path, "other@reader.example")
     answer = client.post(first)
     assert answer.status_code == 410
     check_page(answer.text, path="/address/…")
@@ -102,8 +104,8 @@ def test_only_the_newest_link_counts_and_only_for_a_day(
     assert customer_by_address("other@reader.example") is None
 
 
-def test_a_second_press_says_that_it_is_done(client: FlaskClient, order_path: str) -> None:
-    path = asked(client, order_path)
+def test_a_second_press_says_that_it_is_done(client: FlaskClient, library_path: str) -> None:
+    path = asked(client, library_path)
     client.post(path)
     for again in (client.post(path), client.get(path)):
         assert again.status_code == 200
@@ -114,24 +116,24 @@ def test_a_second_press_says_that_it_is_done(client: FlaskClient, order_path: st
 
 @on_both
 def test_an_address_of_another_customer_is_refused_and_leads_to_a_person(
-    client: FlaskClient, order_path: str
+    client: FlaskClient, library_path: str
 ) -> None:
     a_paid_order(a_shop(slug="other"), NEW.lower())
-    path = asked(client, order_path)
+    path = asked(client, library_path)
     answer = client.post(path)
     assert answer.status_code == 409
     check_page(answer.text, path="/address/…")
     assert "Write to us" in answer.text
     db.session.rollback()
     assert anna().email == ANNA
-    assert client.get(order_path).status_code == 200
+    assert client.get(library_path).status_code == 200
 
 
-def test_asking_tells_nobody_who_else_is_known(client: FlaskClient, order_path: str) -> None:
+def test_asking_tells_nobody_who_else_is_known(client: FlaskClient, library_path: str) -> None:
     with transaction():
         a_customer("known@reader.example")
     pages = [
-        client.post(f"{order_path}/address", data={"email": each})
+        client.post(f"{library_path}/address", data={"email": each})
         for each in ("known@reader.example", "fresh@reader.example")
     ]
     assert [page.status_code for page in pages] == [200, 200]
@@ -143,23 +145,23 @@ def test_asking_tells_nobody_who_else_is_known(client: FlaskClient, order_path: 
     [("", "Enter your e-mail address."), (ANNA, "That is the address we have already.")],
 )
 def test_what_cannot_be_an_address_is_said_beside_the_field(
-    client: FlaskClient, order_path: str, typed: str, sentence: str
+    client: FlaskClient, library_path: str, typed: str, sentence: str
 ) -> None:
-    answer = client.post(f"{order_path}/address", data={"email": typed})
+    answer = client.post(f"{library_path}/address", data={"email": typed})
     assert answer.status_code == 422
-    check_page(answer.text, path=order_path)
+    check_page(answer.text, path=library_path)
     assert sentence in answer.text
 
 
-def test_only_the_capitals_may_change(client: FlaskClient, order_path: str) -> None:
-    client.post(asked(client, order_path, "ANNA@reader.example"))
+def test_only_the_capitals_may_change(client: FlaskClient, library_path: str) -> None:
+    client.post(asked(client, library_path, "ANNA@reader.example"))
     db.session.rollback()
     assert anna().email == "ANNA@reader.example"
 
 
 @on_both
 def test_staff_correct_an_address_without_proof_and_what_failed_goes_again(
-    client: FlaskClient, order_path: str
+    client: FlaskClient, library_path: str
 ) -> None:
     with transaction() as session:
         delivery = session.scalars(sa.select(Delivery)).one()
@@ -171,7 +173,7 @@ def test_staff_correct_an_address_without_proof_and_what_failed_goes_again(
         for m in sent()[1:]
     }
     assert letters == {("e-mail", ANNA), ("copies", NEW), ("order", NEW)}
-    assert client.get(order_path).status_code == 410
+    assert client.get(library_path).status_code == 410
     change = db.session.scalars(
         sa.select(StatusChange).where(StatusChange.entity == "customers")
     ).one()
@@ -180,7 +182,7 @@ def test_staff_correct_an_address_without_proof_and_what_failed_goes_again(
         correct_address(db.session.get_one(Customer, customer_id), NEW, "staff@publisher.example")
 
 
-def test_staff_cannot_bring_two_customers_together_by_the_way(order_path: str) -> None:
+def test_staff_cannot_bring_two_customers_together_by_the_way(library_path: str) -> None:
     with transaction():
         a_customer("other@reader.example")
     with pytest.raises(AddressTaken), transaction():
@@ -189,8 +191,8 @@ def test_staff_cannot_bring_two_customers_together_by_the_way(order_path: str) -
 
 
 def test_orders_keep_the_address_that_they_were_placed_with(
-    client: FlaskClient, order_path: str
+    client: FlaskClient, library_path: str
 ) -> None:
-    client.post(asked(client, order_path))
+    client.post(asked(client, library_path))
     db.session.rollback()
     assert db.session.scalar(sa.select(Order.email)) == ANNA

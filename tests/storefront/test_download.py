@@ -148,6 +148,28 @@ def test_a_zero_length_file_is_sent(client: FlaskClient, path: str) -> None:
     assert answer.headers["Content-Length"] == "0"
 
 
+@pytest.mark.parametrize("name", ["a.pdf", "Kim’s copy.epub", "a.pdf.", "..pdf"])
+def test_the_file_name_is_free_and_the_name_served_is_ours(
+    client: FlaskClient, path: str, name: str
+) -> None:
+    answer = client.get(f"{path.rsplit('/', 1)[0]}/{name}")
+    assert (answer.status_code, answer.data) == (200, DATA)
+    assert "send-early-years-edition-1.pdf" in answer.headers["Content-Disposition"]
+    assert "Kim" not in answer.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize("last", ["send-early-years-edition-1.pdf", "send-early-years-1-pdf"])
+def test_addresses_of_before_and_those_without_a_file_name_still_work(
+    client: FlaskClient, path: str, last: str
+) -> None:
+    of_before = f"{path.rsplit('/', 2)[0]}/{last}"
+    answer = client.get(of_before, headers={"Range": "bytes=0-9"})
+    assert (answer.status_code, answer.data) == (206, DATA[:10])
+    assert dict(client.head(of_before).headers) == dict(client.head(path).headers)
+    assert client.get(path).status_code == 200
+    assert counted() == 1
+
+
 @on_both
 def test_one_download_is_counted_however_many_ranges_it_took(
     client: FlaskClient, path: str
@@ -231,8 +253,8 @@ def test_nobody_gets_what_they_did_not_buy_or_what_is_not_released(
         draft = an_edition(session.scalars(sa.select(Edition)).first().publication, 2)  # type: ignore[union-attr]
         draft_path = download_path(link, an_asset(draft, "pdf"))
     answers.append(client.get(draft_path))
-    answers.append(client.get(path.rsplit("/", 1)[0] + "/send-early-years-edition-9.pdf"))
-    answers.append(client.get(path.rsplit("/", 1)[0] + "/..%2F..%2Fcolophon.db"))
+    answers.append(client.get(path.rsplit("/", 2)[0] + "/send-early-years-9-pdf/a.pdf"))
+    answers.append(client.get(path.rsplit("/", 2)[0] + "/..%2F..%2Fcolophon.db"))
     assert [answer.status_code for answer in answers] == [404, 404, 404, 404]
     assert counted() == 0
 

@@ -47,8 +47,8 @@ def test_the_newest_edition_comes_first_with_a_button_for_each_format(
     release(shop, 2)
     page = page_of(client)
     assert re.findall(r'class="button[^"]*" href="/download/[^/]+/([^"]+)">([^<]+)<', page) == [
-        ("send-early-years-edition-2.pdf", "Download PDF"),
-        ("send-early-years-edition-2.epub", "Download EPUB"),
+        ("send-early-years-2-pdf/send-early-years-edition-2.pdf", "Download PDF"),
+        ("send-early-years-2-epub/send-early-years-edition-2.epub", "Download EPUB"),
     ]
     assert "Edition 2, newest" in page
     assert "Released on 10 April 2027." in page
@@ -59,7 +59,7 @@ def test_the_newest_edition_comes_first_with_a_button_for_each_format(
     assert "for phones and e-readers" in page
     assert "<li>First point</li>" in page
     assert re.findall(r"SHA-256 <code>([0-9a-f]{64})</code>", page)
-    assert re.findall(r'href="/download/[^/]+/(send-early-years-edition-1\.\w+)"', page) == [
+    assert re.findall(r'href="/download/[^/]+/[^/]+/(send-early-years-edition-1\.\w+)"', page) == [
         "send-early-years-edition-1.pdf",
         "send-early-years-edition-1.epub",
     ]

@@ -298,7 +298,8 @@ def test_a_payment_that_was_left_leads_back_to_the_review(client: FlaskClient) -
     assert client.get(address).headers["Cache-Control"] == "no-store"
     words = text_of(html)
     assert "The payment was not made You have not been charged." in words
-    assert "Anna, Little Oaks Change" in words
+    assert "For As you typed it Change" in words
+    assert "E-mail a•••@reader.example Change" in words
     assert client.post(PATH, data=fields_of(html, "seen_amount")).status_code == 303
     assert [one.id for one in orders()] == [order_id]
 
