@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import store.distribution.letters
 import store.entitlements.letters
+import store.orders.offer_letters
 import store.payments.copies
 import store.payments.letters  # noqa: F401 - letters register themselves
 from store import tasks
@@ -32,6 +33,7 @@ from store.storefront import (
     find_my_copies,
     library,
     notices,
+    offer,
     order,
     order_page,
     publication,
@@ -44,6 +46,7 @@ CUSTOMERS_DOORS = (
     about,
     publication,
     order,
+    offer,
     order_page,
     receipt,
     address,

@@ -11,6 +11,7 @@ from store.entitlements import finding
 from store.kit import jobs, limits
 from store.kit.database import end_read
 from store.mail import worker
+from store.orders import offers
 from store.payments import checkout, contesting, declines, fulfilment, refunding, transfers
 
 log = logging.getLogger(__name__)
@@ -68,5 +69,6 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     checkout.expire_due,
     contesting.remind,
     finding.forget_unknown_addresses,
+    offers.forget_offers,
     receiving.forget_broken_uploads,
 )

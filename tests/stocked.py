@@ -17,6 +17,9 @@ from store.kit.static_files import StaticFiles
 from store.kit.storage import storage
 from store.kit.tokens import new_reference
 from store.mail.models import CapturedLetter
+from store.orders.discount_rows import add_discount
+from store.orders.models import Offer
+from store.orders.offers import ask_for_offer, offer_url
 from store.orders.ordering import place_order
 from store.payments.demo_news import Arrival, Decision, decide
 from tests.catalog.making import picture
@@ -37,6 +40,7 @@ class Stocked:
     stop: str
     address: str
     pay: str
+    offer: str
     letter_id: int
     download: str
 
@@ -53,7 +57,7 @@ class Stocked:
         if rule in whole:
             return whole[rule]
         tokens = {"library": self.library, "orders": self.order, "stop": self.stop}
-        tokens |= {"address": self.address, "demo": self.pay}
+        tokens |= {"address": self.address, "demo": self.pay, "offer": self.offer}
         token = tokens.get(rule.split("/")[1], "")
         path = rule.replace("<token>", token).replace("<slug>", "send-early-years")
         return path.replace("<int:letter_id>", str(self.letter_id))
@@ -71,6 +75,9 @@ def stock(app: Flask) -> Stocked:
     with transaction() as session:
         _put_cover(session.get_one(Publication, publication_id))
         change = address_url(request_change(anna(), "anna@new.example"))
+        add_discount("Members", percent=20, domains="nursery.example")
+        ask_for_offer(session.get_one(Publication, publication_id), "anna@nursery.example")
+        offer = offer_url(session.scalars(sa.select(Offer)).one())
     library, stop = path_to("library", customer_id), path_to("stop", customer_id)
     pay = start(_placed("later"))
     sent()
@@ -85,6 +92,7 @@ def stock(app: Flask) -> Stocked:
         stop=_last(stop),
         address=_last(change),
         pay=pay,
+        offer=_last(offer),
         letter_id=db.session.scalars(sa.select(sa.func.max(CapturedLetter.id))).one(),
         download=next(href for href in hrefs if href.startswith("/download/")),
     )

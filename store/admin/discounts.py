@@ -18,12 +18,12 @@ bp = Blueprint("discounts", __name__, url_prefix="/admin/discounts")
 @bp.get("")
 @opens_to(SUPPORT)
 def all() -> Any:
-    """Every discount, newest first, with the orders that hold a place of it."""
+    """Every discount, newest first, with the orders that use it and that hold a place of it."""
     page = discount_rows.list_discounts(request.args.get("page", 1, int))
     return render_template(
         "admin/discounts.html",
         page=page.linked(lambda other: url_for("discounts.all", page=other)),
-        held=discount_rows.orders_by_discount([one.id for one in page.rows]),
+        places=discount_rows.places_by_discount([one.id for one in page.rows]),
         state_of=discount_rows.state_of,
         last_day=discount_rows.last_day,
     )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 from datetime import date
-from typing import Any, ClassVar
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -57,7 +57,7 @@ class PublicationUnknown(NotFound):
     """No publication of that name that this visitor may see."""
 
     sentence = "We have no publication at this address."
-    way_out: ClassVar[tuple[str, str]] = ("/", "See what we publish")
+    way_out: tuple[str, str] | None = ("/", "See what we publish")
 
 
 class SlugTaken(Refusal):

@@ -15,6 +15,8 @@ from store.kit.money import format_money, parse_price
 from store.orders import discount_rows
 from store.orders.models import Discount
 
+COLUMNS = ("number", "name", "code", "off", "state", "used", "held", "until")
+
 
 @click.group()
 def discount() -> None:
@@ -81,26 +83,20 @@ def end(code_or_number: str) -> None:
 @json_option
 @in_shop
 def list_(page: int, as_json: bool) -> None:
-    """Every discount, newest first, with its orders."""
+    """Every discount, newest first, with the orders that use it or hold a place."""
     found = discount_rows.list_discounts(page).rows
-    held = discount_rows.orders_by_discount([one.id for one in found])
-    told = [_told(one, held[one.id]) for one in found]
+    places = discount_rows.places_by_discount([one.id for one in found])
+    told = [_told(one, places[one.id]) for one in found]
     if as_json:
         print_json(told)
         return
     print_table(
-        ("number", "name", "code", "off", "state", "orders", "until"),
-        [
-            tuple(
-                one[key] or ""
-                for key in ("number", "name", "code", "off", "state", "orders", "until")
-            )
-            for one in told
-        ],
+        COLUMNS,
+        [tuple(one[key] if one[key] is not None else "" for key in COLUMNS) for one in told],
     )
 
 
-def _told(one: Discount, orders: int) -> dict[str, Any]:
+def _told(one: Discount, places: discount_rows.Places) -> dict[str, Any]:
     last = discount_rows.last_day(one)
     return {
         "number": one.id,
@@ -108,7 +104,8 @@ def _told(one: Discount, orders: int) -> dict[str, Any]:
         "code": one.code,
         "off": _off(one),
         "state": discount_rows.state_of(one),
-        "orders": orders,
+        "used": places.used,
+        "held": places.held,
         "max_orders": one.max_orders,
         "publication": one.publication.slug if one.publication else None,
         "until": last.isoformat() if last else None,

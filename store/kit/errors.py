@@ -10,7 +10,7 @@ class Refusal(Exception):
     heading: ClassVar[str] = "That cannot be done"
     sentence: str = "That cannot be done now."
     # Where the page leads: an address and what its button says.
-    way_out: ClassVar[tuple[str, str] | None] = None
+    way_out: tuple[str, str] | None = None
     # Seconds after which asking again may help; said in the Retry-After header.
     retry_after: int | None = None
 

@@ -1,20 +1,35 @@
 """How often a discount may be used: places that orders hold, given out one after the other."""
 
+from datetime import datetime, timedelta
+
 import sqlalchemy as sa
 
+from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.orders.addresses import address_key
 from store.orders.models import Customer, Discount, Order, OrderStatus
 
-# An order that may still be paid holds its place; one that ran out gives it back.
-COUNTED = (OrderStatus.PENDING, OrderStatus.PAID)
+# How long an order keeps a place that it has not paid for; a bank takes longer than a card.
+HELD_FOR = timedelta(hours=2)
+HELD_FOR_TRANSFER = timedelta(hours=24)
 
 
 class CodeRefused(Refusal):
     """A code that takes nothing off this order; the sentence says why."""
 
     status = 422
+
+
+class CodeByLetter(CodeRefused):
+    """A code that counts a number of times for each person: only behind a link that was mailed,
+    and said in the same words to everybody."""
+
+    def __init__(self, discount: Discount) -> None:
+        super().__init__(
+            f"The code “{discount.code}” is for {_times(discount, 'order')} per person: we mail you a "
+            "link that has it. Press “Mail me the link”, or take the code out."
+        )
 
 
 def hold_place(discount_id: int | None, email: str, form_key: str) -> None:
@@ -34,12 +49,33 @@ def hold_place(discount_id: int | None, email: str, form_key: str) -> None:
     check_limits(discount, email, form_key)
 
 
+def keep_place(order: Order, until: datetime | None) -> None:
+    """Let a pending order keep its place until then; None for as long as it is pending, because
+    money for it is on its way."""
+    if order.place_until is not None and (until is None or until > order.place_until):
+        order.place_until = until
+        db.session.flush()
+
+
+def give_place_back(order: Order) -> None:
+    """Let a pending order whose money did not come after all keep its place no longer."""
+    order.place_until = clock.now()
+    db.session.flush()
+
+
+def has_place() -> sa.ColumnElement[bool]:
+    """Orders that use a discount or hold a place of it: paid, whenever the money came, or pending
+    and not for longer than a place is held."""
+    is_held = sa.or_(Order.place_until.is_(None), Order.place_until > clock.now())
+    return sa.or_(
+        Order.status == OrderStatus.PAID, sa.and_(Order.status == OrderStatus.PENDING, is_held)
+    )
+
+
 def orders_with(discount_id: int, email: str = "", but_form_key: str = "") -> int:
-    """How many orders hold a place of a discount; of one customer, if an address is given."""
+    """How many orders have a place of a discount; of one customer, if an address is given."""
     query = sa.select(sa.func.count(Order.id)).where(
-        Order.discount_id == discount_id,
-        Order.status.in_(COUNTED),
-        Order.form_key != but_form_key,
+        Order.discount_id == discount_id, has_place(), Order.form_key != but_form_key
     )
     if email:
         query = query.join(Customer).where(Customer.email_key == address_key(email))
@@ -47,14 +83,16 @@ def orders_with(discount_id: int, email: str = "", but_form_key: str = "") -> in
 
 
 def check_limits(discount: Discount, email: str, form_key: str) -> None:
-    """Refuses (`CodeRefused`) where no place is left, in all or for this customer."""
+    """Refuses (`CodeRefused`) where no place is left, in all or for the owner of this address."""
     name = f"The code “{discount.code}”" if discount.code else f"“{discount.name}”"
     most, each = discount.max_orders, discount.max_orders_each
     if most is not None and orders_with(discount.id, but_form_key=form_key) >= most:
         raise CodeRefused(f"{name} has been used as often as it may be.")
     if each is not None and email and orders_with(discount.id, email, form_key) >= each:
-        times = "once" if each == 1 else f"{each} times"
-        raise CodeRefused(f"{name} may be used {times} by each customer, and you have done so.")
+        raise CodeRefused(
+            f"{name} is for {_times(discount, 'order')} per person, and you have placed "
+            f"{'it' if each == 1 else 'them'}."
+        )
 
 
 def is_used_up(discount: Discount, email: str, form_key: str) -> bool:
@@ -64,3 +102,8 @@ def is_used_up(discount: Discount, email: str, form_key: str) -> bool:
     except CodeRefused:
         return True
     return False
+
+
+def _times(discount: Discount, noun: str) -> str:
+    each = discount.max_orders_each or 0
+    return f"one {noun}" if each == 1 else f"{each} {noun}s"

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
@@ -16,9 +17,9 @@ from store.kit.paging import Page, paginate
 from store.kit.text import clean_line
 from store.orders.addresses import address_key, parse_address
 from store.orders.discount_checks import limit_faults, name_faults, period_faults, value_faults
-from store.orders.discount_limits import COUNTED
+from store.orders.discount_limits import has_place
 from store.orders.discounts import code_key, is_over
-from store.orders.models import Discount, DiscountMember, Order
+from store.orders.models import Discount, DiscountMember, Order, OrderStatus
 from store.orders.references import REFERENCE_LETTERS
 
 
@@ -111,13 +112,24 @@ def discount_by_name(text: str) -> Discount:
     return found
 
 
-def orders_by_discount(discount_ids: list[int]) -> dict[int, int]:
-    """How many orders hold a place of each, in one statement."""
-    held = sa.select(Order.discount_id, sa.func.count(Order.id)).where(
-        Order.discount_id.in_(discount_ids), Order.status.in_(COUNTED)
+@dataclass(frozen=True)
+class Places:
+    """The places of one discount: `used` by orders that are paid, `held` by orders that may be."""
+
+    used: int = 0
+    held: int = 0
+
+
+def places_by_discount(discount_ids: list[int]) -> dict[int, Places]:
+    """How many orders have a place of each, in one statement."""
+    is_paid = sa.case((Order.status == OrderStatus.PAID, 1), else_=0)
+    counted = (
+        sa.select(Order.discount_id, sa.func.sum(is_paid), sa.func.count(Order.id))
+        .where(Order.discount_id.in_(discount_ids), has_place())
+        .group_by(Order.discount_id)
     )
-    found = db.session.execute(held.group_by(Order.discount_id))
-    return dict.fromkeys(discount_ids, 0) | {row[0]: row[1] for row in found if row[0]}
+    found = {row[0]: Places(row[1], row[2] - row[1]) for row in db.session.execute(counted)}
+    return {one: found.get(one, Places()) for one in discount_ids}
 
 
 def state_of(discount: Discount) -> str:

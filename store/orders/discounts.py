@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from store.catalog.models import Publication
 from store.kit import clock
 from store.kit.database import db
-from store.orders.discount_limits import CodeRefused, check_limits, is_used_up
+from store.orders.discount_limits import CodeByLetter, CodeRefused, check_limits, is_used_up
 from store.orders.members import rules_for
 from store.orders.models import Discount
 
@@ -22,19 +22,41 @@ class Reduction:
 
 
 def reduction_for(
-    publication: Publication, *, email: str = "", code: str = "", form_key: str = ""
+    publication: Publication, *, proven: str = "", code: str = "", form_key: str = ""
 ) -> Reduction | None:
     """The larger of what the code and what membership takes off; None where neither does.
 
-    The order of this form itself does not count against a limit. Refuses (`CodeRefused`) a code
-    that is unknown, over, for another publication or used up.
+    `proven` is the address that a mailed link has proved, never one that was typed: membership, and
+    how often one person has used a code, are told to nobody else. The order of this form itself
+    does not count against a limit. Refuses (`CodeRefused`) a code that is unknown, over, for another
+    publication or used up, and (`CodeByLetter`) one that is limited for each person while nothing
+    is proved.
     """
-    best = _of_member(publication, email, form_key) if email else None
+    best = member_reduction(publication, proven, form_key) if proven else None
     if code.strip():
-        typed = _of_code(publication, email, code, form_key)
+        typed = _of_code(publication, proven, code, form_key)
         if best is None or typed.amount > best.amount:
             return typed
     return best
+
+
+def code_that_counts(publication: Publication, code: str, form_key: str = "") -> Discount:
+    """The discount of a code that counts for this publication now, whoever types it. Refuses
+    (`CodeRefused`) as `reduction_for` does."""
+    discount = db.session.scalar(sa.select(Discount).where(Discount.code_key == code_key(code)))
+    if discount is None:
+        raise CodeRefused(f"We do not know the code “{code.strip()}”. Check it, or take it out.")
+    fault = _unfit(discount, publication)
+    if fault:
+        raise CodeRefused(f"The code “{discount.code}” {fault}")
+    check_limits(discount, "", form_key)
+    return discount
+
+
+def has_members_price(publication: Publication) -> bool:
+    """Whether members pay less for it now; the same for everybody who asks."""
+    rules = db.session.scalars(sa.select(Discount).where(Discount.code_key.is_(None)))
+    return any(not _unfit(rule, publication) for rule in rules)
 
 
 def code_key(text: str) -> str:
@@ -57,24 +79,22 @@ def taken_off(discount: Discount, price: int) -> Reduction:
     return Reduction(min(off, price), label[:100], discount.id)
 
 
-def _of_code(publication: Publication, email: str, code: str, form_key: str) -> Reduction:
-    discount = db.session.scalar(sa.select(Discount).where(Discount.code_key == code_key(code)))
-    if discount is None:
-        raise CodeRefused(f"We do not know the code “{code.strip()}”. Check it, or take it out.")
-    fault = _unfit(discount, publication)
-    if fault:
-        raise CodeRefused(f"The code “{discount.code}” {fault}")
-    check_limits(discount, email, form_key)
-    return taken_off(discount, publication.price_amount)
-
-
-def _of_member(publication: Publication, email: str, form_key: str) -> Reduction | None:
+def member_reduction(publication: Publication, proven: str, form_key: str = "") -> Reduction | None:
+    """What membership takes off for the owner of an address; None for who is no member."""
     found = [
         taken_off(rule, publication.price_amount)
-        for rule in rules_for(email)
-        if not _unfit(rule, publication) and not is_used_up(rule, email, form_key)
+        for rule in rules_for(proven)
+        if not _unfit(rule, publication) and not is_used_up(rule, proven, form_key)
     ]
     return max(found, key=lambda one: one.amount, default=None)
+
+
+def _of_code(publication: Publication, proven: str, code: str, form_key: str) -> Reduction:
+    discount = code_that_counts(publication, code, form_key)
+    if discount.max_orders_each is not None and not proven:
+        raise CodeByLetter(discount)
+    check_limits(discount, proven, form_key)
+    return taken_off(discount, publication.price_amount)
 
 
 def _unfit(discount: Discount, publication: Publication) -> str:

@@ -77,6 +77,8 @@ class Order(Base):
     user_agent: Mapped[str] = mapped_column(sa.String(300), default="", server_default="")
     placed_at: Mapped[datetime]
     paid_at: Mapped[datetime | None]
+    # Until when it keeps a place of a limited discount unpaid; null: for as long as it is pending.
+    place_until: Mapped[datetime | None]
 
     customer: Mapped[Customer] = relationship()
     seller: Mapped[Seller] = relationship()
@@ -160,3 +162,26 @@ class DiscountMember(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     discount_id: Mapped[int] = mapped_column(sa.ForeignKey("discounts.id"))
     email_key: Mapped[str] = mapped_column(sa.String(320))
+
+
+class Offer(Base):
+    """A price that an address asked for, to be ordered at by one order behind a mailed link."""
+
+    __tablename__ = "offers"
+    __table_args__ = (sa.Index("ix_offers_email_key_created_at", "email_key", "created_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(sa.String(22), unique=True)
+    # One letter for presses within minutes: of whom, for what, when, as a digest.
+    asked_key: Mapped[str] = mapped_column(sa.String(90), unique=True)
+    email: Mapped[str] = mapped_column(sa.String(320))
+    email_key: Mapped[str] = mapped_column(sa.String(320))
+    publication_id: Mapped[int] = mapped_column(sa.ForeignKey("publications.id"))
+    # The code that was asked about; null: the members' price.
+    discount_id: Mapped[int | None] = mapped_column(sa.ForeignKey("discounts.id"))
+    order_id: Mapped[int | None] = mapped_column(sa.ForeignKey("orders.id"), unique=True)
+    created_at: Mapped[datetime]
+
+    publication: Mapped[Publication] = relationship()
+    discount: Mapped[Discount | None] = relationship()
+    order: Mapped[Order | None] = relationship()

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,9 +30,10 @@ from store.orders.consents import (
 )
 from store.orders.customers import find_or_add_customer
 from store.orders.details import Details, check_details
-from store.orders.discount_limits import hold_place
+from store.orders.discount_limits import HELD_FOR, hold_place
 from store.orders.inserting import insert_once
-from store.orders.models import Customer, Order, OrderLine, OrderStatus
+from store.orders.models import Customer, Offer, Order, OrderLine, OrderStatus
+from store.orders.offers import offer_of_form, use_offer
 from store.orders.quoting import Quote, check_chargeable, quote
 from store.orders.references import REFERENCE_LETTERS, reference_in
 from store.orders.searching import matches_person
@@ -84,12 +86,14 @@ def place_order(
     form_key: str,
     seen_amount: int,
     seen_currency: str | None = None,
+    offer: Offer | None = None,
 ) -> Order:
     """The pending order of this form, a snapshot of what the customer saw and wrote.
 
     The same form key gives the same order: written anew while it is pending, untouched after.
-    `seen_amount` is the total on the customer's page, in minor units. Refuses (`NotOnSale`,
-    `PriceChanged`, `InvalidFields`, `CodeRefused`, `TooLittleToCharge`).
+    `seen_amount` is the total on the customer's page, in minor units. `offer` stands behind the
+    mailed link that the order came by, and fixes its address. Refuses (`NotOnSale`,
+    `PriceChanged`, `InvalidFields`, `CodeRefused`, `OfferUsed`, `TooLittleToCharge`).
     """
     known = _order_of(form_key)
     if known is not None and known.status is not OrderStatus.PENDING:
@@ -97,17 +101,23 @@ def place_order(
     details = check_details(details, [code for code, _ in countries_sold_to(current_seller())])
     if publication.status is not PublicationStatus.LISTED:
         raise NotOnSale
-    quoted = quote(publication, email=details.email, code=details.code, form_key=form_key)
+    offer = offer or offer_of_form(form_key, details.email)
+    if offer is not None:
+        details = replace(details, email=offer.email)
+    proven = offer.email if offer is not None else ""
+    quoted = quote(publication, proven=proven, code=details.code, form_key=form_key)
     check_chargeable(quoted)
     if (seen_amount, seen_currency or quoted.currency) != (quoted.total_amount, quoted.currency):
         raise PriceChanged(quoted.total_amount, quoted.currency)
-    hold_place(quoted.discount_id, details.email, form_key)
+    hold_place(quoted.discount_id, proven, form_key)
     values = _agreed(details, quoted)
     order = known or add_order(form_key, values)
     if order.status is OrderStatus.PENDING:
         _write(order, values, publication, quoted)
         _note_consent(order, publication, details)
         accept_terms(order)
+        if offer is not None:
+            use_offer(offer, order)
     return order
 
 
@@ -188,6 +198,7 @@ def _agreed(details: Details, quoted: Quote) -> dict[str, Any]:
         "network": details.network[:45],
         "user_agent": clean_line(details.user_agent)[:300],
         "placed_at": clock.now(),
+        "place_until": clock.now() + HELD_FOR,
     }
 
 

@@ -58,14 +58,16 @@ class Quote:
 
 
 def quote(
-    publication: Publication, *, email: str = "", code: str = "", form_key: str = ""
+    publication: Publication, *, proven: str = "", code: str = "", form_key: str = ""
 ) -> Quote:
-    """What one copy costs this buyer now: the better of their code and the members' price.
+    """What one copy costs this buyer now: the better of their code and, for an address that a
+    mailed link has `proven`, the members' price.
 
-    Refuses (`CodeRefused`) a code that does not count here.
+    Refuses (`CodeRefused`) a code that does not count here, and (`CodeByLetter`) one that counts
+    only behind such a link.
     """
     price = publication.price_amount
-    less = reduction_for(publication, email=email, code=code, form_key=form_key)
+    less = reduction_for(publication, proven=proven, code=code, form_key=form_key)
     less = less or Reduction(0, "", None)
     total = price - less.amount
     rate = RATES.get(publication.vat_treatment, 0)

@@ -13,6 +13,7 @@ from store.kit.database import db
 from store.kit.money import format_money
 from store.kit.status import advance
 from store.mail.outbox import SOMEBODY_WAITS, alert_staff, owe
+from store.orders.discount_limits import give_place_back, keep_place
 from store.orders.inserting import insert_once
 from store.orders.models import Order, OrderStatus
 from store.payments.disputes import record_dispute
@@ -114,6 +115,7 @@ def _wait_for_bank(checkout: Checkout) -> None:
     if checkout.status is CheckoutStatus.OPEN:
         now = clock.now()
         checkout.processing_at = checkout.processing_at or now
+        keep_place(checkout.order, None)
         checkout.ask_at = now + LATEST
 
 
@@ -125,6 +127,7 @@ def _end_unpaid(checkout: Checkout, to: CheckoutStatus, reason: str, who: str) -
         checkout.failure = reason[:300]
         checkout.ask_at = None
         if checkout.processing_at is not None:
+            give_place_back(checkout.order)
             _say_payment_failed(checkout)
 
 

@@ -11,6 +11,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
+from store.orders.discount_limits import HELD_FOR_TRANSFER, keep_place
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import expire_order
 from store.payments.applying import GIVEN_BACK, SOONEST, end_unheard
@@ -84,6 +85,8 @@ def begin_checkout(order_id: int, gateway_name: str | None = None) -> str:
         checkout = _open_checkout(order) or _add_checkout(
             order, choose_gateway(order, gateway_name)
         )
+        if checkout.gateway == manual.NAME:
+            keep_place(order, checkout.created_at + HELD_FOR_TRANSFER)
         if checkout.processing_at is not None:
             return order_url(order_id)
         if checkout.pay_url:

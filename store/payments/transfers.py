@@ -12,6 +12,7 @@ from store.kit.formatting import format_day
 from store.kit.money import format_money
 from store.kit.text import clean_line
 from store.mail.outbox import alert_staff
+from store.orders.discount_limits import keep_place
 from store.orders.inserting import insert_once
 from store.orders.models import Order, OrderStatus
 from store.payments.fulfilment import fulfil_checkout
@@ -150,6 +151,7 @@ def _add(
         who=who,
         recorded_at=clock.now(),
     )
+    keep_place(order, None)
     if order.status is not OrderStatus.PENDING and received_amount(checkout.id) < checkout.amount:
         _alert_part(checkout)
     transfer = _of_key(form_key)

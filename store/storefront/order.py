@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, make_response, render_template, request
-from werkzeug.datastructures import MultiDict
 
 from store.catalog.countries import countries_sold_to, country_name
 from store.catalog.models import Publication
@@ -15,6 +14,7 @@ from store.kit import clock, tokens
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.kit.limits import limiter
+from store.kit.money import format_money
 from store.kit.refusal_pages import private_page, say_when
 from store.kit.web import same_site
 from store.orders.addresses import suggest_correction
@@ -24,10 +24,11 @@ from store.orders.consents import (
     supply_starts_at,
     waiver_needed,
 )
-from store.orders.customers import mask
+from store.orders.customers import InvalidAddress, mask
 from store.orders.details import Details, check_details
-from store.orders.discount_limits import CodeRefused
-from store.orders.models import Order, OrderStatus
+from store.orders.discount_limits import CodeByLetter, CodeRefused
+from store.orders.models import Offer, Order, OrderStatus
+from store.orders.offers import offer_of_form
 from store.orders.ordering import PriceChanged, place_order
 from store.orders.quoting import Quote, TooLittleToCharge, check_chargeable, quote
 from store.payments import checkout
@@ -35,6 +36,7 @@ from store.payments.checkout import PaymentsUnavailable
 from store.payments.fulfilment import fulfil_order
 from store.payments.gateways.registry import NoGateway, default_gateway
 from store.payments.transfer_rows import is_partly_received
+from store.storefront.asking import TooOftenAsked, answer_asking
 from store.storefront.checkout_limits import TooManyCheckouts, count_checkout
 from store.storefront.publication import on_sale
 from store.storefront.resuming import filled_in, kept_details, order_to_resume
@@ -45,6 +47,9 @@ bp = Blueprint("order", __name__)
 NOT_CHARGED = "You have not been charged."
 _LINES = ("email", "name", "organisation", "purchase_order_number", "code", "country")
 CLOSED = "The order that you began here is closed. To order anew, check it and press again."
+
+
+UNSURE = "Tick the box to order."
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,10 @@ class Form:
     confirmed_email: str = ""
     resume: str = ""
     typed: frozenset[str] = frozenset()
+    # The address that a mailed link has proved, and that link, where the pages were reached by it.
+    proven: str = ""
+    token: str = ""
+    offer_id: int | None = None
 
     @property
     def shown(self) -> Details:
@@ -73,7 +82,7 @@ def form(slug: str) -> Response:
     token = request.args.get("resume")
     if token:
         return private_page(_resume(slug, token))
-    return _details_page(show(on_sale(slug)), Form(Details(email=""), tokens.new_reference()))
+    return details_page(show(on_sale(slug)), Form(Details(email=""), tokens.new_reference()))
 
 
 @bp.post("/publications/<slug>/order")
@@ -82,37 +91,84 @@ def step(slug: str) -> Response:
     """One step on: to the review, back to the details, or to the payment."""
     same_site(request)
     shown = show(on_sale(slug))
-    given = _read(request.form, shown.publication)
-    if request.form.get("step") == "change":
-        return _details_page(shown, given)
+    given = read_form(shown.publication)
+    # An order that came by a mailed link keeps what it earned, while its address is on the form.
+    offer = offer_of_form(given.form_key, given.details.email)
+    return next_step(shown, behind_offer(given, offer) if offer else given)
+
+
+def next_step(shown: Shown, given: Form) -> Response:
+    """What follows the form of a page, at this door or behind the link of an offer."""
+    step = request.form.get("step")
+    if step == "change":
+        return details_page(shown, given)
+    if request.form.get("by_letter") and given.details.code.strip():
+        return _ask_for_code(shown, given)
     try:
         given = replace(given, details=check_details(given.details, _country_codes()))
         quoted = _quote(shown, given)
     except InvalidFields as refusal:
-        return _details_page(shown, given, errors=refusal.faults)
+        return details_page(shown, given, errors=refusal.faults)
     except CodeRefused as refusal:
-        return _details_page(shown, given, errors={"code": refusal.sentence})
-    if request.form.get("step") == "place":
-        return _place(slug, given)
-    meant = suggest_correction(given.details.email)
+        return _code_refused(shown, given, refusal)
+    if step == "place":
+        # What a robot opens and sends on, as it stands, orders nothing.
+        if given.token and request.form.get("sure") != "yes":
+            return _review_page(shown, given, quoted, unsure=UNSURE)
+        return _place(shown.slug, given)
+    meant = None if given.proven else suggest_correction(given.details.email)
     if meant and given.shown.email and given.confirmed_email != given.details.email:
-        return _details_page(shown, given, meant=meant)
+        return details_page(shown, given, meant=meant)
     return _review_page(shown, given, quoted)
 
 
 def _quote(shown: Shown, given: Form) -> Quote:
-    details = given.details
-    return quote(shown.publication, email=details.email, code=details.code, form_key=given.form_key)
+    return quote(
+        shown.publication,
+        proven=given.proven,
+        code=given.details.code,
+        form_key=given.form_key,
+    )
+
+
+def behind_offer(given: Form, offer: Offer, token: str = "") -> Form:
+    """The form with the address that the link of an offer has proved, whatever was typed."""
+    details = replace(given.details, email=offer.email)
+    return replace(given, details=details, proven=offer.email, token=token, offer_id=offer.id)
+
+
+def _ask_for_code(shown: Shown, given: Form) -> Response:
+    """Mail a link with a code that is limited for each person; the same page for everybody."""
+    try:
+        masked = "" if given.shown.email else mask(given.details.email)
+        return answer_asking(shown, given.details.email, given.details.code, shown_as=masked)
+    except InvalidAddress as refusal:
+        return details_page(shown, given, errors={"email": refusal.sentence})
+    except CodeRefused as refusal:
+        return details_page(shown, given, errors={"code": refusal.sentence})
+    except TooOftenAsked as refusal:
+        errors = {"form": refusal.sentence}
+        answer = details_page(shown, given, errors=errors, status=refusal.status, by_letter=True)
+        say_when(answer, refusal)
+        return answer
+
+
+def _code_refused(shown: Shown, given: Form, refusal: CodeRefused) -> Response:
+    by_letter = isinstance(refusal, CodeByLetter)
+    return details_page(shown, given, errors={"code": refusal.sentence}, by_letter=by_letter)
 
 
 def _country_codes() -> list[str]:
     return [code for code, _ in countries_sold_to(current_seller())]
 
 
-def _read(fields: MultiDict[str, str], publication: Publication) -> Form:
+def read_form(publication: Publication | None = None) -> Form:
+    """What was typed, as it came; filled in from the order whose link the form carries, where it
+    is one of this publication."""
+    fields = request.form
     key = fields.get("form_key", "")
     amount = fields.get("seen_amount", "")
-    resume = fields.get("resume", "")
+    resume = fields.get("resume", "") if publication else ""
     lines = {name: fields.get(name, "") for name in _LINES}
     lines["email"] = fields.get("meant") or lines["email"]
     details = Details(
@@ -122,7 +178,7 @@ def _read(fields: MultiDict[str, str], publication: Publication) -> Form:
         user_agent=request.headers.get("User-Agent", ""),
     )
     typed = {name for name in _LINES if lines[name].strip() or (name == "code" and name in fields)}
-    if resume:
+    if resume and publication:
         details = filled_in(details, order_to_resume(resume, publication), typed)
     return Form(
         details=details,
@@ -145,10 +201,11 @@ def _place(slug: str, given: Form) -> Response:
                 form_key=given.form_key,
                 seen_amount=given.seen_amount,
                 seen_currency=request.form.get("seen_currency"),
+                offer=db.session.get(Offer, given.offer_id) if given.offer_id else None,
             )
             order_id, status = order.id, order.status
     except CodeRefused as refusal:
-        return _details_page(show(on_sale(slug)), given, errors={"code": refusal.sentence})
+        return _code_refused(show(on_sale(slug)), given, refusal)
     except (PriceChanged, TooLittleToCharge) as refusal:
         return _review_again(slug, given, refusal.sentence)
     except TooManyCheckouts as refusal:
@@ -156,7 +213,8 @@ def _place(slug: str, given: Form) -> Response:
         say_when(answer, refusal)
         return answer
     if status not in {OrderStatus.PENDING, OrderStatus.PAID}:
-        return _review_again(slug, replace(given, form_key=tokens.new_reference()), CLOSED)
+        anew = replace(given, form_key=tokens.new_reference(), proven="", token="", offer_id=None)
+        return _review_again(slug, anew, CLOSED)
     try:
         by_bank = request.form.get("pay_by") == "transfer"
         next_url = checkout.begin_checkout(order_id, "manual" if by_bank else None)
@@ -167,7 +225,10 @@ def _place(slug: str, given: Form) -> Response:
 
 def _review_again(slug: str, given: Form, error: str, status: int = 422) -> Response:
     shown = show(on_sale(slug))
-    return _review_page(shown, given, _quote(shown, given), error=error, status=status)
+    try:
+        return _review_page(shown, given, _quote(shown, given), error=error, status=status)
+    except CodeRefused as refusal:
+        return _code_refused(shown, given, refusal)
 
 
 def _ask_about(form_key: str) -> None:
@@ -191,15 +252,31 @@ def _resume(slug: str, token: str) -> Response:
         # The buyer is back before the gateway's news of why.
         fulfil_order(order_id)
     shown = show(on_sale(slug))
-    order = order_to_resume(token, shown.publication)
+    return resume_order(shown, order_to_resume(token, shown.publication), resume=token)
+
+
+def resume_order(shown: Shown, order: Order, *, resume: str = "", token: str = "") -> Response:
+    """The review page of an order that was not paid, with what it costs now, behind its own link
+    (`resume`) or behind that of its offer (`token`)."""
     if order.paid_at is not None or is_partly_received(order.id):
         return _to(order_url(order.id))
-    given, last = _as_placed(order, token), checkout.last_try(order.id)
+    given, last = _as_placed(order, resume), checkout.last_try(order.id)
+    offer = offer_of_form(given.form_key, given.details.email)
+    if offer is not None:
+        given = behind_offer(given, offer, token)
     try:
-        quoted = _quote(shown, given)
+        quoted, change = _quote(shown, given), ""
+    except CodeByLetter as refusal:
+        return _code_refused(shown, given, refusal)
     except CodeRefused as refusal:
-        return _details_page(shown, given, errors={"code": refusal.sentence})
-    return _review_page(shown, given, quoted, notice=last.sentence if last else NOT_CHARGED)
+        details = replace(given.details, code="")
+        given = replace(given, details=details, typed=given.typed | {"code"})
+        quoted, change = _quote(shown, given), f"{refusal.sentence} "
+    if (quoted.total_amount, quoted.currency) != (order.total_amount, order.currency):
+        before = format_money(order.total_amount, order.currency)
+        change += f"When you ordered the total was {before}. It is now {quoted.total}."
+    notice = last.sentence if last else NOT_CHARGED
+    return _review_page(shown, given, quoted, error=change.strip(), status=200, notice=notice)
 
 
 def _as_placed(order: Order, token: str) -> Form:
@@ -212,9 +289,16 @@ def _as_placed(order: Order, token: str) -> Form:
     )
 
 
-def _details_page(
-    shown: Shown, given: Form, *, errors: dict[str, str] | None = None, meant: str = ""
+def details_page(
+    shown: Shown,
+    given: Form,
+    *,
+    errors: dict[str, str] | None = None,
+    meant: str = "",
+    by_letter: bool = False,
+    status: int = 422,
 ) -> Response:
+    """The form of the details. `by_letter` offers to mail a link with the code that was typed."""
     page = render_template(
         "storefront/order_form.html",
         shown=shown,
@@ -223,10 +307,27 @@ def _details_page(
         masked=mask(given.details.email) if given.resume else "",
         errors=errors or {},
         meant=meant,
+        by_letter=by_letter,
+        action=_action(shown, given),
+        offered=_offered(shown, given),
         vat=quote(shown.publication).note,
         countries=countries_sold_to(current_seller()),
     )
-    return _kept_for_going_back(page, 422 if errors else 200)
+    return _kept_for_going_back(page, status if errors else 200)
+
+
+def _action(shown: Shown, given: Form) -> str:
+    return f"/offer/{given.token}" if given.token else f"{shown.path}/order"
+
+
+def _offered(shown: Shown, given: Form) -> Quote | None:
+    """What a mailed link has earned, to stand on the form; None where nothing was proved."""
+    if not given.proven:
+        return None
+    try:
+        return _quote(shown, given)
+    except CodeRefused:
+        return quote(shown.publication, proven=given.proven, form_key=given.form_key)
 
 
 def _review_page(
@@ -237,6 +338,7 @@ def _review_page(
     error: str = "",
     status: int = 422,
     notice: str = "",
+    unsure: str = "",
 ) -> Response:
     now = clock.now()
     error, is_chargeable = _chargeable(quoted, error)
@@ -247,7 +349,8 @@ def _review_page(
         details=given.shown,
         wants_now=given.details.wants_now,
         masked=mask(given.details.email),
-        errors={"form": error} if error else {},
+        errors=({"form": error} if error else {}) | ({"sure": unsure} if unsure else {}),
+        action=_action(shown, given),
         quoted=quoted,
         country=country_name(given.details.country),
         asks_country=len(_country_codes()) > 1,
@@ -258,7 +361,7 @@ def _review_page(
         supply_day=supply_starts_at(now),
         notice=notice,
     )
-    return _kept_for_going_back(page, status if error else 200)
+    return _kept_for_going_back(page, status if error or unsure else 200)
 
 
 def _chargeable(quoted: Quote, error: str) -> tuple[str, bool]:

@@ -10,6 +10,7 @@ from store.kit.config import config
 from store.kit.errors import NotFound, Refusal
 from store.kit.static_files import YEAR_SECONDS
 from store.kit.storage import storage
+from store.orders.discounts import has_members_price
 from store.orders.quoting import quote
 from store.storefront.facts import file_facts
 from store.storefront.showing import show, show_all, what_happens_when
@@ -54,6 +55,7 @@ def publication(slug: str) -> Response:
         shown=shown,
         publication=shown.publication,
         vat=quote(shown.publication).note,
+        has_members_price=has_members_price(shown.publication),
         countries=[name for _, name in countries_sold_to(seller)],
         timeline_items=what_happens_when(shown),
         file_facts=file_facts(shown.publication, shown.edition),

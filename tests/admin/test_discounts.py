@@ -37,7 +37,7 @@ def test_a_code_is_added_listed_and_ended(desk: FlaskClient) -> None:
     page = desk.get("/admin/discounts").text
     check_page(page, path="/admin/discounts")
     assert "until 31 March 2027" in page
-    assert "0 of 50" in page
+    assert '<td class="num">0 of 50</td>' in page
     assert press(desk, "/admin/discounts/1/end", seen_on="/admin/discounts").status_code == 303
     assert "<td>ended</td>" in desk.get("/admin/discounts").text
 

@@ -13,11 +13,20 @@ from hypothesis import strategies as st
 from store.catalog.models import Publication, VatTreatment
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
+from store.kit.status import advance
 from store.orders import discount_limits, discounts, ordering
+from store.orders.addresses import address_key
 from store.orders.details import Details
 from store.orders.discount_limits import CodeRefused
-from store.orders.discount_rows import add_discount, discount_by_name, end_discount
-from store.orders.models import Discount, Order
+from store.orders.discount_rows import (
+    Places,
+    add_discount,
+    discount_by_name,
+    end_discount,
+    places_by_discount,
+)
+from store.orders.models import Discount, Offer, Order, OrderStatus
+from store.orders.offers import ask_for_offer
 from store.orders.ordering import PriceChanged, expire_order, place_order
 from store.orders.quoting import TooLittleToCharge, quote
 from store.orders.vat import vat_inside
@@ -45,8 +54,21 @@ def discount(name: str = "Early bird", **given: object) -> Discount:
 def place(publication: Publication, details: Details = ANNA, key: str = "k" * 22) -> Order:
     """Place an order at the price that is quoted to it."""
     with transaction():
-        seen = quote(publication, email=details.email, code=details.code, form_key=key)
+        seen = quote(publication, code=details.code, form_key=key)
         return place_order(publication, details, form_key=key, seen_amount=seen.total_amount)
+
+
+def place_behind_link(
+    publication: Publication, details: Details = ANNA, key: str = "k" * 22
+) -> Order:
+    """Place an order by a link that was mailed to its address."""
+    with transaction() as session:
+        address = ask_for_offer(publication, details.email)
+        offers = sa.select(Offer).where(Offer.email_key == address_key(address))
+        offer = session.scalars(offers.order_by(Offer.id.desc())).first()
+        seen = quote(publication, proven=address, code=details.code, form_key=key)
+        amount = seen.total_amount
+        return place_order(publication, details, form_key=key, seen_amount=amount, offer=offer)
 
 
 def refused(publication: Publication, details: Details = ANNA, key: str = "k" * 22) -> str:
@@ -129,18 +151,64 @@ def test_a_code_for_one_order_is_given_back_by_an_order_that_ran_out(
 
 
 def test_a_form_sent_again_does_not_count_against_its_own_code(publication: Publication) -> None:
-    discount(max_orders=1, max_orders_each=1)
+    discount(max_orders=1)
     assert place(publication).id == place(publication).id
+
+
+def test_a_form_behind_a_link_does_not_count_against_its_own_code(
+    publication: Publication,
+) -> None:
+    discount(max_orders=1, max_orders_each=1)
+    first = place_behind_link(publication)
+    again = place_behind_link(publication)
+    assert (first.id, again.total_amount) == (again.id, 1000)
 
 
 def test_a_customer_uses_a_code_as_often_as_it_says(publication: Publication) -> None:
     discount(max_orders_each=1)
-    place(publication)
+    place_behind_link(publication)
     capitals = replace(ANNA, email="Anna@Reader.Example")
-    assert refused(publication, capitals, "b" * 22) == (
-        "The code “EARLY20” may be used once by each customer, and you have done so."
+    with pytest.raises(CodeRefused) as refusal:
+        place_behind_link(publication, capitals, "b" * 22)
+    assert refusal.value.sentence == (
+        "The code “EARLY20” is for one order per person, and you have placed it."
     )
-    assert place(publication, replace(ANNA, email="ben@reader.example"), "c" * 22).id
+    db.session.rollback()
+    ben = replace(ANNA, email="ben@reader.example")
+    assert place_behind_link(publication, ben, "c" * 22).total_amount == 1000
+
+
+@pytest.mark.parametrize("has_used_it", [True, False])
+def test_who_types_an_address_does_not_learn_whether_it_has_used_a_code(
+    publication: Publication, has_used_it: bool
+) -> None:
+    discount(max_orders_each=1)
+    if has_used_it:
+        place_behind_link(publication)
+    assert refused(publication, ANNA, "b" * 22) == (
+        "The code “EARLY20” is for one order per person: we mail you a link that has it. Press “Mail "
+        "me the link”, or take the code out."
+    )
+
+
+@on_both
+def test_a_place_is_held_for_two_hours_and_money_that_comes_later_counts_above_the_limit(
+    publication: Publication, frozen: Clock
+) -> None:
+    early = discount(max_orders=1)
+    slow = place(publication)
+    ben = replace(ANNA, email="ben@reader.example")
+    frozen.advance(hours=1, minutes=59)
+    assert "as often as it may be" in refused(publication, ben, "b" * 22)
+    assert places_by_discount([early.id]) == {early.id: Places(used=0, held=1)}
+    frozen.advance(minutes=1)
+    assert place(publication, ben, "b" * 22).total_amount == 1000
+    assert "as often as it may be" in refused(publication)
+    with transaction():
+        for order in (slow, ben_s := db.session.get_one(Order, slow.id + 1)):
+            advance(order, OrderStatus.PAID)
+    assert slow.total_amount == ben_s.total_amount == 1000
+    assert places_by_discount([early.id]) == {early.id: Places(used=2, held=0)}
 
 
 def _press_at_once(app: Flask, publication_id: int, count: int = 8) -> list[str]:
@@ -219,17 +287,22 @@ def test_members_are_known_by_their_address(
         domains="Nursery.Example other.example",
         members="listed@reader.example\n",
     )
-    assert place(publication, Details(email)).total_amount == total
+    assert place_behind_link(publication, Details(email)).total_amount == total
+
+
+def test_an_address_that_was_typed_earns_nothing(publication: Publication) -> None:
+    discount("Members' price", code="", domains="nursery.example")
+    assert place(publication, Details("anna@nursery.example")).total_amount == 1250
 
 
 def test_the_better_of_code_and_membership_counts(publication: Publication) -> None:
     discount("Members' price", code="", percent=10, domains="reader.example")
-    assert quote(publication, email="anna@reader.example").total_amount == 1125
+    assert quote(publication, proven="anna@reader.example").total_amount == 1125
     discount()
-    with_code = quote(publication, email="anna@reader.example", code="EARLY20")
+    with_code = quote(publication, proven="anna@reader.example", code="EARLY20")
     assert (with_code.total_amount, with_code.discount_label) == (1000, "Early bird (EARLY20)")
     discount(code="SMALL", percent=5)
-    with_small = quote(publication, email="anna@reader.example", code="SMALL")
+    with_small = quote(publication, proven="anna@reader.example", code="SMALL")
     assert (with_small.total_amount, with_small.discount_label) == (1125, "Members' price")
 
 

@@ -1,0 +1,184 @@
+"""Offers: a price that depends on who one is goes by letter, to the address that earns it.
+
+Whoever types an address is told nothing of it: the row, the letter owed and the answer are the same
+for members and others, and for customers and others. What the address earns is judged when the
+letter leaves, when its link is opened and when the order is placed.
+"""
+
+import hashlib
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from store.catalog.models import Publication
+from store.kit import clock, tokens
+from store.kit.config import config
+from store.kit.database import db, transaction
+from store.kit.errors import Refusal
+from store.mail import outbox
+from store.mail.models import Delivery, DeliveryStatus
+from store.orders.addresses import address_key, parse_address
+from store.orders.discount_limits import CodeRefused
+from store.orders.discounts import Reduction, code_that_counts, member_reduction, reduction_for
+from store.orders.inserting import insert_once
+from store.orders.models import Discount, Offer, Order, OrderStatus
+
+OFFER = "offer"
+# Whoever presses again within this many seconds gets the one letter.
+WINDOW_SECONDS = 600
+GOOD_FOR = timedelta(hours=24)
+# The refusals of a day are counted by these rows, so they are kept for longer than that.
+KEPT_FOR = timedelta(days=2)
+
+
+class OfferUnknown(Refusal):
+    """No link of ours, or one whose row is gone."""
+
+    status = 404
+    heading = "We do not know this link"
+    sentence = "Part of it may be missing. Open it from our letter again, or ask for a new one."
+    way_out = ("/", "See what we publish")
+
+
+class OfferOver(Refusal):
+    """A link of ours that is older than a day, wrongly signed, or whose order is placed."""
+
+    status = 410
+    heading = "This link no longer works"
+
+    def __init__(self, offer: Offer) -> None:
+        super().__init__(
+            "It was good for one order, within 24 hours. To order again, ask for a new link."
+        )
+        path = f"/publications/{offer.publication.slug}"
+        by_code = offer.discount_id is not None
+        self.way_out = (f"{path}/{'order' if by_code else 'members'}", "Ask for a new link")
+
+
+class OfferUsed(Refusal):
+    """The link has brought another order already."""
+
+    sentence = "This link was good for one order, and that is placed."
+
+
+def ask_for_offer(publication: Publication, text: str, code: str = "") -> str:
+    """Owe a letter to the address in `text`: with a link to order at the price that it earns as a
+    member, or with this code, or saying that it earns none. Returns the address.
+
+    Refuses (`InvalidAddress`, `CodeRefused`) what is no address, or no code that counts for anybody.
+    """
+    address = parse_address(text)
+    discount = code_that_counts(publication, code) if code.strip() else None
+    offer_id = insert_once(
+        Offer,
+        reference=tokens.new_reference(),
+        asked_key=_asked_key(address, publication, discount),
+        email=address,
+        email_key=address_key(address),
+        publication_id=publication.id,
+        discount_id=discount.id if discount else None,
+        created_at=clock.now(),
+    )
+    if offer_id is not None:
+        outbox.owe(
+            OFFER, f"{OFFER}:{offer_id}", address=address, facts={"offer_id": offer_id}, priority=0
+        )
+    return address
+
+
+def offer_url(offer: Offer) -> str:
+    """The absolute address of the order form at this price, good for 24 hours."""
+    return f"{config().base_url}/offer/{tokens.sign(offer.reference, OFFER)}"
+
+
+def open_offer(token: str) -> Offer:
+    """The row behind a link. Refuses (`OfferUnknown`) what is none of ours, and (`OfferOver`) one
+    that is too old, wrongly signed, or whose order is not to be paid any more."""
+    try:
+        reference = tokens.read(token, OFFER, int(GOOD_FOR.total_seconds()))
+        holds = True
+    except tokens.NotValid as refused:
+        reference, holds = refused.reference, False
+    except tokens.Unreadable:
+        raise OfferUnknown from None
+    offer = db.session.scalars(sa.select(Offer).where(Offer.reference == reference)).first()
+    if offer is None:
+        raise OfferUnknown
+    if not holds or (offer.order is not None and not is_open(offer, offer.order)):
+        raise OfferOver(offer)
+    return offer
+
+
+def is_open(offer: Offer, order: Order) -> bool:
+    """Whether the order of a link may still be paid, by who proved that address."""
+    is_theirs = order.customer.email_key == offer.email_key
+    return order.status is OrderStatus.PENDING and is_theirs
+
+
+def offer_of_form(form_key: str, email: str) -> Offer | None:
+    """The offer that the order of a form came by, while the same address is on the form."""
+    query = sa.select(Offer).join(Order).where(Order.form_key == form_key)
+    return db.session.scalars(query.where(Offer.email_key == address_key(email))).first()
+
+
+def use_offer(offer: Offer, order: Order) -> None:
+    """An offer is for one order. Refuses (`OfferUsed`) a second one, also when both come at once."""
+    taken = db.session.execute(
+        sa.update(Offer)
+        .where(Offer.id == offer.id, sa.or_(Offer.order_id.is_(None), Offer.order_id == order.id))
+        .values(order_id=order.id)
+        .returning(Offer.id)
+    )
+    if taken.first() is None:
+        raise OfferUsed
+
+
+def earned(offer: Offer) -> Reduction | None:
+    """What the offer's address earns now, by itself or with the code that it was asked for with."""
+    if offer.discount is None or offer.discount.code is None:
+        return member_reduction(offer.publication, offer.email)
+    code = offer.discount.code
+    try:
+        return reduction_for(offer.publication, proven=offer.email, code=code)
+    except CodeRefused:
+        return None
+
+
+def is_told_already(offer: Offer) -> bool:
+    """Whether a letter has told this address within a day that it earns nothing."""
+    lately = clock.now() - timedelta(days=1)
+    mine = Offer.email_key == offer.email_key
+    others = db.session.scalars(
+        sa.select(Offer).where(mine, Offer.id != offer.id, Offer.order_id.is_(None))
+    ).all()
+    keys = {f"{OFFER}:{one.id}": one for one in others}
+    gone = sa.or_(
+        Delivery.status == DeliveryStatus.SENDING,
+        sa.and_(Delivery.status == DeliveryStatus.SENT, Delivery.sent_at > lately),
+    )
+    told = sa.select(Delivery.dedupe_key).where(Delivery.dedupe_key.in_(keys), gone)
+    return any(earned(keys[key]) is None for key in db.session.scalars(told))
+
+
+def forget_offers() -> None:
+    """Take out old offers that brought no order, and the addresses that strangers typed; the
+    timetable calls it."""
+    old = clock.now() - KEPT_FOR
+    with transaction() as session:
+        session.execute(sa.delete(Offer).where(Offer.order_id.is_(None), Offer.created_at < old))
+        session.execute(
+            sa.update(Delivery)
+            .where(
+                Delivery.kind == OFFER,
+                Delivery.status.in_({DeliveryStatus.SENT, DeliveryStatus.SKIPPED}),
+                Delivery.address.is_not(None),
+                Delivery.created_at < old,
+            )
+            .values(address=None)
+        )
+
+
+def _asked_key(address: str, publication: Publication, discount: Discount | None) -> str:
+    what = f"{address_key(address)} {publication.id} {discount.id if discount else ''}"
+    digest = hashlib.sha256(what.encode()).hexdigest()
+    return f"{digest}:{int(clock.now().timestamp()) // WINDOW_SECONDS}"

@@ -1,0 +1,113 @@
+"""A price that depends on who one is: asked for by address, and ordered at behind a mailed link."""
+
+from flask import Blueprint, Response, make_response, render_template, request
+
+from store.kit import tokens
+from store.kit.errors import NotFound
+from store.kit.limits import limiter
+from store.kit.refusal_pages import private_page, say_when
+from store.kit.web import same_site
+from store.orders.customers import InvalidAddress
+from store.orders.details import Details
+from store.orders.discounts import has_members_price
+from store.orders.models import Offer
+from store.orders.offers import OfferUsed, open_offer
+from store.payments.fulfilment import fulfil_order
+from store.storefront.asking import TooOftenAsked, answer_asking
+from store.storefront.order import (
+    Form,
+    behind_offer,
+    details_page,
+    next_step,
+    read_form,
+    resume_order,
+)
+from store.storefront.publication import on_sale
+from store.storefront.showing import Shown, show
+
+bp = Blueprint("offer", __name__)
+
+
+class NoMembersPrice(NotFound):
+    """A publication that costs everybody the same now."""
+
+    sentence = "There is no members’ price for this publication now."
+
+
+@bp.get("/publications/<slug>/members")
+def form(slug: str) -> Response:
+    """Where members ask for their price; it says nothing of who is one."""
+    return _asking_page(_with_price(slug))
+
+
+@bp.post("/publications/<slug>/members")
+def ask(slug: str) -> Response:
+    """Owe the letter; the answer does not say which one it is."""
+    same_site(request)
+    shown, typed = _with_price(slug), request.form.get("email", "")
+    try:
+        return answer_asking(shown, typed)
+    except InvalidAddress as refusal:
+        return _asking_page(shown, typed, {"email": refusal.sentence}, refusal.status)
+    except TooOftenAsked as refusal:
+        answer = _asking_page(shown, typed, {"form": refusal.sentence}, refusal.status)
+        say_when(answer, refusal)
+        return answer
+
+
+@bp.get("/offer/<token>")
+def show_offer(token: str) -> Response:
+    """The order form at the price of the link; once its order is placed, that order's review."""
+    offer = open_offer(token)
+    if offer.order_id is not None and request.method == "GET":
+        # The buyer may be back before the gateway's news of why.
+        fulfil_order(offer.order_id)
+        offer = open_offer(token)
+    shown = _shown(offer)
+    if offer.order is not None:
+        return resume_order(shown, offer.order, token=token)
+    code = offer.discount.code if offer.discount else ""
+    begun = Form(Details(email=offer.email, code=code or ""), tokens.new_reference())
+    return details_page(shown, behind_offer(begun, offer, token))
+
+
+@bp.post("/offer/<token>")
+@limiter.limit("120 per hour")
+def step(token: str) -> Response:
+    """One step on, as on the plain form, with the address of the link."""
+    same_site(request)
+    offer, given = open_offer(token), read_form()
+    if offer.order is not None and offer.order.form_key != given.form_key:
+        return _to_its_order(token)
+    try:
+        return next_step(_shown(offer), behind_offer(given, offer, token))
+    except OfferUsed:
+        return _to_its_order(token)
+
+
+def _to_its_order(token: str) -> Response:
+    answer = make_response("", 303)
+    answer.headers["Location"] = f"/offer/{token}"
+    return private_page(answer)
+
+
+def _shown(offer: Offer) -> Shown:
+    return show(on_sale(offer.publication.slug))
+
+
+def _with_price(slug: str) -> Shown:
+    publication = on_sale(slug)
+    if not has_members_price(publication):
+        raise NoMembersPrice
+    return show(publication)
+
+
+def _asking_page(
+    shown: Shown, typed: str = "", errors: dict[str, str] | None = None, status: int = 200
+) -> Response:
+    page = render_template(
+        "storefront/offer_ask.html", shown=shown, typed=typed, errors=errors or {}
+    )
+    answer = private_page(page)
+    answer.status_code = status
+    return answer
