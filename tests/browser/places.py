@@ -15,7 +15,8 @@ from store.kit import clock
 from store.kit.database import transaction
 from store.mail.models import CapturedLetter, Delivery
 from store.orders.discount_rows import add_discount
-from store.orders.models import Customer, Order
+from store.orders.models import Customer, Offer, Order
+from store.orders.offers import ask_for_offer, offer_url
 from store.payments.checkout import begin_checkout
 from store.payments.disputes import record_dispute
 from store.payments.gateways.base import GatewayDispute
@@ -81,8 +82,12 @@ class Places:
         shop.order(p["later"], "t" + WHO, pays=False)
         p["transfer"] = self._order_path("t" + WHO)
         self._choose_transfer("t" + WHO)
-        with shop.app.app_context(), transaction():
+        with shop.app.app_context(), transaction() as session:
             add_discount("Early bird", code="PLACES20", percent=20)
+            add_discount("Members", percent=20, domains="nursery.example")
+            publication = publication_by_slug(p["later"])
+            ask_for_offer(publication, "mia@nursery.example")
+            p["offer"] = urlsplit(offer_url(session.scalars(sa.select(Offer)).one())).path
 
     def _order_path(self, email: str) -> str:
         order_id = self.shop.ask(sa.select(Order.id).where(Order.email == email))
@@ -165,6 +170,15 @@ PUBLIC = {
     "review with a code": Place(ORDER, (press("Continue", **EMAIL, Discount_code="places20"),)),
     "form with a wrong code (422)": Place(
         ORDER, (press("Continue", **EMAIL, Discount_code="LATE"),)
+    ),
+    "asking for a members' price": Place("/publications/{later}/members"),
+    "asked for a members' price": Place(
+        "/publications/{later}/members", (press("Mail me my price", **EMAIL),)
+    ),
+    "order form behind a link": Place("{offer}"),
+    "review behind a link": Place("{offer}", (press("Continue"),)),
+    "review behind a link, unsure (422)": Place(
+        "{offer}", (press("Continue"), lambda page: page.locator("main form button").first.click())
     ),
     "review of a copy": Place("/publications/{out}/order", (CONTINUE,)),
     "pay": Place("{pay}"),

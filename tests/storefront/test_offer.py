@@ -338,6 +338,7 @@ def test_an_address_is_asked_for_five_times_an_hour_from_whatever_networks(
     assert [one.status_code for one in answers] == [200] * 5 + [429 if is_limited else 200]
     if is_limited:
         check_page(answers[-1].text, path=f"{PAGE}/members")
+        assert 3500 < int(answers[-1].headers["Retry-After"]) <= 3600
         assert fields_of(answers[-1].text, "email")["email"] == email.upper()
 
 
