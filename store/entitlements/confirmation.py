@@ -46,7 +46,7 @@ def facts(delivery: Delivery) -> Letter | Skip:
     words = _agreed(order) | _supply(order, rights, edition)
     words["order_url"] = order_url(order.id)
     words["library_url"] = library_url(order.customer_id)
-    return Letter(Mailbox(order.customer.email, order.customer.name), _context(words))
+    return Letter(Mailbox(order.customer.email, order.name or order.customer.name), _context(words))
 
 
 def sample() -> dict[str, Any]:
@@ -56,9 +56,6 @@ def sample() -> dict[str, Any]:
         "seller": _sample_seller(),
         "order": {
             "reference": "K7QM-2XWP",
-            "name": "Sample Reader",
-            "organisation": "",
-            "purchase_order_number": "",
             "total_amount": 1250,
             "currency": "GBP",
             "placed_at": moment,
@@ -119,9 +116,6 @@ def _agreed(order: Order) -> dict[str, Any]:
             name: getattr(order, name)
             for name in (
                 "reference",
-                "name",
-                "organisation",
-                "purchase_order_number",
                 "total_amount",
                 "currency",
                 "placed_at",

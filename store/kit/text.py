@@ -8,6 +8,10 @@ import unicodedata
 _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
+# What may stand in a name beside letters, their combining marks and blanks.
+_NAME_MARKS = frozenset("'\u2019-\u2010\u2011.")
+_LONGEST_NAME = 60
+
 
 def clean_line(text: str) -> str:
     """One line as it was meant: composed (NFC), no control or bidirectional characters, no
@@ -15,6 +19,25 @@ def clean_line(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
     text = _CONTROL.sub(" ", _INVISIBLE.sub("", text))
     return " ".join(text.split())
+
+
+def plain_name(text: str) -> str:
+    """A name that somebody typed, as a letter may repeat it to somebody else: letters of any
+    script, blanks, apostrophes, hyphens and full stops, at most 60 characters; all else is left
+    out. A full stop ends a word, so that no address stands in it that could be clicked.
+    """
+    kept = "".join(one for one in clean_line(text) if _may_stand(one))
+    name = " ".join(re.sub(r"\.+", ". ", kept).split())
+    if len(name) > _LONGEST_NAME:
+        cut = name[: _LONGEST_NAME + 1]
+        name = cut.rpartition(" ")[0] or cut[:_LONGEST_NAME]
+    return name if any(one.isalpha() for one in name) else ""
+
+
+def _may_stand(character: str) -> bool:
+    return (
+        character in _NAME_MARKS or character == " " or unicodedata.category(character)[0] in "LM"
+    )
 
 
 def clean_text(text: str) -> str:

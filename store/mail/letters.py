@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from store.kit.errors import NotFound
+from store.kit.text import plain_name
 from store.mail.message import LetterText, Mailbox
 from store.mail.models import Delivery
 from store.mail.rendering import render_letter
@@ -19,6 +20,9 @@ class Letter:
 
     `own` names the values that are each reader's own and stand in the templates as they are; the
     rest of such a letter is cut once.
+
+    Whoever orders may type anything beside the address of somebody else. So the name is made
+    plain here, where every letter passes, and is the only one: templates find it as `name`.
     """
 
     to: Mailbox
@@ -26,6 +30,11 @@ class Letter:
     list_id: str | None = None
     unsubscribe_url: str | None = None
     own: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        to = Mailbox(self.to.address, plain_name(self.to.name))
+        object.__setattr__(self, "to", to)
+        object.__setattr__(self, "context", self.context | {"name": to.name})
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,6 @@ def _sample_transfer() -> dict[str, Any]:
     return {
         "reference": "K7QM-2XWP",
         "titles": ["Effective SEND Practice in the Early Years"],
-        "organisation": "Sample Nursery School",
-        "purchase_order_number": "PO-1182",
         "amount": 1250,
         "due": 1250,
         "part": "",
@@ -80,8 +78,6 @@ def transfer_details(delivery: Delivery) -> Letter | Skip:
         "seller": order.seller,
         "reference": order.reference,
         "titles": [line.title for line in order.lines],
-        "organisation": order.organisation,
-        "purchase_order_number": order.purchase_order_number,
         "amount": transfer.amount,
         "due": transfer.due,
         "part": transfer.part,
