@@ -231,3 +231,16 @@ def _price_fault(amount: int, currency: str) -> str:
     if not 0 < amount <= LARGEST_PRICE:
         return "Enter a price of more than nothing and not beyond reason."
     return charge_fault(amount, currency)
+
+
+def lock_publication(publication_id: int, *, for_release: bool = False) -> Publication:
+    """The publication's row, locked: shared by those who grant, alone for who releases.
+
+    On SQLite the writing transaction is the lock.
+    """
+    return db.session.scalars(
+        sa.select(Publication)
+        .where(Publication.id == publication_id)
+        .with_for_update(read=not for_release)
+        .execution_options(populate_existing=True)
+    ).one()

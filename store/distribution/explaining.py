@@ -8,16 +8,16 @@ from sqlalchemy.orm import joinedload
 from store.catalog.models import Edition, EditionStatus
 from store.distribution.recipients import (
     IMPORTED,
-    NOTICE,
     batch_of,
     imported_as_having,
     recipients,
 )
+from store.entitlements.copies import NOTICE
 from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import db
 from store.kit.formatting import format_day, format_moment
-from store.mail.models import Attempt, BatchStatus, Delivery, DeliveryStatus
+from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
 from store.orders.models import Customer, OrderLine
 
 COLUMNS = {
@@ -27,6 +27,17 @@ COLUMNS = {
     DeliveryStatus.HELD: "held",
     DeliveryStatus.FAILED: "undeliverable",
     DeliveryStatus.SKIPPED: "left_out",
+}
+
+# Why a notice is owed, for the desk.
+OCCASIONS = {
+    Occasion.RELEASED: "a new edition",
+    Occasion.FIRST_COPY: "the first copy",
+    Occasion.DAYS_OVER: "the 14 days are over",
+    Occasion.ASKED: "asked for within the 14 days",
+    Occasion.ACCESS_BACK: "access came back",
+    Occasion.RESENT: "sent again by a person",
+    Occasion.CORRECTION: "in place of a withdrawn edition",
 }
 
 
@@ -44,14 +55,15 @@ def coverage_of(edition: Edition, customer: Customer) -> Explanation:
     told = [_of_right(right) for right in rights]
     if not rights:
         return Explanation("not_concerned", ["This customer never had this publication."])
-    delivery = _delivery(edition, customer)
-    if delivery is None:
+    batch = batch_of(db.session, edition)
+    found = _deliveries(edition, customer, batch)
+    if not found:
         column, sentence = _without_delivery(edition, customer)
         return Explanation(column, [*told, sentence])
-    batch = batch_of(db.session, edition)
+    delivery = found[0]
     is_recipient = batch is not None and delivery.batch_id == batch.id
     column = COLUMNS[delivery.status] if is_recipient else "later"
-    sentences = [*told, *_of_delivery(delivery)]
+    sentences = [*told, *_of_delivery(delivery), *_of_others(found[1:])]
     paused = is_recipient and batch is not None and batch.status == BatchStatus.PAUSED
     if paused and column == "waiting":
         sentences.append("The letters of this release are paused.")
@@ -88,13 +100,28 @@ def _of_right(right: Entitlement) -> str:
     return f"{told}."
 
 
-def _delivery(edition: Edition, customer: Customer) -> Delivery | None:
-    """The notice if there is one, else the confirmation that carried the edition."""
+def _deliveries(edition: Edition, customer: Customer, batch: Batch | None) -> list[Delivery]:
+    """Every letter that carries the edition to the customer: that of the release first, which the
+    coverage counts, then notices before confirmations, those that were not left out first."""
     query = sa.select(Delivery).where(
         Delivery.edition_id == edition.id, Delivery.customer_id == customer.id
     )
-    ordered = query.order_by(sa.case((Delivery.kind == NOTICE, 0), else_=1), Delivery.id)
-    return db.session.scalars(ordered).first()
+    ordered = query.order_by(
+        sa.case((Delivery.batch_id == (batch.id if batch else 0), 0), else_=1),
+        sa.case((Delivery.kind == NOTICE, 0), else_=1),
+        sa.case((Delivery.status == DeliveryStatus.SKIPPED, 1), else_=0),
+        Delivery.id,
+    )
+    return list(db.session.scalars(ordered))
+
+
+def _of_others(deliveries: list[Delivery]) -> list[str]:
+    """Notices beside the first letter, as after a dispute that was won."""
+    return [
+        f"Another notice ({OCCASIONS[one.occasion]}) {_standing(one)}"
+        for one in deliveries
+        if one.occasion is not None and one.status is not DeliveryStatus.SKIPPED
+    ]
 
 
 def _of_delivery(delivery: Delivery) -> list[str]:

@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased
 
 from store.catalog.models import Edition, EditionStatus, Publication
-from store.distribution.recipients import NOTICE, REFUNDED, STOPPED, SUSPENDED, WITHDRAWN
+from store.distribution.recipients import REFUNDED, STOPPED, SUSPENDED, WITHDRAWN
 from store.entitlements import links
+from store.entitlements.copies import FIRST_COPIES, NOTICE, has_copy
 from store.entitlements.models import Entitlement, NoticeStop
 from store.kit import clock
 from store.kit.config import config
@@ -19,7 +19,7 @@ from store.kit.database import db
 from store.kit.formatting import format_day
 from store.mail.letters import Letter, Skip, letter
 from store.mail.message import Mailbox
-from store.mail.models import Delivery
+from store.mail.models import Delivery, DeliveryStatus, Occasion
 from store.orders.models import Customer, Order, OrderLine
 
 LINK_DAYS = links.MAX_AGE["library"] // links.DAY
@@ -51,9 +51,11 @@ def _sample() -> Letter:
     )
 
 
+# What a stop holds back from who has a copy.
+_NEWS = frozenset({Occasion.RELEASED, Occasion.CORRECTION, Occasion.ACCESS_BACK})
+
 # Asked for every letter, so it is one statement, built once: a row for each right that the
 # customer has to the publication, bought ones and the earliest first, beside the edition.
-_Earlier = aliased(Edition)
 _FACTS = (
     sa.select(
         Edition.status,
@@ -73,13 +75,7 @@ _FACTS = (
         Entitlement.revoked_at,
         Entitlement.suspended_at,
         Order.placed_at,
-        sa.exists()
-        .where(
-            _Earlier.publication_id == Edition.publication_id,
-            _Earlier.number < Edition.number,
-            _Earlier.released_at.is_not(None),
-        )
-        .label("has_earlier"),
+        has_copy(Customer.id, Publication.id).label("has_copy"),
         sa.exists()
         .where(
             NoticeStop.customer_id == Customer.id,
@@ -122,12 +118,9 @@ def edition_notice(delivery: Delivery) -> Letter | Skip:
     right = _standing(rows)
     if isinstance(right, Skip):
         return right
-    # Outside a release it is the copy itself, held back for the 14 days, and no news of another.
-    is_release = delivery.batch_id is not None or right.released_at is None
-    is_first_copy = not is_release and right.order_line_id is not None
-    if not is_first_copy and right.is_stopped:
+    if delivery.occasion in _NEWS and right.is_stopped and right.has_copy:
         return Skip(STOPPED)
-    return _letter_to(right, delivery.address, is_first_copy=is_first_copy)
+    return _letter_to(right, delivery)
 
 
 def _standing(rows: Sequence[Any]) -> Any:
@@ -138,25 +131,41 @@ def _standing(rows: Sequence[Any]) -> Any:
     return next((row for row in kept if row.suspended_at is None), Skip(SUSPENDED))
 
 
-def _letter_to(right: Any, address: str | None, *, is_first_copy: bool) -> Letter:
+def _letter_to(right: Any, delivery: Delivery) -> Letter:
     stop_url = links.url_to("stop", right.stop)
-    # A pre-order comes to its end with its first edition.
-    is_preorder = right.from_edition_id is None and right.order_line_id is not None
-    context = _words(right, right.name) | {
+    occasion = delivery.occasion or Occasion.RELEASED
+    is_correction = occasion is Occasion.CORRECTION
+    context = _words(right, right.name, occasion) | {
         "bought_on": format_day(right.placed_at) if right.placed_at else "",
-        "is_first": is_preorder and not right.has_earlier,
-        "is_first_copy": is_first_copy,
+        "is_preorder": right.from_edition_id is None and right.order_line_id is not None,
+        "replaces": _withdrawn_number(delivery) if is_correction else 0,
         "updates_until": _last_day(right.updates_until),
         "library_url": links.url_to("library", right.library),
         "stop_url": stop_url,
     }
     return Letter(
-        Mailbox(address or right.email, right.name),
+        Mailbox(delivery.address or right.email, right.name),
         context,
         list_id=_list_id(right.slug),
         unsubscribe_url=stop_url,
         own=_OWN,
     )
+
+
+def _withdrawn_number(delivery: Delivery) -> int:
+    """The number of the newest withdrawn edition that this customer was sent."""
+    now = sa.select(Edition.publication_id).where(Edition.id == delivery.edition_id)
+    query = (
+        sa.select(sa.func.max(Edition.number))
+        .join(Delivery, Delivery.edition_id == Edition.id)
+        .where(
+            Edition.publication_id == now.scalar_subquery(),
+            Edition.status == EditionStatus.WITHDRAWN,
+            Delivery.customer_id == delivery.customer_id,
+            Delivery.status == DeliveryStatus.SENT,
+        )
+    )
+    return db.session.scalar(query) or 0
 
 
 def _test_letter(edition: Edition, address: str) -> Letter:
@@ -180,7 +189,7 @@ def _test_letter(edition: Edition, address: str) -> Letter:
     return Letter(Mailbox(address), context)
 
 
-def _words(told: Any, name: str) -> dict[str, Any]:
+def _words(told: Any, name: str, occasion: Occasion = Occasion.RELEASED) -> dict[str, Any]:
     return {
         "name": name,
         "title": told.title,
@@ -191,8 +200,10 @@ def _words(told: Any, name: str) -> dict[str, Any]:
         "notes": told.notes,
         "link_days": LINK_DAYS,
         "is_test": False,
-        "is_first": False,
-        "is_first_copy": False,
+        "occasion": occasion.value,
+        "is_first": occasion in FIRST_COPIES,
+        "is_preorder": False,
+        "replaces": 0,
         "updates_until": "",
     }
 

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store.catalog.models import Edition, EditionStatus
-from store.distribution.recipients import NOTICE, RECALLED, batch_of, missing
+from store.distribution.recipients import RECALLED, batch_of, missing
+from store.entitlements.copies import NOTICE, leave_older_out
 from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.columns import UtcDateTime
@@ -25,7 +26,8 @@ _WATCHED = timedelta(days=7)
 
 def owe_notices(edition: Edition, batch: Batch, chosen: sa.Select[Any]) -> int:
     """Write a delivery for every row of `chosen` (see `recipients`), the left-out ones with their
-    reason; who has one already is passed over. Returns how many were written."""
+    reason; who has one already is passed over. Of an older edition that still waits for a customer
+    without a copy the letter is left out: the newest alone is owed. Returns how many were written."""
     rows = chosen.subquery("chosen")
     left_out: sa.ColumnElement[Any] = rows.c.left_out
     if batch.status == BatchStatus.RECALLED:
@@ -34,6 +36,7 @@ def owe_notices(edition: Edition, batch: Batch, chosen: sa.Select[Any]) -> int:
     values: dict[str, Any] = {
         "kind": sa.literal(NOTICE),
         "status": sa.case((left_out.is_(None), "queued"), else_="skipped"),
+        "occasion": rows.c.occasion,
         "reason": sa.func.coalesce(left_out, ""),
         "dedupe_key": sa.literal(f"edition:{edition.id}:")
         + sa.cast(rows.c.customer_id, sa.String(20)),
@@ -55,7 +58,9 @@ def owe_notices(edition: Edition, batch: Batch, chosen: sa.Select[Any]) -> int:
         .on_conflict_do_nothing(index_elements=["dedupe_key"])
         .execution_options(preserve_rowcount=True)
     )
-    return int(db.session.connection().execute(statement).rowcount)
+    written = int(db.session.connection().execute(statement).rowcount)
+    leave_older_out(edition.publication_id)
+    return written
 
 
 def begin_terms(edition: Edition, released_at: datetime) -> None:

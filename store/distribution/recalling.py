@@ -3,17 +3,22 @@
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
-from store.catalog.publishing import newest_released
-from store.distribution.recipients import NOTICE, RECALLED, WITHDRAWN, batch_of
-from store.entitlements.granting import lock_publication, owe_copy
+from store.catalog.publishing import lock_publication
+from store.distribution.recipients import RECALLED, WITHDRAWN, batch_of
+from store.entitlements.copies import (
+    NOTICE,
+    UNSENT,
+    has_copy,
+    is_recalled,
+    owe_what_was_missed,
+)
+from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.status import advance
 from store.mail import outbox
-from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
-
-_UNSENT = (DeliveryStatus.QUEUED, DeliveryStatus.HELD)
+from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
 
 
 class NothingToRecall(Refusal):
@@ -31,15 +36,28 @@ class NotReleased(Refusal):
 def recall(edition: Edition, who: str) -> int:
     """Leave out every letter of the release that has not left; returns how many.
 
-    A letter on its way at this moment still arrives. Refuses `NothingToRecall`.
+    A letter on its way at this moment still arrives. Who bought this very edition gets it all the
+    same, and who still waits for a first copy the newest other one. Refuses `NothingToRecall`.
     """
+    lock_publication(edition.publication_id, for_release=True)
     batch = batch_of(db.session, edition)
     if batch is None or not batch.status.may_become(BatchStatus.RECALLED):
         raise NothingToRecall
     if not advance(batch, BatchStatus.RECALLED, who=who):
         raise NothingToRecall
     _forget_resends(batch)
-    return _leave_out(Delivery.batch_id == batch.id, RECALLED)
+    bought_as_it_is = sa.exists().where(
+        Entitlement.customer_id == Delivery.customer_id,
+        Entitlement.from_edition_id == edition.id,
+    )
+    beside = sa.and_(
+        Delivery.edition_id == edition.id,
+        Delivery.kind == NOTICE,
+        Delivery.batch_id.is_(None),
+        Delivery.customer_id.is_not(None),
+        ~bought_as_it_is,
+    )
+    return _leave_out(edition, RECALLED, sa.or_(Delivery.batch_id == batch.id, beside))
 
 
 def withdraw(edition: Edition, who: str, why: str = "") -> int:
@@ -58,9 +76,9 @@ def withdraw(edition: Edition, who: str, why: str = "") -> int:
     batch = batch_of(db.session, edition)
     if batch is not None and batch.status.may_become(BatchStatus.RECALLED):
         advance(batch, BatchStatus.RECALLED, who=who, why="the edition was withdrawn")
-    _offer_the_other(edition)
+    outbox.look_again_at_edition(edition.id)
     notices = sa.and_(Delivery.edition_id == edition.id, Delivery.kind == NOTICE)
-    return _leave_out(notices, WITHDRAWN)
+    return _leave_out(edition, WITHDRAWN, notices)
 
 
 def settle_recalled() -> int:
@@ -70,13 +88,13 @@ def settle_recalled() -> int:
     # What a person has sent again since then is to leave.
     stray = sa.and_(
         Delivery.batch_id.in_(recalled),
-        Delivery.status.in_(_UNSENT),
+        Delivery.status.in_(UNSENT),
         Delivery.priority != outbox.SOMEBODY_WAITS,
     )
     if db.session.scalars(sa.select(Delivery.id).where(stray).limit(1)).first() is None:
         return 0
     with transaction():
-        return _leave_out(stray, RECALLED)
+        return outbox.leave_out(RECALLED, stray)
 
 
 def _forget_resends(batch: Batch) -> None:
@@ -89,32 +107,29 @@ def _forget_resends(batch: Batch) -> None:
     db.session.connection().execute(statement)
 
 
-def _leave_out(which: sa.ColumnElement[bool], why: str) -> int:
-    # A worker that has claimed one of them looks at its status again before it sends.
-    statement = (
-        sa.update(Delivery)
-        .where(which, Delivery.status.in_(_UNSENT))
-        .values(status=DeliveryStatus.SKIPPED, reason=why, claimed_by=None, claimed_at=None)
-        .execution_options(synchronize_session=False)
+def _leave_out(edition: Edition, why: str, which: sa.ColumnElement[bool]) -> int:
+    """Leave letters of an edition out; who waited for a first copy by one of them is owed the
+    newest other one instead."""
+    count = outbox.leave_out(why, which)
+    other = sa.select(Edition.id).where(
+        Edition.publication_id == edition.publication_id,
+        Edition.status == EditionStatus.RELEASED,
+        Edition.id != edition.id,
+        ~is_recalled(Edition.id),
     )
-    changed = db.session.connection().execute(statement).rowcount
-    db.session.expire_all()
-    return int(changed)
-
-
-def _offer_the_other(edition: Edition) -> None:
-    """Letters outside the release carry a first copy that somebody waits for."""
-    newest = newest_released(edition.publication_id)
-    if newest is None:
-        return
-    waiting = db.session.scalars(
-        sa.select(Delivery).where(
-            Delivery.edition_id == edition.id,
-            Delivery.kind == NOTICE,
-            Delivery.batch_id.is_(None),
-            Delivery.customer_id.is_not(None),
-            Delivery.status.in_(_UNSENT),
-        )
-    ).all()
-    for delivery in waiting:
-        owe_copy(newest.id, delivery.customer_id or 0, delivery.due_at)
+    if db.session.scalars(other.limit(1)).first() is None:
+        return count
+    waited = sa.select(Delivery.customer_id, Delivery.occasion).where(
+        Delivery.edition_id == edition.id,
+        Delivery.kind == NOTICE,
+        Delivery.status == DeliveryStatus.SKIPPED,
+        Delivery.reason == why,
+        Delivery.customer_id.is_not(None),
+        ~has_copy(Delivery.customer_id, sa.literal(edition.publication_id)),
+    )
+    for customer_id, given in db.session.execute(waited).all():
+        occasion = given or Occasion.FIRST_COPY
+        if occasion in {Occasion.RELEASED, Occasion.RESENT}:
+            occasion = Occasion.FIRST_COPY
+        owe_what_was_missed(customer_id or 0, edition.publication_id, occasion)
+    return count

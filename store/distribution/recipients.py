@@ -6,12 +6,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.models import Edition
+from store.entitlements.copies import has_copy, has_withdrawn
 from store.entitlements.models import Entitlement, NoticeStop
 from store.kit import clock
 from store.kit.columns import UtcDateTime
-from store.mail.models import Batch, Delivery
+from store.mail.models import Batch, Delivery, Occasion
 
-NOTICE = "edition_notice"
 REFUNDED = "refunded"
 SUSPENDED = "suspended"
 TERM_OVER = "term over"
@@ -19,29 +19,46 @@ STOPPED = "asked us to stop"
 IMPORTED = "imported as having it"
 RECALLED = "recalled"
 WITHDRAWN = "withdrawn"
-# A customer with several entitlements counts once, with the best of them: 0 is owed the edition.
-_RANKS = {1: STOPPED, 2: TERM_OVER, 3: SUSPENDED, 4: REFUNDED}
+# A customer with several entitlements counts once, with the best of them: 0 is owed the edition,
+# 1 as well unless a copy has reached the customer before.
+_STOPPED = 1
+_RANKS = {2: TERM_OVER, 3: SUSPENDED, 4: REFUNDED}
 
 
 def recipients(edition: Edition) -> sa.Select[Any]:
     """One row per customer whom the edition concerns: `customer_id`, `left_out` (a reason, or
-    null where it is owed), `due_at` (UTC), `is_preorder` (it would be their first).
+    null where it is owed), `due_at` (UTC), `occasion` (why, where it is owed), `is_preorder` (it
+    would be the first copy of one).
 
     Concerned is who held an entitlement when the edition was released (now, before the release)
-    that did not come with this edition or a later one.
+    that did not come with this edition or a later one. A stop leaves out who has a copy already:
+    it holds back news, and nothing that was bought and not yet delivered.
     """
     now = clock.now()
     best = _best_entitlements(edition, now).subquery("best")
-    due_at = sa.case(
-        (best.c.available_at > sa.literal(now, UtcDateTime()), best.c.available_at),
-        else_=sa.literal(now, UtcDateTime()),
+    moment = sa.literal(now, UtcDateTime())
+    waits = best.c.available_at > moment
+    has = has_copy(best.c.customer_id, sa.literal(edition.publication_id))
+    left_out = sa.case(
+        (sa.and_(best.c.rank == _STOPPED, has), STOPPED),
+        *((best.c.rank == rank, why) for rank, why in _RANKS.items()),
+        else_=None,
     )
-    left_out = sa.case(*((best.c.rank == rank, why) for rank, why in _RANKS.items()), else_=None)
+    occasion = sa.case(
+        (
+            has_withdrawn(best.c.customer_id, sa.literal(edition.publication_id)),
+            Occasion.CORRECTION.value,
+        ),
+        (has, Occasion.RELEASED.value),
+        (waits, Occasion.DAYS_OVER.value),
+        else_=Occasion.FIRST_COPY.value,
+    )
     return sa.select(
         best.c.customer_id,
         left_out.label("left_out"),
-        due_at.label("due_at"),
-        best.c.is_preorder,
+        sa.case((waits, best.c.available_at), else_=moment).label("due_at"),
+        occasion.label("occasion"),
+        sa.case((best.c.is_preorder == 0, 0), (has, 0), else_=1).label("is_preorder"),
     ).where(best.c.customer_id.is_not(None))
 
 
@@ -78,7 +95,7 @@ def batch_of(session: Any, edition: Edition) -> Batch | None:
 def _best_entitlements(edition: Edition, now: datetime) -> sa.Select[*tuple[Any, ...]]:
     first = sa.orm.aliased(Edition, name="first_carried")
     rank = _rank(edition.released_at or now)
-    is_owed = rank == 0
+    is_owed = rank <= _STOPPED
     query = (
         sa.select(
             Entitlement.customer_id,
@@ -123,7 +140,7 @@ def _rank(at: datetime) -> sa.Case[int]:
         (Entitlement.revoked_at.is_not(None), 4),
         (Entitlement.suspended_at.is_not(None), 3),
         (Entitlement.updates_until < sa.literal(at, UtcDateTime()), 2),
-        (NoticeStop.stopped_at.is_not(None), 1),
+        (NoticeStop.stopped_at.is_not(None), _STOPPED),
         else_=0,
     )
 

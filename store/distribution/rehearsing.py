@@ -6,17 +6,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from store.catalog.editions import edition_before
 from store.catalog.inspecting import odd_beside
 from store.catalog.models import Asset, Edition, EditionStatus, PublicationStatus
 from store.distribution.letters import edition_notice
-from store.distribution.recipients import NOTICE, recipients
+from store.distribution.recipients import recipients
+from store.entitlements.copies import NOTICE
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.mail.letters import Letter, preview_letter
 from store.mail.message import LetterText
-from store.mail.models import Delivery
+from store.mail.models import Delivery, Occasion
 from store.mail.rendering import render_letter
 from store.orders.models import Customer
 
@@ -66,8 +66,6 @@ def _count(edition: Edition) -> tuple[dict[str, int], dict[str, int]]:
     left_out = {row.left_out: row.people for row in found if row.left_out}
     owed = next((row for row in found if row.left_out is None), None)
     people, preorders = (owed.people, int(owed.preorders)) if owed else (0, 0)
-    if edition_before(edition) is not None:
-        preorders = 0  # they have their first edition
     return {
         "recipients": people,
         "owners": people - preorders,
@@ -79,10 +77,21 @@ def _count(edition: Edition) -> tuple[dict[str, int], dict[str, int]]:
 def _letter(edition: Edition) -> tuple[LetterText, str | None]:
     """The letter with the values of the first recipient; of nobody where there is none."""
     rows = recipients(edition).subquery()
-    first = sa.select(sa.func.min(rows.c.customer_id)).where(rows.c.left_out.is_(None))
-    customer_id = db.session.scalar(first)
+    first = (
+        sa.select(rows.c.customer_id, rows.c.occasion)
+        .where(rows.c.left_out.is_(None))
+        .order_by(rows.c.customer_id)
+        .limit(1)
+    )
+    customer_id, occasion = db.session.execute(first).one_or_none() or (None, None)
     facts: dict[str, Any] | None = None if customer_id else {"test": True}
-    unsaved = Delivery(kind=NOTICE, edition_id=edition.id, customer_id=customer_id, facts=facts)
+    unsaved = Delivery(
+        kind=NOTICE,
+        edition_id=edition.id,
+        customer_id=customer_id,
+        facts=facts,
+        occasion=Occasion(occasion) if occasion else None,
+    )
     found = edition_notice(unsaved)
     letter = found if isinstance(found, Letter) else preview_letter(NOTICE)
     customer = db.session.get(Customer, customer_id) if customer_id else None

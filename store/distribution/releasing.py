@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from store.catalog.editions import EditionAlreadyReleased
 from store.catalog.models import Asset, Edition, EditionStatus
+from store.catalog.publishing import lock_publication
 from store.distribution.owing import begin_terms, owe_missing, owe_notices
 from store.distribution.recalling import (
     NothingToRecall,
@@ -16,9 +17,9 @@ from store.distribution.recalling import (
     settle_recalled,
     withdraw,
 )
-from store.distribution.recipients import NOTICE, recipients
+from store.distribution.recipients import recipients
 from store.distribution.rehearsing import Rehearsal, rehearse
-from store.entitlements.granting import lock_publication
+from store.entitlements.copies import NOTICE
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, transaction
@@ -26,7 +27,7 @@ from store.kit.errors import Refusal
 from store.kit.jobs import ring
 from store.kit.status import advance
 from store.mail import outbox
-from store.mail.models import Batch, BatchStatus
+from store.mail.models import Batch, BatchStatus, Occasion
 from store.orders.customers import parse_address
 
 __all__ = [
@@ -163,6 +164,7 @@ def send_test(edition: Edition, address: str) -> None:
         edition_id=edition.id,
         address=parse_address(address),
         facts={"test": True},
+        occasion=Occasion.RELEASED,
         priority=outbox.SOMEBODY_WAITS,
     )
 

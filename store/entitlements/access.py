@@ -147,6 +147,17 @@ def editions_of_order(order_id: int) -> list[Edition]:
     ]
 
 
+def editions_within(right: Entitlement, released: Sequence[Edition]) -> list[Edition]:
+    """The editions of `released`, newest first, that a right opens once it is available."""
+    first = right.from_edition
+    since = first.number if first else 0
+    within = [one for one in released if one.number >= since and _in_term(right, one)]
+    if within or first is None or first.status != EditionStatus.WITHDRAWN:
+        return within
+    # What was carried is gone and nothing newer stands: better the last sound one than none.
+    return [edition for edition in released if edition.number < first.number][:1]
+
+
 def asset_for(customer_id: int, name: str) -> Asset:
     """The file of this reference or file name, where the customer may fetch it now.
 
@@ -338,18 +349,8 @@ def _readable(rights: Iterable[Entitlement], released: Sequence[Edition]) -> lis
     mine: set[int] = set()
     for right in rights:
         if _stands(right) and right.available_at <= now:
-            mine |= {edition.id for edition in _of_right(right, released)}
+            mine |= {edition.id for edition in editions_within(right, released)}
     return [edition for edition in released if edition.id in mine]
-
-
-def _of_right(right: Entitlement, released: Sequence[Edition]) -> list[Edition]:
-    first = right.from_edition
-    since = first.number if first else 0
-    within = [one for one in released if one.number >= since and _in_term(right, one)]
-    if within or first is None or first.status != EditionStatus.WITHDRAWN:
-        return within
-    # What was carried is gone and nothing newer stands: better the last sound one than none.
-    return [edition for edition in released if edition.number < first.number][:1]
 
 
 def _in_term(right: Entitlement, edition: Edition) -> bool:

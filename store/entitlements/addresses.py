@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from store.entitlements.copies import send_missed
 from store.entitlements.finding import FIND
 from store.entitlements.links import (
     ADDRESS_CHANGED,
@@ -101,7 +102,7 @@ def _take_over(customer: Customer, address: str, *, who: str) -> None:
     revoke_links(customer.id, ADDRESS_CHANGED)
     _make_links_anew(customer.id)
     _tell(customer, old)
-    outbox.release_held(customer.id, who)
+    send_missed(customer.id, who)
 
 
 def _make_links_anew(customer_id: int) -> None:

@@ -10,41 +10,28 @@ import sqlalchemy as sa
 
 from store.catalog.editions import edition_before
 from store.catalog.models import Edition, Publication
-from store.catalog.publishing import newest_released
+from store.catalog.publishing import lock_publication, newest_released
+from store.entitlements.copies import (
+    CONFIRMATION,
+    FIRST_COPIES,
+    NOTICE,
+    owe_copy,
+    owe_what_was_missed,
+)
 from store.entitlements.links import ensure_links, order_link
 from store.entitlements.models import DISPUTE_LOST, REFUNDED, Entitlement
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.mail import outbox
-from store.mail.models import Delivery, DeliveryStatus
+from store.mail.models import Delivery, DeliveryStatus, Occasion
 from store.orders.consents import agreed_at
 from store.orders.customers import take_name
 from store.orders.models import Customer, Order, OrderLine
 from store.orders.ordering import has_waiver, supply_starts_at
 
-NOTICE = "edition_notice"
-CONFIRMATION = "order_confirmation"
 # What money took, money brings back; what a person took back stays so.
 ENDED_BY_MONEY = frozenset({REFUNDED, DISPUTE_LOST})
-
-
-def lock_publication(publication_id: int, *, for_release: bool = False) -> Publication:
-    """The publication's row, locked: shared by those who grant, alone for who releases.
-
-    On SQLite the writing transaction is the lock.
-    """
-    return db.session.scalars(
-        sa.select(Publication)
-        .where(Publication.id == publication_id)
-        .with_for_update(read=not for_release)
-        .execution_options(populate_existing=True)
-    ).one()
-
-
-def notice_key(edition_id: int, customer_id: int) -> str:
-    """What makes a notice of an edition one per customer, however often they bought."""
-    return f"edition:{edition_id}:{customer_id}"
 
 
 def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
@@ -104,13 +91,15 @@ def grant_imported(customer: Customer, publication: Publication, *, notify: bool
     db.session.flush()
     ensure_links(customer.id, publication.id)
     if notify and newest is not None:
-        owe_copy(newest.id, right.customer_id, right.available_at)
+        owe_copy(newest.id, right.customer_id, right.available_at, Occasion.RELEASED)
     return True
 
 
 def start_supply(order: Order) -> None:
-    """The customer asked for the copy at once after all: what waited falls due now."""
+    """The customer asked for the copy at once after all: what waited falls due now. The letter
+    that confirms the consent carries the edition; whoever owes that one leaves this out."""
     now = clock.now()
+    _close_doors(order)
     rights = db.session.scalars(_rights_of(order.id).where(Entitlement.available_at > now)).all()
     for right in rights:
         right.available_at = now
@@ -120,12 +109,13 @@ def start_supply(order: Order) -> None:
                 Delivery.customer_id == right.customer_id,
                 Delivery.kind == NOTICE,
                 Delivery.status == DeliveryStatus.QUEUED,
+                Delivery.occasion.in_(FIRST_COPIES),
                 Delivery.due_at > now,
                 Delivery.edition_id.in_(
                     sa.select(Edition.id).where(Edition.publication_id == right.publication_id)
                 ),
             )
-            .values(due_at=now)
+            .values(due_at=now, occasion=Occasion.ASKED)
         )
     outbox.wake()
 
@@ -137,6 +127,7 @@ def _has_rights(customer_id: int) -> bool:
 
 def revoke_order(order: Order, reason: str) -> None:
     """Take back what an order gave; every door closes on the next request."""
+    _close_doors(order)
     now = clock.now()
     for right in db.session.scalars(_rights_of(order.id)):
         if right.revoked_at is None:
@@ -164,10 +155,18 @@ def settle_access(
     if is_refunded or is_cancelled or is_lost:
         revoke_order(order, REFUNDED if is_refunded or is_cancelled else DISPUTE_LOST)
         return
+    _close_doors(order)
     rights = db.session.scalars(_rights_of(order.id).order_by(Entitlement.publication_id)).all()
     for right in rights:
         _settle_right(right, is_suspended=is_suspended)
     db.session.flush()
+
+
+def _close_doors(order: Order) -> None:
+    """Before a right changes: a release waits and sees the change, or its letters are seen here."""
+    for publication_id in sorted({line.publication_id for line in order.lines}):
+        lock_publication(publication_id)
+    outbox.look_again(order.customer_id)
 
 
 def _settle_right(right: Entitlement, *, is_suspended: bool) -> None:
@@ -176,32 +175,12 @@ def _settle_right(right: Entitlement, *, is_suspended: bool) -> None:
     was_closed = right.revoked_at is not None or right.suspended_at is not None
     if is_suspended:
         right.suspended_at = right.suspended_at or clock.now()
-    if was_closed and not is_suspended:
-        # A release that is under way either sees the right stand, or we see its edition.
-        lock_publication(right.publication_id)
+    if not is_suspended:
         right.suspended_at = None
     right.revoked_at, right.revoked_reason = None, ""
     if was_closed and not is_suspended:
-        _owe_what_was_missed(right)
-
-
-def _owe_what_was_missed(right: Entitlement) -> None:
-    newest = newest_released(right.publication_id)
-    if newest is None or not _covers(right, newest):
-        return
-    carried = sa.select(Delivery.id).where(
-        Delivery.customer_id == right.customer_id,
-        Delivery.edition_id == newest.id,
-        Delivery.status != DeliveryStatus.SKIPPED,
-    )
-    if db.session.scalars(carried.limit(1)).first() is None:
-        owe_copy(newest.id, right.customer_id, max(right.available_at, clock.now()))
-
-
-def _covers(right: Entitlement, edition: Edition) -> bool:
-    until, first = right.updates_until, right.from_edition
-    is_in_term = until is None or (edition.released_at is not None and edition.released_at <= until)
-    return is_in_term and (first is None or edition.number >= first.number)
+        db.session.flush()
+        owe_what_was_missed(right.customer_id, right.publication_id, Occasion.ACCESS_BACK)
 
 
 def _rights_of(order_id: int) -> sa.Select[Entitlement]:
@@ -217,7 +196,7 @@ def _grant_line(
         customer_id=customer_id,
         publication_id=line.publication_id,
         order_line_id=line.id,
-        granted_at=paid_at,
+        granted_at=min(paid_at, clock.now()),
         available_at=available_at,
         from_edition_id=newest.id if newest else None,
         updates_months=line.updates_months,
@@ -227,30 +206,8 @@ def _grant_line(
     db.session.flush()
     ensure_links(customer_id, line.publication_id)
     if newest is not None and available_at > paid_at:
-        owe_copy(newest.id, right.customer_id, right.available_at)
+        owe_copy(newest.id, right.customer_id, right.available_at, Occasion.DAYS_OVER)
     return right
-
-
-def owe_copy(edition_id: int, customer_id: int, due_at: datetime) -> bool:
-    """Owe a customer the letter with an edition that no release owes them, due at `due_at` (UTC);
-    says whether it is new. One letter carries it however often they bought: what was left out
-    (a refund, a term that was over) stays as it was counted, and does not stand for the copy."""
-    theirs = sa.select(Delivery.status).where(
-        Delivery.customer_id == customer_id,
-        Delivery.edition_id == edition_id,
-        Delivery.kind == NOTICE,
-    )
-    statuses = db.session.scalars(theirs).all()
-    if any(status is not DeliveryStatus.SKIPPED for status in statuses):
-        return False
-    key = notice_key(edition_id, customer_id)
-    return outbox.owe(
-        NOTICE,
-        f"{key}:{len(statuses)}" if statuses else key,
-        customer_id=customer_id,
-        edition_id=edition_id,
-        due_at=due_at,
-    )
 
 
 def _updates_until(months: int | None, newest: Edition | None, at: datetime) -> datetime | None:

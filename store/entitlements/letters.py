@@ -2,7 +2,7 @@
 
 from store.entitlements import confirmation
 from store.entitlements.addresses import CHANGED, CONFIRM
-from store.entitlements.granting import CONFIRMATION
+from store.entitlements.copies import CONFIRMATION
 from store.entitlements.links import address_url
 from store.entitlements.models import Link
 from store.kit.config import config

@@ -13,6 +13,7 @@ from store.kit import clock, tokens
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
+from store.mail import outbox
 from store.orders.models import Customer, Order
 
 DAY = 86_400
@@ -181,7 +182,9 @@ def open_download(token: str) -> Link:
 
 def revoke_links(customer_id: int, reason: str = "") -> None:
     """Every address that was mailed to a customer dies, as when the mailbox changes hands; the
-    page of the dead link gives the reason, one of `ENDED`."""
+    page of the dead link gives the reason, one of `ENDED`. What a worker has written with the old
+    ones, or to the old address, does not leave."""
+    outbox.look_again(customer_id)
     db.session.execute(
         sa.update(Link)
         .where(Link.customer_id == customer_id, Link.revoked_at.is_(None))

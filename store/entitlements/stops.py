@@ -6,14 +6,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from store.catalog.publishing import lock_publication
 from store.entitlements.models import NoticeStop
 from store.kit import clock
 from store.kit.database import db
+from store.mail import outbox
 
 
 def stop_notices(customer_id: int, publication_id: int) -> None:
     """No more notices of new editions of this publication, from now on; again changes nothing."""
     if not is_stopped(customer_id, publication_id):
+        # A release waits and sees the stop, or its letters are seen here.
+        lock_publication(publication_id)
+        outbox.look_again(customer_id)
         _put(customer_id, publication_id, clock.now())
 
 

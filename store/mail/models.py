@@ -1,6 +1,7 @@
 """Tables of the outbox: batches, deliveries, attempts, the pace, and captured letters."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,6 +55,18 @@ class DeliveryStatus(Status):
         return {cls.QUEUED, cls.SENDING}
 
 
+class Occasion(StrEnum):
+    """Why a customer is told of an edition; whoever owes the notice says it."""
+
+    RELEASED = "released"  # news to who has a copy already
+    FIRST_COPY = "first_copy"  # a pre-order comes to its end, or what never arrived
+    DAYS_OVER = "days_over"  # the right to cancel has ended
+    ASKED = "asked"  # the customer wanted it within the 14 days after all
+    ACCESS_BACK = "access_back"  # a dispute was won, or a refund failed
+    RESENT = "resent"  # a person sent it again
+    CORRECTION = "correction"  # what was handed over before is withdrawn
+
+
 class Batch(Base):
     """The deliveries of one release."""
 
@@ -95,6 +108,9 @@ class Delivery(Base):
         sa.Index("ix_deliveries_customer_id", "customer_id"),
         sa.Index("ix_deliveries_order_id", "order_id"),
         sa.Index("ix_deliveries_status_id", "status", "id"),
+        sa.CheckConstraint(
+            "kind <> 'edition_notice' OR occasion IS NOT NULL", name="notice_has_occasion"
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -102,7 +118,10 @@ class Delivery(Base):
     status: Mapped[DeliveryStatus] = mapped_column(
         status_type(DeliveryStatus), default=DeliveryStatus.QUEUED
     )
+    # Why it was left out, is held or failed.
     reason: Mapped[str] = mapped_column(sa.String(300), default="")
+    # Why it is owed: of an edition's notice, null for every other kind.
+    occasion: Mapped[Occasion | None] = mapped_column(status_type(Occasion))
     dedupe_key: Mapped[str] = mapped_column(sa.String(120), unique=True)
     batch_id: Mapped[int | None] = mapped_column(sa.ForeignKey("batches.id"))
     customer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"))

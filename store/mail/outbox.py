@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,10 +16,13 @@ from store.kit.status import advance, record_change
 from store.mail import rendering
 from store.mail.letters import Letter, letter
 from store.mail.message import Mailbox
-from store.mail.models import Batch, Delivery, DeliveryStatus
+from store.mail.models import Batch, Delivery, DeliveryStatus, Occasion
 
 SOMEBODY_WAITS = 0
 NOTICE = 1
+
+# Plain statements on the table: no row of a session is to be kept in step.
+_table = cast(sa.Table, Delivery.__table__)
 
 _alert_recipients: Callable[[], list[str]] | None = None
 
@@ -37,6 +40,7 @@ def owe(
     facts: dict[str, Any] | None = None,
     due_at: datetime | None = None,
     priority: int = NOTICE,
+    occasion: Occasion | None = None,
     again_if_skipped: bool = False,
 ) -> bool:
     """Owe one letter, unless one with this dedupe key is owed already; says whether it is new.
@@ -58,6 +62,7 @@ def owe(
         "batch_id": batch_id,
         "address": address,
         "priority": priority,
+        "occasion": occasion,
         "created_at": now,
         "due_at": due_at or now,
         "tries": 0,
@@ -106,6 +111,8 @@ def retry(delivery: Delivery, who: str) -> bool:
         return False
     for name, value in _anew().items():
         setattr(delivery, name, value)
+    if delivery.occasion is not None:
+        delivery.occasion = Occasion.RESENT
     # So it goes first, and a release that was recalled before does not hold it.
     delivery.priority = SOMEBODY_WAITS
     db.session.flush()
@@ -125,6 +132,43 @@ def release_held(customer_id: int, who: str) -> int:
     theirs = sa.and_(Delivery.customer_id == customer_id, Delivery.address.is_(None))
     missed = (DeliveryStatus.FAILED, DeliveryStatus.HELD)
     return sum(_requeue(theirs, status, who, "the address was repaired") for status in missed)
+
+
+def look_again(customer_id: int) -> None:
+    """Take the claims from a customer's letters that have not begun to leave, in the transaction
+    that changes a right, a stop, an address or a link: what a worker has read of them is out of
+    date, so it cannot begin them, and they are read and written once more."""
+    _unclaim(_table.c.customer_id == customer_id)
+
+
+def look_again_at_edition(edition_id: int) -> None:
+    """The same for every letter that carries an edition, in the transaction that withdraws it."""
+    _unclaim(_table.c.edition_id == edition_id)
+
+
+def _unclaim(which: sa.ColumnElement[bool]) -> None:
+    # Unclaimed ones too: on PostgreSQL they are locked, so that nobody claims them before the
+    # commit and reads what held before it.
+    queued = _table.c.status == DeliveryStatus.QUEUED
+    statement = sa.update(_table).where(which, queued).values(claimed_by=None, claimed_at=None)
+    if db.session.connection().execute(statement).rowcount:
+        wake()
+
+
+def leave_out(reason: str, *which: sa.ColumnElement[bool]) -> int:
+    """Leave out every letter of `which` that has not begun to leave, with the reason; returns how
+    many. A worker that has claimed one looks at its status again before it sends."""
+    unsent = (DeliveryStatus.QUEUED, DeliveryStatus.HELD)
+    statement = (
+        sa.update(Delivery)
+        .where(*which, Delivery.status.in_(unsent))
+        .values(status=DeliveryStatus.SKIPPED, reason=reason, claimed_by=None, claimed_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.flush()
+    changed = db.session.connection().execute(statement).rowcount
+    db.session.expire_all()
+    return int(changed)
 
 
 def _requeue(which: sa.ColumnElement[bool], old: DeliveryStatus, who: str, why: str) -> int:

@@ -168,6 +168,7 @@ class Drain:
         self.in_hand: Tried | None = None
         self.sent = 0
         self.was_stopped = False
+        self._has_slot = False
         self._waits = iter(BRIEF_WAITS)
 
     def run(self) -> None:
@@ -208,11 +209,12 @@ class Drain:
     def _take_next(self) -> None:
         claim = self.claims.popleft()
         try:
+            # First the wait, then the facts: a letter says what holds when it leaves.
+            self._wait_for_pace()
             prepared = prepare(claim)
             if isinstance(prepared, Unsent):
                 self._write_down(prepared)
             elif prepared is not None:
-                self._wait_for_pace()
                 self._send(prepared)
             else:
                 end_read()
@@ -221,13 +223,15 @@ class Drain:
             raise
 
     def _wait_for_pace(self) -> None:
+        """Take the next moment of the pace; one that no letter used serves the one after it."""
         rate = config().mail_rate
-        if not rate:
+        if not rate or self._has_slot:
             return
         with transaction() as session:
             self._record_in_hand(session)
             slot = take_slot(session, rate)
         self.in_hand = None
+        self._has_slot = True
         sleep(max(0.0, (slot - clock.now()).total_seconds()))
 
     def _send(self, letter: Prepared) -> None:
@@ -239,6 +243,7 @@ class Drain:
         self.in_hand = None
         if attempt_id is None:
             return
+        self._has_slot = False
         end_read()  # nothing of ours is open while the server is awaited
         outcome = self.line.send(letter.envelope, letter.octets)
         self.in_hand = Tried(letter, attempt_id, outcome, isinstance(self.line, CapturingLine))

@@ -7,8 +7,8 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
+from store.catalog.publishing import lock_publication
 from store.entitlements.access import is_waiting
-from store.entitlements.granting import lock_publication
 from store.kit import clock
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal

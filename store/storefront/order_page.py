@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from store.entitlements.access import order_behind
 from store.entitlements.granting import start_supply
 from store.entitlements.links import open_link
-from store.entitlements.resending import resend_confirmation
+from store.entitlements.resending import confirm_consent
 from store.kit.database import transaction
 from store.kit.errors import Refusal
 from store.kit.limits import limiter
@@ -141,8 +141,8 @@ def consent(token: str) -> BaseResponse:
             raise NothingWaits
         give_waiver(order)
         start_supply(order)
-        # Consent counts once a letter has confirmed it (regulation 16(3)).
-        resend_confirmation(order, "customer")
+        # Consent counts once a letter has confirmed it.
+        confirm_consent(order)
     return _back(token)
 
 

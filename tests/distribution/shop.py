@@ -11,7 +11,7 @@ from store.entitlements import granting
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.status import advance
-from store.mail import worker
+from store.mail import outbox, worker
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.details import Details
 from store.orders.models import Order, OrderStatus
@@ -58,6 +58,20 @@ def drafted_and_released(publication: Publication, number: int = 1, **given: obj
     with transaction():
         edition = draft(publication, number, **given)
     return release(edition)
+
+
+def a_copy_came_before(order: Order) -> None:
+    """The order's customer has had a copy of what it bought, of an edition before all others; in
+    the caller's transaction, and for one customer of a publication."""
+    publication = order.lines[0].publication
+    earlier = an_edition(publication, 0, status=EditionStatus.RELEASED, released_at=clock.now())
+    outbox.owe(
+        "order_confirmation",
+        f"earlier:{order.id}",
+        customer_id=order.customer_id,
+        order_id=order.id,
+        edition_id=earlier.id,
+    )
 
 
 def reread(edition: Edition) -> Edition:

@@ -11,7 +11,13 @@ from store.entitlements import granting, stops
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import buy, draft, drafted_and_released, send
+from tests.distribution.shop import (
+    a_copy_came_before,
+    buy,
+    draft,
+    drafted_and_released,
+    send,
+)
 from tests.factories import a_customer, a_publication, a_seller
 
 
@@ -22,6 +28,7 @@ def test_everybody_stands_in_one_column_with_the_reason(app: Flask, frozen: Cloc
         a_seller()
         publication = a_publication(expected_on=None)
         orders = {name: buy(publication, f"{name}@reader.example") for name in names}
+        a_copy_came_before(orders["stopped"])
         stops.stop_notices(orders["stopped"].customer_id, publication.id)
         granting.revoke_order(orders["back"], "refunded")
     edition = drafted_and_released(publication)
@@ -100,6 +107,7 @@ def test_a_customer_counted_twice_shows_as_sums_that_do_not_match(
         session.add(
             Delivery(
                 kind=first.kind,
+                occasion=first.occasion,
                 dedupe_key="another",
                 batch_id=first.batch_id,
                 customer_id=first.customer_id,
@@ -173,8 +181,7 @@ def test_who_is_missing_is_looked_up_and_not_searched_for(app: Flask) -> None:
     for query in (missing(edition), imported_as_having(edition)):
         text = str(query.compile(db.engine, compile_kwargs={"literal_binds": True}))
         plan = [row[-1] for row in db.session.execute(sa.text(f"EXPLAIN QUERY PLAN {text}"))]
-        (probe,) = [step for step in plan if "deliveries" in step]
-        assert probe.endswith(
-            "INDEX ix_deliveries_edition_id_customer_id (edition_id=? AND customer_id=?)"
-        )
+        probes = [step for step in plan if "deliveries" in step]
+        assert probes
+        assert [step for step in probes if "customer_id=?" not in step] == []
     db.session.rollback()

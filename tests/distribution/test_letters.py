@@ -18,7 +18,14 @@ from store.mail.letters import preview
 from store.mail.models import CapturedLetter, DeliveryStatus
 from store.orders.models import Customer
 from tests.conftest import Clock, make_settings, on_both
-from tests.distribution.shop import buy, deliveries, draft, drafted_and_released, send
+from tests.distribution.shop import (
+    a_copy_came_before,
+    buy,
+    deliveries,
+    draft,
+    drafted_and_released,
+    send,
+)
 from tests.factories import a_customer, a_publication, a_seller
 from tests.mail.letter_rules import check
 
@@ -121,6 +128,7 @@ def test_what_changed_since_the_release_leaves_the_letter_out(app: Flask, frozen
         publication = a_publication(expected_on=None)
         refunded = buy(publication, "refunded@reader.example")
         stopped = buy(publication, "stopped@reader.example")
+        a_copy_came_before(stopped)
         undone = buy(publication, "undone@reader.example")
     edition = drafted_and_released(publication)
     with transaction():
