@@ -24,6 +24,13 @@ NOTICE = 1
 # Plain statements on the table: no row of a session is to be kept in step.
 _table = cast(sa.Table, Delivery.__table__)
 
+_UNTRIED = {
+    "status": DeliveryStatus.QUEUED,
+    "reason": "",
+    "tries": 0,
+    "is_possibly_twice": False,
+}
+
 _alert_recipients: Callable[[], list[str]] | None = None
 
 
@@ -53,8 +60,7 @@ def owe(
     values: dict[str, Any] = {
         "kind": kind,
         "dedupe_key": dedupe_key,
-        "status": DeliveryStatus.QUEUED,
-        "reason": "",
+        **_UNTRIED,
         "customer_id": customer_id,
         "order_id": order_id,
         "edition_id": edition_id,
@@ -65,8 +71,6 @@ def owe(
         "occasion": occasion,
         "created_at": now,
         "due_at": due_at or now,
-        "tries": 0,
-        "is_possibly_twice": False,
     }
     if facts is not None:
         values["facts"] = facts
