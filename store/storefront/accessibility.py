@@ -1,4 +1,5 @@
-"""What the files of an edition say about their accessibility, in words."""
+"""What is known of the accessibility of an edition's files, in words: what the upload gate found
+in their content, and apart from it what only their publisher states."""
 
 from typing import Any
 
@@ -18,13 +19,13 @@ _FEATURES = {
     "transcript": "transcripts",
     "MathML": "formulas as MathML",
     "ttsMarkup": "marks for reading aloud",
-    "highContrastDisplay": "high contrast",
-    "largePrint": "large print",
 }
+# The gate cannot see whether these hold.
+_STATED = {"highContrastDisplay": "high contrast", "largePrint": "large print"}
 
 
 def accessibility_in_words(by_format: dict[str, Asset]) -> str:
-    """What the files say about themselves; nothing where there are no files yet."""
+    """Sentences for the publication page; nothing where there are no files yet."""
     parts = []
     if "pdf" in by_format:
         parts.append(_pdf_accessibility(by_format["pdf"].facts))
@@ -34,21 +35,23 @@ def accessibility_in_words(by_format: dict[str, Asset]) -> str:
 
 
 def _pdf_accessibility(facts: dict[str, Any]) -> str:
-    has = ["tagged for screen readers"] if facts.get("tagged") else []
-    if facts.get("pdfua"):
-        has.append(f"made to PDF/UA-{facts['pdfua']}")
-    if facts.get("bookmarks"):
-        has.append("with bookmarks")
-    return f"The PDF is {_listed(has)}." if has else "The PDF is not tagged for screen readers."
+    has = "it has bookmarks" if facts.get("bookmarks") else ""
+    if not facts.get("tagged"):
+        return f"The PDF is not tagged for screen readers{'; ' if has else ''}{has}."
+    claim = f", says that it follows PDF/UA-{facts['pdfua']}" if facts.get("pdfua") else ""
+    return f"The PDF is tagged for screen readers{claim}{' and has bookmarks' if has else ''}."
 
 
 def _epub_accessibility(facts: dict[str, Any]) -> str:
-    features = [_FEATURES[one] for one in facts.get("accessibilityFeature", []) if one in _FEATURES]
-    words = f"The EPUB has {_listed(features)}." if features else ""
+    given = facts.get("accessibilityFeature", [])
+    features = [_FEATURES[one] for one in given if one in _FEATURES]
+    words = [f"The EPUB has {_listed(features)}."] if features else []
+    stated = [_STATED[one] for one in given if one in _STATED]
     standard = str(facts.get("conformsTo", ""))
     if standard and not standard.startswith("http"):
-        words += f" It is made to {standard}."
-    return words.strip()
+        stated.append(f"made to {standard}")
+    words += [f"Of the EPUB its publisher states: {_listed(stated)}."] if stated else []
+    return " ".join(words)
 
 
 def _listed(words: list[str]) -> str:

@@ -13,6 +13,8 @@ from PIL import Image
 
 from store.catalog.inspecting import Limits, Report, inspect_file
 
+PICTURE_ITEM = '<item id="p" href="{}" media-type="image/png"/>'
+
 MIMETYPE = b"application/epub+zip"
 CONTAINER = b"""<?xml version="1.0"?>
 <container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>

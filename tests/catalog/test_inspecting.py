@@ -67,33 +67,6 @@ def test_a_file_of_exactly_the_limit_is_taken(tmp_path: Path) -> None:
     assert inspect_file(path, tmp_path, max_bytes=len(pdf())).accepted
 
 
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [
-        (archive([Entry(b"[Content_Types].xml", b"<Types/>")]), "a Word or other Office document"),
-        (archive([Entry(b"notes.txt", b"hello")]), "a zip archive"),
-        (
-            archive([Entry(b"mimetype", b"application/vnd.oasis.opendocument.text", stored=True)]),
-            "another kind of document",
-        ),
-        (b"\xd0\xcf\x11\xe0" + bytes(100), "an old Word or Office document"),
-        (bytes(60) + b"BOOKMOBI" + bytes(60), "a Kindle (MOBI) book"),
-        (b"<!DOCTYPE html><html></html>", "a web page"),
-        (b"\x89PNG\r\n\x1a\n", "a picture"),
-        (b"Dear all,", "something else"),
-    ],
-)
-def test_another_kind_of_file_is_refused_by_what_it_is(
-    tmp_path: Path, content: bytes, what: str
-) -> None:
-    report = inspect(content, tmp_path)
-
-    assert (report.format, fails(report)) == (None, ["wrong-type"])
-    assert report.failures[0].sentence == (
-        f"The file must be a PDF or EPUB. This is {what}: export it as PDF or EPUB, then upload that."
-    )
-
-
 def test_an_epub_without_its_container_file_says_so(tmp_path: Path) -> None:
     content = archive([Entry(b"mimetype", MIMETYPE, stored=True), Entry(b"a.txt", b"a")])
 

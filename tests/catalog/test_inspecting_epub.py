@@ -6,9 +6,20 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.catalog.making import CONTAINER, book, fails, inspect, package, page, picture, warns
+from tests.catalog.making import (
+    CONTAINER,
+    PICTURE_ITEM,
+    book,
+    fails,
+    inspect,
+    package,
+    page,
+    picture,
+    warns,
+)
 
 CSS_ITEM = '<item id="css" href="style.css" media-type="text/css"/>'
+NCX_ITEM = '<item id="ncx" href="toc.ncx" media-type="application/x-dtbncx+xml"/>'
 ENCRYPTION = """<encryption xmlns="urn:oasis:names:tc:opendocument:xmlns:container"
  xmlns:enc="http://www.w3.org/2001/04/xmlenc#"><enc:EncryptedData>
 <enc:EncryptionMethod Algorithm="{}"/></enc:EncryptedData></encryption>"""
@@ -85,7 +96,11 @@ def test_a_page_that_is_not_well_formed_is_refused_with_file_and_line(tmp_path: 
 def test_every_page_and_contents_file_has_to_be_well_formed(
     tmp_path: Path, name: str, content: bytes
 ) -> None:
-    assert fails(inspect(book({name: content}), tmp_path)) == ["epub-not-well-formed"]
+    opf = package(items=NCX_ITEM if name.endswith("ncx") else "")
+
+    found = fails(inspect(book({"EPUB/package.opf": opf, name: content}), tmp_path))
+
+    assert found == ["epub-not-well-formed"]
 
 
 @pytest.mark.parametrize("name", ["EPUB/package.opf", "META-INF/container.xml"])
@@ -181,7 +196,8 @@ def test_a_page_that_leads_nowhere_or_out_warns_with_file_and_line(
     ],
 )
 def test_a_link_that_works_is_not_complained_of(tmp_path: Path, body: str) -> None:
-    files = {"EPUB/c1.xhtml": page(body), "EPUB/a b.png": picture()}
+    opf = package(items=PICTURE_ITEM.format("a%20b.png"))
+    files = {"EPUB/package.opf": opf, "EPUB/c1.xhtml": page(body), "EPUB/a b.png": picture()}
 
     assert warns(inspect(book(files), tmp_path)) == ["epub-no-accessibility"]
 
@@ -216,11 +232,15 @@ def test_a_container_that_names_no_package_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_the_book_says_of_itself_is_read(tmp_path: Path) -> None:
-    report = inspect(book({"EPUB/package.opf": package(metadata=ACCESSIBILITY)}), tmp_path)
+    opf = package(metadata=ACCESSIBILITY, items=PICTURE_ITEM.format("a.png"))
+    body = page("<p>Once upon a time.</p><img src='a.png' alt='A castle'/>")
+    files = {"EPUB/package.opf": opf, "EPUB/c1.xhtml": body, "EPUB/a.png": picture()}
+
+    report = inspect(book(files), tmp_path)
 
     assert warns(report) == []
     assert report.facts == {
-        "entries": 5,
+        "entries": 6,
         "title": "A small book",
         "author": "Ada Author",
         "language": "en-GB",

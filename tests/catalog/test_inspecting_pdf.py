@@ -194,6 +194,46 @@ def test_a_pdf_whose_end_is_missing_is_refused(tmp_path: Path) -> None:
     assert fails(inspect(pdf()[:-7], tmp_path)) == ["pdf-truncated"]
 
 
+@pytest.mark.parametrize(
+    ("behind", "refused"),
+    [
+        (b"\n" * 1023, []),
+        (b"\0" * 1023, []),
+        (b"------WebKitFormBoundary--", []),
+        (b"\n" * 1024, ["pdf-extra-after"]),
+        (b"\0" * 5000, ["pdf-extra-after"]),
+        (b"x" * 2_000_000, ["pdf-extra-after"]),
+    ],
+    ids=["a kilobyte", "zeros", "a boundary", "more", "much more", "two megabytes"],
+)
+def test_the_end_mark_is_looked_for_in_the_last_kilobyte_as_readers_do(
+    tmp_path: Path, behind: bytes, refused: list[str]
+) -> None:
+    report = inspect(pdf() + behind, tmp_path)  # the mark has a line end behind it already
+
+    assert fails(report) == refused
+    assert not any("cut off" in finding.sentence for finding in report.findings)
+
+
+@pytest.mark.parametrize("filling", [b"", b"y" * 3000], ids=["near", "far"])
+def test_an_update_whose_own_end_did_not_arrive_is_called_cut_off(
+    tmp_path: Path, filling: bytes
+) -> None:
+    content = pdf() + b"4 0 obj\n<< /Length 9000 >>\nstream\n" + filling
+
+    report = inspect(content, tmp_path)
+
+    assert fails(report) == ["pdf-truncated"]
+    assert "it was cut off" in report.failures[0].sentence
+
+
+def test_a_text_that_speaks_of_pdf_is_called_what_it_is(tmp_path: Path) -> None:
+    report = inspect(b"The first line of such a file is %PDF-1.7, as everybody knows.", tmp_path)
+
+    assert (report.format, fails(report)) == (None, ["wrong-type"])
+    assert "This is a plain text." in report.failures[0].sentence
+
+
 def test_a_pdf_whose_table_of_offsets_is_wrong_is_refused_with_the_way_out(tmp_path: Path) -> None:
     content = pdf().replace(b"/Type /Catalog", b"/Type /Catalog" + b" " * 30)
 
@@ -226,7 +266,7 @@ def test_what_an_accessible_pdf_says_of_itself_is_read(tmp_path: Path) -> None:
     )
     outlines = b"<< /Type /Outlines /First 9 0 R /Last 9 0 R /Count 1 >>"
     entry = b"<< /Title (One) /Parent 8 0 R /Dest [3 0 R /Fit] >>"
-    tree = b"<< /Type /StructTreeRoot >>"
+    tree = b"<< /Type /StructTreeRoot /K << /S /P /Pg 3 0 R /K 0 >> >>"
 
     report = inspect(pdf(stream(XMP), tree, outlines, entry, catalog=catalog), tmp_path)
 
@@ -249,11 +289,14 @@ def test_a_pdf_without_title_language_and_tags_gets_advice(tmp_path: Path) -> No
     assert warns(inspect(pdf(), tmp_path)) == ["pdf-no-title", "pdf-no-language", "pdf-untagged"]
 
 
-def test_a_title_that_is_only_a_file_name_counts_as_none(tmp_path: Path) -> None:
+def test_a_title_that_is_only_a_file_name_is_said_as_it_is(tmp_path: Path) -> None:
     content = pdf(b"<< /Title (Handbook final 3.docx) >>")
     content = content.replace(b"/Root 1 0 R", b"/Root 1 0 R /Info 6 0 R")
 
-    assert "pdf-no-title" in warns(inspect(content, tmp_path))
+    said = [one.sentence for one in inspect(content, tmp_path).warnings if "title" in one.code]
+
+    assert len(said) == 1
+    assert said[0].startswith("The title inside the PDF is “Handbook final 3.docx”. Set the real")
 
 
 def test_a_scan_without_text_is_said(tmp_path: Path) -> None:

@@ -91,9 +91,9 @@ def test_after_the_release_the_same_page_sells_for_immediate_download(client: Fl
         "Edition 1, published on 1 March 2027",
         "12 pages",
         "English",
-        "The PDF is tagged for screen readers, made to PDF/UA-1 and with bookmarks.",
+        "The PDF is tagged for screen readers, says that it follows PDF/UA-1 and has bookmarks.",
         "The EPUB has pictures described in words and table of contents.",
-        "It is made to EPUB Accessibility 1.1 - WCAG 2.2 Level AA.",
+        "Of the EPUB its publisher states: made to EPUB Accessibility 1.1 - WCAG 2.2 Level AA.",
         "None: the files are yours to keep, copy to your devices and print.",
         "PDF: computers, tablets and phones, in any PDF reader.",
     ):

@@ -36,7 +36,7 @@ def _judge(kind: str, path: Path, work_folder: Path) -> Report:
         notes = Notes()
         notes.add("checker-out-of-memory")
     findings = notes.findings()
-    if any(one.code == "wrong-type" for one in findings):
+    if any(one.code.startswith("wrong-type") for one in findings):
         format_ = None
     return Report(format_, findings, notes.facts)
 

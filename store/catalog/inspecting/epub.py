@@ -1,18 +1,20 @@
-"""What is in an EPUB: archive, protection, package, pages, links; then facts and cover."""
+"""What is in an EPUB: kind, archive, protection, package, pages, links, then facts and cover; last
+what in it is no part of the book."""
 
 from pathlib import Path
 
 from store.catalog.inspecting.cover import cover_from
+from store.catalog.inspecting.epub_extras import look_at_extras
 from store.catalog.inspecting.epub_facts import note_facts
+from store.catalog.inspecting.epub_kind import CONTAINER, look_at_kind
 from store.catalog.inspecting.epub_links import follow_links
 from store.catalog.inspecting.epub_package import Package, read_package
 from store.catalog.inspecting.epub_pages import Pages, read_pages
-from store.catalog.inspecting.epub_repair import MIMETYPE, is_in_order, repair
+from store.catalog.inspecting.epub_repair import out_of_order, repair
 from store.catalog.inspecting.epub_xml import read_xml
 from store.catalog.inspecting.epub_zip import Archive, open_archive, verify_contents
 from store.catalog.inspecting.notes import Notes
 
-_CONTAINER = "META-INF/container.xml"
 _DRM_FILES = frozenset({"meta-inf/rights.xml", "meta-inf/license.lcpl", "meta-inf/sinf.xml"})
 _TELLING = 80
 _FONT_OBFUSCATION = frozenset(
@@ -27,8 +29,10 @@ def inspect_epub(path: Path, notes: Notes, cover: Path, repaired: Path) -> None:
     to `repaired`.
     """
     with path.open("rb") as stream:
+        look_at_kind(stream, notes)
         archive = open_archive(stream, notes)
-        _look_at_kind(archive, notes)
+        if CONTAINER not in archive.by_name:
+            notes.refuse("epub-no-package")
         verify_contents(archive, notes)
         if notes.has_failed:
             return
@@ -37,31 +41,22 @@ def inspect_epub(path: Path, notes: Notes, cover: Path, repaired: Path) -> None:
         notes.facts["entries"] = len(archive.entries)
         _look_for_protection(archive, notes)
         _look_at_book(archive, notes, cover)
-        if not notes.has_failed and not is_in_order(archive):
+        fault = out_of_order(archive)
+        if fault and not notes.has_failed:
             repair(archive, repaired)
-            notes.add("epub-repaired")
+            notes.add("epub-repaired", fault=fault)
 
 
 def _look_at_book(archive: Archive, notes: Notes, cover: Path) -> None:
     package = read_package(archive, _package_name(archive, notes), notes)
     pages = read_pages(archive, package, notes)
-    follow_links(archive, package, pages, notes)
-    note_facts(package, notes)
+    reached = follow_links(archive, package, pages, notes)
+    note_facts(package, pages, notes)
     _note_text(package, pages, notes)
+    look_at_extras(archive, package, reached, notes)
     if package.cover in archive.by_name and not package.cover.lower().endswith(".svg"):
         made = cover_from(archive.read(package.cover), cover)
         notes.add("cover-made" if made else "cover-unreadable")
-
-
-def _look_at_kind(archive: Archive, notes: Notes) -> None:
-    mark = archive.by_name.get("mimetype")
-    says_epub = mark is not None and mark.size < 100 and MIMETYPE in archive.read("mimetype")
-    if mark is not None and not says_epub:
-        notes.refuse("wrong-type", what="another kind of document")
-    if _CONTAINER not in archive.by_name:
-        if says_epub:
-            notes.refuse("epub-no-package")
-        notes.refuse("wrong-type", what="a zip archive")
 
 
 def _look_for_protection(archive: Archive, notes: Notes) -> None:
@@ -82,11 +77,10 @@ def _only_fonts(archive: Archive, name: str, notes: Notes) -> bool:
 
 
 def _package_name(archive: Archive, notes: Notes) -> str:
-    root = read_xml(archive, _CONTAINER, notes)
+    root = read_xml(archive, CONTAINER, notes)
     found = root.iter("{*}rootfile") if root is not None else ()
-    names = (str(one.get("full-path", "")) for one in found)
-    name = next((name for name in names if name in archive.by_name), None)
-    return name or notes.refuse("epub-no-package")
+    names = (archive.find(str(one.get("full-path", ""))) for one in found)
+    return next((name for name in names if name), None) or notes.refuse("epub-no-package")
 
 
 def _note_text(package: Package, pages: Pages, notes: Notes) -> None:

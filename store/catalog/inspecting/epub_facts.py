@@ -2,7 +2,10 @@
 
 import re
 
+from store.catalog.inspecting.epub_claims import count_contents, hold_claims
 from store.catalog.inspecting.epub_package import Package
+from store.catalog.inspecting.epub_pages import Pages
+from store.catalog.inspecting.languages import is_language
 from store.catalog.inspecting.notes import Notes
 from store.catalog.inspecting.report import JSON
 from store.catalog.inspecting.sentences import shorten
@@ -15,9 +18,10 @@ _LONGEST = 4000
 _ISBN = re.compile(r"(?:97[89][- ]?)?(?:\d[- ]?){9}[\dXx]")
 
 
-def note_facts(package: Package, notes: Notes) -> None:
-    """Write down the metadata, with advice where it lacks."""
+def note_facts(package: Package, pages: Pages, notes: Notes) -> None:
+    """Write down the metadata, with advice where it lacks, and of its claims those that hold."""
     root, facts = package.root, notes.facts
+    there = count_contents(package, pages)
     facts["title"] = _first(root, "title")
     facts["author"] = ", ".join(_all(root, "creator"))
     facts["language"] = _first(root, "language")
@@ -27,12 +31,15 @@ def note_facts(package: Package, notes: Notes) -> None:
     facts["modified"] = next(iter(_properties(root, "dcterms:modified")), "")
     facts["epub_version"] = shorten(root.get("version", ""))
     facts["documents"] = len(package.spine)
-    facts["bookmarks"] = package.has_contents
+    facts["bookmarks"] = there["contents"] > 0
+    if not facts["bookmarks"]:
+        notes.add("epub-no-contents")
     layout = next(iter(_properties(root, "rendition:layout")), "")
-    facts["fixed_layout"] = layout == "pre-paginated"
-    accessibility = _accessibility(root)
-    facts["accessibility"] = accessibility
-    _advise(notes, has_accessibility=bool(accessibility))
+    is_fixed = layout == "pre-paginated"
+    facts["fixed_layout"] = is_fixed
+    claimed = _accessibility(root)
+    facts["accessibility"] = hold_claims(claimed, there, notes, is_fixed=is_fixed)
+    _advise(notes, has_accessibility=bool(claimed))
 
 
 def _advise(notes: Notes, *, has_accessibility: bool) -> None:
@@ -41,8 +48,12 @@ def _advise(notes: Notes, *, has_accessibility: bool) -> None:
         notes.add("epub-title", title=facts["title"])
     else:
         notes.add("epub-no-title")
-    if facts["language"]:
-        notes.add("epub-language", language=facts["language"])
+    language = str(facts["language"])
+    if is_language(language):
+        notes.add("epub-language", language=language)
+    elif language:
+        notes.add("epub-odd-language", language=language)
+        facts["language"] = ""
     else:
         notes.add("epub-no-language")
     if not facts["identifier"]:

@@ -1,13 +1,12 @@
 """Links and pictures inside an EPUB: whether what a page or stylesheet names is there."""
 
-import posixpath
 import re
-import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from store.catalog.inspecting.epub_names import target_of
 from store.catalog.inspecting.epub_package import Package
 from store.catalog.inspecting.epub_pages import Link, Pages
 from store.catalog.inspecting.epub_zip import Archive
@@ -26,14 +25,15 @@ Outcome = Literal["fine", "missing", "broken", "remote", "script"]
 
 @dataclass(frozen=True)
 class _Book:
-    names: frozenset[str]
+    archive: Archive
     pages: Pages
+    reached: set[str] = field(default_factory=set)
 
 
-def follow_links(archive: Archive, package: Package, pages: Pages, notes: Notes) -> None:
-    """A finding with file and line for each address that leads nowhere, or out to the web."""
-    names = frozenset(unicodedata.normalize("NFC", name) for name in archive.by_name)
-    book = _Book(names, pages)
+def follow_links(archive: Archive, package: Package, pages: Pages, notes: Notes) -> set[str]:
+    """A finding with file and line for each address that leads nowhere, or out to the web. The
+    answer is the names that something in the book leads to."""
+    book = _Book(archive, pages)
     for name, page in pages.items():
         for link in page.links:
             _look_at(link, name, book, notes)
@@ -44,7 +44,8 @@ def follow_links(archive: Archive, package: Package, pages: Pages, notes: Notes)
             text = archive.read(item.name).decode("utf-8", "replace")
             _look_at_style(text, 1, item.name, book, notes)
     bad = ("epub-missing-picture", "epub-broken-link", "epub-item-missing", "epub-page-missing")
-    notes.passes("epub-links", unless=bad)
+    notes.passes("epub-links", unless=(*bad, "epub-page-misspelt", "epub-item-misspelt"))
+    return book.reached
 
 
 def _look_at_style(text: str, first_line: int, name: str, book: _Book, notes: Notes) -> None:
@@ -90,16 +91,16 @@ def _follow(url: str, name: str, book: _Book) -> Outcome:
         return special.get(parts.scheme, "fine")
     if parts.netloc:
         return "remote"
-    return _find(parts.path, parts.fragment, name, book)
+    return _find(url, name, book)
 
 
-def _find(path: str, fragment: str, name: str, book: _Book) -> Outcome:
-    target = name
-    if path:
-        joined = posixpath.join(posixpath.dirname(name), unquote(path))
-        target = unicodedata.normalize("NFC", posixpath.normpath(joined))
-        if target not in book.names:
-            return "missing"
+def _find(url: str, name: str, book: _Book) -> Outcome:
+    named, fragment = target_of(url, name)
+    target = book.archive.find(named)
+    if target is None:
+        return "missing"
+    if target != name:
+        book.reached.add(target)
     page = book.pages.get(target)
     if page is None or not fragment or fragment.startswith(_LOOSE_FRAGMENTS):
         return "fine"

@@ -1,9 +1,9 @@
 """The package file (OPF) of an EPUB: manifest, reading order, metadata, cover."""
 
-import posixpath
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import urlsplit
 
+from store.catalog.inspecting.epub_names import target_of
 from store.catalog.inspecting.epub_xml import read_xml
 from store.catalog.inspecting.epub_zip import Archive
 from store.catalog.inspecting.notes import Notes
@@ -25,11 +25,17 @@ class Item:
     name: str
     media_type: str
     properties: frozenset[str]
+    is_remote: bool = False
 
     @property
     def is_page(self) -> bool:
         """Whether readers show it as a page."""
         return self.media_type in _PAGE_TYPES
+
+    @property
+    def is_contents(self) -> bool:
+        """Whether readers take the table of contents from it."""
+        return "nav" in self.properties or self.media_type == "application/x-dtbncx+xml"
 
     @property
     def is_xml(self) -> bool:
@@ -46,7 +52,6 @@ class Package:
     items: dict[str, Item]
     spine: list[str]
     cover: str
-    has_contents: bool
 
 
 def read_package(archive: Archive, name: str, notes: Notes) -> Package:
@@ -54,41 +59,43 @@ def read_package(archive: Archive, name: str, notes: Notes) -> Package:
     root = read_xml(archive, name, notes)
     if root is None:
         notes.refuse("epub-no-package")
-    items = {str(found.get("id", "")): _item(name, found) for found in root.iter("{*}item")}
+    items: dict[str, Item] = {}
+    for number, found in enumerate(root.iter("{*}item")):
+        items[str(found.get("id") or number)] = _item(archive, name, found)
     references = [str(found.get("idref", "")) for found in root.iter("{*}itemref")]
     spine = [items[reference].name for reference in references if reference in items]
     if not spine:
         notes.refuse("epub-no-spine", name=name)
     _look_for_items(archive, items, set(spine), notes)
-    has_contents = any(
-        "nav" in item.properties or item.media_type == "application/x-dtbncx+xml"
-        for item in items.values()
-    )
-    if not has_contents:
-        notes.add("epub-no-contents")
-    return Package(name, root, items, spine, _cover(root, items), has_contents)
+    return Package(name, root, items, spine, _cover(root, items))
 
 
-def _item(package_name: str, found: Tree) -> Item:
+def _item(archive: Archive, package_name: str, found: Tree) -> Item:
     href = str(found.get("href", ""))
-    remote = "://" in href
-    path = posixpath.join(posixpath.dirname(package_name), unquote(href))
-    return Item(
-        href if remote else posixpath.normpath(path),
-        str(found.get("media-type", "")).strip().lower(),
-        frozenset(str(found.get("properties", "")).split()),
-    )
+    kind = str(found.get("media-type", "")).partition(";")[0].strip().lower()
+    properties = frozenset(str(found.get("properties", "")).split())
+    try:
+        parts = urlsplit(href)
+    except ValueError:
+        return Item(href, kind, properties)
+    if parts.scheme or parts.netloc:
+        return Item(href, kind, properties, is_remote=True)
+    target, _ = target_of(href, package_name)
+    return Item(archive.find(target) or target, kind, properties)
 
 
 def _look_for_items(
     archive: Archive, items: dict[str, Item], spine: set[str], notes: Notes
 ) -> None:
     for item in items.values():
-        if item.name in archive.by_name or "://" in item.name:
+        if item.name in archive.by_name or item.is_remote:
             continue
-        notes.add(
-            "epub-page-missing" if item.name in spine else "epub-item-missing", target=item.name
-        )
+        kind = "page" if item.name in spine else "item"
+        nearly = archive.nearly(item.name)
+        if nearly:
+            notes.add(f"epub-{kind}-misspelt", target=item.name, name=nearly)
+        else:
+            notes.add(f"epub-{kind}-missing", target=item.name)
 
 
 def _cover(root: Tree, items: dict[str, Item]) -> str:

@@ -1,9 +1,14 @@
-"""Every XML file of an EPUB read once: well formed, its words, what it links to, its scripts."""
+"""Every XML file that readers open, read once: well formed, its words, links and scripts, and what
+in it bears out a claim. What no reader opens is never judged."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
+from store.catalog.inspecting.epub_features import count_features
+from store.catalog.inspecting.epub_names import target_of
 from store.catalog.inspecting.epub_package import Item, Package
 from store.catalog.inspecting.epub_xml import read_xml
 from store.catalog.inspecting.epub_zip import Archive
@@ -13,7 +18,7 @@ from store.catalog.inspecting.xml import Tree
 
 _LINKING = ("href", "src", "{http://www.w3.org/1999/xlink}href", "poster", "data")
 _SAMPLE = 600
-_XML_ENDINGS = (".opf", ".ncx", ".xhtml")
+_PAGE_ENDINGS = (".xhtml", ".html", ".htm")
 _DATA_BLOCKS = frozenset({"application/ld+json", "application/json", "text/plain"})
 
 
@@ -35,31 +40,56 @@ class Page:
     words: int = 0
     sample: str = ""
     styles: list[tuple[int, str]] = field(default_factory=list)
+    features: Counter[str] = field(default_factory=Counter)
 
 
 Pages: TypeAlias = dict[str, Page]
 
 
 def read_pages(archive: Archive, package: Package, notes: Notes) -> Pages:
-    """The pages by name; each that is not well formed is a finding with its line."""
+    """The pages by name; each that is not well formed is a finding with its line.
+
+    They are those of the contents list and those that one of them leads to.
+    """
     listed = {item.name: item for item in package.items.values()}
     pages: Pages = {}
-    documents = 0
-    for entry in archive.entries:
-        item = listed.get(entry.name, Item(entry.name, "", frozenset()))
-        is_xml = item.is_xml or entry.name.lower().endswith(_XML_ENDINGS)
-        if not is_xml or entry.name == package.name:
+    waiting = [entry.name for entry in archive.entries if entry.name in listed]
+    waiting = [name for name in waiting if listed[name].is_xml and name != package.name]
+    seen = set(waiting)
+    for name in waiting:  # grows on the way
+        item = listed.get(name, Item(name, "application/xhtml+xml", frozenset()))
+        root = read_xml(archive, name, notes, is_page=item.is_page)
+        if root is None:
             continue
-        documents += 1
-        root = read_xml(archive, entry.name, notes, is_page=item.is_page)
-        if root is not None:
-            pages[entry.name] = _read(root, entry.name, item, notes)
-    notes.passes("epub-well-formed", ("epub-not-well-formed", "epub-entities"), documents=documents)
+        pages[name] = _read(root, name, item, notes)
+        for target in _pages_linked(archive, pages[name], name):
+            if target not in listed and target not in seen:
+                seen.add(target)
+                waiting.append(target)
+    judged = len(waiting)
+    notes.passes("epub-well-formed", ("epub-not-well-formed", "epub-entities"), documents=judged)
     return pages
+
+
+def _pages_linked(archive: Archive, page: Page, name: str) -> Iterator[str]:
+    for link in page.links:
+        if link.is_followed and (target := _inside(archive, link.url, name)):
+            yield target
+
+
+def _inside(archive: Archive, url: str, name: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        target = None if parts.scheme or parts.netloc else archive.find(target_of(url, name)[0])
+    except ValueError:
+        return None
+    return target if target and target.lower().endswith(_PAGE_ENDINGS) else None
 
 
 def _read(root: Tree, name: str, item: Item, notes: Notes) -> Page:
     page = Page()
+    if item.is_page or item.is_contents:
+        page.features = count_features(root)
     for element in root.iter("{*}*"):
         line = element.sourceline or 1
         kind = element.tag.rpartition("}")[2].lower()

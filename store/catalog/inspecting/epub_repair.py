@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from store.catalog.inspecting.epub_kind import MIMETYPE
 from store.catalog.inspecting.epub_zip import LOCAL, Archive, Entry
 
-MIMETYPE = b"application/epub+zip"
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _DESCRIBED = 0x0008
@@ -16,11 +16,23 @@ _EARLIEST_DATE = 0x21
 _VERSION = 20
 
 
-def is_in_order(archive: Archive) -> bool:
-    """Whether the first entry is the stored mimetype, readable at byte 38 as the standard asks."""
-    first = archive.entries[0]
-    plain = first.raw_name == b"mimetype" and first.method == 0 and not first.local_extra
-    return plain and archive.read("mimetype") == MIMETYPE
+def out_of_order(archive: Archive) -> str:
+    """What is wrong with the mimetype entry, which the standard asks for as the first one, stored,
+    at byte 38 and with nothing but the type in it; empty where all is right."""
+    first, marks = archive.entries[0], [one for one in archive.entries if _is_mark(one)]
+    if not marks:
+        return "was missing"
+    if first.raw_name != b"mimetype":
+        return "was not the first"
+    if first.method != 0:
+        return "was compressed"
+    if archive.read("mimetype") != MIMETYPE:
+        return "held more or other than its one word"
+    return "had a field too many" if first.local_extra or len(marks) > 1 else ""
+
+
+def _is_mark(entry: Entry) -> bool:
+    return entry.name.lower() == "mimetype"
 
 
 def repair(archive: Archive, target: Path) -> None:
@@ -34,7 +46,7 @@ def repair(archive: Archive, target: Path) -> None:
         directory += [
             _write(out, entry, archive.packed_chunks(entry))
             for entry in archive.entries
-            if entry.name != "mimetype"
+            if not _is_mark(entry)
         ]
         start = out.tell()
         out.writelines(directory)

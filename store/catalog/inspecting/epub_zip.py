@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from store.catalog.inspecting.epub_names import look_at_names
+from store.catalog.inspecting.epub_names import composed, folded, look_at_names
 from store.catalog.inspecting.limits import MIB
 from store.catalog.inspecting.notes import Notes, Stop
 
@@ -50,6 +50,17 @@ class Archive:
         self.stream = stream
         self.entries = entries
         self.by_name = {entry.name: entry for entry in entries}
+        # Unique, as names that differ only in this were refused.
+        self._by_composed = {composed(entry.name): entry.name for entry in entries}
+        self._by_folded = {folded(entry.name): entry.name for entry in entries}
+
+    def find(self, name: str) -> str | None:
+        """The entry of this name however its accents are written, as the archive spells it."""
+        return name if name in self.by_name else self._by_composed.get(composed(name))
+
+    def nearly(self, name: str) -> str | None:
+        """The entry whose name differs in capital letters alone."""
+        return self._by_folded.get(folded(name))
 
     def packed_chunks(self, entry: Entry) -> Iterator[bytes]:
         """The entry's bytes as they stand in the archive."""

@@ -11,9 +11,10 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes and seconds for one child process."""
+    """Bytes and seconds for one child process; what it holds in memory is part of its address
+    space."""
 
-    address_space: int = 1500 * MIB
+    address_space: int = 1_400_000_000
     cpu_seconds: int = 20
     file_size: int = 256 * MIB
     wall_seconds: float = 30.0

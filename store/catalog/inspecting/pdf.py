@@ -44,9 +44,12 @@ def _look_inside(document: pikepdf.Pdf, notes: Notes) -> None:
         look_at_pages(document, notes)
         look_at_objects(document, notes)
         note_facts(document, notes)
-        warnings = len(document.get_warnings())
+        warnings = [str(warning) for warning in document.get_warnings()]
     except (pikepdf.PdfError, ValueError, TypeError, OverflowError, KeyError, AttributeError):
         # Objects of another kind than the standard asks for in that place.
         notes.refuse("pdf-damaged")
+    if any("bad_alloc" in warning for warning in warnings):
+        # What swells in an object stream is only a remark to qpdf, which goes on without it.
+        raise MemoryError
     if warnings:
-        notes.add("pdf-odd", count=warnings)
+        notes.add("pdf-odd", count=len(warnings))

@@ -15,7 +15,11 @@ _ANY: dict[str, tuple[Level, str]] = {
     "too-big": ("fail", "The file must be {limit} or smaller. This one is {size}."),
     "wrong-type": (
         "fail",
-        "The file must be a PDF or EPUB. This is {what}: export it as PDF or EPUB, then upload that.",
+        "The file must be a PDF or EPUB. This is {what}. Save it as PDF or EPUB, then upload that.",
+    ),
+    "wrong-type-packed": (
+        "fail",
+        "The file must be a PDF or EPUB. This is a zip archive with {name} in it. Unpack it, then upload that file by itself.",
     ),
     "checker-out-of-time": (
         "fail",
@@ -27,7 +31,7 @@ _ANY: dict[str, tuple[Level, str]] = {
     ),
     "checker-stopped": (
         "fail",
-        f"This file could not be opened: something inside it is badly damaged. {_EXPORT}",
+        f"This file could not be opened: something inside it is badly damaged, or swells to far more than its size. {_EXPORT}",
     ),
     "and-more": ("warn", "There are {count} more findings like these."),
     "cover-made": ("pass", "A cover picture was taken from the file."),
@@ -85,6 +89,10 @@ _PDF: dict[str, tuple[Level, str]] = {
     "pdf-truncated": (
         "fail",
         "The end of this PDF is missing: it was cut off while being saved or copied. Upload the complete file.",
+    ),
+    "pdf-extra-after": (
+        "fail",
+        "Behind the end of this PDF stand {count} more bytes, so that some readers do not find its end. Open it in Acrobat or Preview, save it as a new PDF, then upload that.",
     ),
     "pdf-damaged": (
         "fail",
@@ -163,9 +171,33 @@ _PDF: dict[str, tuple[Level, str]] = {
         "warn",
         "The PDF has no title inside. Set one in the document's properties: screen readers and browser tabs read it out instead of the file name.",
     ),
+    "pdf-poor-title": (
+        "warn",
+        "The title inside the PDF is “{title}”. Set the real one in the document's properties: screen readers and browser tabs read it out instead of the file name.",
+    ),
     "pdf-no-language": (
         "warn",
         "The PDF does not say which language it is in. Set the document's language, so that screen readers pronounce it rightly.",
+    ),
+    "pdf-odd-language": (
+        "warn",
+        "The PDF says that its language is “{language}”, which is no language's code. Set one such as en-GB, so that screen readers pronounce it rightly.",
+    ),
+    "pdf-tags-empty": (
+        "warn",
+        "The PDF says that it is tagged, but no page is reached by its tags, so that screen readers must guess its order. Export it again with the option for tagged or accessible PDF.",
+    ),
+    "pdf-tags-partly": (
+        "warn",
+        "The PDF says that it is tagged, but its tags reach less than half of its pages. Export it again with the option for tagged or accessible PDF.",
+    ),
+    "pdf-ua-unfounded": (
+        "warn",
+        "The PDF claims PDF/UA, the standard for accessible PDF, but lacks {lacking}. The publication page does not repeat that claim. Add what is missing, or take the claim out, then export again.",
+    ),
+    "pdf-author-path": (
+        "warn",
+        "The PDF names a folder of the author's machine in its metadata ({path}), which every buyer can read. Remove hidden information from it, then upload the new file.",
     ),
     "pdf-untagged": (
         "warn",

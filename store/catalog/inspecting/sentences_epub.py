@@ -16,7 +16,7 @@ EPUB: dict[str, tuple[Level, str]] = {
     "epub-accessibility": ("pass", "It says for whom it is accessible."),
     "epub-repaired": (
         "warn",
-        "The entry that marks the file as an EPUB (mimetype) was not first and uncompressed, which some readers insist on. The archive was put in order; its content is unchanged.",
+        "The entry that marks the file as an EPUB (mimetype) {fault}, and some readers refuse such a file. It was put in order; the content is unchanged.",
     ),
     "epub-truncated": (
         "fail",
@@ -54,11 +54,11 @@ EPUB: dict[str, tuple[Level, str]] = {
     ),
     "epub-name": (
         "fail",
-        f"The name {{name}} inside this EPUB is not allowed: it could overwrite files elsewhere. {_EXPORT}",
+        "The name {name} inside this EPUB is not allowed: {why}. Rename that file, then export the book again.",
     ),
     "epub-name-twice": (
         "fail",
-        "Two files inside this EPUB have the same name but for capital letters ({name}). Rename one, then export again.",
+        "Two files inside this EPUB have the same name but for capital letters or the way its accents are written ({name}). Rename one, then export again.",
     ),
     "epub-too-many-entries": (
         "fail",
@@ -92,6 +92,14 @@ EPUB: dict[str, tuple[Level, str]] = {
         "fail",
         f"The page {{target}} is named in the contents list but is not in the book. {_EXPORT}",
     ),
+    "epub-page-misspelt": (
+        "fail",
+        "The page {target} is named in the contents list, but the file in the book is called {name}. Readers tell capital letters apart and would not find it. Write both the same, then export again.",
+    ),
+    "epub-item-misspelt": (
+        "warn",
+        "The file {target} is named in the contents list, but the file in the book is called {name}. Readers tell capital letters apart and will not find it. Write both the same, then export again.",
+    ),
     "epub-item-missing": (
         "warn",
         "The file {target} is named in the contents list but is not in the book. Kindle, Google Play and Apple Books may refuse it. Add the file or take its mention out, then export again.",
@@ -117,16 +125,40 @@ EPUB: dict[str, tuple[Level, str]] = {
         "warn",
         "The EPUB does not say which language it is in. Set it, so that screen readers pronounce it rightly.",
     ),
+    "epub-odd-language": (
+        "warn",
+        "The EPUB says that its language is “{language}”, which is no language's code. Set one such as en-GB, so that screen readers pronounce it rightly.",
+    ),
     "epub-no-identifier": (
         "warn",
         "The EPUB has no identifier (such as an ISBN). Stores refuse such a book; set one.",
     ),
     "epub-no-contents": (
         "warn",
-        "The EPUB has no table of contents that readers can open. Export it again with one.",
+        "The EPUB has no table of contents with entries that readers can open. Export it again with one.",
     ),
     "epub-no-accessibility": (
         "warn",
         "The EPUB says nothing about its accessibility. Add the accessibility metadata (schema:accessMode and its companions), so that the publication page can show it.",
+    ),
+    "epub-claim-unfounded": (
+        "warn",
+        "The EPUB claims “{claim}”, but {why}. The publication page does not repeat that claim. Mend the book or take the claim out, then export again.",
+    ),
+    "epub-private": (
+        "warn",
+        "{name} inside this EPUB holds private data ({what}), which every buyer would get. Take it out, then upload the new file.",
+    ),
+    "epub-leftovers": (
+        "warn",
+        "This EPUB holds files that a computer or a shop left in it and that no reader shows ({names}). Some stores refuse such a book. Take them out, then upload the new file.",
+    ),
+    "epub-unlisted": (
+        "warn",
+        "This EPUB holds files that are not in its contents list and that no page leads to ({names}). Readers do not show them, but everybody who unpacks the book can read them. Take out what buyers are not meant to have, such as old drafts, then upload the new file.",
+    ),
+    "epub-unlisted-used": (
+        "warn",
+        "{name} inside this EPUB is used but is not in its contents list (manifest). Some readers will not open it. Add it to the list, then export again.",
     ),
 }
