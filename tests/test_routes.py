@@ -61,6 +61,7 @@ PUBLIC_POSTS = {
     "/orders/<token>/billing": {"organisation": "Elm Nursery"},
     "/orders/<token>/cancel": {},
     "/orders/<token>/consent": {"wants_now": "yes"},
+    "/orders/<token>/library-link": {},
     "/orders/<token>/pay": {},
     "/offer/<token>": {"name": "Anna Berg"},
     "/publications/<slug>/members": {"email": "anna@reader.example"},

@@ -80,6 +80,12 @@ def asked_from_order(order_id: int) -> Delivery | None:
     return _newest(Delivery.order_id == order_id)
 
 
+def asked_at(delivery: Delivery) -> Asked:
+    """When a letter was first asked for; one that was left out is owed again under the same key."""
+    minute = int(delivery.dedupe_key.rpartition(":")[2])
+    return Asked(datetime.fromtimestamp(minute * 60, UTC), is_again=True)
+
+
 def start_of_window(moment: datetime) -> datetime:
     """The first moment at which a letter was asked for that a press at `moment` does not repeat."""
     return _minute(moment) - timedelta(minutes=WINDOW_MINUTES - 1)

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, render_template, request
 
 from store.entitlements.finding import BY_LINK, send_copies_to
-from store.entitlements.links import LinkExpired, LinkUnknown, open_link
+from store.entitlements.links import LinkExpired, LinkUnknown, address_on_file, open_link
 from store.entitlements.models import Link
 from store.kit.database import transaction
 from store.kit.limits import limiter
@@ -35,7 +35,7 @@ def renew() -> Response:
     token = request.form.get("token", "")
     with transaction():
         link = _link_in(token)
-        asked = send_copies_to(link.customer, f"link:{link.id}", by=BY_LINK)
+        asked = send_copies_to(address_on_file(link), f"link:{link.id}", by=BY_LINK)
     return private_page(render_template("storefront/link_renewed.html", asked=asked))
 
 

@@ -30,6 +30,7 @@ from store.payments.refunding import (
 from store.payments.sums import lock_order
 from store.payments.transfer_rows import is_partly_received
 from store.storefront.copies import show_copies
+from store.storefront.library_link import letter_asked_for
 from store.storefront.order_view import view_order, what_happens_next
 
 bp = Blueprint("order_page", __name__)
@@ -64,6 +65,7 @@ def show(token: str) -> Response:
         order=order,
         timeline=what_happens_next(view),
         last_try=last_try(order.id),
+        link_letter=letter_asked_for(order),
         takes_cards=takes_payments_online(),
         token=token,
     )
