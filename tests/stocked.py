@@ -11,7 +11,7 @@ from store.app import place
 from store.catalog.models import Publication
 from store.catalog.publishing import publication_by_slug
 from store.entitlements.addresses import request_change
-from store.entitlements.links import address_url, order_url
+from store.entitlements.links import address_url, make_link, order_url
 from store.kit.database import db, transaction
 from store.kit.static_files import StaticFiles
 from store.kit.storage import storage
@@ -39,6 +39,7 @@ class Stocked:
     waiting: str
     stop: str
     address: str
+    undo: str
     pay: str
     offer: str
     letter_id: int
@@ -58,6 +59,7 @@ class Stocked:
             return whole[rule]
         tokens = {"library": self.library, "orders": self.order, "stop": self.stop}
         tokens |= {"address": self.address, "demo": self.pay, "offer": self.offer}
+        tokens |= {"undo": self.undo}
         token = tokens.get(rule.split("/")[1], "")
         path = rule.replace("<token>", token).replace("<slug>", "send-early-years")
         return path.replace("<int:letter_id>", str(self.letter_id))
@@ -78,6 +80,7 @@ def stock(app: Flask) -> Stocked:
         add_discount("Members", percent=20, domains="nursery.example")
         ask_for_offer(session.get_one(Publication, publication_id), "anna@nursery.example")
         offer = offer_url(session.scalars(sa.select(Offer)).one())
+        undo = address_url(make_link("undo", customer_id, new_email="anna@old.example"))
     library, stop = path_to("library", customer_id), path_to("stop", customer_id)
     pay = start(_placed("later"))
     sent()
@@ -91,6 +94,7 @@ def stock(app: Flask) -> Stocked:
         preorder=_last(urls[2]),
         stop=_last(stop),
         address=_last(change),
+        undo=_last(undo),
         pay=pay,
         offer=_last(offer),
         letter_id=db.session.scalars(sa.select(sa.func.max(CapturedLetter.id))).one(),

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from store.app import create_app
 from store.catalog.models import Publication
 from store.catalog.selling import state_seller
-from store.entitlements.addresses import confirm_change
+from store.entitlements.addresses import confirm_change, undo_change
 from store.entitlements.finding import ask_for_copies
 from store.entitlements.links import open_link
 from store.kit.database import db, transaction
@@ -68,7 +68,7 @@ def test_headers_of_answers_are_as_they_were(shop: Stocked, client: FlaskClient)
         "the library": "/library/<token>",
         "an order": "/orders/<token>",
         "the stop page": "/stop/<token>",
-        "a download": "/download/<token>/<filename>",
+        "a download": "/download/<token>/<asset>",
         "a cover": "/publications/<slug>/cover.png",
         "a static file": "/static/<name>",
         "a letter in the inbox": "/demo/inbox/<int:letter_id>",
@@ -204,6 +204,8 @@ def every_letter(frozen: Clock, database_url: str, tmp_path: Path) -> Iterator[d
             drafted = draft(session.get_one(Publication, 1), 2)
         release(drafted)
         send_due_letters()
+        with transaction():
+            undo_change(open_link(shop.undo, "undo"))
         refund_order(order_id, who="test", why="", key="k")
         send_due_letters()
         yield _captured_by_kind()

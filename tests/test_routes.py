@@ -31,6 +31,7 @@ PUBLIC_GETS = [
     "/healthz",
     "/library/<token>",
     "/library/<token>/address",
+    "/library/<token>/end-links",
     "/offer/<token>",
     "/orders/<token>",
     "/orders/<token>/billing",
@@ -48,16 +49,18 @@ PUBLIC_GETS = [
     "/stop/<token>",
     "/terms",
     "/terms/<version>",
+    "/undo/<token>",
 ]
 NO_PAGES = {"/demo/inbox/<int:letter_id>/html"}
 # What each form sends; the refusal comes before anything is read, so that less would do.
 PUBLIC_POSTS = {
-    "/address/<token>": {},
+    "/address/<token>": {"sure": "yes"},
     "/demo/pay/<token>": {"decision": "pay"},
     "/demo/pay/<token>/news": {},
     "/find-my-copies": {"who": "anna@reader.example"},
     "/find-my-copies/renew": {},
     "/library/<token>/address": {"email": "other@reader.example"},
+    "/library/<token>/end-links": {"sure": "yes"},
     "/orders/<token>/billing": {"organisation": "Elm Nursery"},
     "/orders/<token>/cancel": {},
     "/orders/<token>/consent": {"wants_now": "yes"},
@@ -67,6 +70,7 @@ PUBLIC_POSTS = {
     "/publications/<slug>/members": {"email": "anna@reader.example"},
     "/publications/<slug>/order": {"email": "x@reader.example"},
     "/stop/<token>": {"notices": "stop"},
+    "/undo/<token>": {"sure": "yes"},
 }
 # Machines speak here: the gateway signs what it says.
 MACHINES = {"/webhooks/demo", "/webhooks/stripe"}

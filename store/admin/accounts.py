@@ -147,7 +147,9 @@ def codes() -> StaffCodes:
 
 def accept_code(person: StaffMember, code: str) -> bool:
     """Use up a code of the app or a recovery code; the caller's transaction keeps that it is."""
-    db.session.refresh(person, with_for_update=True)
+    # Columns alone: PostgreSQL locks no row of the roles that would be joined.
+    judged = ["tf_totp_secret", "tf_last_counter", "mf_recovery_codes"]
+    db.session.refresh(person, judged, with_for_update=True)
     typed = "".join(code.split()).lower()
     if typed.isdecimal() and len(typed) == 6:
         with suppress(KeyError):  # the key that the secret was kept under is gone

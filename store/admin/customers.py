@@ -6,17 +6,25 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin import looking
 from store.admin.forms import Typed, status, typed
-from store.admin.guard import SUPPORT, opens_to, who
+from store.admin.guard import SUPPORT, opens_to, signed_in, who
 from store.admin.letters import STATUSES
+from store.admin.proving import code_faults
 from store.catalog.editions import EditionUnknown
 from store.catalog.models import Edition
 from store.distribution.coverage import coverage_of
 from store.entitlements.access import shelves
-from store.entitlements.addresses import AddressTaken, SameAddress, correct_address
+from store.entitlements.addresses import (
+    AddressTaken,
+    SameAddress,
+    check_free,
+    correct_address,
+    end_links,
+)
 from store.entitlements.finding import again_at, asked_lately, send_copies_to
 from store.kit.database import db, transaction
 from store.kit.errors import NotFound
 from store.kit.formatting import format_time
+from store.kit.limits import TooOften
 from store.mail.models import Delivery
 from store.orders.customers import InvalidAddress, suggest_correction
 from store.orders.models import Customer
@@ -61,6 +69,8 @@ def all() -> Any:
 def one(customer_id: int) -> Any:
     """One customer: rights, orders, letters, downloads, changes."""
     customer = _find(customer_id)
+    if customer.merged_into_id is not None:
+        return redirect(url_for("customers.one", customer_id=customer.merged_into_id), 303)
     number = request.args.get("page", 1, int)
     letters = looking.letters_of(customer_id=customer.id, page=number)
     return render_template(
@@ -104,20 +114,34 @@ def _asked_already(earlier: Delivery) -> str:
     )
 
 
+@bp.route("/<int:customer_id>/end-links", methods=["GET", "POST"])
+@opens_to(SUPPORT)
+def ending(customer_id: int) -> Any:
+    """End every link that was mailed to a customer; fresh ones go to the address on file."""
+    if request.method == "GET":
+        return render_template("admin/end-links.html", customer=_find(customer_id))
+    with transaction():
+        end_links(_find(customer_id), who())
+    flash("The old links have ended. Fresh ones are on their way to the address on file.")
+    return redirect(url_for("customers.one", customer_id=customer_id), 303)
+
+
 @bp.route("/<int:customer_id>/address", methods=["GET", "POST"])
 @opens_to(SUPPORT)
 def address(customer_id: int) -> Any:
-    """Correct the address: old links die, fresh ones go to the new one, the old one is told."""
+    """Correct the address, with a code of one's own: old links die, fresh ones go to the new
+    one, the old one is told and can undo it."""
     customer = _find(customer_id)
-    values, errors = Typed(email=customer.email), {}
+    values, errors, code = Typed(email=customer.email), {}, 200
     if request.method == "POST":
         values = typed()
         try:
-            with transaction():
-                correct_address(_find(customer_id), values["email"], who())
-        except (InvalidAddress, SameAddress, AddressTaken) as refusal:
-            errors = {"email": _for_staff(refusal)}
+            errors = _correct(customer_id, values["email"])
+        except TooOften as refusal:
+            errors, code = {"code": refusal.sentence}, refusal.status
         else:
+            code = status(errors)
+        if not errors:
             flash("The address is corrected. Fresh links are on their way to it.")
             return redirect(url_for("customers.one", customer_id=customer_id), 303)
     page = render_template(
@@ -125,9 +149,24 @@ def address(customer_id: int) -> Any:
         customer=_find(customer_id),
         values=values,
         errors=errors,
+        has_two_step=signed_in().has_two_step,
         suggestion=suggest_correction(customer.email),
     )
-    return page, status(errors)
+    return page, code
+
+
+def _correct(customer_id: int, email: str) -> dict[str, str]:
+    """The faults by field; none where the address is corrected."""
+    try:
+        # First what can be mended without a code, so that none is used up for a slip.
+        check_free(_find(customer_id), email)
+        faults = code_faults(signed_in())
+        if not faults:
+            with transaction():
+                correct_address(_find(customer_id), email, who())
+    except (InvalidAddress, SameAddress, AddressTaken) as refusal:
+        return {"email": _for_staff(refusal)}
+    return faults
 
 
 @bp.get("/<int:customer_id>/editions/<int:edition_id>")

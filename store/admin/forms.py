@@ -19,7 +19,7 @@ def typed() -> Typed:
     return Typed(
         (name, text)
         for name, text in request.form.items()
-        if name not in {"csrf_token", "password", "new_password"}
+        if name not in {"csrf_token", "password", "new_password", "code"}
     )
 
 

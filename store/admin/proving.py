@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from flask import request
 
-from store.admin.accounts import is_password_of
+from store.admin.accounts import accept_code, is_password_of
 from store.admin.models import StaffMember
+from store.kit.database import transaction
 from store.kit.limits import asking_network, count_try, take_back
 
 # Whoever tries for one person, and whoever tries for many from one network.
@@ -31,3 +32,20 @@ def password_faults(person: StaffMember) -> dict[str, str]:
     typed = request.form.get("password", "")
     is_right = proves(f"person {person.id}", lambda: is_password_of(person, typed))
     return {} if is_right else WRONG_PASSWORD
+
+
+def code_faults(person: StaffMember) -> dict[str, str]:
+    """A code asked for beside an act that hands something over: a sentence where none was given
+    or it is wrong. A right one is used up. Opens its own transaction."""
+    if not person.has_two_step:
+        return {"code": "Turn on two-step sign-in in your account first. Then give a code here."}
+    typed = request.form.get("code", "")
+    if not typed.strip():
+        return {"code": "Enter the code."}
+
+    def judge() -> bool:
+        with transaction():
+            return accept_code(person, typed)
+
+    is_right = proves(f"person {person.id}", judge)
+    return {} if is_right else {"code": "That code is not right, or it was used already."}

@@ -13,9 +13,10 @@ from store.distribution.importing import (
     import_customers,
     read_customers,
 )
-from store.entitlements.addresses import correct_address
+from store.entitlements.addresses import correct_address, end_links, merge_customers
 from store.kit.database import transaction
 from store.orders.customers import customer_by_address, parse_address
+from store.orders.models import Customer
 
 
 @click.group()
@@ -64,13 +65,39 @@ def export(slug: str, output: Path | None) -> None:
 @click.argument("new")
 @in_shop
 def correct(old: str, new: str) -> None:
-    """Put a wrong address right; old links die, what was missed is sent to the new one."""
+    """Put a wrong address right; old links die, what was missed is sent to the new one. The old
+    address is told, and can undo it for 14 days."""
     with transaction():
-        found = customer_by_address(old)
-        if found is None:
-            raise Refused("No customer has this address.")
-        correct_address(found, parse_address(new), who_types())
+        correct_address(_found(old), parse_address(new), who_types())
     click.echo("The address is corrected.")
+
+
+@customer.command("end-links")
+@click.argument("address")
+@in_shop
+def end_links_(address: str) -> None:
+    """End every link that was mailed to a customer; fresh ones go to the address on file."""
+    with transaction():
+        end_links(_found(address), who_types())
+    click.echo("The old links have ended. Fresh ones are in the outbox.")
+
+
+@customer.command("merge")
+@click.argument("gone")
+@click.argument("kept")
+@in_shop
+def merge(gone: str, kept: str) -> None:
+    """Bring two customers together: all that is GONE's becomes KEPT's, and GONE is told."""
+    with transaction():
+        merge_customers(_found(gone), _found(kept), who_types())
+    click.echo("They are one customer now. Fresh links are in the outbox.")
+
+
+def _found(address: str) -> Customer:
+    found = customer_by_address(address)
+    if found is None:
+        raise Refused("No customer has this address.")
+    return found
 
 
 def _columns(given: tuple[str, ...]) -> dict[str, str]:

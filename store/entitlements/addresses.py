@@ -1,27 +1,33 @@
-"""A customer's address changes hands: proved by a letter to the new one, told to the old one."""
+"""A customer's address changes hands: proved by a letter to the new one, told to the old one,
+which may undo it for 14 days."""
 
 import sqlalchemy as sa
 
 from store.entitlements.copies import send_missed
 from store.entitlements.finding import FIND
 from store.entitlements.links import (
-    ADDRESS_CHANGED,
+    Ended,
     ensure_links,
+    lock_link,
     make_link,
     order_link,
     revoke_links,
+    revoke_pending,
+    use_up,
 )
+from store.entitlements.merging import bring_together, lock_histories
 from store.entitlements.models import Entitlement, Link
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.status import record_change
 from store.mail import outbox
-from store.orders.customers import address_key, parse_address
+from store.orders.customers import address_key, lock_customers, parse_address
 from store.orders.models import Customer, Order
 
 CONFIRM = "confirm_address"
 CHANGED = "address_changed"
+RESTORED = "address_restored"
 
 
 class SameAddress(Refusal):
@@ -50,7 +56,7 @@ def request_change(customer: Customer, new_email: str) -> Link:
     address = parse_address(new_email)
     if address == customer.email:
         raise SameAddress
-    _forget_earlier(customer.id)
+    revoke_pending("address", Ended.NEWER, customer_id=customer.id)
     link = make_link("address", customer.id, new_email=address)
     outbox.owe(
         CONFIRM,
@@ -66,14 +72,23 @@ def request_change(customer: Customer, new_email: str) -> Link:
 def confirm_change(link: Link) -> Customer:
     """Take the proved address over; every link that was mailed before dies.
 
-    Refuses with `AddressTaken` where another customer has it.
+    Refuses with `AddressTaken` where another customer has it, `LinkExpired` where the link was
+    used or ended meanwhile.
     """
-    if link.new_email is None:
-        raise ValueError("not a link that proves an address")
-    _take_over(link.customer, link.new_email, who="customer")
-    link.used_at = clock.now()
-    db.session.flush()
-    return link.customer
+    address = _address_of(link)
+    customer = lock_customers([link.customer_id])[link.customer_id]
+    lock_link(link)
+    use_up(link)
+    _take_over(customer, address, who="customer")
+    return customer
+
+
+def check_free(customer: Customer, new_email: str) -> None:
+    """Refuse what `correct_address` would: `InvalidAddress`, `SameAddress`, `AddressTaken`."""
+    address = parse_address(new_email)
+    if address == customer.email:
+        raise SameAddress
+    _refuse_taken(customer, address)
 
 
 def correct_address(customer: Customer, new_email: str, who: str) -> Customer:
@@ -82,59 +97,134 @@ def correct_address(customer: Customer, new_email: str, who: str) -> Customer:
     Refuses with `InvalidAddress`, `SameAddress`, `AddressTaken`.
     """
     address = parse_address(new_email)
+    customer = lock_customers([customer.id])[customer.id]
     if address == customer.email:
         raise SameAddress
     _take_over(customer, address, who=who)
     return customer
 
 
-def _take_over(customer: Customer, address: str, *, who: str) -> None:
-    key = address_key(address)
-    other = sa.select(Customer.id).where(Customer.email_key == key, Customer.id != customer.id)
-    if db.session.scalars(other).first() is not None:
-        raise AddressTaken
-    old = customer.email
-    customer.email, customer.email_key = address, key
+def undo_change(link: Link) -> Customer:
+    """Give the customer the address back that a change took from them, with all that was ordered
+    there meanwhile. Later changes are undone with it, and their own undo links end; earlier ones
+    still work. Refuses with `LinkExpired` where the link was used or ended meanwhile.
+    """
+    address = _address_of(link)
+    query = sa.select(Customer.id).where(Customer.email_key == address_key(address))
+    other_id = db.session.scalar(query)
+    there = [link.customer_id] if other_id is None else [link.customer_id, other_id]
+    customers = lock_histories(there)
+    lock_link(link)
+    customer = customers[link.customer_id]
+    other = customers.get(other_id or 0)
+    if other is not None and other.id != customer.id and other.email_key == address_key(address):
+        bring_together(other, customer, "customer")
+    replaced = customer.email
+    _put(customer, address, "restored address", who="customer")
+    use_up(link)
+    _end_later_undos(link)
+    _start_afresh(customer, Ended.ADDRESS)
+    mark = f"{customer.id}:{link.id}"
+    if replaced != address:
+        outbox.owe(
+            RESTORED, f"{RESTORED}:{mark}", customer_id=customer.id, address=replaced, priority=0
+        )
+    _mail_links(customer, f"restored:{mark}")
+    send_missed(customer.id, "customer")
+    return customer
+
+
+def merge_customers(gone: Customer, kept: Customer, who: str) -> Customer:
+    """Staff's way of bringing two customers together under the address of `kept`; all links of
+    both end, and `gone`'s address is told. Refuses with `SameAddress`."""
+    if gone.id == kept.id:
+        raise SameAddress("That is the same customer.")
+    old = gone.email
+    customers = lock_histories([gone.id, kept.id])
+    revoke_links(gone.id, Ended.ADDRESS)
+    bring_together(customers[gone.id], customers[kept.id], who)
+    _start_afresh(kept, Ended.ADDRESS)
+    mark = f"{kept.id}:{clock.now().timestamp()}"
+    outbox.owe(CHANGED, f"{CHANGED}:{mark}", customer_id=kept.id, address=old, priority=0)
+    _mail_links(kept, f"merged:{mark}")
+    send_missed(kept.id, who)
+    return kept
+
+
+def end_links(customer: Customer, who: str) -> None:
+    """End every link that was mailed to a customer, as some got out, and mail fresh ones to the
+    address on file. Links that undo a change of address hold: they are another mailbox's."""
+    customer = lock_customers([customer.id])[customer.id]
     record_change(
-        db.session(), "customers", customer.id, "old address", "new address", who=who, why=""
+        db.session(), "customers", customer.id, "old links", "fresh links", who=who, why=""
     )
-    db.session.flush()
-    revoke_links(customer.id, ADDRESS_CHANGED)
-    _make_links_anew(customer.id)
-    _tell(customer, old)
+    _start_afresh(customer, Ended.ASKED)
+    _mail_links(customer, f"ended:{customer.id}:{clock.now().timestamp()}")
+
+
+def _address_of(link: Link) -> str:
+    if link.new_email is None:
+        raise ValueError("not a link about an address")
+    return link.new_email
+
+
+def _take_over(customer: Customer, address: str, *, who: str) -> None:
+    _refuse_taken(customer, address)
+    old = customer.email
+    _put(customer, address, "new address", who=who)
+    _start_afresh(customer, Ended.ADDRESS)
+    undo = make_link("undo", customer.id, new_email=old)
+    outbox.owe(
+        CHANGED,
+        f"{CHANGED}:{undo.id}",
+        customer_id=customer.id,
+        link_id=undo.id,
+        address=old,
+        priority=0,
+    )
+    _mail_links(customer, f"moved:{undo.id}")
     send_missed(customer.id, who)
 
 
-def _make_links_anew(customer_id: int) -> None:
-    publications = (
-        sa.select(Entitlement.publication_id)
-        .where(Entitlement.customer_id == customer_id)
-        .distinct()
-    )
-    for publication_id in db.session.scalars(publications).all():
-        ensure_links(customer_id, publication_id)
-    for order_id in db.session.scalars(
-        sa.select(Order.id).where(Order.customer_id == customer_id)
-    ).all():
-        order_link(order_id, customer_id)
+def _refuse_taken(customer: Customer, address: str) -> None:
+    theirs = Customer.email_key == address_key(address)
+    other = sa.select(Customer.id).where(theirs, Customer.id != customer.id)
+    if db.session.scalars(other).first() is not None:
+        raise AddressTaken
 
 
-def _tell(customer: Customer, old: str) -> None:
-    # One change, one pair of letters; the moment tells two changes apart.
-    change = f"{customer.id}:{clock.now().timestamp()}"
-    outbox.owe(CHANGED, f"{CHANGED}:{change}", customer_id=customer.id, address=old, priority=0)
-    outbox.owe(
-        FIND, f"find:moved:{change}", customer_id=customer.id, address=customer.email, priority=0
-    )
+def _put(customer: Customer, address: str, what: str, *, who: str) -> None:
+    customer.email, customer.email_key = address, address_key(address)
+    record_change(db.session(), "customers", customer.id, "old address", what, who=who, why="")
+    db.session.flush()
 
 
-def _forget_earlier(customer_id: int) -> None:
+def _end_later_undos(link: Link) -> None:
     db.session.execute(
         sa.update(Link)
         .where(
-            Link.customer_id == customer_id,
-            Link.purpose == "address",
+            Link.customer_id == link.customer_id,
+            Link.purpose == "undo",
+            Link.order_id.is_(None),
+            Link.id > link.id,
             Link.revoked_at.is_(None),
         )
-        .values(revoked_at=clock.now())
+        .values(revoked_at=clock.now(), revoked_reason=Ended.UNDONE)
     )
+
+
+def _start_afresh(customer: Customer, why: Ended) -> None:
+    """End all links and make those anew that letters lead to."""
+    revoke_links(customer.id, why)
+    theirs = Entitlement.customer_id == customer.id
+    publications = sa.select(Entitlement.publication_id).where(theirs).distinct()
+    for publication_id in db.session.scalars(publications).all():
+        ensure_links(customer.id, publication_id)
+    orders = sa.select(Order.id).where(Order.customer_id == customer.id)
+    for order_id in db.session.scalars(orders).all():
+        order_link(order_id, customer.id)
+
+
+def _mail_links(customer: Customer, mark: str) -> None:
+    facts = {"asked_by": "the shop, as the links before had ended"}
+    outbox.owe(FIND, f"find:{mark}", customer_id=customer.id, facts=facts, priority=0)

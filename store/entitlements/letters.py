@@ -1,7 +1,7 @@
 """Letters about copies and addresses: their facts, asked at the moment of sending."""
 
 from store.entitlements import confirmation
-from store.entitlements.addresses import CHANGED, CONFIRM
+from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED
 from store.entitlements.copies import CONFIRMATION
 from store.entitlements.links import address_url
 from store.entitlements.models import Link
@@ -25,10 +25,23 @@ def confirm_address(delivery: Delivery) -> Letter | Skip:
     return Letter(Mailbox(link.new_email), {"url": address_url(link)})
 
 
-@letter(CHANGED, sample=lambda: {"masked": "n•••@reader.example"})
+@letter(
+    CHANGED,
+    sample=lambda: {"masked": "n•••@reader.example", "url": f"{config().base_url}/undo/sample"},
+)
 def address_changed(delivery: Delivery) -> Letter | Skip:
-    """The last letter to an address that is no longer a customer's."""
+    """The last letter to an address that is no longer a customer's, with the way to undo it."""
     customer = db.session.get(Customer, delivery.customer_id)
     if customer is None or delivery.address is None:
         return Skip("nobody to tell")
-    return Letter(Mailbox(delivery.address), {"masked": mask(customer.email)})
+    undo = db.session.get(Link, delivery.link_id) if delivery.link_id else None
+    if undo is not None and undo.revoked_at is not None:
+        return Skip("the change was undone")
+    words = {"masked": mask(customer.email), "url": address_url(undo) if undo else ""}
+    return Letter(Mailbox(delivery.address), words)
+
+
+@letter(RESTORED, sample=dict)
+def address_restored(delivery: Delivery) -> Letter:
+    """Tells an address that it was a customer's for a while, and is not any more."""
+    return Letter(Mailbox(delivery.address or ""), {})

@@ -1,6 +1,7 @@
 """Signed addresses for customers: made once, looked up on every use, dead when the row says so."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
@@ -24,16 +25,33 @@ MAX_AGE = {
     "order": 400 * DAY,
     "stop": 36_500 * DAY,
     "address": DAY,
+    "move": DAY,
+    "undo": 14 * DAY,
     "download": DAY,
     "order_download": DAY,
 }
 # What a token of these purposes refers to: the row of another link.
 _BEHIND = {"download": "library", "order_download": "order"}
 _DOWNLOADS = {link: download for download, link in _BEHIND.items()}
-# Why links were ended before their time.
-ADDRESS_CHANGED = "address changed"
-ENDED = {ADDRESS_CHANGED}
-PATHS = {"library": "/library/", "order": "/orders/", "stop": "/stop/", "address": "/address/"}
+PATHS = {
+    "library": "/library/",
+    "order": "/orders/",
+    "stop": "/stop/",
+    "address": "/address/",
+    "move": "/move/",
+    "undo": "/undo/",
+}
+
+
+class Ended(StrEnum):
+    """What ended a link before its time, for the page that says so."""
+
+    ADDRESS = "address"  # the address on file changed
+    ASKED = "asked"  # somebody asked for fresh ones
+    MOVED = "moved"  # its order went to another address
+    NEWER = "newer"  # only the newest of its kind counts
+    USED = "used"
+    UNDONE = "undone"  # an earlier undo took back what it would have
 
 
 class LinkUnknown(Refusal):
@@ -130,7 +148,8 @@ def url_to(purpose: str, reference: str | None) -> str:
 
 
 def address_url(link: Link) -> str:
-    """The absolute address that proves a new e-mail address, good for 24 hours."""
+    """The absolute address behind a link that is for one act: proving an address, accepting an
+    order (24 hours), undoing either (14 days)."""
     return _url(link)
 
 
@@ -180,15 +199,45 @@ def open_download(token: str) -> Link:
         return open_link(token, "order_download")
 
 
-def revoke_links(customer_id: int, reason: str = "") -> None:
-    """Every address that was mailed to a customer dies, as when the mailbox changes hands; the
-    page of the dead link gives the reason, one of `ENDED`. What a worker has written with the old
-    ones, or to the old address, does not leave."""
+def revoke_links(customer_id: int, why: Ended) -> None:
+    """Every link that was mailed to a customer ends, but for those that undo: they belong to the
+    mailbox that lost something, and nobody else may end them. What a worker has written with the
+    old ones, or to the old address, does not leave."""
     outbox.look_again(customer_id)
+    _revoke(why, Link.customer_id == customer_id, Link.purpose != "undo")
+
+
+def revoke_order_links(order_id: int, why: Ended) -> None:
+    """Every link to an order ends, but for those that undo."""
+    _revoke(why, Link.order_id == order_id, Link.purpose != "undo")
+
+
+def revoke_pending(purpose: str, why: Ended, **which: int | None) -> None:
+    """End the links of one purpose whose columns have the values of `which`."""
+    chosen = [getattr(Link, name) == value for name, value in which.items()]
+    _revoke(why, Link.purpose == purpose, *chosen)
+
+
+def use_up(link: Link) -> None:
+    """The link has done its one act."""
+    link.used_at = link.revoked_at = clock.now()
+    link.revoked_reason = Ended.USED
+    db.session.flush()
+
+
+def lock_link(link: Link) -> None:
+    """Look at a link again once what it acts on is locked: of two presses at once the second
+    finds it used. Refuses `LinkExpired`."""
+    db.session.refresh(link)
+    if link.revoked_at is not None:
+        raise LinkExpired(link)
+
+
+def _revoke(why: Ended, *which: sa.ColumnElement[bool]) -> None:
     db.session.execute(
         sa.update(Link)
-        .where(Link.customer_id == customer_id, Link.revoked_at.is_(None))
-        .values(revoked_at=clock.now(), revoked_reason=reason)
+        .where(Link.revoked_at.is_(None), *which)
+        .values(revoked_at=clock.now(), revoked_reason=why)
     )
 
 

@@ -45,6 +45,7 @@ class Entitlement(Base):
     updates_months: Mapped[int | None]
     updates_until: Mapped[datetime | None]  # null: without end, or a pre-order before edition 1
     suspended_at: Mapped[datetime | None]
+    held_at: Mapped[datetime | None]  # as its order is
     revoked_at: Mapped[datetime | None]
     revoked_reason: Mapped[str] = mapped_column(sa.String(100), default="")
 
@@ -65,19 +66,39 @@ class Link(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     reference: Mapped[str] = mapped_column(sa.String(22), unique=True)
-    purpose: Mapped[str] = mapped_column(sa.String(20))  # library, order, stop, address
+    purpose: Mapped[str] = mapped_column(sa.String(20))  # library, order, stop, address, move, undo
     customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
     order_id: Mapped[int | None] = mapped_column(sa.ForeignKey("orders.id"))
     publication_id: Mapped[int | None] = mapped_column(sa.ForeignKey("publications.id"))
-    # The address that a change-of-address link would prove.
+    # The address that the link proves, or that its undoing restores.
     new_email: Mapped[str | None] = mapped_column(sa.String(320))
     created_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
-    # What the page of an ended link says: one of `links.ENDED`, or empty.
+    # What ended it, for the page that says so: one of `links.Ended`, or empty.
     revoked_reason: Mapped[str] = mapped_column(sa.String(40), default="", server_default="")
 
     customer: Mapped[Customer] = relationship()
+
+
+class OrderMove(Base):
+    """An order went to another address; times are facts. An order moves once."""
+
+    __tablename__ = "order_moves"
+    __table_args__ = (sa.UniqueConstraint("order_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(sa.ForeignKey("orders.id"))
+    from_customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
+    to_customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
+    moved_at: Mapped[datetime]
+    held_at: Mapped[datetime | None]  # the old address objected
+    settled_at: Mapped[datetime | None]  # a person decided
+    is_given_back: Mapped[bool] = mapped_column(default=False)
+    settled_by: Mapped[str] = mapped_column(sa.String(200), default="")
+
+    from_customer: Mapped[Customer] = relationship(foreign_keys=[from_customer_id])
+    to_customer: Mapped[Customer] = relationship(foreign_keys=[to_customer_id])
 
 
 class NoticeStop(Base):

@@ -1,5 +1,7 @@
 """Customers: persons known by an e-mail address, one row for all its spellings."""
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 
 from store.kit import clock
@@ -20,6 +22,7 @@ __all__ = [
     "address_key",
     "customer_by_address",
     "find_or_add_customer",
+    "lock_customers",
     "mask",
     "parse_address",
     "suggest_correction",
@@ -33,16 +36,14 @@ def find_or_add_customer(email: str, name: str = "") -> Customer:
     The address stays as it was first typed; a name is taken where none is known yet.
     """
     key = address_key(email)
-    insert_once(
-        Customer,
-        email=email,
-        email_key=key,
-        name=name,
-        name_key=search_key(name),
-        created_at=clock.now(),
-    )
-    customer = _by_key(key)
-    if customer is None:
+    values = {"name": name, "name_key": search_key(name), "created_at": clock.now()}
+    for _ in range(5):
+        insert_once(Customer, email=email, email_key=key, **values)
+        customer = _by_key(key, is_kept=True)
+        if customer is not None:
+            break
+        # The address was just given up, or its customer brought together with another.
+    else:
         raise RuntimeError("a customer that was just added is not there")
     if not customer.name:
         take_name(customer, name)
@@ -64,5 +65,22 @@ def customer_by_address(text: str) -> Customer | None:
         return None
 
 
-def _by_key(key: str) -> Customer | None:
-    return db.session.scalar(sa.select(Customer).where(Customer.email_key == key))
+def lock_customers(customer_ids: Iterable[int]) -> dict[int, Customer]:
+    """The rows of customers, locked one after the other in a fixed order."""
+    query = (
+        sa.select(Customer)
+        .where(Customer.id.in_(sorted(set(customer_ids))))
+        .order_by(Customer.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return {customer.id: customer for customer in db.session.scalars(query)}
+
+
+def _by_key(key: str, *, is_kept: bool = False) -> Customer | None:
+    query = sa.select(Customer).where(Customer.email_key == key)
+    if is_kept:
+        # Whoever changes the address waits until what is being written for it stands.
+        query = query.with_for_update(read=True, key_share=True)
+        query = query.execution_options(populate_existing=True)
+    return db.session.scalar(query)

@@ -39,6 +39,8 @@ class Customer(Base):
     name: Mapped[str] = mapped_column(sa.String(200), default="")
     name_key: Mapped[str] = mapped_column(sa.String(200), default="", index=True)
     created_at: Mapped[datetime]
+    # Brought together with another customer, to whom all that was theirs belongs; no address then.
+    merged_into_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"))
 
 
 class Order(Base):
@@ -79,6 +81,8 @@ class Order(Base):
     paid_at: Mapped[datetime | None]
     # Until when it keeps a place of a limited discount unpaid; null: for as long as it is pending.
     place_until: Mapped[datetime | None]
+    # Its move to another address was objected to, and a person decides.
+    held_at: Mapped[datetime | None]
 
     customer: Mapped[Customer] = relationship()
     seller: Mapped[Seller] = relationship()

@@ -13,7 +13,8 @@ from store.orders.references import reference_in
 
 def search_customers(text: str = "", page: int = 1) -> Page[Customer]:
     """Customers whose address, name or an order's reference holds `text`, newest first."""
-    query = sa.select(Customer).order_by(Customer.id.desc())
+    query = sa.select(Customer).where(Customer.merged_into_id.is_(None))
+    query = query.order_by(Customer.id.desc())
     if text.strip():
         found = matches_person(text)
         reference = reference_in(text)

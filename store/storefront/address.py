@@ -1,23 +1,31 @@
-"""Changing the e-mail address: asked for in the library, proved by a letter to the new one."""
+"""Changing the e-mail address: asked for behind the library link, proved by a letter to the new
+one, undone by the old one."""
 
 from flask import Blueprint, Response, render_template, request
 
-from store.entitlements.addresses import SameAddress, confirm_change, request_change
+from store.entitlements.addresses import (
+    SameAddress,
+    confirm_change,
+    end_links,
+    request_change,
+    undo_change,
+)
 from store.entitlements.links import open_link
+from store.entitlements.models import Link
 from store.kit.database import transaction
-from store.kit.limits import limiter
+from store.kit.limits import TooOften, limiter
 from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
-from store.orders.customers import InvalidAddress, mask
-from store.orders.models import Customer
+from store.orders.customers import InvalidAddress, mask, parse_address
+from store.storefront.letter_limits import count_letter
 
 bp = Blueprint("address", __name__)
 
 
 @bp.get("/library/<token>/address")
 def form(token: str) -> Response:
-    """The form with the address on file."""
-    return _form(_customer(token), token)
+    """The form beside the address on file."""
+    return _form(token)
 
 
 @bp.post("/library/<token>/address")
@@ -25,47 +33,107 @@ def form(token: str) -> Response:
 def ask(token: str) -> Response:
     """Mail the new address a link that proves it; until then nothing changes."""
     same_site(request)
+    link = open_link(token, "library")
     typed = request.form.get("email", "")[:400]
     try:
+        count_letter(f"customer {link.customer_id}", parse_address(typed))
         with transaction():
-            link = request_change(_customer(token), typed)
-            new_email = link.new_email
-    except (InvalidAddress, SameAddress) as refusal:
-        return _form(_customer(token), token, typed, {"email": refusal.sentence})
+            asked = request_change(open_link(token, "library").customer, typed)
+            new_email = asked.new_email
+    except (InvalidAddress, SameAddress, TooOften) as refusal:
+        return _form(token, typed, {"email": refusal.sentence}, refusal.status)
     page = render_template("storefront/address_asked.html", new_email=new_email, token=token)
     return private_page(page)
 
 
 @bp.get("/address/<token>")
 def show(token: str) -> Response:
-    """The page with the button; opening it changes nothing."""
-    link = open_link(token, "address")
-    return private_page(render_template("storefront/address_confirm.html", link=link, token=token))
+    """The page with the box; opening it changes nothing."""
+    return _ask_sure("address_confirm", open_link(token, "address"), token)
 
 
 @bp.post("/address/<token>")
 def confirm(token: str) -> Response:
     """Take the new address over."""
     same_site(request)
+    if not _is_sure():
+        return _ask_sure("address_confirm", open_link(token, "address"), token, is_missing=True)
     with transaction():
         email = confirm_change(open_link(token, "address")).email
     return private_page(render_template("storefront/address_confirmed.html", email=email))
 
 
-def _customer(token: str) -> Customer:
-    return open_link(token, "library").customer
+@bp.get("/undo/<token>")
+def show_undo(token: str) -> Response:
+    """What undoing does, and the box."""
+    return _ask_sure("address_undo", open_link(token, "undo"), token)
+
+
+@bp.post("/undo/<token>")
+def undo(token: str) -> Response:
+    """Give the address back to whom it belonged before."""
+    same_site(request)
+    if not _is_sure():
+        return _ask_sure("address_undo", open_link(token, "undo"), token, is_missing=True)
+    with transaction():
+        email = undo_change(open_link(token, "undo")).email
+    return private_page(render_template("storefront/address_undone.html", email=email))
+
+
+@bp.get("/library/<token>/end-links")
+def show_end_links(token: str) -> Response:
+    """What ending the links means, and the box."""
+    return _ask_sure("end_links", open_link(token, "library"), token)
+
+
+@bp.post("/library/<token>/end-links")
+def end(token: str) -> Response:
+    """End every link that was mailed, and mail fresh ones to the address on file."""
+    same_site(request)
+    if not _is_sure():
+        return _ask_sure("end_links", open_link(token, "library"), token, is_missing=True)
+    with transaction():
+        customer = open_link(token, "library").customer
+        end_links(customer, "customer")
+        masked = mask(customer.email)
+    return private_page(render_template("storefront/links_ended.html", masked=masked))
+
+
+def _is_sure() -> bool:
+    return request.form.get("sure") == "yes"
+
+
+UNTICKED = {
+    "address_confirm": "Tick the box if this address is to be yours, or close this page.",
+    "address_undo": "Tick the box if you want your address back, or close this page.",
+    "end_links": "Tick the box if your links are to end, or go back to your copies.",
+}
+
+
+def _ask_sure(template: str, link: Link, token: str, *, is_missing: bool = False) -> Response:
+    errors = {"sure": UNTICKED[template]} if is_missing else {}
+    page = render_template(
+        f"storefront/{template}.html",
+        link=link,
+        masked=mask(link.customer.email),
+        errors=errors,
+        token=token,
+    )
+    answer = private_page(page)
+    answer.status_code = 422 if errors else 200
+    return answer
 
 
 def _form(
-    customer: Customer, token: str, typed: str = "", errors: dict[str, str] | None = None
+    token: str, typed: str = "", errors: dict[str, str] | None = None, status: int = 200
 ) -> Response:
     page = render_template(
         "storefront/address_form.html",
-        masked=mask(customer.email),
+        masked=mask(open_link(token, "library").customer.email),
         typed=typed,
         errors=errors or {},
         token=token,
     )
     answer = private_page(page)
-    answer.status_code = 422 if errors else 200
+    answer.status_code = status
     return answer

@@ -16,7 +16,7 @@ bp = Blueprint("closed_links", __name__)
 @bp.app_errorhandler(LinkExpired)
 def expired(refusal: LinkExpired) -> Response:
     """What a link that is too old or wrongly signed shows: a button, and nothing of the order."""
-    is_address = refusal.link.purpose == "address"
+    is_address = refusal.link.purpose in {"address", "undo"}
     template = "address_expired" if is_address else "link_expired"
     token = (request.view_args or {}).get("token", "")
     page = render_template(f"storefront/{template}.html", link=refusal.link, token=token)
@@ -40,7 +40,7 @@ def renew() -> Response:
 
 
 def _link_in(token: str) -> Link:
-    for purpose in ("library", "order", "stop"):
+    for purpose in ("library", "order", "stop", "download", "order_download"):
         try:
             return open_link(token, purpose)
         except LinkExpired as refusal:

@@ -8,6 +8,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
+from store.admin.accounts import (
+    codes,
+    new_recovery_codes,
+    staff_by_address,
+    turn_on_two_step,
+)
 from store.catalog.models import Publication
 from store.entitlements.access import record_download
 from store.kit.database import db, transaction
@@ -17,7 +23,7 @@ from store.payments.models import Refund
 from tests.admin.signing import press, signed_in, token_in
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import buy, send
-from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna
+from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, path_to
 from tests.factories import a_customer, a_publication, a_seller
 from tests.pages import check_page
 from tests.payments.making import an_order, apply_received, start
@@ -182,12 +188,78 @@ def test_an_order_that_nobody_paid_has_no_confirmation_to_send(desk: FlaskClient
     assert answer.status_code == 409
 
 
+def with_two_step(email: str) -> str:
+    """Connect an app to an account; returns its secret."""
+    with transaction():
+        person = staff_by_address(email)
+        assert person is not None
+        secret = codes().generate_totp_secret()
+        turn_on_two_step(person, secret)
+    return secret
+
+
+def test_without_a_second_factor_no_address_is_corrected(desk: FlaskClient) -> None:
+    a_paid_order(a_shop())
+    path = f"/admin/customers/{anna().id}/address"
+    answer = press(desk, path, {"email": "anna.berg@reader.example", "code": "123456"})
+    assert answer.status_code == 422
+    check_page(answer.text, path=path)
+    assert "Turn on two-step sign-in" in answer.text
+    db.session.rollback()
+    assert anna().email == ANNA
+
+
+def test_codes_beside_a_correction_cannot_be_tried_without_end(desk: FlaskClient) -> None:
+    a_paid_order(a_shop())
+    path = f"/admin/customers/{anna().id}/address"
+    secret = with_two_step("owner@publisher.example")
+    wanted = {"email": "anna.berg@reader.example", "code": "000000"}
+    answers = [press(desk, path, wanted).status_code for _ in range(6)]
+    assert answers == [422] * 5 + [429]
+    right = press(desk, path, wanted | {"code": codes().generate_totp_password(secret)})
+    assert right.status_code == 429
+    check_page(right.text, path=path)
+    db.session.rollback()
+    assert anna().email == ANNA
+
+
+@on_both
+def test_a_recovery_code_corrects_an_address_once(desk: FlaskClient) -> None:
+    a_paid_order(a_shop())
+    path = f"/admin/customers/{anna().id}/address"
+    with_two_step("owner@publisher.example")
+    with transaction():
+        person = staff_by_address("owner@publisher.example")
+        assert person is not None
+        code = new_recovery_codes(person)[0]
+    answers = [
+        press(desk, path, {"email": new, "code": code}).status_code
+        for new in ("anna.berg@reader.example", "anna.carl@reader.example")
+    ]
+    assert answers == [303, 422]
+
+
+@on_both
+def test_staff_end_the_links_of_a_customer(client: FlaskClient, desk: FlaskClient) -> None:
+    a_paid_order(a_shop())
+    old, path = path_to("library", anna().id), f"/admin/customers/{anna().id}"
+    send()
+    check_page(read(desk, f"{path}/end-links"), path=path)
+    assert press(desk, f"{path}/end-links").status_code == 303
+    assert client.get(old).status_code == 410
+    assert "by owner@publisher.example" in read(desk, path)
+    assert send()[-1].recipient == ANNA
+    db.session.rollback()
+    assert client.get(path_to("library", anna().id)).status_code == 200
+
+
 @on_both
 def test_an_address_is_corrected_and_the_letters_follow(desk: FlaskClient) -> None:
     a_paid_order(a_shop())
     customer = anna()
     path = f"/admin/customers/{customer.id}"
     send()
+    secret = with_two_step("owner@publisher.example")
     read(desk, f"{path}/address")
     for bad in ("no address", ANNA, "carl@reader.example"):
         if bad.startswith("carl"):
@@ -197,8 +269,15 @@ def test_an_address_is_corrected_and_the_letters_follow(desk: FlaskClient) -> No
         assert answer.status_code == 422, bad
         assert f'value="{bad}"' in answer.text
         check_page(answer.text, path=path)
-    answer = press(desk, f"{path}/address", {"email": "anna.berg@reader.example"})
+    good = {"email": "anna.berg@reader.example"}
+    for wrong in ("", "123456"):
+        answer = press(desk, f"{path}/address", {**good, "code": wrong})
+        assert (answer.status_code, 'value="anna.berg' in answer.text) == (422, True)
+    code = codes().generate_totp_password(secret)
+    answer = press(desk, f"{path}/address", {**good, "code": code})
     assert answer.status_code == 303
+    again = {"email": "carla@reader.example", "code": code}
+    assert press(desk, f"{path}/address", again).status_code == 422, "a code counts once"
     page = read(desk, path)
     assert "anna.berg@reader.example" in page
     assert "by owner@publisher.example" in page

@@ -1,6 +1,7 @@
 """Orders that were paid and granted by the real rules, and what the outbox then sends."""
 
 import email
+import re
 from email.message import EmailMessage
 from email.policy import default
 from typing import cast
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus, Publication
 from store.entitlements.granting import grant_order
-from store.entitlements.links import make_link, token_of
+from store.entitlements.links import PATHS, make_link, token_of
 from store.entitlements.models import Link
 from store.kit import clock, tokens
 from store.kit.database import db, transaction
@@ -88,8 +89,7 @@ def _new(purpose: str, customer_id: int) -> Link:
 
 def path_to(purpose: str, customer_id: int) -> str:
     """The path of a standing link."""
-    paths = {"library": "/library/", "order": "/orders/", "stop": "/stop/", "address": "/address/"}
-    return paths[purpose] + token_of(link_to(purpose, customer_id))
+    return PATHS[purpose] + token_of(link_to(purpose, customer_id))
 
 
 def sent() -> list[EmailMessage]:
@@ -104,6 +104,11 @@ def text_of(message: EmailMessage) -> str:
     body = message.get_body(("plain",))
     assert body is not None
     return cast(str, body.get_content())
+
+
+def links_in(text: str) -> list[str]:
+    """The paths of our own links in a letter's text, in their order."""
+    return re.findall(r"http://127\.0\.0\.1:8000(/\S+)", text)
 
 
 def html_of(message: EmailMessage) -> str:

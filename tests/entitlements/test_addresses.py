@@ -1,6 +1,5 @@
-"""Change of address: proved by mail to the new one, told to the old one, old links die (B10)."""
-
-import re
+"""Change of address: behind the library link, proved by mail to the new one, told to the old one,
+which may undo it; old links die (B10)."""
 
 import pytest
 import sqlalchemy as sa
@@ -8,6 +7,7 @@ from flask.testing import FlaskClient
 
 from store.entitlements.addresses import AddressTaken, SameAddress, correct_address
 from store.kit.database import db, transaction
+from store.kit.limits import limiter
 from store.kit.status import StatusChange
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import customer_by_address
@@ -19,6 +19,7 @@ from tests.entitlements.making import (
     a_shop,
     anna,
     count_rows,
+    links_in,
     path_to,
     sent,
     text_of,
@@ -29,10 +30,7 @@ from tests.pages import check_page
 pytestmark = pytest.mark.usefixtures("frozen")
 
 NEW = "Anna.New+send@Reader.Example"
-
-
-def links_in(text: str) -> list[str]:
-    return re.findall(r"http://127\.0\.0\.1:8000(/\S+)", text)
+SURE = {"sure": "yes"}
 
 
 @pytest.fixture
@@ -43,42 +41,93 @@ def library_path(client: FlaskClient, frozen: Clock) -> str:
 
 
 def asked(client: FlaskClient, library_path: str, new: str = NEW) -> str:
+    """Ask for a change; the path in the letter to the new address."""
     answer = client.post(f"{library_path}/address", data={"email": new})
     assert answer.status_code == 200
     check_page(answer.text, path=library_path)
     letter = sent()[-1]
     assert letter["Subject"] == "Confirm your new e-mail address"
+    assert letter["To"].addresses[0].addr_spec == new
     return links_in(text_of(letter))[0]
+
+
+def changed(client: FlaskClient, customer_id: int, new: str) -> str:
+    """Change the address wholly; the path that undoes it, from the letter to the old one."""
+    answer = client.post(asked(client, path_to("library", customer_id), new), data=SURE)
+    assert answer.status_code == 200, answer.text
+    db.session.rollback()
+    told = [one for one in sent() if one["Subject"] == "Your e-mail address was changed"]
+    return links_in(text_of(told[-1]))[0]
+
+
+def address_of(customer_id: int) -> str:
+    db.session.rollback()
+    return db.session.get_one(Customer, customer_id).email
 
 
 @on_both
 def test_the_new_address_is_proved_and_the_old_links_die(
     client: FlaskClient, library_path: str
 ) -> None:
-    order_path, customer_id = path_to("order", anna().id), anna().id
+    customer_id = anna().id
+    mailed = [path_to(purpose, customer_id) for purpose in ("library", "order", "stop")]
     path = asked(client, library_path)
-    assert sent()[-1]["To"].addresses[0].addr_spec == NEW
     before = count_rows()
     page = client.get(path)
     assert client.head(path).status_code == page.status_code == 200
     check_page(page.text, path="/address/…")
+    unticked = client.post(path)
+    assert unticked.status_code == 422
+    check_page(unticked.text, path="/address/…")
     assert count_rows() == before
-    done = client.post(path)
+    assert address_of(customer_id) == ANNA
+    done = client.post(path, data=SURE)
     assert done.status_code == 200
     check_page(done.text, path="/address/…")
     db.session.rollback()
     customer = db.session.get_one(Customer, customer_id)
     assert (customer.email, customer.email_key) == (NEW, NEW.lower())
-    assert client.get(order_path).status_code == 410
-    assert client.get(library_path).status_code == 410
+    for old in mailed:
+        answer = client.get(old)
+        assert answer.status_code == 410
+        check_page(answer.text, path=old)
+        assert "The e-mail address was changed" in answer.text
+        assert "Mail me a fresh link" in answer.text
     told, fresh = sorted(sent()[-2:], key=lambda letter: letter["Subject"], reverse=True)
     assert told["Subject"] == "Your e-mail address was changed"
     assert told["To"].addresses[0].addr_spec == ANNA
     assert "A•••@Reader.Example" in text_of(told)
-    assert links_in(text_of(told)) == []
+    assert [link.split("/")[1] for link in links_in(text_of(told))] == ["undo"]
     assert fresh["Subject"] == "Your copies and orders"
     assert fresh["To"].addresses[0].addr_spec == NEW
     assert [client.get(link).status_code for link in links_in(text_of(fresh))] == [200, 200]
+
+
+@on_both
+def test_the_button_of_an_ended_link_mails_to_the_surviving_address(
+    client: FlaskClient, frozen: Clock, library_path: str
+) -> None:
+    changed(client, anna().id, NEW)
+    frozen.advance(minutes=11)
+    token = library_path.removeprefix("/library/")
+    assert client.post("/find-my-copies/renew", data={"token": token}).status_code == 200
+    letter = sent()[-1]
+    assert (letter["Subject"], letter["To"].addresses[0].addr_spec) == (
+        "Your copies and orders",
+        NEW,
+    )
+
+
+def test_an_order_link_changes_no_address(client: FlaskClient, library_path: str) -> None:
+    order = path_to("order", anna().id)
+    before = count_rows()
+    assert client.get(f"{order}/address").status_code == 404
+    assert client.post(f"{order}/address", data={"email": NEW}).status_code == 404
+    token = order.removeprefix("/orders/")
+    for path in (f"/library/{token}/address", f"/library/{token}/end-links", f"/undo/{token}"):
+        assert client.get(path).status_code == 404
+        assert client.post(path, data={"email": NEW} | SURE).status_code == 404
+    assert count_rows() | {"rate_counts": 0} == before
 
 
 def test_nothing_changes_until_the_button_is_pressed(
@@ -95,19 +144,19 @@ def test_only_the_newest_link_counts_and_only_for_a_day(
 ) -> None:
     first = asked(client, library_path)
     second = asked(client, library_path, "other@reader.example")
-    answer = client.post(first)
+    answer = client.post(first, data=SURE)
     assert answer.status_code == 410
     check_page(answer.text, path="/address/…")
     assert "only the newest one counts" in answer.text
     frozen.advance(hours=24, seconds=1)
-    assert client.post(second).status_code == 410
+    assert client.post(second, data=SURE).status_code == 410
     assert customer_by_address("other@reader.example") is None
 
 
 def test_a_second_press_says_that_it_is_done(client: FlaskClient, library_path: str) -> None:
     path = asked(client, library_path)
-    client.post(path)
-    for again in (client.post(path), client.get(path)):
+    client.post(path, data=SURE)
+    for again in (client.post(path, data=SURE), client.get(path)):
         assert again.status_code == 200
         check_page(again.text, path="/address/…")
         assert "This address is confirmed already" in again.text
@@ -120,7 +169,7 @@ def test_an_address_of_another_customer_is_refused_and_leads_to_a_person(
 ) -> None:
     a_paid_order(a_shop(slug="other"), NEW.lower())
     path = asked(client, library_path)
-    answer = client.post(path)
+    answer = client.post(path, data=SURE)
     assert answer.status_code == 409
     check_page(answer.text, path="/address/…")
     assert "Write to us" in answer.text
@@ -140,6 +189,25 @@ def test_asking_tells_nobody_who_else_is_known(client: FlaskClient, library_path
     assert pages[0].text.replace("known", "fresh") == pages[1].text
 
 
+@pytest.mark.parametrize("is_limited", [True, False], ids=["limited", "control"])
+def test_a_mailbox_is_not_flooded_with_letters_that_somebody_else_asks_for(
+    client: FlaskClient,
+    library_path: str,
+    frozen: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    is_limited: bool,
+) -> None:
+    monkeypatch.setattr(limiter, "enabled", is_limited)
+    asks = [
+        client.post(f"{library_path}/address", data={"email": spelled})
+        for spelled in ["victim@reader.example", "VICTIM@reader.example"] * 4
+    ]
+    found = [answer.status_code for answer in asks]
+    assert found == ([200] * 5 + [429] * 3 if is_limited else [200] * 8)
+    check_page(asks[-1].text, path=library_path)
+    assert ('value="VICTIM@reader.example"' in asks[-1].text) == is_limited
+
+
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [("", "Enter your e-mail address."), (ANNA, "That is the address we have already.")],
@@ -154,7 +222,7 @@ def test_what_cannot_be_an_address_is_said_beside_the_field(
 
 
 def test_only_the_capitals_may_change(client: FlaskClient, library_path: str) -> None:
-    client.post(asked(client, library_path, "ANNA@reader.example"))
+    client.post(asked(client, library_path, "ANNA@reader.example"), data=SURE)
     db.session.rollback()
     assert anna().email == "ANNA@reader.example"
 
@@ -182,6 +250,17 @@ def test_staff_correct_an_address_without_proof_and_what_failed_goes_again(
         correct_address(db.session.get_one(Customer, customer_id), NEW, "staff@publisher.example")
 
 
+@on_both
+def test_the_old_address_undoes_what_staff_corrected(
+    client: FlaskClient, library_path: str
+) -> None:
+    with transaction():
+        customer_id = correct_address(anna(), NEW, "staff@publisher.example").id
+    told = next(one for one in sent() if one["Subject"] == "Your e-mail address was changed")
+    assert client.post(links_in(text_of(told))[0], data=SURE).status_code == 200
+    assert address_of(customer_id) == ANNA
+
+
 def test_staff_cannot_bring_two_customers_together_by_the_way(library_path: str) -> None:
     with transaction():
         a_customer("other@reader.example")
@@ -193,6 +272,6 @@ def test_staff_cannot_bring_two_customers_together_by_the_way(library_path: str)
 def test_orders_keep_the_address_that_they_were_placed_with(
     client: FlaskClient, library_path: str
 ) -> None:
-    client.post(asked(client, library_path))
+    client.post(asked(client, library_path), data=SURE)
     db.session.rollback()
     assert db.session.scalar(sa.select(Order.email)) == ANNA

@@ -10,7 +10,7 @@ from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from store.entitlements.finding import forget_unknown_addresses
-from store.entitlements.links import ensure_links, revoke_links
+from store.entitlements.links import Ended, ensure_links, revoke_links
 from store.kit.database import db, transaction
 from store.mail import outbox
 from store.mail.models import Delivery
@@ -144,7 +144,7 @@ def test_links_that_were_ended_after_a_letter_are_sent_again_at_once(
     assert len(letters()) == 1
     frozen.advance(minutes=1)
     with transaction():
-        revoke_links(anna().id)
+        revoke_links(anna().id, Ended.ASKED)
         ensure_links(anna().id, 1)
     ask(client, reference())
     assert len(letters()) == 2

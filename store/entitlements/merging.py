@@ -1,0 +1,168 @@
+"""Two customers become one: all that was the one's is the other's, and no edition comes twice."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from store.catalog.publishing import lock_publication
+from store.entitlements.copies import NOTICE, notice_key
+from store.entitlements.links import Ended, revoke_pending
+from store.entitlements.models import Entitlement, NoticeStop
+from store.kit.database import Base, db
+from store.kit.status import StatusChange, advance, record_change
+from store.mail import outbox
+from store.mail.models import Delivery, DeliveryStatus
+from store.orders.customers import lock_customers, take_name
+from store.orders.models import Customer, Order
+
+TOGETHER = "two customers became one"
+# Of two notices of one edition the one that got furthest stands for it.
+_FURTHEST = (
+    DeliveryStatus.SENT,
+    DeliveryStatus.SENDING,
+    DeliveryStatus.QUEUED,
+    DeliveryStatus.HELD,
+    DeliveryStatus.FAILED,
+    DeliveryStatus.SKIPPED,
+)
+
+
+def lock_histories(customer_ids: Sequence[int]) -> dict[int, Customer]:
+    """Lock all that customers have: orders, publications shared, then the customers, in the order
+    in which granting and releasing do."""
+    orders = sa.select(Order.id).where(Order.customer_id.in_(customer_ids)).order_by(Order.id)
+    db.session.scalars(orders.with_for_update(key_share=True)).all()
+    publications = sa.select(Entitlement.publication_id).where(
+        Entitlement.customer_id.in_(customer_ids)
+    )
+    for publication_id in sorted(set(db.session.scalars(publications))):
+        lock_publication(publication_id)
+    return lock_customers(customer_ids)
+
+
+def bring_together(gone: Customer, kept: Customer, who: str) -> None:
+    """Give `kept` everything of `gone`, whose address is free afterwards. Called after
+    `lock_histories`; the links of `kept` are for the caller to end.
+
+    `gone` keeps its row, so that its number is nobody else's, and has nothing any more.
+    """
+    gone_id, kept_id, name = gone.id, kept.id, gone.name
+    outbox.look_again(gone_id)
+    revoke_pending("undo", Ended.UNDONE, customer_id=gone_id, order_id=None)
+    gone.email, gone.email_key = "", f"merged:{gone_id}"
+    gone.name = gone.name_key = ""
+    gone.merged_into_id = kept_id
+    db.session.flush()
+    _one_imported_right_each(gone_id, kept_id)
+    _one_stop_each(gone_id, kept_id)
+    _one_notice_each(gone_id, kept_id, who)
+    _hand_over_rows(gone_id, kept_id)
+    db.session.expire_all()
+    if not kept.name:
+        take_name(kept, name)
+    record_change(db.session(), "customers", kept_id, "two", "one", who=who, why=TOGETHER)
+    db.session.flush()
+
+
+def _hand_over_rows(gone_id: int, kept_id: int) -> None:
+    """Every column of every table that names a customer, so that none can be forgotten."""
+    for table in Base.metadata.sorted_tables:
+        for column in table.columns:
+            if any(key.column.table.name == "customers" for key in column.foreign_keys):
+                if table.name == "customers":
+                    continue
+                db.session.execute(
+                    sa.update(table).where(column == gone_id).values({column.name: kept_id})
+                )
+    db.session.execute(
+        sa.update(StatusChange)
+        .where(StatusChange.entity == "customers", StatusChange.entity_id == gone_id)
+        .values(entity_id=kept_id)
+    )
+
+
+def _one_imported_right_each(gone_id: int, kept_id: int) -> None:
+    rights = db.session.scalars(
+        sa.select(Entitlement)
+        .where(Entitlement.customer_id.in_((gone_id, kept_id)), Entitlement.order_line_id.is_(None))
+        .order_by(Entitlement.customer_id == gone_id)
+    ).all()
+    by_publication: dict[int, list[Entitlement]] = defaultdict(list)
+    for right in rights:
+        by_publication[right.publication_id].append(right)
+    for pair in by_publication.values():
+        if len(pair) == 2:
+            _join(*pair)
+    db.session.flush()
+
+
+def _join(kept: Entitlement, gone: Entitlement) -> None:
+    """One right that opens what either did."""
+    standing = [right for right in (kept, gone) if right.revoked_at is None] or [kept]
+    firsts = [right.from_edition for right in standing]
+    known = [edition for edition in firsts if edition is not None]
+    first = min(known, key=lambda edition: edition.number) if len(known) == len(firsts) else None
+    untils = [right.updates_until for right in standing]
+    ends = [until for until in untils if until is not None]
+    longest = standing[0] if standing[0].updates_until is None else standing[-1]
+    kept.granted_at = min(right.granted_at for right in standing)
+    kept.available_at = min(right.available_at for right in standing)
+    kept.updates_months = longest.updates_months
+    kept.from_edition_id = first.id if first else None
+    kept.updates_until = max(ends) if len(ends) == len(untils) else None
+    kept.suspended_at = standing[-1].suspended_at and standing[0].suspended_at
+    kept.revoked_at, kept.revoked_reason = standing[0].revoked_at, standing[0].revoked_reason
+    db.session.delete(gone)
+
+
+def _one_stop_each(gone_id: int, kept_id: int) -> None:
+    """Whoever asked to stop has asked, under either address."""
+    stops = db.session.scalars(
+        sa.select(NoticeStop).where(NoticeStop.customer_id.in_((gone_id, kept_id)))
+    ).all()
+    theirs = {stop.publication_id: stop for stop in stops if stop.customer_id == kept_id}
+    for stop in stops:
+        other = theirs.get(stop.publication_id)
+        if stop.customer_id == gone_id and other is not None:
+            other.stopped_at = other.stopped_at or stop.stopped_at
+            db.session.delete(stop)
+    db.session.flush()
+
+
+def _one_notice_each(gone_id: int, kept_id: int, who: str) -> None:
+    """Of the notices of one edition one stands in the account of its release; what waited beside
+    it is left out, and what was sent stays in the history."""
+    rows = db.session.scalars(
+        sa.select(Delivery)
+        .where(
+            Delivery.kind == NOTICE,
+            Delivery.edition_id.is_not(None),
+            Delivery.customer_id.in_((gone_id, kept_id)),
+        )
+        .order_by(Delivery.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    by_edition: dict[int, list[Delivery]] = defaultdict(list)
+    for row in rows:
+        by_edition[row.edition_id or 0].append(row)
+    for edition_id, notices in by_edition.items():
+        if any(row.customer_id == gone_id for row in notices):
+            _settle_notices(notice_key(edition_id, kept_id), notices, who)
+
+
+def _settle_notices(key: str, notices: list[Delivery], who: str) -> None:
+    for row in notices:
+        row.dedupe_key = f"merging:{row.id}"
+    db.session.flush()
+    best, *rest = sorted(notices, key=lambda row: (_FURTHEST.index(row.status), not row.batch_id))
+    best.dedupe_key = key
+    # Numbered as `owe_copy` numbers what it owes again.
+    for number, row in enumerate(rest, 1):
+        row.dedupe_key = f"{key}:{number}"
+        row.batch_id = None
+        if row.status in {DeliveryStatus.QUEUED, DeliveryStatus.HELD}:
+            advance(row, DeliveryStatus.SKIPPED, who=who, why=TOGETHER)
+            row.reason = TOGETHER
+    db.session.flush()
