@@ -28,6 +28,7 @@ DOORS = (
     "store/admin/",
     "store/demo/",
     "store/kit/web.py",
+    "store/kit/reading_requests.py",
     "store/kit/refusal_pages.py",
     "store/kit/static_files.py",
 )

@@ -127,6 +127,27 @@ def test_no_token_stands_in_any_line_of_the_log(data_dir: Path) -> None:
     assert token.split(".")[0] not in said
 
 
+def test_a_body_of_broken_chunks_is_refused_with_one_line(data_dir: Path) -> None:
+    port = free_port()
+    doors = {
+        "/find-my-copies": "application/x-www-form-urlencoded",
+        "/webhooks/demo": "application/json",
+    }
+    with serving(data_dir, port) as shop:
+        family = below(shop)
+        for path, kind in doors.items():
+            head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n"
+            for chunks in ("zz\r\nwho=x\r\n", "3\r\nwho=x\r\n0\r\n\r\n", "-1\r\n\r\n"):
+                answer = _say(port, f"{head}Transfer-Encoding: chunked\r\n\r\n{chunks}")
+                assert answer.startswith(b"HTTP/1.1 400"), (path, chunks, answer[:60])
+        shop.terminate()
+        code, said = _ends(shop, family)
+    assert code == 0
+    assert [line.partition(": ")[2] for line in said.splitlines()] == [
+        f"a request to {path} that cannot be read was refused" for path in doors for _ in range(3)
+    ]
+
+
 def test_term_lets_the_letter_under_way_end(data_dir: Path) -> None:
     under_way, answered = threading.Event(), threading.Event()
 

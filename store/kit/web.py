@@ -10,6 +10,7 @@ from jinja2 import StrictUndefined
 from jinja2.runtime import Macro
 from werkzeug.exceptions import HTTPException
 
+from store.kit import reading_requests
 from store.kit.config import config
 from store.kit.errors import Refusal
 from store.kit.formatting import FILTERS
@@ -31,6 +32,7 @@ class ForeignForm(Refusal):
 
 def init_app(app: Flask, static_folder: Path) -> None:
     """Filters, static files, headers and refusal pages for this application."""
+    reading_requests.init_app(app)
     files = StaticFiles(static_folder)
     app.add_url_rule("/static/<name>", "static", files.serve)
     app.jinja_env.globals["asset"] = files.url

@@ -102,7 +102,7 @@ class DemoGateway(QuietGateway):
         header = {name.lower(): value for name, value in headers.items()}.get(HEADER.lower(), "")
         signing.verify(header, body, [_event_key(key) for key in config().signing_keys])
         try:
-            said: dict[str, Any] = json.loads(body)
+            said: dict[str, Any] = signing.read_json(body)
             kind = str(said["kind"])
             is_decline = kind == "checkout.declined"
             return News(str(said["id"]), kind, str(said["subject"]), said, is_decline=is_decline)

@@ -1,6 +1,5 @@
 """Stripe Checkout, hosted. The only module that imports `stripe`; asked outside transactions."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -140,7 +139,7 @@ class StripeGateway:
         secrets = [key.get_secret_value().encode() for key in config().stripe_webhook_secrets]
         signing.verify(header, body, secrets)
         try:
-            return read_news(json.loads(body), is_live=is_live())
+            return read_news(signing.read_json(body), is_live=is_live())
         except (ValueError, KeyError, TypeError, AttributeError):
             raise BadSignature("signed, but no event") from None
 

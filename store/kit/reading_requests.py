@@ -1,0 +1,69 @@
+"""Requests as they may come from anybody: what nobody types is refused before a door sees it."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask, Request, Response, request
+from werkzeug.exceptions import BadRequest
+from werkzeug.routing import IntegerConverter
+
+from store.kit.database import db
+from store.kit.refusal_pages import http_error_page
+
+log = logging.getLogger(__name__)
+
+# The largest number that a column of ours holds.
+MOST = 2**31 - 1
+
+
+class Asked(Request):
+    """A request whose fields hold no NUL: PostgreSQL takes none, and no keyboard makes one."""
+
+    def _load_form_data(self) -> None:
+        if "form" in self.__dict__:
+            return
+        super()._load_form_data()
+        _refuse_nul(text for pair in self.form.items(multi=True) for text in pair)
+        _refuse_nul(str(file.filename) for file in self.files.values())
+
+
+class RowNumber(IntegerConverter):
+    """`<int:…>` in an address: a number that a column could hold, else there is no such page."""
+
+    def __init__(self, map: Any, **given: Any) -> None:
+        super().__init__(map, **({"max": MOST} | given))
+
+
+def init_app(app: Flask) -> None:
+    """Read requests like this in this application; before its addresses are added."""
+    app.request_class = Asked
+    app.url_map.converters["int"] = RowNumber
+    app.before_request(_look_over)
+    app.register_error_handler(BadRequest, _unreadable)
+    app.register_error_handler(sa.exc.DataError, _untakable)
+
+
+def _look_over() -> None:
+    _refuse_nul([request.path, *(text for pair in request.args.items(multi=True) for text in pair)])
+    _refuse_nul(value for _, value in request.headers)
+    if request.method == "POST" and not request.path.startswith("/admin"):
+        _ = request.form  # looked at as it is read; the desk reads its own, once it knows who asks
+
+
+def _refuse_nul(texts: Iterable[str]) -> None:
+    if any("\0" in text for text in texts):
+        raise BadRequest
+
+
+def _unreadable(error: BadRequest) -> Response:
+    # The rule and not the address, which holds tokens.
+    log.warning("a request to %s that cannot be read was refused", request.url_rule or "no page")
+    return http_error_page(error)
+
+
+def _untakable(_fault: sa.exc.DataError) -> Response:
+    """What the database itself refuses, as a number too large for its column."""
+    db.session.rollback()
+    return _unreadable(BadRequest())
