@@ -18,6 +18,7 @@ from store.catalog.selling import state_seller
 from store.entitlements.addresses import confirm_change, undo_change
 from store.entitlements.finding import ask_for_copies
 from store.entitlements.links import open_link
+from store.entitlements.stops import stop_by_press
 from store.kit.database import db, transaction
 from store.mail import letters, outbox
 from store.mail.models import CapturedLetter, Delivery
@@ -198,8 +199,9 @@ def every_letter(frozen: Clock, database_url: str, tmp_path: Path) -> Iterator[d
         failed_slowly(an_order("s" * 22))
         with transaction() as session:
             order_id = open_link(shop.order, "order").order_id or 0
-            confirm_change(open_link(shop.address, "address"))
+            anna_id = confirm_change(open_link(shop.address, "address")).id
             ask_for_copies("anna@new.example")
+            stop_by_press(anna_id, 2)
             outbox.alert_staff("A test of alerts", "Nothing happened.", "test-alert")
             drafted = draft(session.get_one(Publication, 1), 2)
         release(drafted)

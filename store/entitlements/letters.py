@@ -1,10 +1,12 @@
 """Letters about copies and addresses: their facts, asked at the moment of sending."""
 
+from store.catalog.models import Publication
 from store.entitlements import confirmation
 from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED
 from store.entitlements.copies import CONFIRMATION
-from store.entitlements.links import address_url
+from store.entitlements.links import address_url, stop_url
 from store.entitlements.models import Link
+from store.entitlements.stops import NEWS_STOPPED, is_stopped
 from store.kit.config import config
 from store.kit.database import db
 from store.mail.letters import Letter, Skip, letter
@@ -45,3 +47,22 @@ def address_changed(delivery: Delivery) -> Letter | Skip:
 def address_restored(delivery: Delivery) -> Letter:
     """Tells an address that it was a customer's for a while, and is not any more."""
     return Letter(Mailbox(delivery.address or ""), {})
+
+
+def _sample_stop() -> dict[str, str]:
+    title = "Effective SEND Practice in the Early Years"
+    return {"title": title, "stop_url": f"{config().base_url}/stop/sample"}
+
+
+@letter(NEWS_STOPPED, sample=_sample_stop)
+def news_stopped(delivery: Delivery) -> Letter | Skip:
+    """That notices of a publication are stopped, with the way to undo it; left out once undone."""
+    publication_id = (delivery.facts or {})["publication_id"]
+    customer = db.session.get_one(Customer, delivery.customer_id)
+    if not is_stopped(customer.id, publication_id):
+        return Skip("undone since")
+    context = {
+        "title": db.session.get_one(Publication, publication_id).title,
+        "stop_url": stop_url(customer.id, publication_id),
+    }
+    return Letter(Mailbox(customer.email, customer.name), context)

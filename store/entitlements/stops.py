@@ -9,8 +9,28 @@ from sqlalchemy.dialects import postgresql, sqlite
 from store.catalog.publishing import lock_publication
 from store.entitlements.models import NoticeStop
 from store.kit import clock
+from store.kit.config import config
 from store.kit.database import db
 from store.mail import outbox
+
+NEWS_STOPPED = "news_stopped"
+
+
+def stop_by_press(customer_id: int, publication_id: int) -> None:
+    """Stop notices because a button was pressed, and owe the letter that says so, with the way to
+    undo it: at most one a day for a publication, none where nothing changes. The press may have
+    been a robot's that reads the mail, or somebody's whom the mail was forwarded to."""
+    if is_stopped(customer_id, publication_id):
+        return
+    stop_notices(customer_id, publication_id)
+    outbox.owe(
+        NEWS_STOPPED,
+        f"{NEWS_STOPPED}:{customer_id}:{publication_id}:{clock.today(config().zone)}",
+        customer_id=customer_id,
+        facts={"publication_id": publication_id},
+        priority=0,
+        again_if_skipped=True,
+    )
 
 
 def stop_notices(customer_id: int, publication_id: int) -> None:

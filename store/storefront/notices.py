@@ -5,7 +5,7 @@ from flask import Blueprint, Response, render_template, request
 from store.catalog.models import Publication
 from store.entitlements.links import open_link
 from store.entitlements.models import Link
-from store.entitlements.stops import is_stopped, resume_notices, stop_notices
+from store.entitlements.stops import is_stopped, resume_notices, stop_by_press
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.refusal_pages import private_page
@@ -51,7 +51,7 @@ def _wanted() -> str:
 def _apply(link: Link, wanted: str) -> None:
     if link.publication_id is None:
         raise NothingAsked
-    change_notices = stop_notices if wanted == "stop" else resume_notices
+    change_notices = stop_by_press if wanted == "stop" else resume_notices
     change_notices(link.customer_id, link.publication_id)
 
 

@@ -94,5 +94,5 @@ def test_notices_are_stopped_by_one_press_and_undone_there(page: Page, shop: Liv
     expect(page.locator("h1")).to_have_text("Stop news of new editions")
     page.get_by_role("button", name="Stop news of new editions").click()
     expect(page.locator("h1")).to_have_text("News of new editions is stopped")
-    page.get_by_role("button", name="Undo: write to me again").click()
+    page.get_by_role("button", name="Write to me again").click()
     expect(page.locator("h1")).to_have_text("You get news of new editions again")

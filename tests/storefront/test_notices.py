@@ -1,5 +1,8 @@
 """Stopping news of editions in one press, by mail program or by button (journey B8, case mail-12)."""
 
+import re
+from email.message import EmailMessage
+
 import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
@@ -11,12 +14,14 @@ from store.kit.database import db, transaction
 from store.mail import outbox
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import (
+    ANNA,
     a_paid_order,
     a_shop,
     anna,
     count_rows,
     path_to,
     sent,
+    text_of,
 )
 from tests.pages import check_page
 
@@ -90,7 +95,7 @@ def test_the_button_stops_and_the_same_page_undoes_it(client: FlaskClient, path:
     assert answer.status_code == 200
     check_page(answer.text, path=path)
     assert "News of new editions is stopped" in answer.text
-    assert "Undo: write to me again" in answer.text
+    assert "Write to me again" in answer.text
     assert stopped()
     answer = press(client, path, notices="resume")
     check_page(answer.text, path=path)
@@ -124,4 +129,59 @@ def test_receipts_and_links_still_come_after_a_stop(client: FlaskClient, path: s
     with transaction():
         outbox.alert_staff("Nothing", "Nothing", "none")
     kinds = [letter["Subject"].split(" ")[0:2] for letter in sent() if "anna" in letter["To"]]
-    assert kinds == [["Your", "order"], ["Your", "copies"]]
+    assert kinds == [["Your", "order"], ["No", "more"], ["Your", "copies"]]
+
+
+def letters_of_stops() -> list[EmailMessage]:
+    return [one for one in sent() if one["Subject"].startswith("No more news")]
+
+
+@on_both
+def test_a_letter_to_the_address_on_file_says_that_news_is_stopped_and_undoes_it(
+    client: FlaskClient, path: str
+) -> None:
+    client.post(path, data={"List-Unsubscribe": "One-Click"})
+    (letter,) = letters_of_stops()
+    assert letter["To"] == f"Anna Berg <{ANNA}>"
+    text = " ".join(text_of(letter).split())
+    title = "Effective SEND Practice in the Early Years"
+    assert letter["Subject"] == f"No more news of new editions: {title}"
+    assert f"We no longer write to you when there is a new edition of “{title}”." in text
+    assert "What you bought and have not got yet still comes" in text
+    (undo,) = re.findall(r"http://127\.0\.0\.1:8000(/stop/\S+)", text)
+    page = client.get(undo).text
+    check_page(page, path=undo)
+    assert "Write to me again" in page
+    assert stopped()
+    press(client, undo, notices="resume")
+    assert not stopped()
+
+
+def test_one_letter_a_day_however_often_it_is_stopped_and_undone(
+    client: FlaskClient, path: str, frozen: Clock
+) -> None:
+    press(client, path, notices="resume")
+    for _ in range(3):
+        press(client, path, notices="stop")
+        press(client, path, notices="stop")
+        sent()
+        press(client, path, notices="resume")
+    assert len(letters_of_stops()) == 1
+    frozen.advance(days=1)
+    press(client, path, notices="stop")
+    assert len(letters_of_stops()) == 2
+
+
+def test_a_stop_that_was_undone_before_the_letter_left_needs_none_and_the_next_has_its_own(
+    client: FlaskClient, path: str
+) -> None:
+    press(client, path, notices="stop")
+    press(client, path, notices="resume")
+    assert letters_of_stops() == []
+    press(client, path, notices="stop")
+    assert len(letters_of_stops()) == 1
+
+
+def test_the_page_says_what_still_comes(client: FlaskClient, path: str) -> None:
+    for page in (client.get(path), press(client, path, notices="stop"), client.get(path)):
+        assert "What still comes: what you bought and have not got yet" in page.text
