@@ -62,7 +62,7 @@ PUBLIC_POSTS = {
     "/library/<token>/address": {"email": "other@reader.example"},
     "/library/<token>/end-links": {"sure": "yes"},
     "/orders/<token>/billing": {"organisation": "Elm Nursery"},
-    "/orders/<token>/cancel": {},
+    "/orders/<token>/cancel": {"sure": "yes"},
     "/orders/<token>/consent": {"wants_now": "yes"},
     "/orders/<token>/library-link": {},
     "/orders/<token>/pay": {},

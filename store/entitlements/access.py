@@ -1,6 +1,7 @@
 """What a customer may read, computed at the moment of asking; a refund closes the next request."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -61,7 +62,7 @@ class Shelf:
     def orders(self) -> list[Order]:
         """The orders that brought these rights, oldest first."""
         lines = (right.order_line for right in self.rights if right.order_line)
-        return sorted({line.order for line in lines}, key=lambda order: order.placed_at)
+        return sorted({line.order for line in lines}, key=lambda order: (order.placed_at, order.id))
 
     @property
     def ordered_at(self) -> datetime:
@@ -359,7 +360,8 @@ def _in_term(right: Entitlement, edition: Edition) -> bool:
 
 
 def _asset_named(name: str) -> Asset:
-    parts = asset_named(name)
+    # Marks and brackets behind a name that was copied are not part of it.
+    parts = asset_named(re.sub(r"[^a-z0-9.-].*", "", name, flags=re.DOTALL).rstrip(".-"))
     if parts is None:
         raise FileUnknown
     slug, number, format = parts

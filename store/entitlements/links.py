@@ -63,15 +63,22 @@ class LinkUnknown(Refusal):
     way_out = ("/find-my-copies", "Find my copies")
 
 
+# Why a link of ours opens nothing, where its text is at fault and not its row.
+TOO_OLD = "too old"
+BROKEN = "broken"
+
+
 class LinkExpired(Refusal):
-    """A link of ours that is too old, wrongly signed, used up or revoked."""
+    """A link of ours that is too old, wrongly signed or cut, used up, ended, or of an order that
+    is another customer's now; `reason` is one of those above or of `Ended`, or empty."""
 
     status = 410
     heading = "This link no longer works"
     sentence = "This link no longer works. One press mails a fresh one to the address on file."
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, reason: str = "") -> None:
         self.link = link
+        self.reason = reason or link.revoked_reason
         super().__init__()
 
 
@@ -173,9 +180,9 @@ def open_link(token: str, purpose: str) -> Link:
     """
     try:
         reference = tokens.read(token, purpose, MAX_AGE[purpose])
-        holds = True
+        fault = ""
     except tokens.NotValid as refused:
-        reference, holds = refused.reference, False
+        reference, fault = refused.reference, TOO_OLD if refused.is_old else BROKEN
     except tokens.Unreadable:
         raise LinkUnknown from None
     link = db.session.scalars(
@@ -185,8 +192,25 @@ def open_link(token: str, purpose: str) -> Link:
     ).first()
     if link is None:
         raise LinkUnknown
-    if not holds or link.revoked_at is not None or _is_anothers(link):
+    if link.revoked_at is not None:
         raise LinkExpired(link)
+    if _is_anothers(link):
+        raise LinkExpired(link, Ended.MOVED)
+    if fault:
+        raise LinkExpired(link, fault)
+    return link
+
+
+def link_named(token: str) -> Link:
+    """The row that a token names, whatever became of its signature and of the row: to mail a
+    fresh link to the address on file, and for nothing else. Refuses `LinkUnknown`."""
+    try:
+        reference = tokens.reference_of(token)
+    except tokens.Unreadable:
+        raise LinkUnknown from None
+    link = db.session.scalars(sa.select(Link).where(Link.reference == reference)).first()
+    if link is None:
+        raise LinkUnknown
     return link
 
 

@@ -14,9 +14,10 @@ def private_page(answer: Response | str) -> Response:
     return answer
 
 
-def refusal_page(refusal: Refusal) -> Response:
-    """The page that says what was refused, why, and the way out."""
-    url, label = refusal.way_out or ("", "")
+def refusal_page(refusal: Refusal, way_out: tuple[str, str] | None = None) -> Response:
+    """The page that says what was refused, why, and the way out: the refusal's own, or this
+    address and what its button says."""
+    url, label = way_out or refusal.way_out or ("", "")
     is_desk = request.path.startswith("/admin")
     page = render_template(
         "refusal.html",

@@ -8,6 +8,7 @@ import secrets
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 from itsdangerous import (
     BadSignature,
@@ -18,9 +19,13 @@ from itsdangerous import (
 
 from store.kit import clock
 from store.kit.config import config
+from store.kit.text import without_invisible
 
 # Changing how tokens are made changes this, so that one kind is never taken for another.
 _VERSION = "1"
+# A reference in quotation marks is 24 octets, so 32 letters; then the time, then 256 bits.
+_HEAD = 32
+_WHOLE = re.compile(r"[A-Za-z0-9_-]{32}\.[A-Za-z0-9_-]{1,8}\.[A-Za-z0-9_-]{43}")
 
 
 class Unreadable(Exception):
@@ -28,10 +33,12 @@ class Unreadable(Exception):
 
 
 class NotValid(Exception):
-    """Carries a reference, but the signature or the age does not hold."""
+    """Carries a reference, but the signature or the age does not hold, or part of it is missing;
+    `is_old` where the age alone is at fault."""
 
-    def __init__(self, reference: str) -> None:
+    def __init__(self, reference: str, *, is_old: bool = False) -> None:
         self.reference = reference
+        self.is_old = is_old
         super().__init__("signature or age")
 
 
@@ -62,20 +69,44 @@ def sign(reference: str, purpose: str, at: datetime | None = None) -> str:
 def read(token: str, purpose: str, max_age: int) -> str:
     """The reference in a token signed for `purpose` at most `max_age` seconds ago.
 
-    Blanks and soft line breaks that mail programs put in are taken out first; then only the
-    canonical spelling is accepted. Raises `NotValid` (with the reference, for a page that helps)
-    or `Unreadable`.
+    What mail programs and people add is taken out first (`cleaned`); then only the canonical
+    spelling is accepted. Raises `NotValid` (with the reference, for a page that helps) where at
+    least the reference is whole, or `Unreadable`.
     """
-    text = re.sub(r"=?[\r\n]+|\s+|=(?=\s|$)", "", token)
+    text = cleaned(token)
     try:
         if not _is_canonical(text):
-            raise Unreadable
-        reference = _serializer(purpose).loads(text, max_age=max_age)
-    except SignatureExpired as error:
-        raise NotValid(_reference_in(error.payload)) from None
-    except BadSignature as error:
-        raise NotValid(_reference_in(getattr(error, "payload", None))) from None
-    return str(reference)
+            raise NotValid(_reference_in(text))
+        return str(_serializer(purpose).loads(text, max_age=max_age))
+    except SignatureExpired:
+        raise NotValid(_reference_in(text), is_old=True) from None
+    except BadSignature:
+        raise NotValid(_reference_in(text)) from None
+
+
+def cleaned(token: str) -> str:
+    """The token as it was made, without what was added on its way: blanks, line breaks, the soft
+    ones of quoted-printable, characters that nobody sees, and any marks or brackets behind it,
+    percent-encoded or not."""
+    text = re.sub(r"[\s=]+", "", without_invisible(token))
+    if whole := re.match(_WHOLE, text):
+        # Decoded once and twice more than by the web layer, but only here: what is signed has one
+        # spelling.
+        added = unquote(unquote(text[whole.end() :]))
+        return text if any(letter.isalnum() for letter in added) else whole[0]
+    # Not whole, so that it opens nothing: what is left of it is for the page that helps.
+    return re.sub(r"[^A-Za-z0-9_.-].*", "", text, flags=re.DOTALL).rstrip(".")
+
+
+def unsigned(reference: str) -> str:
+    """What is left of a token without its signature: it names the row and opens nothing."""
+    return base64.urlsafe_b64encode(f'"{reference}"'.encode()).decode()
+
+
+def reference_of(token: str) -> str:
+    """The reference in a token, signed or not, whole or cut short behind it: enough to mail a
+    fresh one to the address on file, and for nothing else. Raises `Unreadable`."""
+    return _reference_in(cleaned(token))
 
 
 def _serializer(purpose: str, at: datetime | None = None) -> URLSafeTimedSerializer:
@@ -106,15 +137,14 @@ def _canonical_part(part: str) -> bool:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == part
 
 
-def _reference_in(payload: object) -> str:
-    if not isinstance(payload, bytes | str):
-        raise Unreadable
-    raw = payload.encode() if isinstance(payload, str) else payload
+def _reference_in(text: str) -> str:
+    # The quotation mark behind it may be cut off, the reference may not.
+    head = text[:_HEAD].partition(".")[0]
     try:
-        text = base64.urlsafe_b64decode(raw + b"=" * (-len(raw) % 4)).decode()
+        raw = base64.b64decode(head + "=" * (-len(head) % 4), altchars=b"-_", validate=True)
+        found = re.fullmatch(r'"([A-Za-z0-9_-]{22})"?', raw.decode())
     except (binascii.Error, ValueError):
         raise Unreadable from None
-    found = re.fullmatch(r'"([A-Za-z0-9_-]{22})"', text)
     if not found:
         raise Unreadable
     return found[1]

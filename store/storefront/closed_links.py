@@ -1,16 +1,51 @@
-"""Links that no longer open, and the one button that mails fresh ones to the address on file."""
+"""Links that no longer open, and the one button that mails fresh ones to the address on file; and
+links that were spelled a little differently on their way, which open all the same."""
 
-from flask import Blueprint, Response, render_template, request
+from typing import Any
+from urllib.parse import unquote
 
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    make_response,
+    redirect,
+    render_template,
+    request,
+)
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
+
+from store.entitlements.access import FileUnknown
 from store.entitlements.finding import BY_LINK, send_copies_to
-from store.entitlements.links import LinkExpired, LinkUnknown, address_on_file, open_link
-from store.entitlements.models import Link
+from store.entitlements.links import (
+    BROKEN,
+    PATHS,
+    LinkExpired,
+    LinkUnknown,
+    address_on_file,
+    link_named,
+    open_download,
+    open_link,
+)
+from store.kit import tokens
 from store.kit.database import transaction
 from store.kit.limits import limiter
-from store.kit.refusal_pages import private_page
+from store.kit.refusal_pages import http_error_page, private_page, refusal_page
 from store.kit.web import same_site
 
 bp = Blueprint("closed_links", __name__)
+
+PURPOSES = {path.strip("/"): purpose for purpose, path in PATHS.items()}
+DOORS = {*PURPOSES, "download", "offer"}
+RENEW = "/find-my-copies/renew"
+
+
+@bp.app_url_value_preprocessor
+def clean(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Every door gets the token as it was made, whatever a mail program put into it."""
+    if values and "token" in values and request.path.split("/")[1] in DOORS:
+        values["token"] = tokens.cleaned(values["token"])
 
 
 @bp.app_errorhandler(LinkExpired)
@@ -18,8 +53,12 @@ def expired(refusal: LinkExpired) -> Response:
     """What a link that is too old or wrongly signed shows: a button, and nothing of the order."""
     is_address = refusal.link.purpose in {"address", "undo"}
     template = "address_expired" if is_address else "link_expired"
-    token = (request.view_args or {}).get("token", "")
-    page = render_template(f"storefront/{template}.html", link=refusal.link, token=token)
+    page = render_template(
+        f"storefront/{template}.html",
+        link=refusal.link,
+        reason=refusal.reason,
+        token=tokens.unsigned(refusal.link.reference),
+    )
     answer = private_page(page)
     # A second press of a button that has done its work is no mistake.
     is_done = is_address and refusal.link.used_at is not None
@@ -27,24 +66,79 @@ def expired(refusal: LinkExpired) -> Response:
     return answer
 
 
+@bp.app_errorhandler(FileUnknown)
+def file_unknown(refusal: FileUnknown) -> Response:
+    """A good link and a name of no file behind it: the button that mails the way to all of them."""
+    link = open_download((request.view_args or {})["token"])
+    page = render_template(
+        "refusal.html",
+        heading=refusal.heading,
+        sentence=refusal.sentence,
+        way_out_method="post",
+        way_out_url=RENEW,
+        way_out_label="Mail me a fresh link",
+        way_out_fields={"token": tokens.unsigned(link.reference)},
+    )
+    answer = private_page(page)
+    answer.status_code = refusal.status
+    return answer
+
+
+@bp.app_errorhandler(404)
+def not_found(error: HTTPException) -> Response:
+    """An address without a page: on to the one that is meant, where marks stand behind it or its
+    end is missing, or to the page with the button."""
+    if request.method not in {"GET", "HEAD"} or request.path.startswith("/admin"):
+        return http_error_page(error)
+    plain = _without_marks(unquote(request.path))
+    if plain != request.path and _leads_somewhere(plain):
+        return private_page(make_response(redirect(plain, 302)))
+    door, _, rest = plain.lstrip("/").partition("/")
+    token, _, beyond = rest.partition("/")
+    try:
+        return _cut_short(door, token, beyond) or http_error_page(error)
+    except LinkExpired as refusal:
+        return expired(refusal)
+    except LinkUnknown as refusal:
+        return refusal_page(refusal)
+
+
+def _cut_short(door: str, token: str, beyond: str) -> Response | None:
+    if door == "download" and token:
+        raise LinkExpired(open_download(token), BROKEN)
+    if door not in PURPOSES or not token:
+        return None
+    open_link(token, PURPOSES[door])
+    rules = (rule.rule for rule in current_app.url_map.iter_rules())
+    begun = f"/{door}/<token>/{beyond}"
+    if beyond and any(rule.startswith(begun) for rule in rules):
+        return private_page(make_response(redirect(f"/{door}/{tokens.cleaned(token)}", 302)))
+    return None
+
+
+def _without_marks(path: str) -> str:
+    end = len(path)
+    while end and not (path[end - 1].isalnum() or path[end - 1] in "-_"):
+        end -= 1
+    return path[:end]
+
+
+def _leads_somewhere(path: str) -> bool:
+    try:
+        current_app.url_map.bind("").match(path, "GET")
+    except RequestRedirect:
+        return True
+    except HTTPException:
+        return False
+    return True
+
+
 @bp.post("/find-my-copies/renew")
 @limiter.limit("30 per hour")
 def renew() -> Response:
     """Mail all links to the address on file of whoever holds this one, whatever became of it."""
     same_site(request)
-    token = request.form.get("token", "")
     with transaction():
-        link = _link_in(token)
+        link = link_named(request.form.get("token", ""))
         asked = send_copies_to(address_on_file(link), f"link:{link.id}", by=BY_LINK)
     return private_page(render_template("storefront/link_renewed.html", asked=asked))
-
-
-def _link_in(token: str) -> Link:
-    for purpose in ("library", "order", "stop", "download", "order_download"):
-        try:
-            return open_link(token, purpose)
-        except LinkExpired as refusal:
-            return refusal.link
-        except LinkUnknown:
-            continue
-    raise LinkUnknown

@@ -77,11 +77,10 @@ def _body(key: str, answer: Answer) -> Iterator[bytes]:
 
 
 def _record(token: str, link: Link, asset: Asset) -> None:
-    grant = "".join(token.split())
-    if not is_recorded(grant, asset):
+    if not is_recorded(token, asset):
         with transaction():
             record_download(
-                grant,
+                token,
                 link.customer_id,
                 asset,
                 order_id=link.order_id,

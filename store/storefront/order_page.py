@@ -12,11 +12,12 @@ from store.entitlements.resending import confirm_consent
 from store.kit.database import transaction
 from store.kit.errors import Refusal
 from store.kit.limits import limiter
-from store.kit.refusal_pages import private_page
+from store.kit.refusal_pages import private_page, refusal_page
 from store.kit.web import same_site
 from store.orders.consents import CONSENT_WORDINGS, CURRENT_WORDING, give_waiver
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import cancel_pending
+from store.payments.cancelling import can_cancel, why_not_cancellable
 from store.payments.checkout import last_try
 from store.payments.choosing import PartlyReceived
 from store.payments.fulfilment import fulfil_order, fulfil_return
@@ -35,10 +36,7 @@ from store.storefront.order_view import view_order, what_happens_next
 
 bp = Blueprint("order_page", __name__)
 
-PART_IS_HERE = (
-    "Part of the money for this order has arrived, so it cannot be given up by a press. "
-    "Write to us, and we send it back."
-)
+UNSURE = "Tick the box if you are sure, or keep your order."
 UNTICKED = "Tick the box if you want your copy straight away, or go back to your order."
 
 
@@ -89,7 +87,7 @@ def pay(token: str) -> BaseResponse:
     same_site(request)
     order = _order(token)
     if order.status is OrderStatus.PENDING and is_partly_received(order.id):
-        raise PartlyReceived
+        return refusal_page(PartlyReceived(), _to_order(token))
     slug = order.lines[0].publication.slug
     return private_page(make_response(redirect(f"/publications/{slug}/order?resume={token}", 303)))
 
@@ -97,24 +95,27 @@ def pay(token: str) -> BaseResponse:
 @bp.get("/orders/<token>/cancel")
 def ask_cancel(token: str) -> Response:
     """What cancelling means, and the button; nothing changes yet."""
-    view = view_order(_order(token))
-    if not view.can_cancel:
-        raise NotCancellable
-    return private_page(render_template("storefront/order_cancel.html", view=view, token=token))
+    return _cancel_page(token, {})
 
 
 @bp.post("/orders/<token>/cancel")
 def cancel(token: str) -> BaseResponse:
     """Cancel, give the money back, and show the order as it stands then."""
     same_site(request)
+    if request.form.get("sure") != "yes":
+        # Robots open letters and send forms as they stand.
+        return _cancel_page(token, {"sure": UNSURE})
     with transaction():
         order = lock_order(_order(token).id)
         if order.status is OrderStatus.PENDING and is_partly_received(order.id):
-            raise NotCancellable(PART_IS_HERE)
+            return _not_cancellable(order, token)
         was_pending = cancel_pending(order, "customer")
         order_id = order.id
-    if not was_pending:
-        _give_back(order_id)
+    try:
+        if not was_pending:
+            _give_back(order_id)
+    except NotCancellable:
+        return _not_cancellable(_order(token), token)
     return _back(token)
 
 
@@ -123,6 +124,22 @@ def _give_back(order_id: int) -> None:
         cancel_preorder(order_id, "customer")
     except NotCancellable:
         cancel_within_14_days(order_id, "customer")
+
+
+def _cancel_page(token: str, errors: dict[str, str]) -> Response:
+    order = _order(token)
+    if not can_cancel(order):
+        return _not_cancellable(order, token)
+    page = render_template(
+        "storefront/order_cancel.html", view=view_order(order), errors=errors, token=token
+    )
+    answer = private_page(page)
+    answer.status_code = 422 if errors else 200
+    return answer
+
+
+def _not_cancellable(order: Order, token: str) -> Response:
+    return refusal_page(why_not_cancellable(order), _to_order(token))
 
 
 @bp.get("/orders/<token>/consent")
@@ -140,7 +157,7 @@ def consent(token: str) -> BaseResponse:
     with transaction():
         order = lock_order(_order(token).id)
         if not cools_off(order):
-            raise NothingWaits
+            return refusal_page(NothingWaits(), _to_order(token))
         give_waiver(order)
         start_supply(order)
         # Consent counts once a letter has confirmed it.
@@ -151,7 +168,7 @@ def consent(token: str) -> BaseResponse:
 def _consent_page(token: str, errors: dict[str, str]) -> Response:
     order = _order(token)
     if not cools_off(order):
-        raise NothingWaits
+        return refusal_page(NothingWaits(), _to_order(token))
     page = render_template(
         "storefront/order_consent.html",
         view=view_order(order),
@@ -166,6 +183,10 @@ def _consent_page(token: str, errors: dict[str, str]) -> Response:
 
 def _order(token: str) -> Order:
     return order_behind(open_link(token, "order"))
+
+
+def _to_order(token: str) -> tuple[str, str]:
+    return url_for("order_page.show", token=token), "Go to the order"
 
 
 def _back(token: str) -> BaseResponse:

@@ -29,15 +29,14 @@ from store.orders.customers import mask
 from store.orders.models import Order, OrderStatus
 from store.orders.promises import promise_in_words, term_in_words
 from store.orders.vat import order_vat_note
+from store.payments.cancelling import can_cancel
 from store.payments.checkout import is_bank_at_work
 from store.payments.refunding import (
-    cools_off,
     is_wholly_refunded,
-    may_cancel,
     paid_amount,
     refunded_amount,
 )
-from store.payments.transfer_rows import AwaitedTransfer, awaited_transfer, is_partly_received
+from store.payments.transfer_rows import AwaitedTransfer, awaited_transfer
 
 Moment = tuple[str, str, bool]
 
@@ -143,14 +142,6 @@ def view_order(order: Order) -> OrderView:
         is_bank_at_work=is_bank_at_work(order),
         transfer=_transfer(order),
     )
-
-
-def can_cancel(order: Order) -> bool:
-    """Not paid yet, a pre-order that is not released, or a copy that waits for the 14 days."""
-    if order.status is OrderStatus.PENDING:
-        # Money of which part is here has to be sent back by a person.
-        return not is_partly_received(order.id)
-    return may_cancel(order) or cools_off(order)
 
 
 def what_happens_next(view: OrderView) -> list[Moment]:

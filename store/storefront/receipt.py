@@ -10,7 +10,7 @@ from store.entitlements.links import open_link
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.limits import limiter
-from store.kit.refusal_pages import private_page
+from store.kit.refusal_pages import private_page, refusal_page
 from store.kit.web import same_site
 from store.orders.billing import Billing, billing_of, set_billing
 from store.orders.customers import mask
@@ -30,7 +30,7 @@ def show(token: str) -> Response:
     try:
         receipt = receipt_of(order)
     except NoReceipt as refusal:
-        return _no_receipt(refusal, token)
+        return refusal_page(refusal, (url_for("order_page.show", token=token), "Go to the order"))
     page = render_template(
         "storefront/receipt.html",
         receipt=receipt,
@@ -72,19 +72,6 @@ def _form(order: Order, values: Billing, token: str, errors: dict[str, str]) -> 
     )
     answer = private_page(page)
     answer.status_code = 422 if errors else 200
-    return answer
-
-
-def _no_receipt(refusal: NoReceipt, token: str) -> Response:
-    page = render_template(
-        "refusal.html",
-        heading=refusal.heading,
-        sentence=refusal.sentence,
-        way_out_url=url_for("order_page.show", token=token),
-        way_out_label="Go to the order",
-    )
-    answer = private_page(page)
-    answer.status_code = refusal.status
     return answer
 
 

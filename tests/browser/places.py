@@ -137,6 +137,7 @@ def refund(page: Page) -> None:
     """Cancel, unless that was done before."""
     if page.get_by_role("link", name="Cancel this order").count():
         page.get_by_role("link", name="Cancel this order").click()
+        page.get_by_label("Yes, cancel order").check()
         page.get_by_role("button", name="Cancel and get £12.50 back").click()
 
 
@@ -190,6 +191,8 @@ PUBLIC = {
     "order disputed": Place("{disputed}"),
     "order refunded": Place("{refunded}", (refund,)),
     "cancel": Place("{preorder}/cancel"),
+    "cancel with errors (422)": Place("{preorder}/cancel", (press("Cancel and get £12.50 back"),)),
+    "cannot be cancelled (409)": Place("{ready}/cancel"),
     "consent": Place("{waiting}/consent"),
     "consent with errors (422)": Place("{waiting}/consent", (press("Send my copy"),)),
     "receipt": Place("{ready}/receipt"),

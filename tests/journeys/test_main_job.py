@@ -163,7 +163,7 @@ def test_the_main_job_from_preorder_to_the_renewed_edition(shop: Flask) -> None:
         assert len(letters(shop, address, "pre-order")) == 1
 
     # Chloé cancels; nobody asks why, all of it comes back.
-    visitor.follow("Cancel this order").send("Cancel and get £12.50 back")
+    visitor.follow("Cancel this order").send("Cancel and get £12.50 back", sure="yes")
     assert "This order is cancelled and refunded" in visitor.words
     assert len(letters(shop, chloe, "refunded")) == 1
 

@@ -68,7 +68,7 @@ def test_a_refund_by_bank_from_the_press_to_the_letter(shop: Flask) -> None:
     page = buyer.path
     reference = re.search(r"Reference to quote (\S{9})", buyer.words)[1]  # type: ignore[index]
     desk.open(f"/admin/orders/{reference}/received").send("Mark as received")
-    buyer.open(page).follow("Cancel this order").send("Cancel and get £12.50 back")
+    buyer.open(page).follow("Cancel this order").send("Cancel and get £12.50 back", sure="yes")
     assert "We are paying £12.50 back" in buyer.words
     assert letters(shop, "anna@reader.example", "We have refunded") == []
 

@@ -52,7 +52,7 @@ def test_only_one_spelling_of_a_token_is_accepted(token: tuple[str, str]) -> Non
     others = [
         text[:-1] + other for other in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefgh" if other != text[-1]
     ]
-    for other in [*others, text + "A", text.replace(".", "%2E")]:
+    for other in [*others, text + "A", text + "é", text.replace(".", "%2E"), "." + text]:
         with pytest.raises((tokens.NotValid, tokens.Unreadable)):
             tokens.read(other, "library", DAY)
 
@@ -69,6 +69,74 @@ def test_a_token_signed_with_an_older_key_is_accepted_while_the_key_is_kept(
     app.extensions["colophon.settings"] = newer
 
     assert tokens.read(token[1], "library", DAY) == token[0]
+
+
+MARKS = [
+    *".,)>]}\"';:!?*_-…’”»«。，）！？：；」】＞",
+    ").",
+    ">.",
+    '".',
+    "...",
+    "%2E",
+    "%2e",
+    "%22",
+    "%3E",
+    "%29",
+    "%252E",
+    "%E2%80%A6",
+    "%E2%80%9D",
+    " .",
+    "=",
+    "=\n",
+    "\u200b",
+    "\u00a0",
+]
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_mark_or_a_bracket_behind_a_link_is_not_part_of_it(
+    token: tuple[str, str], mark: str
+) -> None:
+    assert tokens.read(token[1] + mark, "library", DAY) == token[0]
+    assert tokens.cleaned(token[1] + mark) == token[1]
+
+
+def test_a_token_that_ends_in_a_dash_or_a_line_keeps_it(app: Flask) -> None:
+    seen = set()
+    while not {"-", "_"} <= seen:
+        text = tokens.sign(tokens.new_reference(), "library")
+        # The last letter holds four bits only, so it is the one before that may be either.
+        seen.add(text[-2])
+        assert tokens.cleaned(text) == text
+
+
+def test_a_token_cut_short_names_its_reference_and_opens_nothing(token: tuple[str, str]) -> None:
+    reference, text = token
+    for end in range(len(text)):
+        for cut in (text[:end], text[:end] + ".", text[:end] + "="):
+            if end >= 31:
+                with pytest.raises(tokens.NotValid) as refused:
+                    tokens.read(cut, "library", DAY)
+                assert (refused.value.reference, refused.value.is_old) == (reference, False)
+                assert tokens.reference_of(cut) == reference
+            else:
+                with pytest.raises(tokens.Unreadable):
+                    tokens.read(cut, "library", DAY)
+                with pytest.raises(tokens.Unreadable):
+                    tokens.reference_of(cut)
+
+
+def test_what_names_a_row_without_a_signature_opens_nothing(token: tuple[str, str]) -> None:
+    text = tokens.unsigned(token[0])
+    assert tokens.reference_of(text) == token[0]
+    with pytest.raises(tokens.NotValid):
+        tokens.read(text, "library", DAY)
+
+
+def test_an_old_token_is_told_from_a_broken_one(token: tuple[str, str]) -> None:
+    with pytest.raises(tokens.NotValid) as refused:
+        tokens.read(token[1] + ".", "library", -1)
+    assert refused.value.is_old
 
 
 @settings(

@@ -41,6 +41,8 @@ from tests.payments.making import (
 from tests.payments.stripe_shop import post_all, post_event, session_behind, together
 from tests.stripe_double import StripeDouble
 
+SURE = {"sure": "yes"}
+
 pytestmark = on_both
 
 RETURNING_CARD = "4000000000005126"
@@ -121,7 +123,7 @@ def test_money_for_an_order_given_up_before_stays_closed_too(
 ) -> None:
     order_id = a_placed_order()
     pay(double, order_id, RETURNING_CARD)
-    buyer.post(_path(order_id) + "/cancel", headers={"Sec-Fetch-Site": "same-origin"})
+    buyer.post(_path(order_id) + "/cancel", data=SURE, headers={"Sec-Fetch-Site": "same-origin"})
     assert order_of(order_id).status is OrderStatus.CANCELLED
     post_all(buyer, double)
     refunding.send_refunds()

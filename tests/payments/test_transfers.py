@@ -45,6 +45,8 @@ from tests.payments.bank import BANK, a_transfer_order, arrive, backs, path_of, 
 from tests.payments.making import an_order, order_of, rows, start
 from tests.payments.test_checkout import PRODUCTION
 
+SURE = {"sure": "yes"}
+
 pytestmark = pytest.mark.usefixtures("frozen")
 
 
@@ -231,7 +233,7 @@ def test_money_for_an_order_that_was_given_up_goes_back_by_a_persons_hand(
     app: Flask, client: FlaskClient
 ) -> None:
     order_id = a_transfer_order()
-    assert client.post(f"{path_of(order_id)}/cancel").status_code == 303
+    assert client.post(f"{path_of(order_id)}/cancel", data=SURE).status_code == 303
     assert order_of(order_id).status is OrderStatus.CANCELLED
 
     arrive(order_id, 1250)
@@ -248,7 +250,7 @@ def test_an_order_with_part_of_its_money_is_neither_given_up_nor_paid_by_card(
     order_id = a_transfer_order()
     arrive(order_id, 500)
     path = path_of(order_id)
-    answer = client.post(f"{path}/cancel")
+    answer = client.post(f"{path}/cancel", data=SURE)
     assert answer.status_code == 409
     assert "Part of the money for this order has arrived" in answer.text
     assert client.get(f"{path}/cancel").status_code == 409

@@ -255,7 +255,7 @@ def test_nobody_gets_what_they_did_not_buy_or_what_is_not_released(
     answers.append(client.get(draft_path))
     answers.append(client.get(path.rsplit("/", 2)[0] + "/send-early-years-9-pdf/a.pdf"))
     answers.append(client.get(path.rsplit("/", 2)[0] + "/..%2F..%2Fcolophon.db"))
-    assert [answer.status_code for answer in answers] == [404, 404, 404, 404]
+    assert [answer.status_code for answer in answers] == [404, 404, 404, 410]
     assert counted() == 0
 
 

@@ -33,6 +33,8 @@ from tests.entitlements.making import (
 from tests.pages import check_page
 from tests.payments.making import an_order, start
 
+SURE = {"sure": "yes"}
+
 pytestmark = pytest.mark.usefixtures("frozen")
 
 
@@ -172,7 +174,7 @@ def test_an_unpaid_order_is_given_up_on_a_page_of_its_own(
 ) -> None:
     path = path_of(order_id)
     assert "Give up this order" in page_of(client, f"{path}/cancel")
-    assert client.post(f"{path}/cancel").status_code == 303
+    assert client.post(f"{path}/cancel", data=SURE).status_code == 303
     page = page_of(client, path)
     assert heading(page) == "This order is closed"
     assert "You gave it up before it was paid. You have not been charged." in " ".join(page.split())
@@ -187,7 +189,7 @@ def test_a_pre_order_is_cancelled_and_refunded_by_one_press(
     assert "You get all of your £12.50 back" in asking
     assert "5 to 10 working days" in asking
     for _ in range(2):
-        answer = client.post(f"{path}/cancel")
+        answer = client.post(f"{path}/cancel", data=SURE)
         assert answer.status_code == 303
     page = page_of(client, path)
     assert heading(page) == "This order is cancelled and refunded"
@@ -211,7 +213,7 @@ def test_a_released_order_with_consent_cannot_be_cancelled_here(client: FlaskCli
     a_paid_order(a_shop())
     path = path_to("order", anna().id)
     assert "Cancel this order" not in page_of(client, path)
-    for answer in (client.get(f"{path}/cancel"), client.post(f"{path}/cancel")):
+    for answer in (client.get(f"{path}/cancel"), client.post(f"{path}/cancel", data=SURE)):
         assert answer.status_code == 409
         check_page(answer.text, path=path)
 
@@ -230,9 +232,9 @@ def test_within_the_14_days_a_copy_that_was_not_handed_over_is_cancelled(
     path = without_waiver(order_id)
     page = page_of(client, path)
     assert "You can cancel until the end of 15 March 2027" in page
-    assert client.post(f"{path}/cancel").status_code == 303
+    assert client.post(f"{path}/cancel", data=SURE).status_code == 303
     assert heading(page_of(client, path)) == "This order is cancelled and refunded"
-    assert client.post(f"{path}/cancel").status_code == 303
+    assert client.post(f"{path}/cancel", data=SURE).status_code == 303
     assert client.post(f"{path}/consent", data={"wants_now": "yes"}).status_code == 409
 
 
@@ -292,7 +294,7 @@ def test_tokens_and_addresses_stand_in_no_log(
         client.get(each)
     client.post(f"{library}/address", data={"email": "new@reader.example"})
     client.post("/find-my-copies", data={"who": "anna@reader.example"})
-    client.post(f"{path}/cancel")
+    client.post(f"{path}/cancel", data=SURE)
     sent()
     text = caplog.text
     tokens = (path.split("/")[2], library.split("/")[2])

@@ -1,0 +1,87 @@
+"""Whether an order can be cancelled by its buyer at this moment, and if not, why not."""
+
+from datetime import timedelta
+
+from store.entitlements.access import editions_of_order, rights_of_order
+from store.entitlements.models import DISPUTE_LOST
+from store.kit.config import config
+from store.kit.formatting import format_day
+from store.orders.consents import agreed_at, has_waiver, supply_starts_at
+from store.orders.models import Order, OrderStatus
+from store.payments.models import RefundStatus
+from store.payments.refund_rows import asked_for
+from store.payments.refunding import NotCancellable, cools_off, may_cancel
+from store.payments.sums import is_held_by_bank, paid_amount, payments_of, refunded_amount
+from store.payments.transfer_rows import is_partly_received
+
+PART_IS_HERE = (
+    "Part of the money for this order has arrived, so it cannot be given up by a press. "
+    "Write to us, and we send it back."
+)
+GIVEN_UP = "You gave this order up before it was paid. There is nothing left to cancel."
+NOT_PAID_IN_TIME = "This order was not paid in time and is closed. There is nothing to cancel."
+CANCELLED = "You have cancelled this order already. Its page says how your money comes back."
+REFUNDED = "This order was refunded already. There is nothing left to give back."
+TAKEN_BACK = "We have taken this order back already. There is nothing left to cancel."
+LOST = "Your bank has given you the money back already. There is nothing left to cancel."
+AT_THE_BANK = (
+    "Your bank is looking into the payment. Until it has decided, nobody can give the money back."
+)
+FREE = "There was nothing to pay for this order, so there is nothing to give back."
+ASKED_FOR_NOW = (
+    "You asked for your copy straight away. Your right to cancel ended when the copy was ready. "
+    "If something is wrong with it, write to us: we put it right."
+)
+
+
+def can_cancel(order: Order) -> bool:
+    """Not paid yet, a pre-order that is not released, or a copy that waits for the 14 days."""
+    if order.status is OrderStatus.PENDING:
+        # Money of which part is here has to be sent back by a person.
+        return not is_partly_received(order.id)
+    return may_cancel(order) or cools_off(order)
+
+
+def why_not_cancellable(order: Order) -> NotCancellable:
+    """The reason, in a sentence for the buyer, of an order that cannot be cancelled."""
+    return NotCancellable(_reason(order))
+
+
+def _reason(order: Order) -> str:
+    if order.status is OrderStatus.PENDING:
+        return PART_IS_HERE
+    if order.status is not OrderStatus.PAID:
+        return GIVEN_UP if order.status is OrderStatus.CANCELLED else NOT_PAID_IN_TIME
+    asked = asked_for(order.id, "cancel")
+    if any(refund.status is not RefundStatus.FAILED for refund in asked):
+        return CANCELLED
+    if order.total_amount == 0:
+        return FREE
+    rights = rights_of_order(order.id)
+    if any(right.revoked_reason == DISPUTE_LOST for right in rights):
+        return LOST
+    if refunded_amount(order.id) >= paid_amount(order.id):
+        return REFUNDED
+    if any(is_held_by_bank(payment.id) for payment in payments_of(order.id)):
+        return AT_THE_BANK
+    if rights and all(right.revoked_at for right in rights):
+        return TAKEN_BACK
+    if has_waiver(order.id):
+        return ASKED_FOR_NOW
+    return _days_are_over(order)
+
+
+def _days_are_over(order: Order) -> str:
+    free_from = supply_starts_at(agreed_at(order)).astimezone(config().zone).date()
+    last_day = format_day(free_from - timedelta(days=1))
+    was_out = "" if not order.lines[0].is_preorder else _it_came_out(order)
+    return (
+        f"{was_out}Your 14 days to cancel ended on {last_day}. If something is wrong with your "
+        "copy, write to us: we put it right."
+    )
+
+
+def _it_came_out(order: Order) -> str:
+    if not editions_of_order(order.id):
+        return ""
+    return "The publication you pre-ordered has come out. "

@@ -1,0 +1,136 @@
+"""Giving up and cancelling: a page with a box that no robot ticks, and the right reason (C19)."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from store.kit.database import db, transaction
+from store.orders.models import Order, OrderStatus
+from store.payments.cancelling import (
+    ASKED_FOR_NOW,
+    CANCELLED,
+    FREE,
+    GIVEN_UP,
+    NOT_PAID_IN_TIME,
+    PART_IS_HERE,
+    REFUNDED,
+)
+from store.payments.refunding import refund_order
+from tests.conftest import Clock, on_both
+from tests.entitlements.making import a_shop, count_rows, release
+from tests.pages import check_page
+from tests.payments.bank import a_transfer_order, arrive
+from tests.payments.making import an_order, order_of
+from tests.storefront.forms import fields_of, text_of
+from tests.storefront.test_order_page import path_of, pay, publication
+
+pytestmark = pytest.mark.usefixtures("frozen")
+
+SURE = {"sure": "yes"}
+
+
+@pytest.fixture
+def order_id(app: Flask, frozen: Clock) -> int:
+    return an_order()
+
+
+def refused(client: FlaskClient, path: str) -> str:
+    """The sentence, the same on the page and for the press; the page leads to the order."""
+    pages = [client.get(f"{path}/cancel"), client.post(f"{path}/cancel", data=SURE)]
+    assert [page.status_code for page in pages] == [409, 409]
+    assert pages[0].text == pages[1].text
+    check_page(pages[0].text, path=path)
+    assert f'href="{path}">Go to the order</a>' in pages[0].text
+    return (
+        text_of(pages[0].text)
+        .removeprefix("This order cannot be cancelled here ")
+        .removesuffix(" Go to the order")
+    )
+
+
+@on_both
+@pytest.mark.parametrize("is_paid", [True, False])
+def test_a_robot_that_sends_the_form_as_it_stands_changes_nothing(
+    client: FlaskClient, order_id: int, is_paid: bool
+) -> None:
+    path = pay(order_id) if is_paid else path_of(order_id)
+    form = fields_of(client.get(f"{path}/cancel").text)
+    assert form == {}
+    before = count_rows()
+    for given in (form, {"sure": "no"}, {"sure": ""}):
+        answer = client.post(f"{path}/cancel", data=given)
+        assert answer.status_code == 422
+        check_page(answer.text, path=path)
+        assert "Tick the box if you are sure, or keep your order." in text_of(answer.text)
+    assert count_rows() == before
+    assert client.post(f"{path}/cancel", data=SURE).status_code == 303
+    assert count_rows() != before
+
+
+def test_what_is_cancelled_already_says_so(client: FlaskClient, order_id: int) -> None:
+    path = pay(order_id)
+    client.post(f"{path}/cancel", data=SURE)
+    page = client.get(f"{path}/cancel")
+    assert (page.status_code, CANCELLED in text_of(page.text)) == (409, True)
+    # Pressed twice it answers the same.
+    assert client.post(f"{path}/cancel", data=SURE).status_code == 303
+
+
+def test_what_was_given_up_already_says_so(client: FlaskClient, order_id: int) -> None:
+    path = path_of(order_id)
+    client.post(f"{path}/cancel", data=SURE)
+    assert refused(client, path) == GIVEN_UP
+
+
+def test_what_ran_out_says_so(client: FlaskClient, order_id: int) -> None:
+    with transaction() as session:
+        session.get_one(Order, order_id).status = OrderStatus.EXPIRED
+    assert refused(client, path_of(order_id)) == NOT_PAID_IN_TIME
+
+
+def test_what_was_refunded_says_so(client: FlaskClient, order_id: int) -> None:
+    path = pay(order_id)
+    refund_order(order_id, who="Olga", why="", key="one")
+    assert refused(client, path) == REFUNDED
+
+
+def test_what_was_asked_for_at_once_says_so(client: FlaskClient, order_id: int) -> None:
+    path = pay(order_id)
+    release(publication(), 1)
+    client.post(f"{path}/consent", data={"wants_now": "yes"})
+    assert refused(client, path) == ASKED_FOR_NOW
+
+
+def test_whose_days_are_over_reads_when_that_was(
+    client: FlaskClient, order_id: int, frozen: Clock
+) -> None:
+    path = pay(order_id)
+    release(publication(), 1)
+    frozen.advance(days=20)
+    assert refused(client, path).startswith(
+        "The publication you pre-ordered has come out. Your 14 days to cancel ended on 15 March"
+    )
+
+
+def test_what_was_never_a_pre_order_is_told_of_its_days(client: FlaskClient, frozen: Clock) -> None:
+    a_shop()
+    path = pay(an_order())
+    frozen.advance(days=20)
+    assert refused(client, path).startswith("Your 14 days to cancel ended on 15 March 2027.")
+
+
+def test_what_cost_nothing_says_so(client: FlaskClient, order_id: int) -> None:
+    path = pay(order_id)
+    release(publication(), 1)
+    with transaction() as session:
+        session.get_one(Order, order_id).total_amount = 0
+    db.session.rollback()
+    client.post(f"{path}/consent", data={"wants_now": "yes"})
+    assert refused(client, path) == FREE
+
+
+def test_an_order_with_part_of_its_money_says_so(client: FlaskClient, frozen: Clock) -> None:
+    order_id = a_transfer_order()
+    arrive(order_id, 500)
+    assert refused(client, path_of(order_id)) == PART_IS_HERE
+    assert order_of(order_id).status is OrderStatus.PENDING
