@@ -85,7 +85,7 @@ def test_buying_the_cheap_title_in_annas_name_shows_the_cheap_title(
     ]
 
 
-@pytest.mark.parametrize("door", ["address", "notices", "library"])
+@pytest.mark.parametrize("door", ["address", "notices", "news"])
 def test_the_doors_to_the_customer_are_gone(client: FlaskClient, annas: str, door: str) -> None:
     path = pays(client)
     before = count_rows()
