@@ -12,7 +12,7 @@ from store.kit import jobs, limits
 from store.kit.database import end_read
 from store.mail import worker
 from store.orders import offers
-from store.payments import checkout, contesting, declines, fulfilment, refunding, transfers
+from store.payments import checkout, contesting, declines, ending, fulfilment, refunding, transfers
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     worker.sweep,
     worker.wake_when_due,
     fulfilment.take_missed_news,
+    ending.end_left_open,
     fulfilment.sweep,
     declines.alert_on_burst,
     refunding.send_refunds,

@@ -8,6 +8,7 @@ from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.orders.addresses import address_key
+from store.orders.form_orders import is_of_form
 from store.orders.models import Customer, Discount, Order, OrderStatus
 
 # How long an order keeps a place that it has not paid for; a bank takes longer than a card.
@@ -75,7 +76,7 @@ def has_place() -> sa.ColumnElement[bool]:
 def orders_with(discount_id: int, email: str = "", but_form_key: str = "") -> int:
     """How many orders have a place of a discount; of one customer, if an address is given."""
     query = sa.select(sa.func.count(Order.id)).where(
-        Order.discount_id == discount_id, has_place(), Order.form_key != but_form_key
+        Order.discount_id == discount_id, has_place(), ~is_of_form(but_form_key)
     )
     if email:
         query = query.join(Customer).where(Customer.email_key == address_key(email))

@@ -20,6 +20,7 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.addresses import address_key, parse_address
 from store.orders.discount_limits import CodeRefused
 from store.orders.discounts import Reduction, code_that_counts, member_reduction, reduction_for
+from store.orders.form_orders import is_of_form
 from store.orders.inserting import insert_once
 from store.orders.models import Discount, Offer, Order, OrderStatus
 
@@ -117,7 +118,7 @@ def is_open(offer: Offer, order: Order) -> bool:
 
 def offer_of_form(form_key: str, email: str) -> Offer | None:
     """The offer that the order of a form came by, while the same address is on the form."""
-    query = sa.select(Offer).join(Order).where(Order.form_key == form_key)
+    query = sa.select(Offer).join(Order).where(is_of_form(form_key))
     return db.session.scalars(query.where(Offer.email_key == address_key(email))).first()
 
 

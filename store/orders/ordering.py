@@ -1,8 +1,9 @@
 """Orders: placed once per form, kept as they were agreed, found again by their reference."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,6 +32,7 @@ from store.orders.consents import (
 from store.orders.customers import find_or_add_customer
 from store.orders.details import Details, check_details
 from store.orders.discount_limits import HELD_FOR, hold_place
+from store.orders.form_orders import first_key, is_for, next_key, orders_of_form
 from store.orders.inserting import insert_once
 from store.orders.models import Customer, Offer, Order, OrderLine, OrderStatus
 from store.orders.offers import offer_of_form, use_offer
@@ -55,6 +57,19 @@ __all__ = [
 ]
 
 
+class Change(StrEnum):
+    """What a press would change of an order that is there already."""
+
+    NOTHING = "nothing"
+    DETAILS = "details"
+    PRICE = "price"  # or that it is given up
+
+
+# Asked with NOTHING: whether the order is left as it is. With the others it may refuse the change.
+Judge = Callable[[Order, Change], bool]
+FOR_ANOTHER = "ordered for another address instead"
+
+
 class NotOnSale(Refusal):
     """A draft or retired publication, whatever address was kept."""
 
@@ -69,7 +84,7 @@ class PriceChanged(Refusal):
         self.new_amount = new_amount
         super().__init__(
             f"The price has changed since you opened this page. "
-            f"It is now {format_money(new_amount, currency)}. You have not been charged."
+            f"It is now {format_money(new_amount, currency)}."
         )
 
 
@@ -77,6 +92,12 @@ class OrderUnknown(NotFound):
     """No order has this reference."""
 
     sentence = "We know no order with that reference."
+
+
+def leave_to_orders(order: Order, change: Change) -> bool:
+    """What is judged where no money is asked about: a pending order may be written again."""
+    del order, change
+    return False
 
 
 def place_order(
@@ -87,38 +108,55 @@ def place_order(
     seen_amount: int,
     seen_currency: str | None = None,
     offer: Offer | None = None,
+    judge: Judge = leave_to_orders,
 ) -> Order:
-    """The pending order of this form, a snapshot of what the customer saw and wrote.
+    """The pending order of this form and address, a snapshot of what the customer saw and wrote.
 
-    The same form key gives the same order: written anew while it is pending, untouched after.
-    `seen_amount` is the total on the customer's page, in minor units. `offer` stands behind the
-    mailed link that the order came by, and fixes its address. Refuses (`NotOnSale`,
-    `PriceChanged`, `InvalidFields`, `CodeRefused`, `OfferUsed`, `TooLittleToCharge`).
+    The same form sent again gives the same order: written again while it is pending, untouched
+    once it is paid or `judge` says that money is under way. For another address it gives another
+    order, and the earlier one is given up. `judge` is asked under the order's lock, before
+    anything is written, and again before what was agreed is changed. `seen_amount` is the total on
+    the customer's page, in minor units. `offer` stands behind the mailed link that the order came
+    by, and fixes its address. Refuses (`NotOnSale`, `PriceChanged`, `InvalidFields`,
+    `CodeRefused`, `OfferUsed`, `TooLittleToCharge`).
     """
-    known = _order_of(form_key)
-    if known is not None and known.status is not OrderStatus.PENDING:
-        return known
+    known = _locked(form_key)
+    for one in known:
+        if one.status is OrderStatus.PAID or judge(one, Change.NOTHING):
+            return one
     details = check_details(details, [code for code, _ in countries_sold_to(current_seller())])
-    if publication.status is not PublicationStatus.LISTED:
-        raise NotOnSale
     offer = offer or offer_of_form(form_key, details.email)
     if offer is not None:
         details = replace(details, email=offer.email)
+    mine = next((one for one in reversed(known) if is_for(one, details.email)), None)
+    if mine is not None and mine.status is not OrderStatus.PENDING and len(known) == 1:
+        return mine
     proven = offer.email if offer is not None else ""
-    quoted = quote(publication, proven=proven, code=details.code, form_key=form_key)
-    check_chargeable(quoted)
-    if (seen_amount, seen_currency or quoted.currency) != (quoted.total_amount, quoted.currency):
-        raise PriceChanged(quoted.total_amount, quoted.currency)
+    quoted = _quote_as_seen(publication, details, proven, form_key, (seen_amount, seen_currency))
     hold_place(quoted.discount_id, proven, form_key)
     values = _agreed(details, quoted)
-    order = known or add_order(form_key, values)
-    if order.status is OrderStatus.PENDING:
-        _write(order, values, publication, quoted)
-        _note_consent(order, publication, details)
-        accept_terms(order)
-        if offer is not None:
-            use_offer(offer, order)
-    return order
+    if mine is None or mine.status is not OrderStatus.PENDING:
+        mine = add_order(next_key(form_key, details.email, known), values)
+        if mine.lines:
+            # Another press of this form was faster: it is judged like any that came before.
+            return place_order(
+                publication,
+                details,
+                form_key=form_key,
+                seen_amount=seen_amount,
+                seen_currency=seen_currency,
+                offer=offer,
+                judge=judge,
+            )
+    else:
+        judge(mine, _change(mine, values, _agreed_line(publication, quoted), details))
+    _give_up_others(known, mine, judge)
+    _write(mine, values, publication, quoted)
+    _note_consent(mine, publication, details)
+    accept_terms(mine)
+    if offer is not None:
+        use_offer(offer, mine)
+    return mine
 
 
 def new_reference() -> str:
@@ -173,6 +211,50 @@ def _holds(text: str) -> sa.ColumnElement[bool]:
 
 def _leave_pending(order: Order, to: OrderStatus, *, who: str, why: str) -> bool:
     return order.status is OrderStatus.PENDING and advance(order, to, who=who, why=why)
+
+
+def _locked(form_key: str) -> Sequence[Order]:
+    """The orders of a form; presses of it wait for each other at the row of its first order."""
+    return [] if _order_of(first_key(form_key)) is None else orders_of_form(form_key)
+
+
+def _quote_as_seen(
+    publication: Publication,
+    details: Details,
+    proven: str,
+    form_key: str,
+    seen: tuple[int, str | None],
+) -> Quote:
+    if publication.status is not PublicationStatus.LISTED:
+        raise NotOnSale
+    quoted = quote(publication, proven=proven, code=details.code, form_key=form_key)
+    check_chargeable(quoted)
+    if (seen[0], seen[1] or quoted.currency) != (quoted.total_amount, quoted.currency):
+        raise PriceChanged(quoted.total_amount, quoted.currency)
+    return quoted
+
+
+def _change(
+    order: Order, values: dict[str, Any], agreed: dict[str, Any], details: Details
+) -> Change:
+    """What the order says that is not agreed now; where and when the button was pressed does not
+    count."""
+    if (order.total_amount, order.currency) != (values["total_amount"], values["currency"]):
+        return Change.PRICE
+    kept, line = {"network", "user_agent", "placed_at", "place_until"}, order.lines[0]
+    is_changed = (
+        any(getattr(order, name) != values[name] for name in values.keys() - kept)
+        or any(getattr(line, name) != agreed[name] for name in agreed)
+        or has_waiver(order.id) != _is_waiver(line.publication, details)
+    )
+    return Change.DETAILS if is_changed else Change.NOTHING
+
+
+def _give_up_others(known: Sequence[Order], mine: Order, judge: Judge) -> None:
+    for other in known:
+        if other is not mine and other.status is OrderStatus.PENDING:
+            judge(other, Change.PRICE)
+            _leave_pending(other, OrderStatus.CANCELLED, who="customer", why=FOR_ANOTHER)
 
 
 def _order_of(form_key: str) -> Order | None:
@@ -247,7 +329,11 @@ def _agreed_line(publication: Publication, quoted: Quote) -> dict[str, Any]:
 
 
 def _note_consent(order: Order, publication: Publication, details: Details) -> None:
-    if details.wants_now and waiver_needed(publication, order.placed_at):
+    if _is_waiver(publication, details):
         give_waiver(order)
     else:
         forget_waiver(order)
+
+
+def _is_waiver(publication: Publication, details: Details) -> bool:
+    return details.wants_now and waiver_needed(publication, clock.now())

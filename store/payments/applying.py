@@ -162,7 +162,8 @@ def _mismatch(state: GatewayState, checkout: Checkout, order: Order) -> str:
 def _hold_back(checkout: Checkout, order: Order, state: GatewayState, fault: str) -> Applied:
     """Money that does not fit delivers nothing. The try stays open, so that nobody pays a second
     time, until that money has gone back; then it has failed, and the order ends like any other."""
-    if has_gone_back(state):
+    checkout.held_at = None if has_gone_back(state) else checkout.held_at or clock.now()
+    if checkout.held_at is None:
         _end_unpaid(checkout, CheckoutStatus.FAILED, GIVEN_BACK, f"gateway:{checkout.gateway}")
     elif checkout.status is CheckoutStatus.OPEN:
         checkout.ask_at = clock.now() + LATEST
@@ -191,6 +192,7 @@ def _take_payment(checkout: Checkout, order: Order, state: GatewayState) -> Paym
         )
     ).one()
     _note_place(payment, order, state)
+    checkout.held_at = None
     if checkout.status is not CheckoutStatus.COMPLETED:
         advance(checkout, CheckoutStatus.COMPLETED, who=f"gateway:{checkout.gateway}")
         checkout.ask_at = None

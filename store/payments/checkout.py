@@ -14,8 +14,10 @@ from store.kit.errors import Refusal
 from store.orders.discount_limits import HELD_FOR_TRANSFER, keep_place
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import expire_order
-from store.payments.applying import GIVEN_BACK, SOONEST, end_unheard
+from store.payments.applying import SOONEST, end_unheard
+from store.payments.charged import is_money_under_way
 from store.payments.choosing import PartlyReceived, choose_gateway
+from store.payments.ending import PaymentsUnavailable, end_open_try
 from store.payments.fulfilment import fulfil_checkout, fulfil_order
 from store.payments.gateways import free, manual
 from store.payments.gateways.base import (
@@ -45,17 +47,6 @@ class OrderClosed(Refusal):
     way_out = ("/", "See what we publish")
 
 
-class PaymentsUnavailable(Refusal):
-    """The gateway does not answer, or will not have this checkout."""
-
-    status = 503
-    heading = "We cannot take payments at the moment"
-    sentence = (
-        "The payment service does not answer. You have not been charged, and your order is kept. "
-        "Please try again in a few minutes."
-    )
-
-
 @dataclass(frozen=True)
 class LastTry:
     """What became of an order's last try to pay, for the review page."""
@@ -78,8 +69,9 @@ def begin_checkout(order_id: int, gateway_name: str | None = None) -> str:
     with transaction():
         order = lock_order(order_id)
         if order.status is OrderStatus.PAID:
-            order_link(order_id, order.customer_id)
-            return order_url(order_id)
+            return own_page(order)
+        if is_money_under_way(order):
+            return own_page(order)
         if order.status is not OrderStatus.PENDING:
             raise OrderClosed
         checkout = _open_checkout(order) or _add_checkout(
@@ -87,8 +79,6 @@ def begin_checkout(order_id: int, gateway_name: str | None = None) -> str:
         )
         if checkout.gateway == manual.NAME:
             keep_place(order, checkout.created_at + HELD_FOR_TRANSFER)
-        if checkout.processing_at is not None:
-            return order_url(order_id)
         if checkout.pay_url:
             return checkout.pay_url
         gateway, request = gateway_named(checkout.gateway), _request(checkout, order)
@@ -101,17 +91,22 @@ def begin_checkout(order_id: int, gateway_name: str | None = None) -> str:
     return started.url
 
 
+def own_page(order: Order) -> str:
+    """The address of an order's own page, its link there; inside the caller's transaction."""
+    order_link(order.id, order.customer_id)
+    return order_url(order.id)
+
+
 def last_try(order_id: int) -> LastTry | None:
-    """How the order's last try to pay ended; None before any, and while one is open."""
+    """How the order's last try to pay ended; None before any, and while one is open. Whether the
+    buyer has been charged is another question (`charged.charge_of`)."""
     query = sa.select(Checkout).where(Checkout.order_id == order_id)
     checkout = db.session.scalars(query.order_by(Checkout.id.desc()).limit(1)).first()
     if checkout is None or checkout.status is CheckoutStatus.OPEN:
         return None
     if checkout.status is CheckoutStatus.COMPLETED:
         return LastTry(checkout.status, "This order is paid.")
-    rest = "" if checkout.failure == GIVEN_BACK else "You have not been charged."
-    sentence = f"{checkout.failure} {rest}".strip()
-    return LastTry(checkout.status, sentence)
+    return LastTry(checkout.status, checkout.failure)
 
 
 def is_bank_at_work(order: Order) -> bool:
@@ -202,18 +197,8 @@ def _close_outdated(order_id: int, gateway_name: str | None) -> None:
         return
     if has_part(checkout):
         raise PartlyReceived
-    checkout_id, name, reference = checkout.id, checkout.gateway, checkout.gateway_reference
     end_read()
-    if reference is not None:
-        try:
-            gateway_named(name).close(reference)
-            fulfil_checkout(checkout_id)
-        except (GatewayUnreachable, GatewayRefused):
-            raise PaymentsUnavailable from None
-        return
-    with transaction():
-        lock_order(order_id)
-        end_unheard(db.session.get_one(Checkout, checkout_id, populate_existing=True))
+    end_open_try(order_id)
 
 
 def _is_wanted(checkout: Checkout, order: Order, gateway_name: str | None) -> bool:

@@ -13,8 +13,8 @@ class NoTransfers(Refusal):
 
     heading = "We cannot take bank transfers"
     sentence = (
-        "We cannot take bank transfers at the moment. You have not been charged, and your order "
-        "is kept."
+        "We cannot take bank transfers at the moment. Your order is kept. Please choose another way "
+        "to pay, or write to us."
     )
 
 
@@ -46,7 +46,7 @@ def _online() -> Gateway:
     except NoGateway:
         if takes_transfers():
             raise NoGateway(
-                "We cannot take cards at the moment. You have not been charged. Go back and "
-                "choose “Order and pay by bank transfer”."
+                "We cannot take cards at the moment. Your order is kept. Go back and choose "
+                "“Order and pay by bank transfer”."
             ) from None
         raise

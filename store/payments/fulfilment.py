@@ -14,7 +14,7 @@ from store.kit.status import advance
 from store.mail.outbox import alert_staff
 from store.orders.inserting import insert_once
 from store.payments.applying import Applied, apply_state
-from store.payments.gateways.base import GatewayUnreachable, News
+from store.payments.gateways.base import GatewayRefused, GatewayUnreachable, News
 from store.payments.gateways.registry import gateway_named, gateways
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, GatewayEvent
 
@@ -66,34 +66,29 @@ def fulfil_checkout(checkout_id: int) -> None:
         apply_state(name, state, asked_at)
 
 
-def fulfil_order(order_id: int) -> None:
-    """For the order page and the way back to the review page: whatever the gateway knows of the
-    order's open checkout is applied, so that the page is right before the news arrives.
+def fulfil_order(order_id: int, reference: str = "") -> bool:
+    """For the order page and the way back to the review page: whatever the gateways know of the
+    order's open try, and of the one that `reference` names, is applied, so that the page is right
+    before the news arrives. A reference of another order is not asked about.
 
-    A gateway that does not answer changes nothing and is no fault of the page.
+    Says whether each of them answered; one that does not changes nothing and is no fault of the
+    page, which then must not say how the money stands (`charged.charge_of`).
     """
-    query = sa.select(Checkout.id).where(
-        Checkout.order_id == order_id, Checkout.status == CheckoutStatus.OPEN
-    )
-    checkout_ids = db.session.scalars(query).all()
+    is_asked = Checkout.status == CheckoutStatus.OPEN
+    if reference:
+        # An older try, which we took for ended: the money wins.
+        is_asked = sa.or_(is_asked, Checkout.gateway_reference == reference)
+    query = sa.select(Checkout.id).where(Checkout.order_id == order_id, is_asked)
+    checkout_ids = db.session.scalars(query.order_by(Checkout.id)).all()
     end_read()
+    is_heard = True
     for checkout_id in checkout_ids:
         try:
             fulfil_checkout(checkout_id)
-        except GatewayUnreachable:
+        except (GatewayUnreachable, GatewayRefused):
             log.warning("the gateway does not answer about checkout %s", checkout_id)
-
-
-def fulfil_return(order_id: int, reference: str) -> bool:
-    """For the order page that a buyer is sent back to: what the gateway knows of the try that the
-    address names is applied, however it ended in our eyes. False where it is no try of this very
-    order; nothing is asked then."""
-    query = sa.select(Checkout.id).where(
-        Checkout.order_id == order_id, Checkout.gateway_reference == reference
-    )
-    checkout_ids = db.session.scalars(query).all()
-    _each(fulfil_checkout, checkout_ids)
-    return bool(checkout_ids)
+            is_heard = False
+    return is_heard
 
 
 def take_missed_news() -> None:

@@ -90,6 +90,8 @@ class Checkout(Base):
     expires_at: Mapped[datetime]
     # The buyer has done their part, and a slow method takes its days.
     processing_at: Mapped[datetime | None]
+    # Since when money is here that does not fit the order; null again once it has gone back.
+    held_at: Mapped[datetime | None]
     # When the sweep asks the gateway next; null: no more, a person looks at it or it has ended.
     ask_at: Mapped[datetime | None]
 

@@ -86,9 +86,14 @@ def has_part(checkout: Checkout) -> bool:
 def is_partly_received(order_id: int) -> bool:
     """Whether part of an order's price has come by bank, so that only the rest, or a person, can
     end it."""
-    checkout = newest_checkout(order_id)
-    is_open = checkout is not None and checkout.status is not CheckoutStatus.COMPLETED
-    return is_open and checkout is not None and has_part(checkout)
+    arrived = sa.select(Transfer.id).where(Transfer.checkout_id == Checkout.id)
+    found = sa.select(Checkout.id).where(
+        Checkout.order_id == order_id,
+        Checkout.gateway == manual.NAME,
+        Checkout.status != CheckoutStatus.COMPLETED,
+        sa.exists(arrived),
+    )
+    return db.session.scalars(found.limit(1)).first() is not None
 
 
 def received_for(order_id: int) -> Sequence[Transfer]:

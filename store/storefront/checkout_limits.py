@@ -24,10 +24,9 @@ class TooManyCheckouts(Refusal):
     def __init__(self, whose: str, counted: Counted) -> None:
         self.retry_after = seconds_left([counted])
         super().__init__(
-            f"More payments were started {whose} within an hour than we take. You have not been "
-            "charged, and what you typed is kept on this page. Please wait "
-            f"{format_span(self.retry_after)} and press again, or write to us: our address is at "
-            "the foot of the page."
+            f"More payments were started {whose} within an hour than we take. What you typed is "
+            f"kept on this page. Please wait {format_span(self.retry_after)} and press again, or "
+            "write to us: our address is at the foot of the page."
         )
 
 

@@ -58,14 +58,14 @@ def ask(slug: str) -> Response:
 @bp.get("/offer/<token>")
 def show_offer(token: str) -> Response:
     """The order form at the price of the link; once its order is placed, that order's review."""
-    offer = open_offer(token)
-    if offer.order_id is not None and request.method == "GET":
+    order_id, is_heard = open_offer(token).order_id, False
+    if order_id is not None and request.method == "GET":
         # The buyer may be back before the gateway's news of why.
-        fulfil_order(offer.order_id)
-        offer = open_offer(token)
+        is_heard = fulfil_order(order_id)
+    offer = open_offer(token)
     shown = _shown(offer)
     if offer.order is not None:
-        return resume_order(shown, offer.order, token=token)
+        return resume_order(shown, offer.order, is_heard=is_heard, token=token)
     code = offer.discount.code if offer.discount else ""
     begun = Form(Details(email=offer.email, code=code or ""), tokens.new_reference())
     return details_page(shown, behind_offer(begun, offer, token))

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, replace
 
-import sqlalchemy as sa
 from flask import Blueprint, Response, make_response, render_template, request
 
 from store.catalog.countries import countries_sold_to, country_name
@@ -11,7 +10,6 @@ from store.catalog.models import Publication
 from store.catalog.selling import current_seller
 from store.entitlements.links import order_url
 from store.kit import clock, tokens
-from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.kit.limits import limiter
 from store.kit.money import format_money
@@ -27,24 +25,25 @@ from store.orders.consents import (
 from store.orders.customers import InvalidAddress, mask
 from store.orders.details import Details, check_details
 from store.orders.discount_limits import CodeByLetter, CodeRefused
+from store.orders.form_orders import FORM_KEY
 from store.orders.models import Offer, Order, OrderStatus
 from store.orders.offers import offer_of_form
-from store.orders.ordering import PriceChanged, place_order
+from store.orders.ordering import PriceChanged
 from store.orders.quoting import Quote, TooLittleToCharge, check_chargeable, quote
 from store.payments import checkout
-from store.payments.checkout import PaymentsUnavailable
+from store.payments.charged import charge_of, charge_of_form, is_money_under_way
+from store.payments.ending import PaymentsUnavailable
 from store.payments.fulfilment import fulfil_order
 from store.payments.gateways.registry import NoGateway, default_gateway
-from store.payments.transfer_rows import is_partly_received
+from store.payments.placing import ask_about_form, place
 from store.storefront.asking import TooOftenAsked, answer_asking
 from store.storefront.checkout_limits import TooManyCheckouts, count_checkout
 from store.storefront.publication import on_sale
-from store.storefront.resuming import filled_in, kept_details, order_to_resume
+from store.storefront.resuming import filled_in, kept_details, notice_of, order_to_resume
 from store.storefront.showing import Shown, show
 
 bp = Blueprint("order", __name__)
 
-NOT_CHARGED = "You have not been charged."
 _LINES = ("email", "name", "organisation", "purchase_order_number", "code", "country")
 CLOSED = "The order that you began here is closed. To order anew, check it and press again."
 
@@ -184,40 +183,45 @@ def read_form(publication: Publication | None = None) -> Form:
         details=details,
         resume=resume,
         typed=frozenset(typed),
-        form_key=key if re.fullmatch(r"[\w-]{22}", key, re.ASCII) else tokens.new_reference(),
+        form_key=key if re.fullmatch(FORM_KEY, key, re.ASCII) else tokens.new_reference(),
         seen_amount=int(amount) if re.fullmatch(r"\d{1,9}", amount, re.ASCII) else -1,
         confirmed_email=fields.get("confirmed_email", ""),
     )
 
 
 def _place(slug: str, given: Form) -> Response:
-    _ask_about(given.form_key)
+    is_heard = ask_about_form(given.form_key)
     try:
         count_checkout(given.form_key, given.details.email, given.details.network)
-        with transaction():
-            order = place_order(
-                on_sale(slug),
-                given.details,
-                form_key=given.form_key,
-                seen_amount=given.seen_amount,
-                seen_currency=request.form.get("seen_currency"),
-                offer=db.session.get(Offer, given.offer_id) if given.offer_id else None,
-            )
-            order_id, status = order.id, order.status
+        placed = place(
+            lambda: on_sale(slug),
+            given.details,
+            form_key=given.form_key,
+            seen_amount=given.seen_amount,
+            seen_currency=request.form.get("seen_currency"),
+            is_heard=is_heard,
+            offer_id=given.offer_id,
+        )
     except CodeRefused as refusal:
         return _code_refused(show(on_sale(slug)), given, refusal)
-    except (PriceChanged, TooLittleToCharge) as refusal:
-        return _review_again(slug, given, refusal.sentence)
-    except TooManyCheckouts as refusal:
-        answer = _review_again(slug, given, refusal.sentence, refusal.status)
+    except (PriceChanged, TooLittleToCharge, TooManyCheckouts) as refusal:
+        charge = charge_of_form(given.form_key, is_heard=is_heard)
+        sentence = f"{refusal.sentence} {charge.sentence}"
+        if not isinstance(refusal, TooManyCheckouts):
+            return _review_again(slug, given, sentence)
+        answer = _review_again(slug, given, sentence, refusal.status)
         say_when(answer, refusal)
         return answer
-    if status not in {OrderStatus.PENDING, OrderStatus.PAID}:
+    except PaymentsUnavailable as refusal:
+        return _review_again(slug, given, refusal.sentence, refusal.status)
+    if placed.page:
+        return _to(placed.page)
+    if placed.status is not OrderStatus.PENDING:
         anew = replace(given, form_key=tokens.new_reference(), proven="", token="", offer_id=None)
         return _review_again(slug, anew, CLOSED)
     try:
         by_bank = request.form.get("pay_by") == "transfer"
-        next_url = checkout.begin_checkout(order_id, "manual" if by_bank else None)
+        next_url = checkout.begin_checkout(placed.order_id, "manual" if by_bank else None)
     except PaymentsUnavailable as refusal:
         return _review_again(slug, given, refusal.sentence, refusal.status)
     return _to(next_url)
@@ -231,14 +235,6 @@ def _review_again(slug: str, given: Form, error: str, status: int = 422) -> Resp
         return _code_refused(shown, given, refusal)
 
 
-def _ask_about(form_key: str) -> None:
-    """Before an order is written anew: it may be paid, and only the news be late."""
-    known = sa.select(Order.id).where(Order.form_key == form_key, Order.status == "pending")
-    order_id = db.session.scalars(known).first()
-    if order_id is not None:
-        fulfil_order(order_id)
-
-
 def _to(url: str) -> Response:
     answer = make_response("", 303)
     answer.headers["Location"] = url
@@ -248,19 +244,21 @@ def _to(url: str) -> Response:
 def _resume(slug: str, token: str) -> Response:
     shown = show(on_sale(slug))
     order_id = order_to_resume(token, shown.publication).id
-    if request.method == "GET":
-        # The buyer is back before the gateway's news of why.
-        fulfil_order(order_id)
+    # The buyer is back before the gateway's news of why.
+    is_heard = request.method == "GET" and fulfil_order(order_id)
     shown = show(on_sale(slug))
-    return resume_order(shown, order_to_resume(token, shown.publication), resume=token)
+    order = order_to_resume(token, shown.publication)
+    return resume_order(shown, order, is_heard=is_heard, resume=token)
 
 
-def resume_order(shown: Shown, order: Order, *, resume: str = "", token: str = "") -> Response:
+def resume_order(
+    shown: Shown, order: Order, *, is_heard: bool, resume: str = "", token: str = ""
+) -> Response:
     """The review page of an order that was not paid, with what it costs now, behind its own link
-    (`resume`) or behind that of its offer (`token`)."""
-    if order.paid_at is not None or is_partly_received(order.id):
+    (`resume`) or behind that of its offer (`token`). `is_heard` as with `charge_of`."""
+    if order.paid_at is not None or is_money_under_way(order):
         return _to(order_url(order.id))
-    given, last = _as_placed(order, resume), checkout.last_try(order.id)
+    given, notice = _as_placed(order, resume), notice_of(order, charge_of(order, is_heard=is_heard))
     offer = offer_of_form(given.form_key, given.details.email)
     if offer is not None:
         given = behind_offer(given, offer, token)
@@ -275,7 +273,6 @@ def resume_order(shown: Shown, order: Order, *, resume: str = "", token: str = "
     if (quoted.total_amount, quoted.currency) != (order.total_amount, order.currency):
         before = format_money(order.total_amount, order.currency)
         change += f"When you ordered the total was {before}. It is now {quoted.total}."
-    notice = last.sentence if last else NOT_CHARGED
     return _review_page(shown, given, quoted, error=change.strip(), status=200, notice=notice)
 
 
@@ -337,7 +334,7 @@ def _review_page(
     *,
     error: str = "",
     status: int = 422,
-    notice: str = "",
+    notice: tuple[str, str] | None = None,
     unsure: str = "",
 ) -> Response:
     now = clock.now()

@@ -20,7 +20,8 @@ from store.orders.ordering import cancel_pending
 from store.payments.cancelling import can_cancel, why_not_cancellable
 from store.payments.checkout import last_try
 from store.payments.choosing import PartlyReceived
-from store.payments.fulfilment import fulfil_order, fulfil_return
+from store.payments.ending import end_for_order
+from store.payments.fulfilment import fulfil_order
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.refunding import (
     NotCancellable,
@@ -70,13 +71,10 @@ def show(token: str) -> Response:
     return private_page(page)
 
 
-def _ask_gateway(order: Order) -> None:
-    order_id, is_pending = order.id, order.status is OrderStatus.PENDING
+def _ask_gateway(order: Order) -> bool:
     reference = request.args.get("session_id", "")
     is_named = re.fullmatch(r"\w{1,120}", reference, re.ASCII) is not None
-    # Named may be an older try, which we took for ended: the money wins.
-    if not (is_named and fulfil_return(order_id, reference)) and is_pending:
-        fulfil_order(order_id)
+    return fulfil_order(order.id, reference if is_named else "")
 
 
 @bp.post("/orders/<token>/pay")
@@ -112,7 +110,9 @@ def cancel(token: str) -> BaseResponse:
         was_pending = cancel_pending(order, "customer")
         order_id = order.id
     try:
-        if not was_pending:
+        if was_pending:
+            end_for_order(order_id)
+        else:
             _give_back(order_id)
     except NotCancellable:
         return _not_cancellable(_order(token), token)

@@ -10,7 +10,11 @@ from store.entitlements.links import open_link
 from store.kit.errors import NotFound
 from store.orders.consents import has_waiver
 from store.orders.details import Details
-from store.orders.models import Order
+from store.orders.models import Order, OrderStatus
+from store.payments.charged import Charge
+from store.payments.checkout import last_try
+
+NOT_MADE = "The payment was not made"
 
 
 def order_to_resume(token: str, publication: Publication) -> Order:
@@ -40,3 +44,15 @@ def filled_in(details: Details, order: Order, typed: Collection[str]) -> Details
     kept = kept_details(order)
     lines = ("email", "name", "organisation", "purchase_order_number", "code", "country")
     return replace(details, **{name: getattr(kept, name) for name in lines if name not in typed})
+
+
+def notice_of(order: Order, charge: Charge) -> tuple[str, str]:
+    """Heading and sentences about the order that the buyer comes back to."""
+    if charge.is_asking:
+        return "We do not know yet whether you have paid", charge.sentence
+    last = last_try(order.id)
+    why = last.sentence if last and last.sentence != charge.sentence else ""
+    said = f"{why} {charge.sentence}".strip()
+    if order.status is OrderStatus.PENDING:
+        return NOT_MADE, f"{said} Your order is kept, and you can try again."
+    return NOT_MADE, f"{said} That order is closed; here you can order again."

@@ -11,12 +11,13 @@ from flask import Flask
 from store.catalog.models import Publication, PublicationStatus
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
-from store.kit.status import advance
+from store.kit.status import StatusChange, advance
 from store.orders import ordering
 from store.orders.consents import CONSENT_WORDINGS, waiver
 from store.orders.details import Details
 from store.orders.models import Consent, Customer, Order, OrderLine, OrderStatus
 from store.orders.ordering import (
+    Change,
     NotOnSale,
     OrderUnknown,
     PriceChanged,
@@ -86,12 +87,111 @@ def test_the_same_form_pressed_twice_is_one_order_with_the_last_details(
     publication: Publication,
 ) -> None:
     first = place(publication)
-    second = place(publication, replace(ANNA, email="ben@reader.example", wants_now=False))
+    second = place(publication, replace(ANNA, name="Anna B", wants_now=False))
     assert first.id == second.id
-    assert (second.email, second.customer.email) == ("ben@reader.example", "ben@reader.example")
+    assert (second.name, second.customer.email) == ("Anna B", ANNA.email)
     assert waiver(second.id) is None
     counts = [db.session.scalar(sa.select(sa.func.count(m.id))) for m in (Order, OrderLine)]
     assert counts == [1, 1]
+
+
+def _form_orders() -> list[tuple[str, str]]:
+    db.session.rollback()
+    rows = db.session.execute(sa.select(Order.email, Order.status).order_by(Order.id))
+    return [(email, status.value) for email, status in rows]
+
+
+@on_both
+def test_the_same_form_for_another_address_is_another_order_and_gives_the_first_up(
+    publication: Publication,
+) -> None:
+    ben = replace(ANNA, email="ben@reader.example")
+    first = place(publication)
+    key, second = KEY, place(publication, ben)
+    twice = place(publication, ben)
+    assert first.id != second.id == twice.id
+    assert _form_orders() == [(ANNA.email, "cancelled"), (ben.email, "pending")]
+    assert place(publication, replace(ben, email="BEN@reader.example"), key).id == second.id
+
+    back = place(publication)
+    assert back.id not in {first.id, second.id}
+    assert place(publication, ANNA, back.form_key).id == back.id
+    assert [status for _, status in _form_orders()] == ["cancelled", "cancelled", "pending"]
+    reasons = sa.select(StatusChange.why).where(StatusChange.to_status == "cancelled")
+    assert set(db.session.scalars(reasons)) == {"ordered for another address instead"}
+
+
+@on_both
+def test_an_order_that_is_judged_to_have_money_under_way_is_not_written_again(
+    publication: Publication,
+) -> None:
+    order = place(publication)
+    asked: list[Change] = []
+
+    def judge(_order: Order, change: Change) -> bool:
+        asked.append(change)
+        return True
+
+    for other in (
+        replace(ANNA, name="B", wants_now=False),
+        replace(ANNA, email="b@reader.example"),
+    ):
+        with transaction():
+            left = place_order(publication, other, form_key=KEY, seen_amount=1, judge=judge)
+        assert (left.id, left.name, left.email) == (order.id, "Anna Berg", ANNA.email)
+    assert (waiver(order.id) is None, asked) == (False, [Change.NOTHING] * 2)
+    assert db.session.scalar(sa.select(sa.func.count(Customer.id))) == 1
+
+
+def test_what_a_press_would_change_is_judged_before_it_is_written(
+    publication: Publication,
+) -> None:
+    place(publication)
+    asked: list[Change] = []
+
+    def judge(_order: Order, change: Change) -> bool:
+        asked.append(change)
+        return False
+
+    def press(details: Details, amount: int = 1250) -> list[Change]:
+        asked.clear()
+        with transaction():
+            place_order(publication, details, form_key=KEY, seen_amount=amount, judge=judge)
+        return asked[1:]
+
+    assert press(ANNA) == [Change.NOTHING]
+    assert press(replace(ANNA, wants_now=False)) == [Change.DETAILS]
+    assert press(replace(ANNA, wants_now=False, organisation="Acorns")) == [Change.DETAILS]
+    with transaction():
+        publication.price_amount = 1500
+    assert press(replace(ANNA, wants_now=False, organisation="Acorns"), 1500) == [Change.PRICE]
+    assert press(replace(ANNA, email="ben@reader.example"), 1500) == [Change.PRICE]
+
+
+@on_both
+def test_presses_at_once_for_two_addresses_leave_one_order_open(
+    app: Flask, publication: Publication
+) -> None:
+    ready, publication_id = threading.Barrier(6), publication.id
+    db.session.rollback()
+
+    def press(email: str) -> None:
+        with app.app_context():
+            ready.wait()
+            with transaction() as session:
+                found = session.get_one(Publication, publication_id)
+                place_order(found, replace(ANNA, email=email), form_key=KEY, seen_amount=1250)
+            db.session.remove()
+
+    emails = [ANNA.email, "ben@reader.example"] * 3
+    threads = [threading.Thread(target=press, args=(email,)) for email in emails]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    states = [status for _, status in _form_orders()]
+    assert states.count("pending") == 1
+    assert set(states) <= {"pending", "cancelled"}
 
 
 def test_an_order_that_is_paid_stays_untouched(publication: Publication) -> None:
@@ -189,8 +289,7 @@ def test_a_price_that_changed_meanwhile_is_said_and_nothing_is_ordered(
         place_order(publication, ANNA, form_key=KEY, seen_amount=1000)
     assert refusal.value.new_amount == 1250
     assert refusal.value.sentence == (
-        "The price has changed since you opened this page. It is now £12.50. "
-        "You have not been charged."
+        "The price has changed since you opened this page. It is now £12.50."
     )
     assert db.session.scalar(sa.select(sa.func.count(Order.id))) == 0
 

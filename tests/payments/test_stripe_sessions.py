@@ -162,7 +162,7 @@ def test_while_stripe_is_away_a_clear_page_says_so_and_the_order_is_kept(
     words = text_of(answer.text)
     assert answer.status_code == 503
     assert "The payment service does not answer." in words
-    assert "You have not been charged, and your order is kept." in words
+    assert "No payment has been begun, and your order is kept." in words
     assert BUYER in words
     assert rows(Order.status) == [(OrderStatus.PENDING,)]
     assert rows(Checkout.status, Checkout.gateway_reference) == [(CheckoutStatus.OPEN, None)]

@@ -129,9 +129,9 @@ def test_the_page_says_why_and_what_to_do_and_keeps_what_was_typed(client: Flask
     assert 3500 < int(answer.headers["Retry-After"]) <= 3600
     check_page(answer.text, path=PATH)
     assert (
-        "More payments were started for this e-mail address within an hour than we take. You "
-        "have not been charged, and what you typed is kept on this page. Please wait 1 hour and "
-        "press again, or write to us: our address is at the foot of the page."
+        "More payments were started for this e-mail address within an hour than we take. What "
+        "you typed is kept on this page. Please wait 1 hour and press again, or write to us: our "
+        "address is at the foot of the page. You have not been charged."
     ) in text_of(answer.text)
     assert "hello@publisher.example" in text_of(answer.text, "footer")
     kept = fields_of(answer.text, "seen_amount")

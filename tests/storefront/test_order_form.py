@@ -367,7 +367,7 @@ def test_a_payment_service_that_is_away_costs_nobody_the_order(
     with monkeypatch.context() as patch:
         patch.setattr(checkout, "begin_checkout", away)
         html = look(client.post(PATH, data=given), 503)
-    assert "You have not been charged, and your order is kept." in text_of(html)
+    assert "No payment has been begun, and your order is kept." in text_of(html)
     assert client.post(PATH, data=fields_of(html, "seen_amount")).status_code == 303
     assert len(orders()) == 1
 

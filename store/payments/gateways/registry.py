@@ -17,7 +17,7 @@ class NoGateway(Refusal):
     status = 503
     heading = "We cannot take payments yet"
     sentence = (
-        "This shop has no way to take payments at the moment. You have not been charged. "
+        "This shop has no way to take payments at the moment. Your order is kept. "
         "Please try again later, or write to us."
     )
     way_out = ("/", "Go to the front page")

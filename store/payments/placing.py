@@ -1,0 +1,75 @@
+"""Placing the order of a form where money for it may be on its way: judged before it is written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from store.catalog.models import Publication
+from store.kit.database import db, transaction
+from store.orders.details import Details
+from store.orders.form_orders import is_of_form
+from store.orders.models import Offer, Order, OrderStatus
+from store.orders.ordering import place_order
+from store.payments.charged import TryIsOpen, is_money_under_way, judge_rewriting
+from store.payments.checkout import own_page
+from store.payments.ending import PaymentsUnavailable, end_open_try
+from store.payments.fulfilment import fulfil_order
+
+# Another press may open a try between its end and our writing.
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The order of a press; `page` is the address of its own page where it is paid, or money for
+    it is here or under way, so that it was left as it was."""
+
+    order_id: int
+    status: OrderStatus
+    page: str
+
+
+def ask_about_form(form_key: str) -> bool:
+    """Before the orders of a form are written again: one may be paid, and only the news be late.
+    Says whether each gateway that was asked has answered."""
+    known = sa.select(Order.id).where(is_of_form(form_key), Order.status != OrderStatus.PAID)
+    order_ids = list(db.session.scalars(known))
+    return all(fulfil_order(order_id) for order_id in order_ids)
+
+
+def place(
+    find: Callable[[], Publication],
+    details: Details,
+    *,
+    form_key: str,
+    seen_amount: int,
+    seen_currency: str | None = None,
+    is_heard: bool,
+    offer_id: int | None = None,
+) -> Placed:
+    """The order of this press (`ordering.place_order`, of the publication that `find` gives, by the
+    offer that its link came with). A
+    try at another price, or of an order that is given up, ends at its gateway before anything is
+    written. `is_heard` is what `ask_about_form` said.
+
+    Opens its own transactions. Refuses as `place_order` does, and (`PaymentsUnavailable`) while a
+    silent gateway may have taken money for what would be changed.
+    """
+    for _ in range(TRIES):
+        try:
+            with transaction() as session:
+                order = place_order(
+                    find(),
+                    details,
+                    form_key=form_key,
+                    seen_amount=seen_amount,
+                    seen_currency=seen_currency,
+                    offer=session.get(Offer, offer_id) if offer_id else None,
+                    judge=judge_rewriting(is_heard=is_heard),
+                )
+                is_left = order.status is OrderStatus.PAID or is_money_under_way(order)
+                return Placed(order.id, order.status, own_page(order) if is_left else "")
+        except TryIsOpen as found:
+            end_open_try(found.order_id)
+    raise PaymentsUnavailable
