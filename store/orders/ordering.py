@@ -128,28 +128,17 @@ def place_order(
     offer = offer or offer_of_form(form_key, details.email)
     if offer is not None:
         details = replace(details, email=offer.email)
-    mine = next((one for one in reversed(known) if is_for(one, details.email)), None)
-    if mine is not None and mine.status is not OrderStatus.PENDING and len(known) == 1:
-        return mine
+    if known and all(_is_closed(one) and is_for(one, details.email) for one in known):
+        return known[-1]
     proven = offer.email if offer is not None else ""
     quoted = _quote_as_seen(publication, details, proven, form_key, (seen_amount, seen_currency))
     hold_place(quoted.discount_id, proven, form_key)
     values = _agreed(details, quoted)
-    if mine is None or mine.status is not OrderStatus.PENDING:
-        mine = add_order(next_key(form_key, details.email, known), values)
-        if mine.lines:
-            # Another press of this form was faster: it is judged like any that came before.
-            return place_order(
-                publication,
-                details,
-                form_key=form_key,
-                seen_amount=seen_amount,
-                seen_currency=seen_currency,
-                offer=offer,
-                judge=judge,
-            )
-    else:
-        judge(mine, _change(mine, values, _agreed_line(publication, quoted), details))
+    known, mine = _own_order(form_key, details.email, values)
+    if mine.lines and judge(
+        mine, _change(mine, values, _agreed_line(publication, quoted), details)
+    ):
+        return mine
     _give_up_others(known, mine, judge)
     _write(mine, values, publication, quoted)
     _note_consent(mine, publication, details)
@@ -216,6 +205,21 @@ def _leave_pending(order: Order, to: OrderStatus, *, who: str, why: str) -> bool
 def _locked(form_key: str) -> Sequence[Order]:
     """The orders of a form; presses of it wait for each other at the row of its first order."""
     return [] if _order_of(first_key(form_key)) is None else orders_of_form(form_key)
+
+
+def _is_closed(order: Order) -> bool:
+    return order.status is not OrderStatus.PENDING
+
+
+def _own_order(form_key: str, email: str, values: dict[str, Any]) -> tuple[Sequence[Order], Order]:
+    """All orders of the form, and the pending one for this address, added where there is none."""
+    known = _locked(form_key)
+    pending = [one for one in known if one.status is OrderStatus.PENDING and is_for(one, email)]
+    if pending:
+        return known, pending[-1]
+    added = add_order(next_key(form_key, email, known), values)
+    # Where another press of this form was faster, its order counts as one that was there before.
+    return _own_order(form_key, email, values) if added.lines else (known, added)
 
 
 def _quote_as_seen(
