@@ -113,11 +113,10 @@ def place_order(
     """The pending order of this form and address, a snapshot of what the customer saw and wrote.
 
     The same form sent again gives the same order: written again while it is pending, untouched
-    once it is paid or `judge` says that money is under way. For another address it gives another
-    order, and the earlier one is given up. `judge` is asked under the order's lock, before
-    anything is written, and again before what was agreed is changed. `seen_amount` is the total on
-    the customer's page, in minor units. `offer` stands behind the mailed link that the order came
-    by, and fixes its address. Refuses (`NotOnSale`, `PriceChanged`, `InvalidFields`,
+    once it is paid or `judge`, asked under its lock before anything is written, says that money is
+    under way. Another address makes another order, and the earlier one is given up. `seen_amount`
+    is the total on the page, in minor units. `offer` stands behind the mailed link that the order
+    came by, and fixes its address. Refuses (`NotOnSale`, `PriceChanged`, `InvalidFields`,
     `CodeRefused`, `OfferUsed`, `TooLittleToCharge`).
     """
     known = _locked(form_key)
