@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -92,6 +92,17 @@ def _insert(values: dict[str, Any], *, again_if_skipped: bool) -> bool:
     else:
         statement = statement.on_conflict_do_nothing(index_elements=["dedupe_key"])
     return db.session.execute(statement.returning(Delivery.id)).first() is not None
+
+
+def hour_after_last(kind: str, customer_id: int) -> datetime:
+    """When a letter of this kind may go to a customer: now, or an hour after the one before it."""
+    theirs = sa.select(sa.func.max(Delivery.due_at)).where(
+        Delivery.kind == kind,
+        Delivery.customer_id == customer_id,
+        Delivery.status != DeliveryStatus.SKIPPED,
+    )
+    last = db.session.scalar(theirs)
+    return max(clock.now(), last + timedelta(hours=1)) if last else clock.now()
 
 
 def wake() -> None:

@@ -12,7 +12,7 @@ from store.kit import clock
 from store.kit.database import db
 from store.kit.money import format_money
 from store.kit.status import advance
-from store.mail.outbox import SOMEBODY_WAITS, alert_staff, owe
+from store.mail.outbox import SOMEBODY_WAITS, alert_staff, hour_after_last, owe
 from store.orders.discount_limits import give_place_back, keep_place
 from store.orders.inserting import insert_once
 from store.orders.models import Order, OrderStatus
@@ -141,6 +141,8 @@ def _say_payment_failed(checkout: Checkout) -> None:
         customer_id=order.customer_id,
         order_id=order.id,
         facts={"checkout_id": checkout.id},
+        # None is lost, and whoever pays badly in somebody's name mails them once an hour.
+        due_at=hour_after_last("payment_failed", order.customer_id),
         priority=SOMEBODY_WAITS,
     )
 

@@ -12,7 +12,7 @@ from store.orders.models import Order, OrderStatus
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.models import Checkout, Refund
 from store.payments.sums import is_wholly_refunded, paid_amount
-from store.payments.transfer_rows import DETAILS, awaited_transfer
+from store.payments.transfer_rows import DETAILS, awaited_transfer, is_told_later
 
 
 def _sample() -> dict[str, Any]:
@@ -69,10 +69,9 @@ def transfer_details(delivery: Delivery) -> Letter | Skip:
     """How much to transfer, to whom, under which reference; left out once nothing is awaited."""
     order = db.session.get_one(Order, delivery.order_id)
     transfer = awaited_transfer(order)
-    wanted = (delivery.facts or {})["checkout_id"]
     if order.status is not OrderStatus.PENDING or transfer is None or not transfer.is_open:
         return Skip("no transfer is awaited")
-    if transfer.checkout_id != wanted:
+    if is_told_later(delivery):
         return Skip("a later letter says it")
     context = {
         "seller": order.seller,

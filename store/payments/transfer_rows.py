@@ -9,8 +9,10 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from store.catalog.models import Seller
 from store.catalog.selling import SellerUnknown, current_seller
+from store.kit import clock
 from store.kit.database import db
 from store.kit.money import format_money
+from store.mail.models import Delivery, DeliveryStatus
 from store.mail.outbox import SOMEBODY_WAITS, owe
 from store.orders.models import Order
 from store.payments.gateways import manual
@@ -20,6 +22,7 @@ from store.payments.models import Checkout, CheckoutStatus, Payment, Transfer, T
 DETAILS = "transfer_details"
 TIME_TO_TRANSFER = timedelta(days=30)
 AT_ONCE = 200
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -137,15 +140,40 @@ def unsent_backs(order_id: int | None = None) -> Sequence[tuple[TransferBack, Or
 
 
 def owe_details(checkout: Checkout) -> None:
-    """Owe the letter that says where to transfer the money: once per try."""
+    """Owe the letter that says where to transfer the money: once per try, and at most once an hour
+    for a customer. Whoever orders in somebody's name mails them no more than that; further orders
+    say it on their own pages. Another try of the same order corrects what the letter said."""
+    customer_id, order_id = checkout.order.customer_id, checkout.order_id
+    theirs = sa.select(Delivery).filter_by(kind=DETAILS, customer_id=customer_id)
+    told = db.session.scalars(theirs.order_by(Delivery.id.desc())).all()
+    went = [one for one in told if one.status is not DeliveryStatus.SKIPPED]
+    last = went[0] if went and went[0].due_at > clock.now() - HOUR else None
+    # One that waits to leave finds its facts when it does.
+    if last is not None and (last.order_id != order_id or last.status is DeliveryStatus.QUEUED):
+        return
+    if any((one.facts or {}).get("checkout_id") == checkout.id for one in told):
+        return
     owe(
         DETAILS,
-        f"{DETAILS}:{checkout.id}",
-        customer_id=checkout.order.customer_id,
-        order_id=checkout.order_id,
+        # Two orders that are placed at once follow the same letter, so that one of them owes.
+        f"{DETAILS}:{customer_id}:{told[0].id if told else 0}",
+        customer_id=customer_id,
+        order_id=order_id,
         facts={"checkout_id": checkout.id},
+        due_at=last.due_at + HOUR if last else None,
         priority=SOMEBODY_WAITS,
     )
+
+
+def is_told_later(delivery: Delivery) -> bool:
+    """Whether a newer letter says where to transfer the money for the same order."""
+    newer = sa.select(Delivery.id).where(
+        Delivery.kind == DETAILS,
+        Delivery.order_id == delivery.order_id,
+        Delivery.id > delivery.id,
+        Delivery.status != DeliveryStatus.SKIPPED,
+    )
+    return db.session.scalars(newer.limit(1)).first() is not None
 
 
 def _bank_details(seen: Seller) -> str:
