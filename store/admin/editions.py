@@ -12,6 +12,7 @@ from store.admin.guard import EDITORS, STAFF, opens_to, takes
 from store.catalog import editions
 from store.catalog.editions import ReceivedFile, receive_file
 from store.catalog.models import EditionStatus, Publication
+from store.catalog.notes import look_at_notes, notes_fault
 from store.catalog.publishing import publication_by_slug
 from store.catalog.receiving import FileRefused
 from store.kit.config import config
@@ -22,6 +23,13 @@ from store.kit.storage import storage
 bp = Blueprint("editions", __name__, url_prefix="/admin/publications/<slug>")
 
 TEXTS = ("label", "notes", "severity")
+# Notes that are too long come back with what was typed, if they are not longer than this.
+LARGEST_TEXT = 8_000_000
+NOTES_HINT = (
+    "Customers read this in the letter and in their library. Markdown: a hyphen begins a list, stars "
+    "make it *stand out*, and an address becomes a link. A letter holds about 10,000 words; longer "
+    "notes are cut there between two paragraphs, and a link leads on to the library."
+)
 
 
 def largest_upload() -> int:
@@ -37,6 +45,8 @@ def upload(slug: str) -> Any:
     publication = publication_by_slug(slug)
     if request.method == "GET":
         return _upload_page(publication, Typed(severity="minor"), {}, [])
+    if fault := notes_fault(request.form.get("notes", "")):
+        return _upload_page(publication, typed(), {"notes": fault}, [])
     title = publication.title
     end_read()  # the gate takes its time
     received, refused, errors = _receive_all()
@@ -66,7 +76,7 @@ def one(slug: str, number: int) -> Any:
 
 @bp.route("/editions/<int:number>/edit", methods=["GET", "POST"])
 @opens_to(EDITORS)
-@takes(lambda: 500_000)
+@takes(lambda: LARGEST_TEXT)
 def edit(slug: str, number: int) -> Any:
     """Label, notes and severity, while it is a draft."""
     edition = find(slug, number)
@@ -88,6 +98,8 @@ def edit(slug: str, number: int) -> Any:
         values=values,
         errors=errors,
         severities=SEVERITIES,
+        notes_hint=NOTES_HINT,
+        told=look_at_notes(values["notes"]) if not errors else [],
     )
     return page, status(errors)
 
@@ -120,6 +132,7 @@ def _upload_page(
         errors=errors,
         refused=refused,
         severities=SEVERITIES,
+        notes_hint=NOTES_HINT,
         largest=config().max_upload,
     )
     # Where scripts run, the draft's page with its letter takes the place of this one.

@@ -132,7 +132,7 @@ def _allow_size(view: Callable[..., Any]) -> None:
     most = getattr(view, "takes", None)
     if most is not None:
         request.max_content_length = most()
-        request.max_form_memory_size = 1_000_000
+        request.max_form_memory_size = min(most(), 8_000_000)
 
 
 def _check_token() -> None:

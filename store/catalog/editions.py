@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from store.catalog.models import Asset, Edition, EditionStatus, Publication
+from store.catalog.notes import notes_fault
 from store.catalog.receiving import FileRefused, ReceivedFile, receive_file
 from store.kit import clock
 from store.kit.database import db
@@ -53,7 +54,7 @@ def upload_edition(
     """Put received files into the publication's draft edition; without one, begin the next number.
 
     A format that the draft has already is replaced. Refuses (`UploadRefused`) no file, or two of
-    one format, and (`InvalidFields`) a severity that is none.
+    one format, and (`InvalidFields`) a severity that is none and notes that are too long.
     """
     received = list(files)
     formats = [file.format for file in received]
@@ -100,8 +101,13 @@ def edit_edition(
 ) -> None:
     """Change what is given of a draft. Refuses as `put_asset`, and `InvalidFields`."""
     _hold_draft(edition)
+    faults = {}
     if severity is not None and severity not in SEVERITIES:
-        raise InvalidFields({"severity": f"The severity must be one of {', '.join(SEVERITIES)}."})
+        faults["severity"] = f"The severity must be one of {', '.join(SEVERITIES)}."
+    if notes is not None and (fault := notes_fault(notes)):
+        faults["notes"] = fault
+    if faults:
+        raise InvalidFields(faults)
     if label is not None:
         edition.label = clean_line(label)[:100]
     if notes is not None:

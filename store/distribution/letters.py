@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus, Publication
+from store.catalog.notes import notes_in_letter
 from store.distribution.recipients import REFUNDED, STOPPED, SUSPENDED, WITHDRAWN
 from store.entitlements import links
 from store.entitlements.copies import FIRST_COPIES, NOTICE, has_copy
@@ -190,6 +191,7 @@ def _test_letter(edition: Edition, address: str) -> Letter:
 
 
 def _words(told: Any, name: str, occasion: Occasion = Occasion.RELEASED) -> dict[str, Any]:
+    notes = notes_in_letter(told.notes)
     return {
         "name": name,
         "title": told.title,
@@ -197,7 +199,8 @@ def _words(told: Any, name: str, occasion: Occasion = Occasion.RELEASED) -> dict
         "edition_number": told.number,
         "edition_label": told.label,
         "severity": told.severity,
-        "notes": told.notes,
+        "notes": notes.text,
+        "notes_are_cut": notes.is_cut,
         "link_days": LINK_DAYS,
         "is_test": False,
         "occasion": occasion.value,

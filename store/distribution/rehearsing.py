@@ -7,7 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.inspecting import odd_beside
-from store.catalog.models import Asset, Edition, EditionStatus, PublicationStatus
+from store.catalog.models import Asset, Edition, EditionStatus, Publication, PublicationStatus
+from store.catalog.notes import look_at_notes
 from store.distribution.letters import edition_notice
 from store.distribution.recipients import recipients
 from store.entitlements.copies import NOTICE
@@ -108,11 +109,12 @@ def _warnings(edition: Edition) -> list[str]:
         found.append("There is no file yet. Upload a PDF or an EPUB.")
     if not edition.notes:
         found.append("There are no notes: the letter will not say what changed.")
+    found += look_at_notes(edition.notes)
     if edition.publication.status != PublicationStatus.LISTED:
         found.append("The publication is not on sale.")
     for asset in edition.assets:
         found += [_named(asset, one["sentence"]) for one in asset.findings if _is_odd(one)]
-    return found + _seen_before(edition) + _beside_last(edition)
+    return found + _seen_before(edition) + _beside_last(edition) + _shared_identifiers(edition)
 
 
 def _seen_before(edition: Edition) -> list[str]:
@@ -152,6 +154,32 @@ def _beside_last(edition: Edition) -> list[str]:
         odd = odd_beside(old.facts, old.sha256, new.facts, new.sha256, old.size, new.size)
         found += [_named(new, one.sentence) for one in odd if one.code != "same-bytes"]
     return found
+
+
+def _shared_identifiers(edition: Edition) -> list[str]:
+    """Reading apps take two books of one identifier for one, and put one in the other's place."""
+    said = Asset.facts["identifier"].as_string()
+    now = {str(asset.facts.get("identifier") or ""): asset for asset in reversed(edition.assets)}
+    others = (
+        sa.select(said, Publication.title)
+        .join(Edition, Edition.id == Asset.edition_id)
+        .join(Publication, Publication.id == Edition.publication_id)
+        .where(
+            Publication.id != edition.publication_id,
+            Edition.status != EditionStatus.WITHDRAWN,
+            said.in_([one for one in now if one]),
+        )
+        .distinct()
+        .order_by(Publication.title)
+    )
+    return [
+        _named(
+            now[identifier],
+            f"The identifier inside the file, {identifier}, is that of “{title}” too. Reading apps "
+            "would put one in the place of the other: give each publication its own.",
+        )
+        for identifier, title in db.session.execute(others)
+    ]
 
 
 def _last_in_force(edition: Edition) -> Edition | None:

@@ -57,7 +57,11 @@ def format_size(size: int) -> str:
 
 
 def _markdown(text: str) -> Markup:
-    return render_markdown(text)
+    return render_markdown(text, config().base_url)
+
+
+def _plain(text: str) -> str:
+    return plain_lines(text, config().base_url)
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
@@ -67,5 +71,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "time": format_time,
     "filesize": format_size,
     "markdown": _markdown,
-    "plain": plain_lines,
+    "plain": _plain,
 }
