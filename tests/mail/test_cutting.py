@@ -9,7 +9,7 @@ from flask import Flask
 from lxml import html
 
 from store.distribution.letters import _OWN
-from store.distribution.recipients import NOTICE
+from store.entitlements.copies import NOTICE
 from store.kit.database import transaction
 from store.mail import cutting, rendering
 from store.mail.cutting import cut_letter
