@@ -7,8 +7,9 @@ from flask import Blueprint, render_template, request
 from store.admin.forms import Typed, status, typed
 from store.admin.guard import EDITORS, opens_to, takes
 from store.catalog.publishing import publication_by_slug
+from store.distribution.headings import FileUnclear
 from store.distribution.importing import ImportReport, import_customers, read_customers
-from store.distribution.reading import CustomerRows, FileUnclear
+from store.distribution.reading import CustomerRows
 
 bp = Blueprint("importing", __name__, url_prefix="/admin/publications/<slug>")
 
@@ -16,6 +17,7 @@ bp = Blueprint("importing", __name__, url_prefix="/admin/publications/<slug>")
 LARGEST_FILE = 2_000_000
 # More lines help nobody on one page; the counts are of all.
 MOST_LINES = 500
+COLUMNS = ("email", "name", "item", "ordered_on")
 
 
 @bp.route("/import", methods=["GET", "POST"])
@@ -27,7 +29,7 @@ def bring_in(slug: str) -> Any:
     values, errors, report = typed(), {}, None
     if request.method == "POST":
         try:
-            given = _read(values)
+            given = _read(values, publication.title)
         except FileUnclear as refusal:
             errors = {"file": refusal.sentence}
         else:
@@ -39,21 +41,23 @@ def bring_in(slug: str) -> Any:
         errors=errors,
         report=report,
         is_done=report is not None and _is_meant(values),
+        remarks=report.remarks[:MOST_LINES] if report else [],
         lines=report.left_out[:MOST_LINES] if report else [],
         largest=LARGEST_FILE,
     )
     return page, status(errors)
 
 
-def _read(values: Typed) -> CustomerRows:
+def _read(values: Typed, title: str) -> CustomerRows:
     file = request.files.get("file")
     if file is None or not file.filename:
         raise FileUnclear("Choose a CSV file.")
     data = file.stream.read(LARGEST_FILE + 1)
     if len(data) > LARGEST_FILE:
         raise FileUnclear("This file is too large for a page. Use the command for it.")
-    columns = {name: values[f"{name}_column"].strip() for name in ("email", "name")}
-    return read_customers(data, {name: heading for name, heading in columns.items() if heading})
+    columns = {name: values[f"{name}_column"].strip() for name in COLUMNS}
+    chosen = {name: heading for name, heading in columns.items() if heading}
+    return read_customers(data, chosen, values["item"].strip() or title)
 
 
 def _report(slug: str, given: CustomerRows, values: Typed) -> ImportReport:

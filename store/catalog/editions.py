@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -149,6 +150,15 @@ def edition_before(edition: Edition) -> Edition | None:
         Edition.released_at.is_not(None),
     )
     return db.session.scalars(query.order_by(Edition.number.desc()).limit(1)).first()
+
+
+def edition_at(publication_id: int, moment: datetime, *, is_first: bool = False) -> Edition | None:
+    """The newest edition (or the first) that was released by then, taken out since or not."""
+    query = sa.select(Edition).where(
+        Edition.publication_id == publication_id, Edition.released_at <= moment
+    )
+    number = Edition.number.asc() if is_first else Edition.number.desc()
+    return db.session.scalars(query.order_by(number).limit(1)).first()
 
 
 def asset_filename(asset: Asset) -> str:

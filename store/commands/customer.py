@@ -29,15 +29,27 @@ def customer() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--notify", is_flag=True, help="Tell them of the newest edition.")
-@click.option("--column", "columns", multiple=True, metavar="email=HEADING", help="Also name=…")
+@click.option(
+    "--column", "columns", multiple=True, metavar="email=HEADING", help="Also name=…, item=…"
+)
+@click.option("--ordered-on", metavar="HEADING", help="The column with the day of the order.")
+@click.option("--item", default="", help="What it is called there; else its title here.")
 @json_option
 @in_shop
 def import_(
-    slug: str, file: Path, dry_run: bool, notify: bool, columns: tuple[str, ...], as_json: bool
+    slug: str,
+    file: Path,
+    dry_run: bool,
+    notify: bool,
+    columns: tuple[str, ...],
+    ordered_on: str | None,
+    item: str,
+    as_json: bool,
 ) -> None:
     """Give a copy to customers who bought elsewhere, from a CSV file. Safe to repeat."""
     publication = publication_by_slug(slug)
-    given = read_customers(file.read_bytes(), _columns(columns))
+    chosen = _columns(columns) | ({"ordered_on": ordered_on} if ordered_on else {})
+    given = read_customers(file.read_bytes(), chosen, item or publication.title)
     report = import_customers(
         publication, given, notify=notify, dry_run=dry_run, progress=_progress
     )
@@ -104,8 +116,8 @@ def _columns(given: tuple[str, ...]) -> dict[str, str]:
     columns = {}
     for text in given:
         name, sign, heading = text.partition("=")
-        if name not in {"email", "name"} or not sign or not heading:
-            raise click.UsageError(f"--column {text}: say email=HEADING or name=HEADING.")
+        if name not in {"email", "name", "item"} or not sign or not heading:
+            raise click.UsageError(f"--column {text}: say email=, name= or item=HEADING.")
         columns[name] = heading
     return columns
 
@@ -119,5 +131,7 @@ def _print(report: ImportReport, *, dry_run: bool) -> None:
     for one in report.left_out:
         shown = f" “{one.value}”" if one.value else ""
         click.echo(f"line {one.line}:{shown} left out: {one.reason}")
+    for one in report.remarks:
+        click.echo(f"line {one.line}: “{one.value}” {one.reason}")
     verb = "would be added" if dry_run else "added"
     click.echo(f"{report.total} rows: {report.added} {verb}, {len(report.left_out)} left out.")

@@ -1,15 +1,15 @@
 """Customers who bought elsewhere: brought in safely, as often as one likes, and taken out again."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from store.catalog.models import Publication
+from store.distribution.headings import FileUnclear
 from store.distribution.reading import (
     CustomerRows,
-    FileUnclear,
     LeftOut,
     Row,
     read_customers,
@@ -40,16 +40,22 @@ GAVE_IT_BACK = "had this publication and was refunded"
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of each row: `added` and `left_out` sum up to `total`."""
+    """What became of each row: `added` and `left_out` sum up to `total`. `remarks` are about rows
+    that are added."""
 
     total: int
     added: int
     left_out: list[LeftOut]
+    remarks: list[LeftOut] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
-        lines = [vars(one) for one in self.left_out]
-        return {"total": self.total, "added": self.added, "left_out": lines}
+        return {
+            "total": self.total,
+            "added": self.added,
+            "left_out": [vars(one) for one in self.left_out],
+            "remarks": [vars(one) for one in self.remarks],
+        }
 
 
 def import_customers(
@@ -64,7 +70,8 @@ def import_customers(
     an order beside it waits for some of them only.
 
     Who has it already is left out, so an import can be repeated or taken up again. With `notify`
-    they hear of the newest edition; `dry_run` reports the same and writes nothing.
+    they hear of the newest edition, unless their order says that they have it; `dry_run` reports
+    the same and writes nothing.
     """
     publication_id = publication.id
     left_out = list(given.left_out)
@@ -74,7 +81,13 @@ def import_customers(
         left_out += refused
         added += len(rows) - len(refused)
         progress(done, len(given.rows))
-    return ImportReport(given.total, added, sorted(left_out, key=lambda one: one.line))
+    left_lines = {one.line for one in left_out}
+    return ImportReport(
+        given.total,
+        added,
+        sorted(left_out, key=lambda one: one.line),
+        [one for one in given.remarks if one.line not in left_lines],
+    )
 
 
 def export_customers(publication: Publication) -> str:
@@ -134,7 +147,7 @@ def _import_chunk(
 
 def _grant(row: Row, publication: Publication, *, notify: bool) -> bool:
     customer = find_or_add_customer(row.email, row.name)
-    return grant_imported(customer, publication, notify=notify)
+    return grant_imported(customer, publication, notify=notify, ordered_at=row.ordered_at)
 
 
 def _known(publication_id: int, rows: list[Row]) -> dict[str, bool]:

@@ -3,26 +3,25 @@
 import csv
 import io
 import re
-import unicodedata
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
+from store.distribution.headings import FileUnclear, Layout, bare, is_heading, layout_of
 from store.distribution.spreadsheet import plain_cell
-from store.kit.errors import Refusal
+from store.kit import clock
+from store.kit.config import config
 from store.kit.text import clean_line
 from store.orders.customers import InvalidAddress, address_key, parse_address
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 LONGEST_NAME = 200
-_KNOWN_AS = {"email": {"email", "emailaddress", "mail"}, "name": {"name", "fullname"}}
+_UTC = ZoneInfo("UTC")
+# A day, perhaps with a time, perhaps with an offset; 03/04/2027 could be two days.
+_MOMENT = r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d)?(?:\.\d+)?)\s*(UTC|GMT|Z|[+-]\d\d:?\d\d)?)?"
 # What stands between letters in names written by word processors.
 _PUNCTUATION = frozenset("‘’‚“”„–—…·«»‹›´`¨°ºª§©®™€£ \u00a0\u00ad")
-
-
-class FileUnclear(Refusal):
-    """A file that cannot be read without guessing; nothing of it is taken."""
-
-    status = 422
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,12 @@ class Row:
     line: int
     email: str
     name: str
+    ordered_at: datetime | None = None  # where the file says when
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """One row that is not taken: where, what stands there, why."""
+    """One row that is not taken, or not wholly: where, what stands there, why."""
 
     line: int
     value: str
@@ -45,10 +45,12 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class CustomerRows:
-    """What a file holds. Every row under the heading is in one of both lists."""
+    """What a file holds. Every row under the heading is in one of the first two lists; `remarks`
+    are about rows that are taken."""
 
     rows: list[Row]
     left_out: list[LeftOut]
+    remarks: list[LeftOut] = field(default_factory=list)
 
     @property
     def total(self) -> int:
@@ -56,19 +58,23 @@ class CustomerRows:
         return len(self.rows) + len(self.left_out)
 
 
-def read_customers(data: bytes, columns: Mapping[str, str] | None = None) -> CustomerRows:
-    """Read the rows of a CSV file with the columns `email` and (where there is one) `name`.
+def read_customers(
+    data: bytes, columns: Mapping[str, str] | None = None, item: str = ""
+) -> CustomerRows:
+    """Read the rows of a CSV file with the columns `email` and (where there is one) `name`, or of an
+    export that we know (`headings`).
 
-    `columns` names the file's own headings, as `{"email": "Contact"}`; capitals, blanks and
-    hyphens make no difference. UTF-8, UTF-16 and Windows-1252; comma, semicolon or tab. Refuses
-    (`FileUnclear`) the whole file where encoding, separator or a column is not clear.
+    `columns` names the file's own headings, as `{"email": "Contact"}`, also for `name`, `item` and
+    `ordered_on`; capitals, blanks and signs make no difference. Where a column says what was
+    bought, only rows of `item` are taken. UTF-8, UTF-16 and Windows-1252; comma, semicolon or tab.
+    Refuses (`FileUnclear`) the whole file where encoding, separator or a column is not clear.
     """
     text = _decode(data)
     separator, text, skipped = _named_separator(text)
-    wanted = {name: {_bare(chosen)} for name, chosen in (columns or {}).items()}
-    wanted = _KNOWN_AS | wanted
+    columns = columns or {}
+    wanted = [bare(columns["email"])] if "email" in columns else list(Layout().email)
     separator = separator or _find_separator(text, wanted)
-    return _sort_rows(text, separator, wanted, skipped, chosen=set(columns or ()))
+    return _sort_rows(text, separator, columns, skipped, item)
 
 
 def _decode(data: bytes) -> str:
@@ -139,19 +145,18 @@ def _named_separator(text: str) -> tuple[str | None, str, int]:
     return found[1], text[found.end() :], 1
 
 
-def _find_separator(text: str, wanted: Mapping[str, set[str]]) -> str:
-    """The one separator that makes the heading hold the e-mail column."""
-    fits: dict[str, list[str]] = {}
+def _find_separator(text: str, wanted: Sequence[str]) -> str:
+    """The one separator that makes the first line a heading that can be read."""
+    fits: dict[str, int] = {}
     for separator in SEPARATORS:
         heading = next(_rows(text, separator), (1, []))[1]
-        if _place(heading, wanted["email"]) is not None:
-            fits[separator] = heading
+        if is_heading(heading, wanted):
+            fits[separator] = len(heading)
     if not fits:
         raise _no_column(text)
-    widest = max(len(heading) for heading in fits.values())
-    if widest == 1:
+    if max(fits.values()) == 1:
         return ","
-    best = [separator for separator, heading in fits.items() if len(heading) > 1]
+    best = [separator for separator, width in fits.items() if width > 1]
     if len(best) > 1:
         names = " or ".join(SEPARATORS[separator] for separator in best)
         raise FileUnclear(f"The separator of this file is not clear: it could be {names}.")
@@ -167,23 +172,45 @@ def _no_column(text: str) -> FileUnclear:
 
 
 def _sort_rows(
-    text: str, separator: str, wanted: Mapping[str, set[str]], skipped: int, chosen: set[str]
+    text: str, separator: str, columns: Mapping[str, str], skipped: int, item: str
 ) -> CustomerRows:
     table = _rows(text, separator)
     _, heading = next(table, (1, []))
-    places = {name: _place(heading, known) for name, known in wanted.items()}
-    if places["email"] is None or any(places.get(name) is None for name in chosen):
-        raise _no_column(text)
-    rows: list[Row] = []
-    left_out: list[LeftOut] = []
-    seen: dict[str, int] = {}
+    layout = layout_of(heading, columns)
+    reader = _Reader(layout, _places(text, heading, layout, columns), len(heading), item)
     for line, cells in table:
-        found = _judge(line + skipped, cells, len(heading), places, seen)
-        if isinstance(found, Row):
-            rows.append(found)
-        else:
-            left_out.append(found)
-    return CustomerRows(rows, left_out)
+        reader.read(line + skipped, cells)
+    return CustomerRows(list(reader.rows.values()), reader.left_out, reader.remarks)
+
+
+def _places(
+    text: str, heading: list[str], layout: Layout, columns: Mapping[str, str]
+) -> dict[str, int]:
+    """Where each heading stands. Refuses (`FileUnclear`) a chosen one that is not there, one that
+    is there twice, and a file without addresses or with two columns of them."""
+    places: dict[str, int] = {}
+    chosen = {bare(one) for one in columns.values()}
+    used = {*layout.email, *layout.name, *layout.item, *layout.ordered_on, *layout.known}
+    for place, cell in enumerate(heading):
+        if bare(cell) in places and bare(cell) in used:
+            raise FileUnclear(f"Two columns are called “{clean_line(cell)}”.")
+        places.setdefault(bare(cell), place)
+    if chosen - places.keys():
+        raise _no_column(text)
+    addresses = [one for one in layout.email if one in places]
+    if not addresses and layout.shop:
+        raise FileUnclear(
+            f"This file of {layout.shop} has no column with e-mail addresses. Export it again with "
+            "that column."
+        )
+    if not addresses:
+        raise _no_column(text)
+    if len(addresses) > 1 and not layout.shop:
+        names = " and ".join(f"“{clean_line(heading[places[one]])}”" for one in addresses)
+        raise FileUnclear(
+            f"Two columns may hold the addresses: {names}. Choose one with --column email=…."
+        )
+    return places
 
 
 def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -199,44 +226,126 @@ def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
         raise FileUnclear(f"The row that begins on line {begins} cannot be read.") from None
 
 
-def _judge(
-    line: int,
-    cells: list[str],
-    width: int,
-    places: Mapping[str, int | None],
-    seen: dict[str, int],
-) -> Row | LeftOut:
-    shown = " | ".join(clean_line(cell) for cell in cells)[:200]
-    if not any(cell.strip() for cell in cells):
-        return LeftOut(line, "", "empty line")
-    if len(cells) != width:
-        fields = f"{len(cells)} field" + ("s" if len(cells) != 1 else "")
-        return LeftOut(line, shown, f"{fields} where the heading has {width}")
-    place = places.get("name")
-    name = clean_line(plain_cell(cells[place])) if place is not None else ""
-    return _judge_person(line, plain_cell(cells[places["email"] or 0]), name, seen)
+class _Reader:
+    """One file, row by row; the rows that are taken by the key of their address."""
+
+    def __init__(self, layout: Layout, places: dict[str, int], width: int, item: str) -> None:
+        self.layout, self.places, self.width = layout, places, width
+        self.item = bare(item)
+        self.rows: dict[str, Row] = {}
+        self.left_out: list[LeftOut] = []
+        self.remarks: list[LeftOut] = []
+        self._first_lines: dict[str, dict[str, str]] = {}
+
+    def read(self, line: int, cells: list[str]) -> None:
+        """Take one row, or say why not."""
+        shown = " | ".join(clean_line(cell) for cell in cells)[:200]
+        if not any(cell.strip() for cell in cells):
+            self.left_out.append(LeftOut(line, "", "empty line"))
+        elif len(cells) != self.width:
+            fields = f"{len(cells)} field" + ("s" if len(cells) != 1 else "")
+            reason = f"{fields} where the heading has {self.width}"
+            self.left_out.append(LeftOut(line, shown, reason))
+        else:
+            self._read_named(line, cells, shown)
+
+    def _read_named(self, line: int, cells: list[str], shown: str) -> None:
+        named = {one: plain_cell(cells[place]) for one, place in self.places.items()}
+        self._carry(named)
+        is_gift = bool(_filled(named, self.layout.gift))
+        typed = _filled(named, self.layout.gift) or _filled(named, self.layout.email)
+        name = "" if is_gift else clean_line(_filled(named, self.layout.name))
+        value = clean_line(typed)[:200] or shown
+        try:
+            reason = self._why_not(named)
+            ordered_at = None if reason else self._ordered_at(named)
+        except ValueError as fault:
+            reason, ordered_at = str(fault), None
+        if reason:
+            self.left_out.append(LeftOut(line, value, reason))
+            return
+        self._take(line, typed, name, ordered_at, _filled(named, self.layout.quantity))
+
+    def _carry(self, named: dict[str, str]) -> None:
+        """What an order says on its first line alone holds for its other lines too."""
+        number = named.get(self.layout.order, "") if self.layout.order else ""
+        if not number:
+            return
+        first = self._first_lines.setdefault(number, dict(named))
+        # A first line has its status; on one that has none, blanks are filled.
+        for heading in self.layout.carried if not named.get("financialstatus") else ():
+            named[heading] = named.get(heading) or first.get(heading, "")
+
+    def _why_not(self, named: dict[str, str]) -> str:
+        if reason := self.layout.judge(named):
+            return reason
+        bought = _filled(named, self.layout.item)
+        if self.layout.item and self.item and bare(bought) != self.item:
+            return f"another product: “{clean_line(bought)[:80]}”"
+        quantity = _filled(named, self.layout.quantity) or "1"
+        if not quantity.isdecimal():
+            return f"the quantity “{quantity[:20]}” is no number"
+        return "quantity 0" if int(quantity) == 0 else ""
+
+    def _ordered_at(self, named: dict[str, str]) -> datetime | None:
+        columns = [one for one in self.layout.ordered_on if one in self.places]
+        if not columns:
+            return None
+        return read_moment(_filled(named, columns), is_utc=self.layout.is_utc)
+
+    def _take(
+        self, line: int, typed: str, name: str, ordered_at: datetime | None, quantity: str
+    ) -> None:
+        try:
+            email = parse_address(typed)
+        except InvalidAddress as refusal:
+            self.left_out.append(LeftOut(line, clean_line(typed)[:200], refusal.sentence))
+            return
+        if len(name) > LONGEST_NAME:
+            reason = f"the name has more than {LONGEST_NAME} characters"
+            self.left_out.append(LeftOut(line, email, reason))
+            return
+        key = address_key(email)
+        first = self.rows.setdefault(key, Row(line, email, name, ordered_at))
+        if first.line != line:
+            self.left_out.append(LeftOut(line, email, f"the same address as on line {first.line}"))
+            # Of two orders the later one brought the later copy.
+            if ordered_at and first.ordered_at and ordered_at > first.ordered_at:
+                self.rows[key] = replace(first, ordered_at=ordered_at)
+        elif quantity not in {"", "1"}:
+            reason = f"ordered {quantity} copies: the address gets one"
+            self.remarks.append(LeftOut(line, email, reason))
 
 
-def _judge_person(line: int, typed: str, name: str, seen: dict[str, int]) -> Row | LeftOut:
+def read_moment(text: str, *, is_utc: bool) -> datetime:
+    """The moment (UTC) of a date, or of a date and time, as ISO 8601 and its neighbours write it; a
+    day counts to its end. Without an offset it is of the shop's zone, or `is_utc`.
+
+    Raises `ValueError` with a sentence for what could be read in two ways, or lies ahead.
+    """
+    found = re.fullmatch(_MOMENT, text.strip(), re.IGNORECASE)
+    if not found:
+        shown = clean_line(text)[:40]
+        raise ValueError(
+            f"the date “{shown}” is not written like 2027-03-31"
+            if shown
+            else "no date of the order"
+        )
+    day, time, offset = found[1], found[2], (found[3] or "").upper()
+    zone = _UTC if is_utc or offset in {"UTC", "GMT", "Z"} else config().zone
     try:
-        email = parse_address(typed)
-    except InvalidAddress as refusal:
-        return LeftOut(line, clean_line(typed)[:200], refusal.sentence)
-    if len(name) > LONGEST_NAME:
-        return LeftOut(line, email, f"the name has more than {LONGEST_NAME} characters")
-    first = seen.setdefault(address_key(email), line)
-    if first != line:
-        return LeftOut(line, email, f"the same address as on line {first}")
-    return Row(line, email, name)
+        if time is None:
+            at = clock.end_of(date.fromisoformat(day), zone) - timedelta(microseconds=1)
+        elif offset and zone is not _UTC:
+            at = datetime.fromisoformat(f"{day}T{time}{offset}")
+        else:
+            at = datetime.fromisoformat(f"{day}T{time}").replace(tzinfo=zone)
+    except ValueError:
+        raise ValueError(f"there is no date “{clean_line(text)[:40]}”") from None
+    if at.astimezone(UTC) > clock.now() + timedelta(days=1):
+        raise ValueError(f"the date “{clean_line(text)[:40]}” is still to come")
+    return at.astimezone(UTC)
 
 
-def _place(heading: list[str], known: set[str]) -> int | None:
-    places = [place for place, cell in enumerate(heading) if _bare(cell) in known]
-    if len(places) > 1:
-        raise FileUnclear(f"Two columns are called “{clean_line(heading[places[0]])}”.")
-    return places[0] if places else None
-
-
-def _bare(heading: str) -> str:
-    plain = unicodedata.normalize("NFKC", clean_line(heading)).casefold()
-    return "".join(letter for letter in plain if letter.isalnum())
+def _filled(named: Mapping[str, str], headings: Iterable[str]) -> str:
+    return next((named[one].strip() for one in headings if named.get(one, "").strip()), "")

@@ -69,13 +69,23 @@ def missing(edition: Edition) -> sa.Select[Any]:
 
 
 def imported_as_having(edition: Edition) -> sa.Select[int]:
-    """Customers who came by import with this edition as theirs, and to whom nothing carried it."""
+    """Customers who came by import with this edition as theirs, bought then or since brought in by
+    the order's day with an older one, and to whom nothing carried it."""
+    first = sa.orm.aliased(Edition, name="first_carried")
+    has_it = Entitlement.from_edition_id == edition.id
+    if edition.released_at is not None:
+        at = sa.literal(edition.released_at, UtcDateTime())
+        older = sa.or_(Entitlement.from_edition_id.is_(None), first.number < edition.number)
+        until = Entitlement.updates_until
+        in_term = sa.or_(until.is_(None), until >= at)
+        has_it = sa.or_(has_it, sa.and_(Entitlement.granted_at > at, older, in_term))
     return (
         sa.select(Entitlement.customer_id)
+        .outerjoin(first, first.id == Entitlement.from_edition_id)
         .where(
             Entitlement.publication_id == edition.publication_id,
             Entitlement.order_line_id.is_(None),
-            Entitlement.from_edition_id == edition.id,
+            has_it,
             Entitlement.revoked_at.is_(None),
             ~_carried(edition, Entitlement.customer_id),
         )
@@ -121,18 +131,18 @@ def _best_entitlements(edition: Edition, now: datetime) -> sa.Select[*tuple[Any,
 
 
 def _comes_after(edition: Edition, first: Any) -> sa.ColumnElement[bool]:
-    waits: sa.ColumnElement[bool] = Entitlement.from_edition_id.is_(None)
-    if edition.released_at is not None:
-        # Imported without a first edition, and after this one: to hear of the newest one only.
-        # For what was ordered no times are compared; a pre-order is owed whatever is released.
-        waits = sa.and_(
-            waits,
-            sa.or_(
-                Entitlement.order_line_id.is_not(None),
-                Entitlement.granted_at <= edition.released_at,
-            ),
-        )
-    return sa.or_(waits, first.number < edition.number)
+    is_news = sa.or_(Entitlement.from_edition_id.is_(None), first.number < edition.number)
+    if edition.released_at is None:
+        return is_news
+    # An import after its release has the edition too, and tells of it only where that was asked
+    # for. For what was ordered no times are compared.
+    return sa.and_(
+        is_news,
+        sa.or_(
+            Entitlement.order_line_id.is_not(None),
+            Entitlement.granted_at <= edition.released_at,
+        ),
+    )
 
 
 def _rank(at: datetime) -> sa.Case[int]:

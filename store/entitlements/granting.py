@@ -8,9 +8,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from store.catalog.editions import edition_before
+from store.catalog.editions import edition_at, edition_before
 from store.catalog.models import Edition, Publication
 from store.catalog.publishing import lock_publication, newest_released
+from store.entitlements.access import editions_within
 from store.entitlements.copies import (
     CONFIRMATION,
     FIRST_COPIES,
@@ -63,11 +64,20 @@ def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
     return granted
 
 
-def grant_imported(customer: Customer, publication: Publication, *, notify: bool) -> bool:
+def grant_imported(
+    customer: Customer,
+    publication: Publication,
+    *,
+    notify: bool,
+    ordered_at: datetime | None = None,
+) -> bool:
     """Grant a copy that was bought elsewhere; False where the customer has it already.
 
-    They count as having the newest edition; with `notify` as having all but that, so that it is
-    news to them, and the earlier ones are not.
+    Where it is known when they `ordered_at` (UTC), they have the edition of that day, a pre-order
+    where there was none, and the months of editions count from it. Else they count as having the
+    newest edition; with `notify` as having all but that, so that it is news to them, and the
+    earlier ones are not. Nobody hears of an edition that was out before the import, except, with
+    `notify`, of the newest one if it is news to them and within their months.
     """
     lock_publication(publication.id)
     held = sa.select(Entitlement.id).where(
@@ -77,7 +87,10 @@ def grant_imported(customer: Customer, publication: Publication, *, notify: bool
         return False
     now = clock.now()
     newest = newest_released(publication.id)
-    had = edition_before(newest) if newest and notify else newest
+    if ordered_at is None:
+        had, begins = edition_before(newest) if newest and notify else newest, now
+    else:
+        had, begins = _bought_elsewhere(publication.id, ordered_at)
     right = Entitlement(
         customer_id=customer.id,
         publication_id=publication.id,
@@ -85,14 +98,25 @@ def grant_imported(customer: Customer, publication: Publication, *, notify: bool
         available_at=now,
         from_edition_id=had.id if had else None,
         updates_months=publication.updates_months,
-        updates_until=_updates_until(publication.updates_months, newest, now),
+        updates_until=_updates_until(publication.updates_months, newest, begins),
     )
     db.session.add(right)
     db.session.flush()
     ensure_links(customer.id, publication.id)
-    if notify and newest is not None:
+    is_news = newest is not None and (had is None or had.number < newest.number)
+    if notify and newest is not None and is_news and editions_within(right, [newest]):
         owe_copy(newest.id, right.customer_id, right.available_at, Occasion.RELEASED)
     return True
+
+
+def _bought_elsewhere(publication_id: int, ordered_at: datetime) -> tuple[Edition | None, datetime]:
+    """The edition that an order brought, none where it was a pre-order, and when its months begin."""
+    had = edition_at(publication_id, ordered_at)
+    first = edition_at(publication_id, clock.now(), is_first=True)
+    # A pre-order's months begin with the first edition, also where that is out by now.
+    if had is None and first is not None and first.released_at is not None:
+        return None, first.released_at
+    return had, ordered_at
 
 
 def start_supply(order: Order) -> None:
