@@ -204,86 +204,18 @@ _NEVER = (
 )
 
 # Words of a heading that speaks of status, refunds, disputes, dates or quantity.
-_TELLING = frozenset(
-    [
-        "status",
-        "state",
-        "refund",
-        "refunds",
-        "refunded",
-        "dispute",
-        "disputes",
-        "disputed",
-        "chargeback",
-        "chargebacks",
-        "cancel",
-        "canceled",
-        "cancelled",
-        "cancellation",
-        "void",
-        "voided",
-        "revoked",
-        "failed",
-        "captured",
-        "paid",
-        "unpaid",
-        "date",
-        "dates",
-        "datetime",
-        "time",
-        "timestamp",
-        "day",
-        "at",
-        "since",
-        "until",
-        "expires",
-        "expired",
-        "expiry",
-        "end",
-        "ends",
-        "ended",
-        "trial",
-        "subscription",
-        "quantity",
-        "qty",
-        "seats",
-        "copies",
-        "units",
-        "sold",
-        "mode",
-        "test",
-        "active",
-        "signup",
-        "created",
-        "updated",
-        "ordered",
-        "purchased",
-        "returned",
-        "reversed",
-        "pledged",
-        "sent",
-        "authorized",
-        "authorised",
-        "authorization",
-        "transactiontype",
-    ]
-)
+_TELLING_WORDS = """
+    status state refund refunds refunded dispute disputes disputed chargeback chargebacks cancel
+    canceled cancelled cancellation void voided revoked failed captured paid unpaid date dates
+    datetime time timestamp day at on since until when expires expired expiry end ends ended trial
+    subscription quantity qty seats copies units sold mode test active signup created updated
+    ordered bought purchased returned reversed pledged sent authorized authorised authorization
+    transactiontype
+"""
+_TELLING = frozenset(_TELLING_WORDS.split())
 # And of one that says what was bought.
-_BOUGHT = frozenset(
-    [
-        "item",
-        "items",
-        "product",
-        "products",
-        "lineitem",
-        "lineitems",
-        "reward",
-        "rewards",
-        "sku",
-        "skus",
-        "publication",
-    ]
-)
+_BOUGHT_WORDS = "item items product products lineitem lineitems reward rewards sku skus publication"
+_BOUGHT = frozenset(_BOUGHT_WORDS.split())
 _PLACES = frozenset({"city", "town", "zip", "zipcode", "postcode", "postalcode", "county"})
 
 

@@ -16,6 +16,7 @@ from store.kit.database import db, transaction
 from tests.admin.signing import press, signed_in
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import buy, drafted_and_released, send
+from tests.distribution.test_exports import GUMROAD
 from tests.factories import a_publication, a_seller
 from tests.pages import Page, check_page
 
@@ -84,6 +85,34 @@ def test_headings_of_the_files_own_are_named_and_kept(
     answer = bring_in(desk, "Who;Contact\nAnn;ann@reader.example\n", **named)
     assert holders() == 2
     assert 'value="Contact"' in answer.text
+
+
+def test_an_export_of_another_shop_is_read_as_by_the_command(
+    desk: FlaskClient, publication: Publication
+) -> None:
+    answer = bring_in(desk, GUMROAD, item="A guide")
+    check_page(answer.text, path=f"{PUBLICATION}/import")
+    assert (answer.status_code, holders()) == (200, 5)
+    for reason in ("refunded", "disputed", "access was revoked", "a row of totals"):
+        assert f"<td>{reason}" in answer.text
+    several = GUMROAD.replace("hal@reader.example,,0", "ida@reader.example,,0")
+    several = several.replace(",0,0,0,0,,1\nTotals", ",0,0,0,0,,3\nTotals")
+    answer = bring_in(desk, several, item="A guide")
+    check_page(answer.text, path=f"{PUBLICATION}/import")
+    assert "ordered 3 copies: the address gets one" in answer.text
+
+
+def test_a_column_that_bears_on_the_right_refuses_the_file_until_it_is_named(
+    desk: FlaskClient, publication: Publication
+) -> None:
+    rows = "email,bought on\nann@reader.example,2027-02-01\n"
+    answer = bring_in(desk, rows)
+    check_page(answer.text, path=f"{PUBLICATION}/import")
+    assert (answer.status_code, holders()) == (422, 1)
+    assert answer.text.count("The column “bought on” says something that bears on who has") == 2
+    answer = bring_in(desk, rows, ordered_on_column="Bought on")
+    assert (answer.status_code, holders()) == (200, 2)
+    assert 'value="Bought on"' in answer.text
 
 
 def test_only_whoever_is_to_hear_of_the_newest_edition_is_written_to(
