@@ -34,6 +34,7 @@ class WebLog(Logger):  # type: ignore[misc]
         super().setup(cfg)
         for handler in self.error_log.handlers:
             handler.setFormatter(logs.Discreet(logs.FORMAT))
+            handler.addFilter(logs.tell_once)
 
 
 class WebServer(BaseApplication):  # type: ignore[misc]

@@ -14,7 +14,7 @@ from store.catalog.editions import ReceivedFile, receive_file
 from store.catalog.models import EditionStatus, Publication
 from store.catalog.notes import look_at_notes, notes_fault
 from store.catalog.publishing import publication_by_slug
-from store.catalog.receiving import FileRefused
+from store.catalog.receiving import FileRefused, NoSpaceForFile
 from store.kit.config import config
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields, NotFound
@@ -144,10 +144,13 @@ def _receive_all() -> tuple[list[ReceivedFile], list[dict[str, str]], dict[str, 
     chosen = [file for file in request.files.getlist("files") if file.filename]
     if not chosen:
         return [], [], {"files": "Choose a PDF or an EPUB to upload."}
-    received, refused = [], []
+    received: list[ReceivedFile] = []
+    refused: list[dict[str, str]] = []
     for file in chosen:
         try:
             received.append(_receive(file))
+        except NoSpaceForFile as refusal:
+            return received, refused, {"files": refusal.sentence}
         except FileRefused as refusal:
             refused += [
                 {"verdict": one.level, "text": f"{refusal.name}: {one.sentence}"}

@@ -13,10 +13,13 @@ from typing import Any, BinaryIO
 from store.catalog.inspecting import Report, inspect_file
 from store.kit.config import config
 from store.kit.errors import Refusal
+from store.kit.formatting import format_size
+from store.kit.space import NoSpace, is_full
 from store.kit.storage import CHUNK, storage
 
 # Longer than any inspection may take; what is older was left by a process that died.
 _ABANDONED_SECONDS = 3600
+_NEXT_TO_NOTHING = 65_536  # bytes
 
 
 class FileRefused(Refusal):
@@ -29,6 +32,17 @@ class FileRefused(Refusal):
         self.name = name
         told = " ".join(failure.sentence for failure in report.failures)
         super().__init__(f"{name}: {told}" if name else told)
+
+
+class NoSpaceForFile(NoSpace):
+    """The disk has no room for a file that came in."""
+
+    def __init__(self, name: str) -> None:
+        free = format_size(shutil.disk_usage(config().data_dir).free)
+        super().__init__(
+            f"{name + ': ' if name else ''}There is not enough space left on the shop’s disk for "
+            f"this file ({free} are free). Nothing of it was kept. Make room and upload it again."
+        )
 
 
 @dataclass(frozen=True)
@@ -48,16 +62,27 @@ def receive_file(source: Path | BinaryIO, *, name: str = "") -> ReceivedFile:
     """Take in a file from a path or a stream: judged by its content, stored durably.
 
     No database is touched, so call it before the transaction. Refuses (`FileRefused`) with every
-    failed finding; whatever goes wrong, nothing is left behind.
+    failed finding, and (`NoSpaceForFile`) where the disk is full; whatever goes wrong, nothing is
+    left behind.
     """
-    with _work_folder() as folder:
-        taken = folder / "upload"
-        most = config().max_upload
-        digest = _copy(source, taken, most)
-        report = inspect_file(taken, folder, max_bytes=most)
-        if not report.accepted or report.format is None:
-            raise FileRefused(report, name)
-        return _store(taken, digest, report)
+    try:
+        with _work_folder() as folder:
+            return _receive(source, folder, name)
+    except OSError as fault:
+        if is_full(fault):
+            raise NoSpaceForFile(name) from None
+        raise
+
+
+def _receive(source: Path | BinaryIO, folder: Path, name: str) -> ReceivedFile:
+    taken, most = folder / "upload", config().max_upload
+    digest = _copy(source, taken, most)
+    report = inspect_file(taken, folder, max_bytes=most)
+    if not report.accepted or report.format is None:
+        if shutil.disk_usage(folder).free < _NEXT_TO_NOTHING:
+            raise NoSpaceForFile(name)  # it ended the inspection, not the file
+        raise FileRefused(report, name)
+    return _store(taken, digest, report)
 
 
 def forget_broken_uploads() -> None:

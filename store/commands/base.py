@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import click
+import sqlalchemy as sa
 from flask import Flask
 
 from store import settings as store_settings
 from store.app import create_app
 from store.kit.errors import Refusal
+from store.kit.space import NoSpace, is_full
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,6 +44,10 @@ def in_shop(command: Callable[P, R]) -> Callable[P, R]:
                 return command(*args, **kwargs)
             except Refusal as refusal:
                 raise Refused(refusal.sentence) from None
+            except (sa.exc.DBAPIError, OSError) as fault:
+                if is_full(fault):
+                    raise Refused(NoSpace.sentence) from None
+                raise
 
     return run
 

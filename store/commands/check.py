@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from store import settings as store_settings
 from store.app import create_app, place
 from store.kit.database import db
+from store.kit.probing import write_a_little
 from store.kit.storage import storage
 from store.mail.sending import Connection
 from store.mail.worker import mail_server
@@ -43,6 +44,7 @@ def _parts(loaded: store_settings.Settings) -> dict[str, Callable[[], str]]:
     return {
         "database": _database,
         "storage": _storage,
+        "writing": _writing,
         "mail": lambda: _mail(loaded),
         "stripe key": lambda: _stripe_key(loaded),
         "stripe webhook": lambda: _stripe_webhook(loaded),
@@ -90,6 +92,11 @@ def _database() -> str:
 def _storage() -> str:
     storage().answers()
     return "answers"
+
+
+def _writing() -> str:
+    write_a_little()
+    return "database, files and data folder take what is written"
 
 
 def _mail(loaded: store_settings.Settings) -> str:

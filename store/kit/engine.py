@@ -18,6 +18,8 @@ IDLE_SECONDS = 1.0
 SPARE_CONNECTIONS = 4
 # The execution option that says: this transaction writes.
 WRITES = "colophon_writes"
+# And for how many seconds it waits for SQLite's lock, where that is another time than usual.
+PATIENCE = "colophon_patience"
 _PATIENTLY = f"PRAGMA busy_timeout = {int(LOCK_PATIENCE_SECONDS * 1000)}"
 
 
@@ -79,10 +81,11 @@ class _Beginning:
     def __call__(self, connection: Connection) -> None:
         # Said to the driver itself: a statement through the engine costs several times as much.
         driver = cast(sqlite3.Connection, connection.connection.dbapi_connection)
-        if not connection.get_execution_options().get(WRITES):
+        options = connection.get_execution_options()
+        if not options.get(WRITES):
             driver.execute("BEGIN")
             return
-        deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+        deadline = time.monotonic() + options.get(PATIENCE, LOCK_PATIENCE_SECONDS)
         with self.turns.turn(deadline) as is_ours:
             # SQLite's own busy handler sleeps longer and longer, and a page starves behind workers
             # that lock again at once; asking each millisecond keeps the worst wait short.

@@ -15,6 +15,7 @@ from huey import Huey, PostgresHuey, crontab
 from huey.consumer import Consumer
 from huey.storage import SqliteStorage
 
+from store.kit import space
 from store.kit.database import after_commit
 
 __all__ = ["Consumer", "Huey", "make_consumer", "make_huey", "register", "ring"]
@@ -57,7 +58,10 @@ def _enqueue(name: str, ids: tuple[int, ...]) -> None:
         jobs[name](*ids)
     except KeyError:
         raise
-    except Exception:  # noqa: BLE001 - whatever the queue's store raises, the row is the truth
+    except Exception as fault:  # noqa: BLE001 - whatever the queue's store raises, the row is the truth
+        if space.is_full(fault):
+            space.tell()
+            return
         log.warning("bell %s could not be rung; the timetable will find the work", name)
 
 

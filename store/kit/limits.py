@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.kit.database import Base, NestedTransaction, db
-from store.kit.engine import WRITES
+from store.kit.engine import PATIENCE, WRITES
 from store.kit.errors import Refusal
 from store.kit.formatting import format_span
 
@@ -106,9 +106,9 @@ class DatabaseStorage(Storage):
         return (found[0], found[1]) if found else (0, now)
 
     @staticmethod
-    def _write() -> Any:
+    def _write(**options: float) -> Any:
         _give_connection_back()
-        return db.engine.execution_options(**{WRITES: True}).begin()
+        return db.engine.execution_options(**({WRITES: True} | options)).begin()
 
 
 def _give_connection_back() -> None:
@@ -176,6 +176,11 @@ limiter = DoorLimiter(
 )
 
 
+def storage() -> DatabaseStorage:
+    """Where the counts are."""
+    return cast(DatabaseStorage, limiter.storage)
+
+
 def count_try(what: str, allowed: Mapping[str, str]) -> list[Counted]:
     """Count a try before it is judged: for each key (hashed) its limits, as `5 per minute;30 per
     hour`. Returns what was counted, for `take_back` where the try was right. Refuses (`TooOften`).
@@ -192,9 +197,8 @@ def count_try(what: str, allowed: Mapping[str, str]) -> list[Counted]:
 
 def take_back(counted: Iterable[Counted]) -> None:
     """What was right is not held against anybody."""
-    storage = cast(DatabaseStorage, limiter.storage)
     for limit, names in counted:
-        storage.take_back(limit.key_for(*names))
+        storage().take_back(limit.key_for(*names))
 
 
 def seconds_left(counted: Iterable[Counted]) -> int:
@@ -212,6 +216,15 @@ def is_turn(name: str, seconds: int) -> bool:
 def end_turn(name: str) -> None:
     """Give a turn free before its time."""
     limiter.storage.clear(f"turn/{name}")
+
+
+def probe() -> None:
+    """Write one count, to see whether the database takes anything. Raises what the database
+    raises, soon where others are writing."""
+    now = time.time()
+    with DatabaseStorage._write(**{PATIENCE: 0.1}) as connection:  # noqa: SLF001 - the same table
+        connection.execute(sa.delete(RateCount).where(RateCount.key == "probe"))
+        connection.execute(sa.insert(RateCount).values(key="probe", count=1, ends_at=now))
 
 
 def forget_ended_windows() -> None:

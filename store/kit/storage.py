@@ -1,13 +1,17 @@
 """Files by key, in a local folder or an S3-compatible store; the rest of us sees no difference."""
 
+import errno
 import os
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
 from flask import current_app
+from obstore.exceptions import GenericError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 CHUNK = 256 * 1024
@@ -31,14 +35,15 @@ class Storage:
 
     def put_file(self, key: str, path: Path) -> None:
         """Store the file durably: once this returns, a power cut does not take it back."""
-        with path.open("rb") as file:
+        with path.open("rb") as file, _no_space_is_said():
             obstore.put(self._store, key, file)
         if self._folder is not None:
             self._sync(self._folder / key)
 
     def put_bytes(self, key: str, data: bytes) -> None:
         """Store a small piece of data durably."""
-        obstore.put(self._store, key, data)
+        with _no_space_is_said():
+            obstore.put(self._store, key, data)
         if self._folder is not None:
             self._sync(self._folder / key)
 
@@ -85,6 +90,17 @@ class Storage:
 def storage() -> Storage:
     """The store of the application at work."""
     return cast(Storage, current_app.extensions["colophon.storage"])
+
+
+@contextmanager
+def _no_space_is_said() -> Iterator[None]:
+    """The library has one error for everything; a full disk is told as the system does."""
+    try:
+        yield
+    except GenericError as fault:
+        if re.search(rf"os error ({errno.ENOSPC}|{errno.EDQUOT}|{errno.EFBIG})\b", str(fault)):
+            raise OSError(errno.ENOSPC, "no space left for files") from fault
+        raise
 
 
 def _folder_of(url: str) -> Path | None:

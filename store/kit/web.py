@@ -1,21 +1,26 @@
 """What every page shares: security headers, refusals as pages, who may send a form."""
 
+import logging
 from collections.abc import Hashable
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response
+import sqlalchemy as sa
+from flask import Flask, Request, Response, request
 from jinja2 import StrictUndefined
 from jinja2.runtime import Macro
 from werkzeug.exceptions import HTTPException
 
-from store.kit import reading_requests
+from store.kit import reading_requests, space
 from store.kit.config import config
+from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.formatting import FILTERS
 from store.kit.refusal_pages import http_error_page, refusal_page
 from store.kit.static_files import YEAR_SECONDS, StaticFiles
+
+log = logging.getLogger(__name__)
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; "
@@ -42,6 +47,8 @@ def init_app(app: Flask, static_folder: Path) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(Refusal, refusal_page)
     app.register_error_handler(HTTPException, http_error_page)
+    for fault in (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
+        app.register_error_handler(fault, _not_written)
     app.after_request(_secure)
 
 
@@ -64,6 +71,20 @@ def same_site(asked: Request) -> None:
 def once(macro: Macro, *values: Hashable) -> str:
     """What a macro makes of plain values, made once; it must read nothing besides."""
     return macro(*values)
+
+
+def _not_written(fault: Exception) -> Response:
+    """What cannot be written now is said in words; any other fault goes on as it was."""
+    if space.is_full(fault):
+        db.session.rollback()
+        space.tell()
+        is_desk = request.path.startswith("/admin")
+        return refusal_page(space.NoSpace() if is_desk else space.NothingStored())
+    if space.is_busy(fault):
+        db.session.rollback()
+        log.warning("a request to %s was not taken in time", request.url_rule)
+        return refusal_page(space.Busy())
+    raise fault
 
 
 def _secure(answer: Response) -> Response:

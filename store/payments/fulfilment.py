@@ -10,6 +10,7 @@ from store.kit import clock, limits
 from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.kit.jobs import ring
+from store.kit.space import reading_goes_on
 from store.kit.status import advance
 from store.mail.outbox import alert_staff
 from store.orders.inserting import insert_once
@@ -71,8 +72,8 @@ def fulfil_order(order_id: int, reference: str = "") -> bool:
     order's open try, and of the one that `reference` names, is applied, so that the page is right
     before the news arrives. A reference of another order is not asked about.
 
-    Says whether each of them answered; one that does not changes nothing and is no fault of the
-    page, which then must not say how the money stands (`charged.charge_of`).
+    Says whether each of them answered and was applied; one that did not changes nothing and is no
+    fault of the page, which then must not say how the money stands (`charged.charge_of`).
     """
     is_asked = Checkout.status == CheckoutStatus.OPEN
     if reference:
@@ -84,10 +85,12 @@ def fulfil_order(order_id: int, reference: str = "") -> bool:
     is_heard = True
     for checkout_id in checkout_ids:
         try:
-            fulfil_checkout(checkout_id)
+            with reading_goes_on():
+                fulfil_checkout(checkout_id)
+                continue
         except (GatewayUnreachable, GatewayRefused):
             log.warning("the gateway does not answer about checkout %s", checkout_id)
-            is_heard = False
+        is_heard = False
     return is_heard
 
 

@@ -12,6 +12,8 @@ from store.catalog.selling import SellerUnknown, current_seller
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound
+from store.kit.probing import can_write
+from store.kit.space import unrecorded_downloads
 from store.kit.storage import storage
 from store.orders.consents import CURRENT_TERMS, TERMS_VERSIONS
 
@@ -81,10 +83,16 @@ def healthz() -> Response:
 
 @bp.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Database and storage answer."""
+    """Database and storage answer, and take what is written."""
     parts = {"database": _database_answers(), "storage": _storage_answers()}
+    parts["writing"] = all(parts.values()) and can_write()
     is_ready = all(parts.values())
-    return jsonify(status="ready" if is_ready else "not ready", **parts), 200 if is_ready else 503
+    answer = jsonify(
+        status="ready" if is_ready else "not ready",
+        **parts,
+        unrecorded_downloads=unrecorded_downloads(),
+    )
+    return answer, 200 if is_ready else 503
 
 
 @bp.get("/robots.txt")

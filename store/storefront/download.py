@@ -16,6 +16,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import end_read, transaction
 from store.kit.errors import Refusal
+from store.kit.space import download_goes_on
 from store.kit.storage import storage
 from store.storefront.ranges import Answer, Representation, decide
 
@@ -78,7 +79,7 @@ def _body(key: str, answer: Answer) -> Iterator[bytes]:
 
 def _record(token: str, link: Link, asset: Asset) -> None:
     if not is_recorded(token, asset):
-        with transaction():
+        with download_goes_on(), transaction():
             record_download(
                 token,
                 link.customer_id,

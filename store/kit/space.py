@@ -1,0 +1,145 @@
+"""A disk that is full: recognised in whatever raises it, told in one way, and what it cost counted."""
+
+import errno
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import sqlalchemy as sa
+
+from store.kit import limits
+from store.kit.database import db
+from store.kit.errors import Refusal
+
+log = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 300
+_UNRECORDED, _FOR_YEARS = "unrecorded downloads", 10 * 365 * 86_400
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# SQLite's words for it, in the lower eight bits of its codes: FULL, and an error while writing.
+_NOT_WRITTEN = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_told_at = [-60.0]
+_unrecorded = [0]
+
+
+class NothingStored(Refusal):
+    """Nothing can be written at the moment; reading goes on."""
+
+    status = 507
+    heading = "We cannot store anything at the moment"
+    sentence = (
+        "The fault is ours, and we look into it. Nothing was done and nothing was charged. What you "
+        "own can still be read and downloaded. Please come back later and try again."
+    )
+    retry_after = AGAIN_SECONDS
+
+
+class NoSpace(NothingStored):
+    """The same for staff, who can do something about it."""
+
+    heading = "There is no space left"
+    sentence = (
+        "There is no space left on the disk of the shop or of its database, so nothing was changed. "
+        "Make room and try again; readers can still open and download what they own."
+    )
+
+
+class Busy(Refusal):
+    """Others wrote all the time that a writer is patient."""
+
+    status = 503
+    heading = "Very many people are here at the moment"
+    sentence = "We could not take that in time. Nothing was done; please try again in a minute."
+    retry_after = 60
+
+
+def is_full(fault: BaseException | None) -> bool:
+    """Whether this, or what it comes from, is a disk that takes no more."""
+    while fault is not None:
+        if isinstance(fault, OSError) and fault.errno in _NO_SPACE:
+            return True
+        if isinstance(fault, psycopg.errors.DiskFull) or _sqlite_code(fault) in _NOT_WRITTEN:
+            return True
+        fault = getattr(fault, "orig", None) or fault.__cause__ or fault.__context__
+    return False
+
+
+def is_busy(fault: BaseException) -> bool:
+    """Whether a writer's patience, or that for a connection, came to its end."""
+    if isinstance(fault, sa.exc.TimeoutError):
+        return True
+    return _sqlite_code(getattr(fault, "orig", None)) == sqlite3.SQLITE_BUSY
+
+
+@contextmanager
+def reading_goes_on() -> Iterator[None]:
+    """Around what a page writes beside its work: on a full disk the page comes without it."""
+    try:
+        yield
+    except (sa.exc.DBAPIError, OSError) as fault:
+        if not is_full(fault):
+            raise
+        db.session.rollback()
+        tell()
+
+
+@contextmanager
+def download_goes_on() -> Iterator[None]:
+    """Around the record of a download: on a full disk it goes without, and is counted."""
+    before = _unrecorded[0] + 1
+    try:
+        yield
+    except sa.exc.DBAPIError as fault:
+        if not is_full(fault):
+            raise
+        db.session.rollback()
+        _unrecorded[0] = before
+        tell()
+    else:
+        _write_count_down()
+
+
+def _write_count_down() -> None:
+    count, _unrecorded[0] = _unrecorded[0], 0
+    if count:
+        limits.storage().incr(_UNRECORDED, _FOR_YEARS, count)
+
+
+def unrecorded_downloads() -> int:
+    """How many downloads went out without a record: those that any process wrote down since, and
+    those that this one could not write down yet."""
+    try:
+        kept = limits.storage().get(_UNRECORDED)
+    except sa.exc.SQLAlchemyError:
+        kept = 0
+    return kept + _unrecorded[0]
+
+
+def tell() -> None:
+    """Say in the log that the disk is full: once a minute, however often it shows."""
+    if is_time_to_tell():
+        log.error("%s", in_words())
+
+
+def is_time_to_tell() -> bool:
+    """Whether this process has not said so within the last minute; it is said by the caller now."""
+    now = time.monotonic()
+    if now - _told_at[0] < 60:
+        return False
+    _told_at[0] = now
+    return True
+
+
+def in_words() -> str:
+    """The line of the log."""
+    words = "the disk is full: nothing can be written until there is space"
+    count = _unrecorded[0]
+    return f"{words}; downloads that went out without a record: {count}" if count else words
+
+
+def _sqlite_code(fault: BaseException | None) -> int | None:
+    code = getattr(fault, "sqlite_errorcode", None)
+    return code & 0xFF if isinstance(fault, sqlite3.Error) and code is not None else None
