@@ -91,6 +91,10 @@ def step(slug: str) -> Response:
     same_site(request)
     shown = show(on_sale(slug))
     given = read_form(shown.publication)
+    if given.resume:
+        order = order_to_resume(given.resume, shown.publication)
+        if order.paid_at is not None or is_money_under_way(order):
+            return _to(order_url(order.id))
     # An order that came by a mailed link keeps what it earned, while its address is on the form.
     offer = offer_of_form(given.form_key, given.details.email)
     return next_step(shown, behind_offer(given, offer) if offer else given)
