@@ -12,6 +12,7 @@ from store.catalog.models import Publication
 from store.catalog.publishing import publication_by_slug
 from store.entitlements.addresses import request_change
 from store.entitlements.links import address_url, make_link, order_url
+from store.entitlements.moving import request_move
 from store.kit.database import db, transaction
 from store.kit.static_files import StaticFiles
 from store.kit.storage import storage
@@ -40,6 +41,7 @@ class Stocked:
     stop: str
     address: str
     undo: str
+    move: str
     pay: str
     offer: str
     letter_id: int
@@ -51,6 +53,7 @@ class Stocked:
             "/download/<token>/<asset>": self.download.rsplit("/", 1)[0],
             "/download/<token>/<asset>/<filename>": self.download,
             "/orders/<token>/cancel": f"/orders/{self.preorder}/cancel",
+            "/orders/<token>/move": f"/orders/{self.preorder}/move",
             "/orders/<token>/consent": f"/orders/{self.waiting}/consent",
             "/terms/<version>": "/terms/2026-1",
             "/static/<name>": StaticFiles(place("static")).url("colophon.css"),
@@ -59,7 +62,7 @@ class Stocked:
             return whole[rule]
         tokens = {"library": self.library, "orders": self.order, "stop": self.stop}
         tokens |= {"address": self.address, "demo": self.pay, "offer": self.offer}
-        tokens |= {"undo": self.undo}
+        tokens |= {"undo": self.undo, "move": self.move}
         token = tokens.get(rule.split("/")[1], "")
         path = rule.replace("<token>", token).replace("<slug>", "send-early-years")
         return path.replace("<int:letter_id>", str(self.letter_id))
@@ -80,6 +83,7 @@ def stock(app: Flask) -> Stocked:
         add_discount("Members", percent=20, domains="nursery.example")
         ask_for_offer(session.get_one(Publication, publication_id), "anna@nursery.example")
         offer = offer_url(session.scalars(sa.select(Offer)).one())
+        move = address_url(request_move(bought_id, "else@new.example"))
         undo = address_url(make_link("undo", customer_id, new_email="anna@old.example"))
     library, stop = path_to("library", customer_id), path_to("stop", customer_id)
     pay = start(_placed("later"))
@@ -95,6 +99,7 @@ def stock(app: Flask) -> Stocked:
         stop=_last(stop),
         address=_last(change),
         undo=_last(undo),
+        move=_last(move),
         pay=pay,
         offer=_last(offer),
         letter_id=db.session.scalars(sa.select(sa.func.max(CapturedLetter.id))).one(),

@@ -143,6 +143,9 @@ REFUSALS = {
     "letter retry 999": "There is no letter of this number.",
     "letter preview ransom_note": "There is no letter of the kind “ransom_note”.",
     "customer correct who@reader.example a@b.example": "No customer has this address.",
+    "customer end-links who@reader.example": "No customer has this address.",
+    "customer merge who@reader.example a@b.example": "No customer has this address.",
+    "order settle 2222-2222 back": "We know no order with that reference.",
     "publication add Send! --title T --price 1": (
         "The address must be small letters, digits and single hyphens, up to 60."
     ),

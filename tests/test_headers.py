@@ -18,11 +18,14 @@ from store.catalog.selling import state_seller
 from store.entitlements.addresses import confirm_change, undo_change
 from store.entitlements.finding import ask_for_copies
 from store.entitlements.links import open_link
+from store.entitlements.models import Link
+from store.entitlements.moving import accept_move, hold_order, request_move, settle_held
 from store.entitlements.stops import stop_by_press
 from store.kit.database import db, transaction
 from store.mail import letters, outbox
 from store.mail.models import CapturedLetter, Delivery
 from store.mail.worker import hang_up, send_due_letters
+from store.orders.models import Order
 from store.payments.checkout import begin_checkout
 from store.payments.refunding import refund_order
 from tests.conftest import Clock, make_settings
@@ -208,12 +211,30 @@ def every_letter(frozen: Clock, database_url: str, tmp_path: Path) -> Iterator[d
         send_due_letters()
         with transaction():
             undo_change(open_link(shop.undo, "undo"))
+        objected = _moved_and_objected()
+        with transaction():
+            settle_held(objected, is_given_back=True, who="test")
         refund_order(order_id, who="test", why="", key="k")
         send_due_letters()
         yield _captured_by_kind()
         hang_up()
         db.session.remove()
         db.engine.dispose()
+
+
+def _moved_and_objected() -> int:
+    """An order that went to another address, and is held; its number."""
+    with transaction() as session:
+        paid = sa.select(Order.id).where(Order.status == "paid").order_by(Order.id.desc())
+        order_id = session.scalars(paid).first() or 0
+        moving = request_move(order_id, "else@new.example").id
+    with transaction() as session:
+        accept_move(session.get_one(Link, moving))
+    send_due_letters()
+    with transaction() as session:
+        undo = sa.select(Link).where(Link.purpose == "undo", Link.order_id == order_id)
+        hold_order(session.scalars(undo).one())
+    return order_id
 
 
 def _captured_by_kind() -> dict[str, bytes]:

@@ -3,12 +3,14 @@
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.exceptions import BadRequest
 
 from store.admin import looking
 from store.admin.guard import SUPPORT, opens_to, who
 from store.admin.letters import STATUSES as LETTERS
 from store.admin.refunds import REFUNDS, plain_amount, shown_payments
 from store.entitlements.access import rights_of_order
+from store.entitlements.moving import move_of, settle_held
 from store.entitlements.resending import resend_confirmation
 from store.kit.database import transaction
 from store.kit.status import StatusChange
@@ -77,6 +79,7 @@ def one(reference: str) -> Any:
         letters=letters.linked(
             lambda other: url_for("orders.one", reference=order.reference, page=other)
         ),
+        held=move_of(order.id) if order.held_at else None,
         history=_history(order, [refund.id for refund in refunds]),
     )
 
@@ -98,6 +101,21 @@ def resend(reference: str) -> Any:
         resend_confirmation(order, who())
         told = f"The confirmation is on its way to {order.customer.email}."
     flash(told)
+    return redirect(url_for("orders.one", reference=reference), 303)
+
+
+@bp.post("/<reference>/held")
+@opens_to(SUPPORT)
+def settle(reference: str) -> Any:
+    """Decide about an order whose move was objected to: give it back, or leave it where it is."""
+    outcome = request.form.get("outcome", "")
+    if outcome not in {"back", "stay"}:
+        raise BadRequest
+    with transaction():
+        order_id = order_by_reference(reference).id
+        settle_held(order_id, is_given_back=outcome == "back", who=who())
+    told = "is given back to the address it had" if outcome == "back" else "stays where it is"
+    flash(f"The order {told}. Both addresses are told.")
     return redirect(url_for("orders.one", reference=reference), 303)
 
 

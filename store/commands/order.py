@@ -7,6 +7,7 @@ import click
 
 from store.catalog.publishing import publication_by_slug
 from store.commands.base import in_shop, json_option, print_json, print_table, who_types
+from store.entitlements.moving import settle_held
 from store.entitlements.resending import resend_confirmation
 from store.kit import clock, tokens
 from store.kit.config import config
@@ -86,6 +87,18 @@ def resend(reference: str) -> None:
     with transaction():
         resend_confirmation(order_by_reference(reference), who_types())
     click.echo("The confirmation is in the outbox.")
+
+
+@order.command("settle")
+@click.argument("reference")
+@click.argument("outcome", type=click.Choice(["back", "stay"]))
+@in_shop
+def settle(reference: str, outcome: str) -> None:
+    """Decide about an order that is held, as the address it was moved from objects."""
+    with transaction():
+        found = order_by_reference(reference)
+        settle_held(found.id, is_given_back=outcome == "back", who=who_types())
+    click.echo("It is given back." if outcome == "back" else "It stays where it is.")
 
 
 @order.command("give")

@@ -92,6 +92,8 @@ def _of_right(right: Entitlement) -> str:
         told = f"{verb} on {format_day(line.order.placed_at)}, order {line.order.reference}"
     if right.revoked_at:
         return f"{told}; taken back on {format_day(right.revoked_at)}: {right.revoked_reason}."
+    if right.held_at:
+        return f"{told}; held since {format_day(right.held_at)}, as its move was objected to."
     if right.suspended_at:
         return f"{told}; suspended on {format_day(right.suspended_at)}."
     if right.updates_until:

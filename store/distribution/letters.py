@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus, Publication
 from store.catalog.notes import notes_in_letter
-from store.distribution.recipients import REFUNDED, STOPPED, SUSPENDED, WITHDRAWN
+from store.distribution.recipients import HELD, REFUNDED, STOPPED, SUSPENDED, WITHDRAWN
 from store.entitlements import links
 from store.entitlements.copies import FIRST_COPIES, NOTICE, has_copy
 from store.entitlements.models import Entitlement, NoticeStop
@@ -75,6 +75,7 @@ _FACTS = (
         Entitlement.updates_until,
         Entitlement.revoked_at,
         Entitlement.suspended_at,
+        Entitlement.held_at,
         Order.placed_at,
         has_copy(Customer.id, Publication.id).label("has_copy"),
         sa.exists()
@@ -129,7 +130,8 @@ def _standing(rows: Sequence[Any]) -> Any:
     kept = [row for row in rows if row.right_id is not None and row.revoked_at is None]
     if not kept:
         return Skip(REFUNDED)
-    return next((row for row in kept if row.suspended_at is None), Skip(SUSPENDED))
+    free = [row for row in kept if row.suspended_at is None]
+    return next((row for row in free if row.held_at is None), Skip(HELD if free else SUSPENDED))
 
 
 def _letter_to(right: Any, delivery: Delivery) -> Letter:

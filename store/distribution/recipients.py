@@ -14,6 +14,7 @@ from store.mail.models import Batch, Delivery, Occasion
 
 REFUNDED = "refunded"
 SUSPENDED = "suspended"
+HELD = "held, as somebody objected to the order’s move"
 TERM_OVER = "term over"
 STOPPED = "asked us to stop"
 IMPORTED = "imported as having it"
@@ -22,7 +23,7 @@ WITHDRAWN = "withdrawn"
 # A customer with several entitlements counts once, with the best of them: 0 is owed the edition,
 # 1 as well unless a copy has reached the customer before.
 _STOPPED = 1
-_RANKS = {2: TERM_OVER, 3: SUSPENDED, 4: REFUNDED}
+_RANKS = {2: TERM_OVER, 3: HELD, 4: SUSPENDED, 5: REFUNDED}
 
 
 def recipients(edition: Edition) -> sa.Select[Any]:
@@ -147,8 +148,9 @@ def _comes_after(edition: Edition, first: Any) -> sa.ColumnElement[bool]:
 
 def _rank(at: datetime) -> sa.Case[int]:
     return sa.case(
-        (Entitlement.revoked_at.is_not(None), 4),
-        (Entitlement.suspended_at.is_not(None), 3),
+        (Entitlement.revoked_at.is_not(None), 5),
+        (Entitlement.suspended_at.is_not(None), 4),
+        (Entitlement.held_at.is_not(None), 3),
         (Entitlement.updates_until < sa.literal(at, UtcDateTime()), 2),
         (NoticeStop.stopped_at.is_not(None), _STOPPED),
         else_=0,

@@ -1,31 +1,33 @@
 """What a customer may read, computed at the moment of asking; a refund closes the next request."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import joinedload, selectinload
 
 from store.catalog.editions import asset_named
 from store.catalog.models import Asset, Edition, EditionStatus, Publication
 from store.entitlements.links import PATHS, token_of
-from store.entitlements.models import DISPUTE_LOST, Download, Entitlement, Link, NoticeStop
+from store.entitlements.models import DISPUTE_LOST, Entitlement, Link, NoticeStop
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
-from store.kit.text import clean_line
 from store.orders.models import Order, OrderLine
 
 REFUNDED_SENTENCE = "This order was refunded, so its copies can no longer be downloaded."
 LOST_SENTENCE = "Your bank took the payment back, so its copies can no longer be downloaded."
 DISPUTED_SENTENCE = (
     "The payment is being disputed with your bank; your copies rest until that is decided."
+)
+
+
+HELD_SENTENCE = (
+    "This order was moved to another address, and somebody objected. A person looks at it; until "
+    "then its copies rest."
 )
 
 
@@ -86,7 +88,14 @@ class Shelf:
     def is_suspended(self) -> bool:
         """Whether what is left of the rights rests while a bank decides."""
         kept = [right for right in self.rights if right.revoked_at is None]
-        return bool(kept) and all(right.suspended_at for right in kept)
+        return bool(kept) and all(right.suspended_at or right.held_at for right in kept)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it rests because somebody objected to the move of its order."""
+        return self.is_suspended and any(
+            right.held_at for right in self.rights if right.revoked_at is None
+        )
 
     @property
     def is_withdrawn(self) -> bool:
@@ -183,49 +192,6 @@ def _asset_within(query: sa.Select[Entitlement], name: str) -> Asset:
     if asset.edition_id not in readable:
         raise _reason(rights)
     return asset
-
-
-def record_download(
-    grant_token: str,
-    customer_id: int,
-    asset: Asset,
-    *,
-    order_id: int | None = None,
-    network: str = "",
-    user_agent: str = "",
-) -> bool:
-    """Count a granted transfer once, however many ranges and tries it takes; True if it is new.
-    `order_id` is that of the order link it was fetched behind; `network` and `user_agent` of the
-    first are kept, should the payment be disputed."""
-    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
-    statement = (
-        dialect.insert(Download)
-        .values(
-            grant_digest=grant_digest(grant_token),
-            customer_id=customer_id,
-            asset_id=asset.id,
-            order_id=order_id,
-            started_at=clock.now(),
-            network=network[:45],
-            user_agent=clean_line(user_agent)[:300],
-        )
-        .on_conflict_do_nothing()
-        .returning(Download.id)
-    )
-    return db.session.execute(statement).first() is not None
-
-
-def is_recorded(grant_token: str, asset: Asset) -> bool:
-    """Whether this transfer was counted already, so that a resumed one need not write."""
-    query = sa.select(Download.id).where(
-        Download.grant_digest == grant_digest(grant_token), Download.asset_id == asset.id
-    )
-    return db.session.scalars(query).first() is not None
-
-
-def grant_digest(token: str) -> str:
-    """What stands for a download's token in the table: it must not be usable from there."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def order_behind(link: Link) -> Order:
@@ -342,7 +308,7 @@ def _stopped(customer_id: int) -> set[int]:
 
 
 def _stands(right: Entitlement) -> bool:
-    return right.revoked_at is None and right.suspended_at is None
+    return right.revoked_at is None and right.suspended_at is None and right.held_at is None
 
 
 def _readable(rights: Iterable[Entitlement], released: Sequence[Edition]) -> list[Edition]:
@@ -383,7 +349,9 @@ def _reason(rights: Sequence[Entitlement]) -> NoLongerYours:
     if not kept:
         is_lost = any(right.revoked_reason == DISPUTE_LOST for right in rights)
         return NoLongerYours(LOST_SENTENCE if is_lost else REFUNDED_SENTENCE)
-    if all(right.suspended_at for right in kept):
+    if all(right.held_at for right in kept):
+        return NoLongerYours(HELD_SENTENCE)
+    if all(right.suspended_at or right.held_at for right in kept):
         return NoLongerYours(DISPUTED_SENTENCE)
     if all(right.available_at > clock.now() for right in rights if _stands(right)):
         return NoLongerYours(

@@ -38,6 +38,8 @@ def facts(delivery: Delivery) -> Letter | Skip:
     rights = rights_of_order(order.id)
     if not any(right.revoked_at is None for right in rights):
         return Skip("refunded")
+    if order.held_at is not None:
+        return Skip("held")
     edition = db.session.get(Edition, delivery.edition_id) if delivery.edition_id else None
     if edition is not None and edition.status is EditionStatus.WITHDRAWN:
         # Withdrawn since: what the link leads to now, if anything.

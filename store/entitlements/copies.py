@@ -243,6 +243,7 @@ def _offered(customer_id: int, publication_id: int) -> tuple[Edition, datetime] 
             Entitlement.publication_id == publication_id,
             Entitlement.revoked_at.is_(None),
             Entitlement.suspended_at.is_(None),
+            Entitlement.held_at.is_(None),
         )
     ).all()
     found = [

@@ -76,8 +76,10 @@ def asked_lately(customer_id: int) -> Delivery | None:
 
 
 def asked_from_order(order_id: int) -> Delivery | None:
-    """The newest letter with all links that was asked for on this order's page."""
-    return _newest(Delivery.order_id == order_id)
+    """The newest letter with all links that was asked for on this order's page, for whose order it
+    is now."""
+    owner = sa.select(Order.customer_id).where(Order.id == order_id).scalar_subquery()
+    return _newest(Delivery.order_id == order_id, Delivery.customer_id == owner)
 
 
 def asked_at(delivery: Delivery) -> Asked:

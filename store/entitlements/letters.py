@@ -6,6 +6,7 @@ from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED
 from store.entitlements.copies import CONFIRMATION
 from store.entitlements.links import address_url, stop_url
 from store.entitlements.models import Link
+from store.entitlements.moving import ACCEPT, MOVED, SETTLED
 from store.entitlements.stops import NEWS_STOPPED, is_stopped
 from store.kit.config import config
 from store.kit.database import db
@@ -13,7 +14,7 @@ from store.mail.letters import Letter, Skip, letter
 from store.mail.message import Mailbox
 from store.mail.models import Delivery
 from store.orders.customers import mask
-from store.orders.models import Customer
+from store.orders.models import Customer, Order
 
 letter(CONFIRMATION, sample=confirmation.sample)(confirmation.facts)
 
@@ -66,3 +67,43 @@ def news_stopped(delivery: Delivery) -> Letter | Skip:
         "stop_url": stop_url(customer.id, publication_id),
     }
     return Letter(Mailbox(customer.email, customer.name), context)
+
+
+def _sample_order(**more: object) -> dict[str, object]:
+    title = "Effective SEND Practice in the Early Years"
+    return {"reference": "K7QM-2XWP", "title": title} | more
+
+
+def _order_words(order_id: int | None) -> dict[str, object]:
+    order = db.session.get_one(Order, order_id)
+    title = ", ".join(line.title for line in order.lines)
+    return {"reference": order.reference, "title": title}
+
+
+@letter(ACCEPT, sample=lambda: _sample_order(url=f"{config().base_url}/move/sample"))
+def accept_order(delivery: Delivery) -> Letter | Skip:
+    """Asks an address whether it takes an order; nothing in it was typed by who asks."""
+    link = db.session.get(Link, delivery.link_id)
+    if link is None or link.revoked_at is not None or link.new_email is None:
+        return Skip("it was asked for again, or the order is elsewhere")
+    words = _order_words(link.order_id) | {"url": address_url(link)}
+    return Letter(Mailbox(link.new_email), words)
+
+
+@letter(MOVED, sample=lambda: _sample_order(url=f"{config().base_url}/undo/sample"))
+def order_moved(delivery: Delivery) -> Letter | Skip:
+    """Tells the old address that an order went elsewhere, with the way to object."""
+    link = db.session.get(Link, delivery.link_id)
+    if link is None or link.revoked_at is not None:
+        return Skip("somebody has objected already")
+    words = _order_words(delivery.order_id) | {"url": address_url(link)}
+    return Letter(Mailbox(link.customer.email), words)
+
+
+@letter(SETTLED, sample=lambda: _sample_order(is_given_back=True))
+def order_settled(delivery: Delivery) -> Letter | Skip:
+    """Tells who does not have the order what a person decided about it."""
+    customer = db.session.get_one(Customer, delivery.customer_id)
+    words = _order_words(delivery.order_id)
+    words["is_given_back"] = (delivery.facts or {})["is_given_back"]
+    return Letter(Mailbox(customer.email), words)

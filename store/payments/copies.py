@@ -89,6 +89,8 @@ def order_in_words(order: Order) -> str:
         if any(right.revoked_reason == DISPUTE_LOST for right in rights):
             return "your bank took the payment back, so its copies are closed"
         return _given_back(order)
+    if order.held_at is not None:
+        return "held, as somebody objected to its move; a person looks at it"
     if kept and all(right.suspended_at for right in kept):
         return "disputed with your bank; its copies rest until that is decided"
     back = refunded_amount(order.id)

@@ -176,6 +176,7 @@ def _can_be_given_back(order: Order) -> bool:
     payments = payments_of(order.id)
     return (
         order.status is OrderStatus.PAID
+        and order.held_at is None
         and refunded_amount(order.id) < paid_amount(order.id)
         and not any(is_held_by_bank(payment.id) for payment in payments)
     )

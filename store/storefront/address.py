@@ -3,6 +3,7 @@ one, undone by the old one."""
 
 from flask import Blueprint, Response, render_template, request
 
+from store.entitlements.access import order_behind
 from store.entitlements.addresses import (
     SameAddress,
     confirm_change,
@@ -12,6 +13,7 @@ from store.entitlements.addresses import (
 )
 from store.entitlements.links import open_link
 from store.entitlements.models import Link
+from store.entitlements.moving import hold_order
 from store.kit.database import transaction
 from store.kit.limits import TooOften, limiter
 from store.kit.refusal_pages import private_page
@@ -66,18 +68,29 @@ def confirm(token: str) -> Response:
 @bp.get("/undo/<token>")
 def show_undo(token: str) -> Response:
     """What undoing does, and the box."""
-    return _ask_sure("address_undo", open_link(token, "undo"), token)
+    return _ask_undo(token)
 
 
 @bp.post("/undo/<token>")
 def undo(token: str) -> Response:
-    """Give the address back to whom it belonged before."""
+    """Give the address back to whom it belonged before; an order that was moved is held."""
     same_site(request)
     if not _is_sure():
-        return _ask_sure("address_undo", open_link(token, "undo"), token, is_missing=True)
+        return _ask_undo(token, is_missing=True)
     with transaction():
-        email = undo_change(open_link(token, "undo")).email
-    return private_page(render_template("storefront/address_undone.html", email=email))
+        link = open_link(token, "undo")
+        if link.order_id is not None:
+            page = render_template("storefront/move_held.html", order=hold_order(link))
+        else:
+            email = undo_change(link).email
+            page = render_template("storefront/address_undone.html", email=email)
+    return private_page(page)
+
+
+def _ask_undo(token: str, *, is_missing: bool = False) -> Response:
+    link = open_link(token, "undo")
+    template = "address_undo" if link.order_id is None else "move_undo"
+    return _ask_sure(template, link, token, is_missing=is_missing)
 
 
 @bp.get("/library/<token>/end-links")
@@ -106,6 +119,7 @@ def _is_sure() -> bool:
 UNTICKED = {
     "address_confirm": "Tick the box if this address is to be yours, or close this page.",
     "address_undo": "Tick the box if you want your address back, or close this page.",
+    "move_undo": "Tick the box if the order is to be held, or close this page.",
     "end_links": "Tick the box if your links are to end, or go back to your copies.",
 }
 
@@ -115,6 +129,7 @@ def _ask_sure(template: str, link: Link, token: str, *, is_missing: bool = False
     page = render_template(
         f"storefront/{template}.html",
         link=link,
+        order=order_behind(link) if link.order_id else None,
         masked=mask(link.customer.email),
         errors=errors,
         token=token,

@@ -51,7 +51,7 @@ def clean(_endpoint: str | None, values: dict[str, Any] | None) -> None:
 @bp.app_errorhandler(LinkExpired)
 def expired(refusal: LinkExpired) -> Response:
     """What a link that is too old or wrongly signed shows: a button, and nothing of the order."""
-    is_address = refusal.link.purpose in {"address", "undo"}
+    is_address = refusal.link.purpose in {"address", "move", "undo"}
     template = "address_expired" if is_address else "link_expired"
     page = render_template(
         f"storefront/{template}.html",

@@ -13,6 +13,7 @@ from store.entitlements.access import (
     rights_of_order,
 )
 from store.entitlements.models import DISPUTE_LOST
+from store.entitlements.moving import why_unmovable
 from store.kit import clock
 from store.kit.config import config
 from store.kit.formatting import format_day
@@ -64,6 +65,7 @@ class OrderView:
     consent: GivenConsent | None
     is_bank_at_work: bool  # the buyer has paid by a way that takes days
     transfer: AwaitedTransfer | None  # while one is awaited, or only part of one has come
+    can_move: bool  # to another address
 
     @property
     def line(self) -> Any:
@@ -72,10 +74,12 @@ class OrderView:
 
     @property
     def state(self) -> str:
-        """transfer, processing, pending, closed, refunded, lost, suspended, ready, preorder,
+        """transfer, processing, pending, closed, refunded, lost, held, suspended, ready, preorder,
         waiting or withdrawn."""
         if self.is_refunded:
             return "lost" if self.is_lost else "refunded"
+        if self.order.held_at is not None:
+            return "held"
         if self.is_suspended:
             return "suspended"
         if self.transfer is not None:
@@ -141,6 +145,7 @@ def view_order(order: Order) -> OrderView:
         consent=given_consent(order.id),
         is_bank_at_work=is_bank_at_work(order),
         transfer=_transfer(order),
+        can_move=not why_unmovable(order),
     )
 
 

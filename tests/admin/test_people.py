@@ -15,7 +15,9 @@ from store.admin.accounts import (
     turn_on_two_step,
 )
 from store.catalog.models import Publication
-from store.entitlements.access import record_download
+from store.entitlements.downloads import record_download
+from store.entitlements.models import Link
+from store.entitlements.moving import accept_move, hold_order, request_move
 from store.kit.database import db, transaction
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer, Order
@@ -439,3 +441,32 @@ def test_an_address_with_a_plus_is_found_however_it_is_written(
 
     assert "anna+send@reader.example" in read(desk, f"/admin/{place}?{query}")
     assert "anna+send@reader.example" not in read(desk, f"/admin/{place}?email=ben@reader.example")
+
+
+@on_both
+def test_staff_decide_about_a_held_order(client: FlaskClient, desk: FlaskClient) -> None:
+    order = a_paid_order(a_shop())
+    order_id, path = order.id, f"/admin/orders/{order.reference}"
+    send()
+    with transaction():
+        link = request_move(order_id, "carl@other.example")
+        link_id = link.id
+    with transaction() as session:
+        accept_move(session.get_one(Link, link_id))
+    assert "is held" not in read(desk, path)
+    press(desk, f"{path}/held", {"outcome": "back"}, seen_on=path)
+    with transaction() as session:
+        hold_order(session.scalars(sa.select(Link).where(Link.purpose == "undo")).one())
+    page = read(desk, path)
+    assert "Give it back to anna@reader.example" in page
+    assert "Leave it with carl@other.example" in page
+    assert press(desk, f"{path}/held", {"outcome": "odd"}, seen_on=path).status_code == 400
+    answer = press(desk, f"{path}/held", {"outcome": "back"}, seen_on=path)
+    assert answer.status_code == 303
+    page = read(desk, path)
+    assert "by owner@publisher.example" in page
+    assert "Give it back" not in page
+    again = press(desk, f"{path}/held", {"outcome": "stay"}, seen_on=path)
+    assert again.status_code == 409
+    db.session.rollback()
+    assert db.session.get_one(Order, order_id).customer.email == ANNA

@@ -18,7 +18,7 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from tests.conftest import Clock
 from tests.distribution.shop import buy, draft, drafted_and_released, send
-from tests.factories import a_publication, a_seller
+from tests.factories import a_customer, a_publication, a_seller
 
 SAMPLE = Path(__file__).parents[2] / "store" / "demo" / "sample"
 Run = Callable[..., Result]
@@ -297,6 +297,12 @@ def test_customers_are_imported_exported_and_corrected(store: Run, tmp_path: Pat
     assert (tmp_path / "out.csv").read_bytes() == exported
     store("customer", "correct", "ben@reader.example", "benny@reader.example")
     assert b"benny@reader.example,Ben" in store("customer", "export", "guide").stdout_bytes
+    assert "ended" in store("customer", "end-links", "benny@reader.example").stdout
+    with transaction():
+        a_customer("benjamin@reader.example", "")
+    store("customer", "merge", "benny@reader.example", "benjamin@reader.example")
+    assert b"benjamin@reader.example,Ben" in store("customer", "export", "guide").stdout_bytes
+    store("customer", "end-links", "benny@reader.example", code=1)
     store("customer", "import", "guide", str(file), "--column", "mail=x", code=2)
     store("customer", "import", "guide", str(file), code=1)
 

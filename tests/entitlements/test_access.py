@@ -9,9 +9,9 @@ from store.entitlements.access import (
     NoLongerYours,
     asset_for,
     readable_editions,
-    record_download,
     shelves,
 )
+from store.entitlements.downloads import record_download
 from store.entitlements.granting import revoke_order, start_supply
 from store.entitlements.models import Entitlement
 from store.kit import clock

@@ -1,0 +1,90 @@
+"""Moving one order to another address: asked for on its page, accepted in the other mailbox."""
+
+from flask import Blueprint, Response, render_template, request
+
+from store.entitlements.access import order_behind
+from store.entitlements.addresses import SameAddress
+from store.entitlements.links import open_link
+from store.entitlements.models import Link
+from store.entitlements.moving import NotMovable, accept_move, request_move, why_unmovable
+from store.kit.database import transaction
+from store.kit.limits import TooOften, limiter
+from store.kit.refusal_pages import private_page
+from store.kit.web import same_site
+from store.orders.customers import InvalidAddress, mask, parse_address
+from store.storefront.letter_limits import count_letter
+
+bp = Blueprint("moving", __name__)
+
+UNTICKED = "Tick the box if you accept the order, or close this page."
+
+
+@bp.get("/orders/<token>/move")
+def form(token: str) -> Response:
+    """The form for the right address, while the order can be moved."""
+    return _form(token)
+
+
+@bp.post("/orders/<token>/move")
+@limiter.limit("20 per hour")
+def ask(token: str) -> Response:
+    """Ask the other mailbox whether it takes the order; until then nothing changes."""
+    same_site(request)
+    order_id = order_behind(open_link(token, "order")).id
+    typed = request.form.get("email", "")[:400]
+    try:
+        count_letter(f"order {order_id}", parse_address(typed))
+        with transaction():
+            new_email = request_move(order_behind(open_link(token, "order")).id, typed).new_email
+    except (InvalidAddress, SameAddress, TooOften) as refusal:
+        return _form(token, typed, {"email": refusal.sentence}, refusal.status)
+    page = render_template("storefront/move_asked.html", new_email=new_email, token=token)
+    return private_page(page)
+
+
+@bp.get("/move/<token>")
+def show(token: str) -> Response:
+    """What accepting the order means, and the box; opening it changes nothing."""
+    return _ask_sure(open_link(token, "move"), token, {})
+
+
+@bp.post("/move/<token>")
+def accept(token: str) -> Response:
+    """The order becomes the other mailbox's."""
+    same_site(request)
+    if request.form.get("sure") != "yes":
+        return _ask_sure(open_link(token, "move"), token, {"sure": UNTICKED})
+    with transaction():
+        order = accept_move(open_link(token, "move"))
+        page = render_template("storefront/move_accepted.html", order=order)
+    return private_page(page)
+
+
+def _ask_sure(link: Link, token: str, errors: dict[str, str]) -> Response:
+    order = order_behind(link)
+    page = render_template(
+        "storefront/move_accept.html", link=link, order=order, errors=errors, token=token
+    )
+    answer = private_page(page)
+    answer.status_code = 422 if errors else 200
+    return answer
+
+
+def _form(
+    token: str, typed: str = "", errors: dict[str, str] | None = None, status: int = 200
+) -> Response:
+    order = order_behind(open_link(token, "order"))
+    sentence = why_unmovable(order)
+    if sentence:
+        raise NotMovable(sentence)
+    page = render_template(
+        "storefront/move_form.html",
+        order=order,
+        masked=mask(order.customer.email),
+        typed=typed,
+        errors=errors or {},
+        token=token,
+    )
+    answer = private_page(page)
+    answer.status_code = status
+    return answer
