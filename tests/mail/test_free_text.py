@@ -7,6 +7,7 @@ from email.header import decode_header, make_header
 import pytest
 import sqlalchemy as sa
 
+from store.catalog.models import Publication
 from store.kit.database import db, transaction
 from store.mail.cutting import cut_letter
 from store.mail.letters import Letter, facts_of, kinds
@@ -14,9 +15,10 @@ from store.mail.message import Mailbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.preparing import octets_of
 from store.mail.rendering import render_letter, seller
-from store.orders.models import Customer, Order
+from store.orders.models import Customer, Order, OrderLine
 from tests import test_headers
 from tests.entitlements import making
+from tests.mail.letters_cut import ODD_TITLE as TITLE
 from tests.mail.letters_cut import mailbox
 from tests.test_headers import every_letter  # noqa: F401 - a fixture
 
@@ -80,6 +82,8 @@ def _type(typed: str) -> None:
         session.execute(sa.update(Customer).values(name=typed, name_key=typed))
         others = {name: f"{name[:4].upper()}9 {typed}"[:40] for name in OTHERS}
         session.execute(sa.update(Order).values(name=typed, **others))
+        session.execute(sa.update(OrderLine).values(title=TITLE))
+        session.execute(sa.update(Publication).values(title=TITLE))
 
 
 def _written(delivery: Delivery) -> bytes:
@@ -106,6 +110,36 @@ def test_no_letter_of_any_kind_repeats_what_was_typed(
             assert "Bcc" not in email.message_from_bytes(octets)
             shown, _ = mailbox(octets, "To")
             assert shown in {name, ""}, kind
+
+
+def test_a_title_is_the_publishers_and_stands_in_every_letter_as_it_is(
+    tried: dict[str, list[tuple[int, bytes]]],
+) -> None:
+    told = set()
+    for kind, letters in tried.items():
+        for _, octets in letters:
+            message = email.message_from_bytes(octets, policy=policy.default)
+            text, html = (part.get_content() for part in message.iter_parts())
+            if "Children" not in text:
+                continue
+            told.add(kind)
+            assert TITLE in text, kind
+            assert "&lt;2026&gt;: A &amp; B" in html, kind
+            subject = str(make_header(decode_header(email.message_from_bytes(octets)["Subject"])))
+            for part in (text, html, subject):
+                assert "&amp;amp;" not in part
+                assert "\\'" not in part
+            assert "&#39;" not in text + subject
+            assert "Children" not in subject or TITLE in subject
+    assert {
+        "edition_notice",
+        "find_my_copies",
+        "news_stopped",
+        "order_confirmation",
+        "order_refunded",
+        "payment_failed",
+        "transfer_details",
+    } <= told
 
 
 def _all_words(octets: bytes) -> str:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from store.entitlements.granting import settle_access
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
@@ -173,6 +174,18 @@ def test_an_order_that_is_not_paid_offers_no_library(client: FlaskClient, frozen
     assert not may_ask(client, path)
     assert press(client, path).status_code == 409
     assert links_letters() == []
+
+
+@pytest.mark.parametrize(
+    ("settled", "offers"),
+    [({"is_suspended": True}, True), ({"is_lost": True}, False), ({"is_refunded": True}, False)],
+)
+def test_a_disputed_order_still_leads_to_what_else_was_bought_and_a_closed_one_does_not(
+    client: FlaskClient, path: str, settled: dict[str, bool], offers: bool
+) -> None:
+    with transaction() as session:
+        settle_access(session.scalars(sa.select(Order)).one(), **settled)
+    assert may_ask(client, path) == offers
 
 
 def test_a_stranger_who_bought_in_annas_name_can_only_have_anna_mailed(
