@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+import sqlalchemy as sa
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -17,7 +18,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from store.kit import judged
+
 PREFIX = "STORE_"
+_BETWEEN = "\n"  # faults of settings that do not fit together, told by one check
 Listed = Annotated[list[str], NoDecode]
 SecretList = Annotated[list[SecretStr], NoDecode]
 CHECKOUT_ORIGIN = "https://checkout.stripe.com"
@@ -125,13 +129,46 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _whole_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path not in {"", "/"}:
-            raise ValueError("needs an address like https://shop.example.org, without a path")
-        return value.rstrip("/")
+        return judged.base_url(value)
+
+    @field_validator("mail_default_sender")
+    @classmethod
+    def _sender(cls, value: str) -> str:
+        return judged.own_mailbox(value) if value else value
+
+    @field_validator("alerts_to")
+    @classmethod
+    def _mailboxes(cls, value: list[str]) -> list[str]:
+        return [judged.own_mailbox(one) for one in value]
+
+    @field_validator("mail_server")
+    @classmethod
+    def _host_alone(cls, value: str | None) -> str | None:
+        return judged.host(value) if value else None
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        return judged.database_url(value) if value else value
+
+    @field_validator("storage_url")
+    @classmethod
+    def _known_storage(cls, value: str) -> str:
+        return judged.storage_url(value) if value else value
+
+    @field_validator("accel_redirect")
+    @classmethod
+    def _prefix(cls, value: str | None) -> str | None:
+        return judged.path_prefix(value) if value else None
 
     @model_validator(mode="after")
-    def _stripe_is_whole(self) -> "Settings":
+    def _fits_together(self) -> "Settings":
+        faults = [*self._stripe_faults(), *self._mail_faults(), *self._production_faults()]
+        if faults:
+            raise ValueError(_BETWEEN.join(faults))
+        return self
+
+    def _stripe_faults(self) -> list[str]:
         faults = []
         key = self.stripe_secret_key.get_secret_value() if self.stripe_secret_key else ""
         is_production = self.env == "production"
@@ -142,14 +179,27 @@ class Settings(BaseSettings):
             faults.append(f"STORE_STRIPE_SECRET_KEY must be a {kind}")
         if is_production and self.stripe_api_base:
             faults.append("STORE_STRIPE_API_BASE is for tests only and must be unset in production")
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
+        return faults
 
-    @model_validator(mode="after")
-    def _fit_for_production(self) -> "Settings":
+    def _mail_faults(self) -> list[str]:
+        faults = []
+        if self.mail_use_tls and self.mail_use_ssl:
+            faults.append(
+                "STORE_MAIL_USE_TLS and STORE_MAIL_USE_SSL exclude each other: the one begins TLS "
+                "after connecting (often port 587), the other from the first byte (often port 465)"
+            )
+        if bool(self.mail_username) != bool(self.mail_password):
+            faults.append("STORE_MAIL_USERNAME and STORE_MAIL_PASSWORD are set together or not")
+        if not self.mail_default_sender and not judged.is_own_mailbox(self.mail_sender):
+            faults.append(
+                "STORE_MAIL_DEFAULT_SENDER must name the sender: the host of STORE_BASE_URL "
+                "makes no e-mail address"
+            )
+        return faults
+
+    def _production_faults(self) -> list[str]:
         if self.env != "production":
-            return self
+            return []
         missing = []
         if not self.base_url.startswith("https://"):
             missing.append("STORE_BASE_URL must begin with https:// in production")
@@ -157,14 +207,21 @@ class Settings(BaseSettings):
             missing.append("STORE_MAIL_SERVER must name the mail server in production")
         if not self.mail_default_sender:
             missing.append("STORE_MAIL_DEFAULT_SENDER must name the sender in production")
-        if missing:
-            raise ValueError("; ".join(missing))
-        return self
+        return missing
 
     @cached_property
     def zone(self) -> ZoneInfo:
         """The hours that people read."""
         return ZoneInfo(self.time_zone)
+
+    @cached_property
+    def secrets(self) -> list[str]:
+        """Every secret of the settings, so that none is printed, the longest first."""
+        given = [self.mail_password, self.stripe_secret_key, *self.stripe_webhook_secrets]
+        found = [one.get_secret_value() for one in given if one] + self.signing_keys
+        url = sa.engine.make_url(self.database)
+        found += [str(url.password or ""), str(url.query.get("password", ""))]
+        return sorted({one for one in found if len(one) > 3}, key=len, reverse=True)
 
     @cached_property
     def signing_keys(self) -> list[str]:
@@ -221,7 +278,8 @@ def load(environment: dict[str, str] | None = None, **given: Any) -> Settings:
     try:
         return Settings.model_validate(values | given)
     except ValidationError as error:
-        raise SettingsFault([_in_words(fault) for fault in error.errors()]) from None
+        told = [_in_words(fault).splitlines() for fault in error.errors(include_input=False)]
+        raise SettingsFault([line for lines in told for line in lines]) from None
 
 
 def _kept_key(folder: Path) -> str:

@@ -60,6 +60,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     recalling.settle_recalled,
     overdue.alert_overdue,
     worker.sweep,
+    worker.release_mended,
     worker.wake_when_due,
     fulfilment.take_missed_news,
     ending.end_left_open,

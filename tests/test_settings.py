@@ -27,12 +27,103 @@ def test_production_names_what_it_lacks() -> None:
     with pytest.raises(settings.SettingsFault) as fault:
         settings.load({"STORE_ENV": "production", "STORE_SECRET_KEY": KEY})
     assert fault.value.faults == [
-        (
-            "STORE_BASE_URL must begin with https:// in production; "
-            "STORE_MAIL_SERVER must name the mail server in production; "
-            "STORE_MAIL_DEFAULT_SENDER must name the sender in production"
-        )
+        "STORE_BASE_URL must begin with https:// in production",
+        "STORE_MAIL_SERVER must name the mail server in production",
+        "STORE_MAIL_DEFAULT_SENDER must name the sender in production",
     ]
+
+
+WRONG = {
+    "STORE_BASE_URL": [
+        "shop.example",
+        "https://shop.example/path",
+        "https://shop.example?x=1",
+        "https://shop.example#x",
+        "https://user:hunter2@shop.example",
+        "https://shop.example:port",
+        "https://shop example",
+        "https://",
+        "https://shöp.example",
+    ],
+    "STORE_MAIL_DEFAULT_SENDER": [
+        "shop",
+        "Shop <shop@press.example>",
+        "shöp@press.example",
+        "shop@press..example",
+        ".shop@press.example",
+        "shop@press.example\r\nBcc: x@y.example",
+        "a@b.example, c@d.example",
+    ],
+    "STORE_ALERTS_TO": ["desk", "desk@press.example, nobody", "d\u00ebsk@press.example"],
+    "STORE_MAIL_SERVER": ["smtp://mail.example", "mail.example:587", "mail example", "-x-"],
+    "STORE_MAIL_PORT": ["0", "65536", "smtp"],
+    "STORE_DATABASE_URL": [
+        "mysql://shop:hunter2@db.example/shop",
+        "hunter2",
+        "postgresql://shop:hunter2@db.example",
+        "postgresql://shop:hunter2@db.example:port/shop",
+    ],
+    "STORE_STORAGE_URL": [
+        "files",
+        "file://host/files",
+        "s3:bucket",
+        "ftp://user:hunter2@x/y",
+        "s3://",
+    ],
+    "STORE_ACCEL_REDIRECT": [
+        "files",
+        "/files\r\nX: y",
+        "https://x.example/files",
+        "/../etc",
+        "/a b",
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, all_ in WRONG.items() for v in all_])
+def test_a_value_that_could_not_work_is_refused_where_it_is_given(name: str, value: str) -> None:
+    with pytest.raises(settings.SettingsFault) as fault:
+        settings.load({"STORE_ENV": "testing", "STORE_SECRET_KEY": KEY, name: value})
+    (told,) = fault.value.faults
+    assert told.startswith(f"{name} ")
+    assert "hunter2" not in told
+
+
+def test_what_does_not_fit_together_is_told_with_all_else_of_its_kind() -> None:
+    given = {
+        "STORE_ENV": "testing",
+        "STORE_SECRET_KEY": KEY,
+        "STORE_MAIL_USE_TLS": "true",
+        "STORE_MAIL_USE_SSL": "true",
+        "STORE_MAIL_USERNAME": "shop",
+        "STORE_BASE_URL": "http://[::1]:8000",
+        "STORE_STRIPE_SECRET_KEY": "sk_live_x",
+    }
+    with pytest.raises(settings.SettingsFault) as fault:
+        settings.load(given)
+    assert [line.split()[0] for line in fault.value.faults] == [
+        "STORE_STRIPE_WEBHOOK_SECRETS",
+        "STORE_STRIPE_SECRET_KEY",
+        "STORE_MAIL_USE_TLS",
+        "STORE_MAIL_USERNAME",
+        "STORE_MAIL_DEFAULT_SENDER",
+    ]
+
+
+def test_values_that_work_are_taken() -> None:
+    settings.load(
+        {
+            "STORE_ENV": "production",
+            "STORE_SECRET_KEY": KEY,
+            "STORE_BASE_URL": "https://shop.example:8443/",
+            "STORE_MAIL_SERVER": "smtp-1.mail.example",
+            "STORE_MAIL_DEFAULT_SENDER": "shop+news@b\u00fccher.example",
+            "STORE_ALERTS_TO": "a@b.example, c@d.example",
+            "STORE_DATABASE_URL": "postgresql://shop:hunter2@/shop?host=/run/postgresql",
+            "STORE_STORAGE_URL": "s3://bucket/prefix",
+            "STORE_ACCEL_REDIRECT": "/files/",
+        }
+    )
 
 
 def test_secrets_do_not_show() -> None:
@@ -41,6 +132,7 @@ def test_secrets_do_not_show() -> None:
             "STORE_ENV": "testing",
             "STORE_SECRET_KEY": KEY,
             "STORE_SECRET_KEY_FALLBACKS": f"{'a' * 32},{'b' * 32}",
+            "STORE_MAIL_USERNAME": "shop",
             "STORE_MAIL_PASSWORD": "hunter2",
             "STORE_DATABASE_URL": "postgresql://shop:hunter2@db.example/shop",
         }

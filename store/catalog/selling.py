@@ -9,6 +9,7 @@ from store.catalog.models import Seller
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import InvalidFields, Refusal
+from store.kit.mailboxes import OwnAddressUnwritable, own_address
 from store.kit.text import clean_line, clean_text
 
 _LONGEST = {
@@ -65,8 +66,7 @@ def state_seller(**fields: str) -> Seller:
     faults |= too_long(values, _LONGEST | _TEXTS)
     if not values["trading_name"]:
         faults["trading_name"] = "Enter the name that you trade under."
-    if "@" not in values["email"]:
-        faults["email"] = "Enter the e-mail address that customers can write to."
+    faults |= _unwritable(values)
     if faults:
         raise InvalidFields(faults)
     seller = Seller(**values, stated_at=clock.now())
@@ -74,6 +74,19 @@ def state_seller(**fields: str) -> Seller:
     db.session.flush()
     db.session.info.pop("seller", None)
     return seller
+
+
+def _unwritable(values: dict[str, Any]) -> dict[str, str]:
+    """A sentence for each address that no letter could bear."""
+    faults = {}
+    if not values["email"]:
+        faults["email"] = "Enter the e-mail address that customers can write to."
+    for name in ("email", "reply_to"):
+        try:
+            _ = own_address(values[name]) if values[name] else ""
+        except OwnAddressUnwritable as refusal:
+            faults[name] = refusal.sentence
+    return faults
 
 
 def _newest_seller() -> Seller | None:

@@ -1,5 +1,6 @@
 """`store check`: every setting and outside part, one line each; works with bad settings too."""
 
+import re
 import sys
 from collections.abc import Callable
 
@@ -10,9 +11,11 @@ from alembic.script import ScriptDirectory
 
 from store import settings as store_settings
 from store.app import create_app, place
+from store.catalog.models import Asset, Seller
 from store.kit.database import db
 from store.kit.probing import write_a_little
 from store.kit.storage import storage
+from store.mail.preparing import compose_sample
 from store.mail.sending import Connection
 from store.mail.worker import mail_server
 from store.payments.gateways import stripe
@@ -29,15 +32,24 @@ def check() -> None:
             click.echo(f"fault  {line}")
         sys.exit(1)
     for name, value in loaded.model_dump().items():
-        click.echo(f"set    {store_settings.PREFIX}{name.upper()} = {_shown(name, value)}")
-    with create_app(loaded).app_context():
-        results = [_look(name, part) for name, part in _parts(loaded).items()]
+        click.echo(f"set    {store_settings.PREFIX}{name.upper()} = {discreet(str(value), loaded)}")
+    try:
+        app = create_app(loaded)
+    except Exception as error:  # noqa: BLE001 - as below
+        click.echo(f"fault  {_in_words('shop', error, loaded)}")
+        sys.exit(1)
+    with app.app_context():
+        results = [_look(name, part, loaded) for name, part in _parts(loaded).items()]
     sys.exit(0 if all(results) else 1)
 
 
-def _shown(name: str, value: object) -> object:
-    # A database address may hold a password.
-    return sa.engine.make_url(str(value)) if name == "database_url" and value else value
+def discreet(text: str, loaded: store_settings.Settings) -> str:
+    """The text without a password: none of an address, no key and no secret of the settings."""
+    text = re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
+    text = re.sub(r"(?i)(?<=[?&])(\w*(?:pass|secret|key|token)\w*)=[^&\s]+", r"\1=***", text)
+    for value in loaded.secrets:
+        text = text.replace(value, "***")
+    return text
 
 
 def _parts(loaded: store_settings.Settings) -> dict[str, Callable[[], str]]:
@@ -45,19 +57,28 @@ def _parts(loaded: store_settings.Settings) -> dict[str, Callable[[], str]]:
         "database": _database,
         "storage": _storage,
         "writing": _writing,
+        "files": _files,
+        "letter": _letter,
         "mail": lambda: _mail(loaded),
         "stripe key": lambda: _stripe_key(loaded),
         "stripe webhook": lambda: _stripe_webhook(loaded),
     }
 
 
-def _look(name: str, part: Callable[[], str]) -> bool:
+def _look(name: str, part: Callable[[], str], loaded: store_settings.Settings) -> bool:
     try:
         click.echo(f"ok     {name}: {part()}")
     except Exception as error:  # noqa: BLE001 - the command tells what went wrong, whatever it is
-        click.echo(f"fault  {name}: {type(error).__name__}: {error}".splitlines()[0])
+        click.echo(f"fault  {_in_words(name, error, loaded)}")
         return False
+    finally:
+        db.session.rollback()
     return True
+
+
+def _in_words(name: str, error: Exception, loaded: store_settings.Settings) -> str:
+    words = discreet(f"{name}: {type(error).__name__}: {error}", loaded)
+    return next(iter(words.splitlines()), name)
 
 
 def _stripe_key(loaded: store_settings.Settings) -> str:
@@ -97,6 +118,29 @@ def _storage() -> str:
 def _writing() -> str:
     write_a_little()
     return "database, files and data folder take what is written"
+
+
+def _files() -> str:
+    """Each file that an edition has, by its row, is stored with its size."""
+    assets = db.session.execute(sa.select(Asset.sha256, Asset.size).distinct()).all()
+    found = {sha256: storage().size(f"assets/{sha256}") for sha256, _ in assets}
+    wrong = [
+        f"{sha256[:12]}… {'is missing' if found[sha256] is None else f'has {found[sha256]} bytes, not {size}'}"
+        for sha256, size in assets
+        if found[sha256] != size
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise RuntimeError(f"{len(wrong)} of {len(assets)}: {'; '.join(wrong[:5])}{more}")
+    return f"{len(assets)} stored, each with its size"
+
+
+def _letter() -> str:
+    """One letter, written as every letter is; it is sent to nobody."""
+    if db.session.scalar(sa.select(sa.func.count()).select_from(Seller)) == 0:
+        return "nobody has said yet who sells, so none can be written: fill in the seller"
+    octets = compose_sample()
+    return f"one was composed, {len(octets)} bytes"
 
 
 def _mail(loaded: store_settings.Settings) -> str:

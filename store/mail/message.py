@@ -9,16 +9,20 @@ from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 
-import idna
-
-from store.kit.errors import Refusal
+from store.kit.mailboxes import (
+    ATEXT,
+    AddressUnwritable,
+    OwnAddressUnwritable,
+    own_address,
+    wire_domain,
+    wire_recipient,
+)
 from store.kit.text import clean_line
 
-_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
-_ATOM = re.compile(rf"[{_ATEXT}]+")
-_LOCAL_PART = re.compile(rf"[{_ATEXT}.\u0080-\U0010ffff]+")
-_ASCII_DOMAIN = re.compile(r"[A-Za-z0-9._-]+")
-_MESSAGE_ID = re.compile(rf"<[{_ATEXT}.]+@[A-Za-z0-9._-]+>")
+__all__ = ["AddressUnwritable", "OwnAddressUnwritable", "wire_recipient"]
+
+_ATOM = re.compile(rf"[{ATEXT}]+")
+_MESSAGE_ID = re.compile(rf"<[{ATEXT}.]+@[A-Za-z0-9._-]+>")
 _LIST_ID = re.compile(r"[A-Za-z0-9._-]{1,250}")
 _URI = re.compile(r"(?:https?://|mailto:)[!-;=?-~]{1,900}")  # visible ASCII but the brackets
 
@@ -35,13 +39,6 @@ _FIXED_FIELDS = (
     "MIME-Version: 1.0\r\n"
     'Content-Type: multipart/alternative; boundary="=_letter"\r\n'
 )
-
-
-class AddressUnwritable(Refusal):
-    """An address that cannot stand on a letter: no @, a control character, a bad domain."""
-
-    status = 422
-    sentence = "No letter can be sent to this e-mail address."
 
 
 @dataclass(frozen=True)
@@ -107,43 +104,21 @@ def compose(
 
 def new_message_id(domain: str) -> str:
     """A Message-ID in its brackets that nobody else has, of our own domain; asks no DNS."""
-    return f"<{secrets.token_hex(16)}@{_wire_domain(domain)}>"
-
-
-def wire_recipient(address: str) -> tuple[str, bool]:
-    """The address as MAIL, RCPT and To write it, its domain by IDNA 2008 (UTS 46), and whether
-    its local part needs SMTPUTF8 (RFC 6531). Raises AddressUnwritable."""
-    local, _, domain = address.rpartition("@")
-    if not (_LOCAL_PART.fullmatch(local) and local.isprintable()):
-        raise AddressUnwritable
-    return f"{local}@{_wire_domain(domain)}", not local.isascii()
+    return f"<{secrets.token_hex(16)}@{wire_domain(domain)}>"
 
 
 def address_envelope(sender: str, recipient: str) -> Envelope:
-    """The envelope from one address to another. Raises AddressUnwritable."""
-    from_address, from_wide = wire_recipient(sender)
-    to_address, to_wide = wire_recipient(recipient)
-    return Envelope(from_address, to_address, from_wide or to_wide)
-
-
-@lru_cache(maxsize=1024)
-def _wire_domain(domain: str) -> str:
-    if _ASCII_DOMAIN.fullmatch(domain):
-        return domain
-    try:
-        return idna.encode(domain, uts46=True).decode("ascii")
-    except idna.IDNAError:
-        raise AddressUnwritable from None
+    """The envelope from an address of ours to another. Raises AddressUnwritable, and
+    OwnAddressUnwritable for the sender's."""
+    from_address = own_address(sender)
+    to_address, needs_smtputf8 = wire_recipient(recipient)
+    return Envelope(from_address, to_address, needs_smtputf8)
 
 
 @lru_cache(maxsize=64)
 def _own_field(field: str, mailbox: Mailbox) -> str:
-    """From and Reply-To are the same on every letter of a batch. They must be ASCII before the
-    @, or every letter would need a server with SMTPUTF8."""
-    address, needs_smtputf8 = wire_recipient(mailbox.address)
-    if needs_smtputf8:
-        raise AddressUnwritable("The shop's own e-mail address must be plain letters before the @.")
-    return f"{field}: {_written(mailbox.name, address)}\r\n"
+    """From and Reply-To are the same on every letter of a batch."""
+    return f"{field}: {_written(mailbox.name, own_address(mailbox.address))}\r\n"
 
 
 @lru_cache(maxsize=64)

@@ -186,6 +186,13 @@ def leave_out(reason: str, *which: sa.ColumnElement[bool]) -> int:
     return int(changed)
 
 
+def release_waiting_for(prefix: str) -> int:
+    """Queue the held letters whose reason begins like this, as what held them is mended. Returns
+    how many."""
+    which = Delivery.reason.startswith(prefix, autoescape=True)
+    return _requeue(which, DeliveryStatus.HELD, "timetable", "the setting was mended")
+
+
 def _requeue(which: sa.ColumnElement[bool], old: DeliveryStatus, who: str, why: str) -> int:
     session = db.session()
     statement = (

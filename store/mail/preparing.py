@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
+from store.kit.errors import Refusal
+from store.kit.mailboxes import OwnAddressUnwritable, own_address
 from store.mail.claiming import Claim
 from store.mail.cutting import cut_letter
 from store.mail.letters import Hold, Letter, Skip, facts_of
@@ -32,6 +34,14 @@ _DATABASE_FAULTS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.Timeo
 
 _deliveries = cast(sa.Table, Delivery.__table__)
 _CLAIMED = sa.select(_deliveries).where(_deliveries.c.id == sa.bindparam("claimed"))
+
+
+# How the reason of a letter begins that waits for a setting; it goes on once that is mended.
+HELD_FOR_A_SETTING = "a setting of the shop is to be mended: "
+
+
+class SettingFault(Exception):
+    """What stands on every letter cannot be written; says which setting, in words."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,8 @@ def prepare(claim: Claim) -> Prepared | Unsent | None:
         return _prepared(claim, delivery)
     except _DATABASE_FAULTS:
         raise
+    except SettingFault as fault:
+        return _held(claim, delivery, f"{HELD_FOR_A_SETTING}{fault}")
     except AddressUnwritable as refusal:
         return _held(claim, delivery, refusal.sentence)
     except Exception as fault:
@@ -96,7 +108,7 @@ def _prepared(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
         return Unsent(claim, delivery.kind, DeliveryStatus.SKIPPED, found.reason)
     if isinstance(found, Hold):
         return Unsent(claim, delivery.kind, DeliveryStatus.HELD, found.reason)
-    who = seller()
+    who = own_part()
     context = {"seller": who} | found.context
     if found.own:
         text = cut_letter(delivery.kind, context, found.own)
@@ -113,6 +125,36 @@ def _prepared(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
         envelope=address_envelope(config().mail_sender, found.to.address),
         octets=octets_of(found, text, message_id, who),
     )
+
+
+def own_part() -> Any:
+    """The seller, once all that every letter bears of the shop's own can be written. Raises
+    `SettingFault`."""
+    try:
+        who = seller()
+    except Refusal as refusal:
+        raise SettingFault(refusal.sentence) from None
+    sender = config().mail_sender
+    for address, setting in (
+        (sender, "STORE_MAIL_DEFAULT_SENDER"),
+        (who.email, "the seller’s e-mail address"),
+        (who.reply_to, "the seller’s address for replies"),
+    ):
+        try:
+            _ = own_address(address) if address else ""
+        except OwnAddressUnwritable as refusal:
+            raise SettingFault(f"{setting}: {refusal.sentence}") from None
+    return who
+
+
+def compose_sample() -> bytes:
+    """A letter that goes to nobody, with all that every letter bears. Raises `SettingFault`."""
+    who = own_part()
+    context = {"seller": who, "title": "A test of the settings", "text": "It is sent to nobody."}
+    to = Mailbox(config().mail_sender)
+    text = render_letter("staff_alert", context)
+    address_envelope(config().mail_sender, to.address)
+    return octets_of(Letter(to, context), text, new_message_id(_our_domain()), who)
 
 
 def octets_of(letter: Letter, text: LetterText, message_id: str, who: Any) -> bytes:

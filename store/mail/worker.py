@@ -11,6 +11,7 @@ from collections.abc import Callable
 from queue import Empty, LifoQueue
 from typing import Protocol, cast
 
+import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import Session
 
@@ -21,8 +22,16 @@ from store.kit.jobs import ring
 from store.mail import claiming, outbox, recording
 from store.mail.claiming import Claim
 from store.mail.message import Envelope
+from store.mail.models import Delivery, DeliveryStatus
 from store.mail.pacing import take_slot
-from store.mail.preparing import Prepared, Unsent, prepare
+from store.mail.preparing import (
+    HELD_FOR_A_SETTING,
+    Prepared,
+    SettingFault,
+    Unsent,
+    own_part,
+    prepare,
+)
 from store.mail.recording import Tried
 from store.mail.sending import (
     Connection,
@@ -111,6 +120,25 @@ def sweep() -> None:
         recording.finish_batches(session)
     if freed:
         log.warning("%s letters of workers that ended were queued again", freed)
+
+
+def release_mended() -> None:
+    """Send what was held for a setting of the shop, once a letter can bear it (timetable)."""
+    held = sa.select(Delivery.id).where(
+        Delivery.status == DeliveryStatus.HELD,
+        Delivery.reason.startswith(HELD_FOR_A_SETTING, autoescape=True),
+    )
+    try:
+        if db.session.scalars(held.limit(1)).first() is None:
+            return
+        own_part()
+    except SettingFault as fault:
+        log.warning("letters are held: %s", fault)
+        return
+    finally:
+        end_read()
+    with transaction():
+        outbox.release_waiting_for(HELD_FOR_A_SETTING)
 
 
 def hang_up() -> None:

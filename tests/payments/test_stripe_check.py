@@ -135,11 +135,9 @@ def test_production_refuses_test_keys_and_another_address_of_stripe() -> None:
         STORE_STRIPE_SECRET_KEY="sk_test_42",
         STORE_STRIPE_API_BASE="http://127.0.0.1:1",
     ) == [
-        (
-            "STORE_STRIPE_WEBHOOK_SECRETS must be set beside STORE_STRIPE_SECRET_KEY; "
-            "STORE_STRIPE_SECRET_KEY must be a live key in production; "
-            "STORE_STRIPE_API_BASE is for tests only and must be unset in production"
-        )
+        "STORE_STRIPE_WEBHOOK_SECRETS must be set beside STORE_STRIPE_SECRET_KEY",
+        "STORE_STRIPE_SECRET_KEY must be a live key in production",
+        "STORE_STRIPE_API_BASE is for tests only and must be unset in production",
     ]
 
 

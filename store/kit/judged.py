@@ -1,0 +1,87 @@
+"""Values of settings, judged where they are given; each returns what is to be used, or raises
+ValueError with what would be right, never with a password."""
+
+import re
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+
+from store.kit.mailboxes import OwnAddressUnwritable, own_address
+
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*\.?"
+_HOST_OR_V6 = re.compile(rf"{_HOST}|\[[0-9A-Fa-f:.]+\]")
+
+
+def base_url(value: str) -> str:
+    """The shop's public address, as links in letters begin with it."""
+    fault = ValueError("needs an address like https://shop.example.org, without a path")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise fault from None
+    host = parts.netloc.removesuffix(f":{port}") if port is not None else parts.netloc
+    is_bare = parts.path in {"", "/"} and not parts.query and not parts.fragment
+    if parts.scheme not in {"http", "https"} or not is_bare or not _HOST_OR_V6.fullmatch(host):
+        raise fault
+    if not re.fullmatch(r"[!-~]+", value):
+        raise fault
+    return value.rstrip("/")
+
+
+def own_mailbox(value: str) -> str:
+    """An e-mail address alone, as letters write the shop's own."""
+    try:
+        return own_address(value) and value
+    except OwnAddressUnwritable as refusal:
+        raise ValueError(f"needs e-mail addresses alone: {refusal.sentence}") from None
+
+
+def is_own_mailbox(value: str) -> bool:
+    """Whether letters could come from there."""
+    try:
+        return bool(own_address(value))
+    except OwnAddressUnwritable:
+        return False
+
+
+def host(value: str) -> str:
+    """The name of a server, without scheme and port."""
+    if not (re.fullmatch(_HOST, value) or re.fullmatch(r"[0-9A-Fa-f:]+", value)):
+        raise ValueError(
+            "needs the name of a server like smtp.example.org alone; the port is set by STORE_MAIL_PORT"
+        )
+    return value
+
+
+def database_url(value: str) -> str:
+    """The address of a database that we know."""
+    try:
+        url = sa.engine.make_url(value)
+    except (sa.exc.ArgumentError, ValueError):
+        raise ValueError("needs an address like postgresql://user:password@host/name") from None
+    if url.drivername not in {"sqlite", "postgresql", "postgresql+psycopg"}:
+        raise ValueError("must begin with postgresql:// or sqlite:///")
+    if not url.database:
+        raise ValueError("names no database: it goes behind the host, as in postgresql://host/name")
+    return value
+
+
+def storage_url(value: str) -> str:
+    """A folder by its whole path, or a bucket."""
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise ValueError("needs file:///folder or s3://bucket/prefix") from None
+    is_folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
+    is_bucket = parts.scheme == "s3" and bool(parts.netloc)
+    if not (is_folder or is_bucket):
+        raise ValueError("needs file:///folder or s3://bucket/prefix")
+    return value
+
+
+def path_prefix(value: str) -> str:
+    """An address of the server in front, under which it finds files."""
+    if not re.fullmatch(r"/[\w./~-]*", value, re.ASCII) or ".." in value.split("/"):
+        raise ValueError("needs the beginning of an address like /files, as nginx has it inside")
+    return value
