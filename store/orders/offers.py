@@ -31,6 +31,10 @@ GOOD_FOR = timedelta(hours=24)
 # The refusals of a day are counted by these rows, so they are kept for longer than that.
 KEPT_FOR = timedelta(days=2)
 
+OLD = "It was good for 24 hours."
+BROKEN = "Part of it is missing, or was changed on its way. Open it from our letter again."
+PLACED = "It was good for one order, and that was placed. The letters about it lead there."
+
 
 class OfferUnknown(Refusal):
     """No link of ours, or one whose row is gone."""
@@ -47,10 +51,8 @@ class OfferOver(Refusal):
     status = 410
     heading = "This link no longer works"
 
-    def __init__(self, offer: Offer) -> None:
-        super().__init__(
-            "It was good for one order, within 24 hours. To order again, ask for a new link."
-        )
+    def __init__(self, offer: Offer, reason: str) -> None:
+        super().__init__(f"{reason} To order, ask for a new link.")
         path = f"/publications/{offer.publication.slug}"
         by_code = offer.discount_id is not None
         self.way_out = (f"{path}/{'order' if by_code else 'members'}", "Ask for a new link")
@@ -95,18 +97,20 @@ def offer_url(offer: Offer) -> str:
 def open_offer(token: str) -> Offer:
     """The row behind a link. Refuses (`OfferUnknown`) what is none of ours, and (`OfferOver`) one
     that is too old, wrongly signed, or whose order is not to be paid any more."""
+    fault = ""
     try:
         reference = tokens.read(token, OFFER, int(GOOD_FOR.total_seconds()))
-        holds = True
     except tokens.NotValid as refused:
-        reference, holds = refused.reference, False
+        reference, fault = refused.reference, OLD if refused.is_old else BROKEN
     except tokens.Unreadable:
         raise OfferUnknown from None
     offer = db.session.scalars(sa.select(Offer).where(Offer.reference == reference)).first()
     if offer is None:
         raise OfferUnknown
-    if not holds or (offer.order is not None and not is_open(offer, offer.order)):
-        raise OfferOver(offer)
+    if offer.order is not None and not is_open(offer, offer.order):
+        fault = fault or PLACED
+    if fault:
+        raise OfferOver(offer, fault)
     return offer
 
 

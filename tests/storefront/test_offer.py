@@ -215,7 +215,7 @@ def test_a_link_is_for_one_order_and_leads_back_to_it_until_it_is_paid(
     for answer in (client.get(path), client.post(path, data=fresh)):
         assert answer.status_code == 410
         check_page(answer.text, path=path)
-        assert "It was good for one order, within 24 hours." in text_of(answer.text)
+        assert "It was good for one order, and that was placed." in text_of(answer.text)
     assert len(orders()) == 1
 
 
@@ -247,6 +247,8 @@ def test_a_link_holds_for_a_day(client: FlaskClient, frozen: Clock) -> None:
     frozen.advance(seconds=1)
     answer = client.get(path)
     assert answer.status_code == 410
+    assert "It was good for 24 hours. To order, ask for a new link." in text_of(answer.text)
+    assert "Part of it is missing" in text_of(client.get(path[:-3]).text)
     way_out = [one.get("href") for one in Page(answer.text).all("a")]
     assert f"{PAGE}/members" in way_out
     assert client.post(path, data={"name": "Mia"}).status_code == 410
