@@ -27,6 +27,7 @@ def files_shown(edition: Edition) -> list[dict[str, Any]]:
             "format": asset.format.upper(),
             "size": asset.size,
             "sha256": asset.sha256,
+            "uploaded_sha256": asset.uploaded_sha256,
             "url": url_for(
                 "editions.file",
                 slug=edition.publication.slug,

@@ -32,8 +32,8 @@ def look_at_notes(notes: str) -> list[str]:
     """What staff should know of the notes before they leave, in sentences."""
     base = config().base_url
     found = [
-        f"The link “{one}” in the notes leads nowhere in a letter, so it is left out. Write the whole "
-        f"address, such as https://… or {base}/…"
+        f"The link “{one}” in the notes leads nowhere in a letter, so only its words are shown. Write "
+        f"the whole address, such as https://… or {base}/…"
         for one in dead_links(notes)
     ]
     found += [

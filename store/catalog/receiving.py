@@ -16,6 +16,7 @@ from store.kit.errors import Refusal
 from store.kit.formatting import format_size
 from store.kit.space import NoSpace, is_full
 from store.kit.storage import CHUNK, storage
+from store.kit.text import clean_line
 
 # Longer than any inspection may take; what is older was left by a process that died.
 _ABANDONED_SECONDS = 3600
@@ -29,9 +30,9 @@ class FileRefused(Refusal):
 
     def __init__(self, report: Report, name: str = "") -> None:
         self.report = report
-        self.name = name
+        self.name = clean_line(name)
         told = " ".join(failure.sentence for failure in report.failures)
-        super().__init__(f"{name}: {told}" if name else told)
+        super().__init__(f"{self.name}: {told}" if name else told)
 
 
 class NoSpaceForFile(NoSpace):

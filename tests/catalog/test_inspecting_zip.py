@@ -137,15 +137,27 @@ def test_data_hidden_behind_the_end_of_a_packed_entry_is_refused(tmp_path: Path)
     assert fails(inspect(content, tmp_path)) == ["epub-entry-damaged"]
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        archive(book_entries(), after=b"trailing"),
-        archive(changed(book_entries(), PAGE, behind=b"between")),
-    ],
-)
-def test_data_beside_the_entries_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_data_between_the_entries_is_refused(tmp_path: Path) -> None:
+    content = archive(changed(book_entries(), PAGE, behind=b"between"))
+
     assert fails(inspect(content, tmp_path)) == ["epub-extra-data"]
+
+
+@pytest.mark.parametrize("after", [b"trailing", bytes(70_000), b"x" * 3_000_000])
+def test_what_stands_behind_the_end_is_said_and_not_called_cut_off(
+    tmp_path: Path, after: bytes
+) -> None:
+    report = inspect(archive(book_entries(), after=after), tmp_path)
+
+    assert fails(report) == ["epub-extra-after"]
+    assert f"stand {len(after):,} more bytes" in report.failures[0].sentence
+
+
+def test_a_cut_off_book_that_holds_an_archive_is_called_cut_off(tmp_path: Path) -> None:
+    inner = Entry(b"EPUB/inner.zip", book(), stored=True)
+    content = archive([*book_entries(), inner, Entry(b"EPUB/z.bin", b"z" * 500, stored=True)])
+
+    assert fails(inspect(content[:-700], tmp_path)) == ["epub-truncated"]
 
 
 def test_an_archive_with_something_in_front_is_no_epub(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ _RATIO_FROM = MIB
 _CHUNK = 256 * 1024
 _DESCRIBED = 0x0008
 _LOCKED = 0x0041
+_LOCATOR = 20
 
 
 @dataclass(frozen=True)
@@ -147,20 +148,38 @@ def _read_directory(stream: BinaryIO, notes: Notes) -> tuple[int, list[Entry]]:
 def _find_end(stream: BinaryIO, notes: Notes) -> tuple[int, int, int, int]:
     """Where the end record stands, then count, length and start of the directory."""
     size = stream.seek(0, os.SEEK_END)
-    begin = max(0, size - 65557 - 20)
-    stream.seek(begin)
-    tail = stream.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) - at < _END.size:
+    at = _last_record(stream, size)
+    if at is None:
         notes.refuse("epub-truncated")
-    _, disk, first_disk, here, count, length, start, comment = _END.unpack_from(tail, at)
-    if at + _END.size + comment != len(tail):
-        notes.refuse("epub-extra-data")
-    if tail[max(0, at - 20) : at].startswith(b"PK\x06\x07") or 0xFFFF in (here, count):
+    stream.seek(max(0, at - _LOCATOR))
+    locator, record = stream.read(at - stream.tell()), stream.read(_END.size)
+    _, disk, first_disk, here, count, length, start, comment = _END.unpack(record)
+    behind = size - at - _END.size - comment
+    if behind:
+        # Only the true record tells where it stands itself; another one is of an archive within.
+        is_its_own = behind > 0 and start + length == at
+        if is_its_own:
+            notes.refuse("epub-extra-after", count=f"{behind:,}")
+        notes.refuse("epub-truncated")
+    if locator.startswith(b"PK\x06\x07") or 0xFFFF in (here, count):
         notes.refuse("epub-zip64")
     if disk or first_disk or here != count or not count:
         notes.refuse("epub-damaged", what="its archive is in several parts or empty")
-    return begin + at, count, length, start
+    return at, count, length, start
+
+
+def _last_record(stream: BinaryIO, size: int) -> int | None:
+    """Where the last end record begins, looked for through the whole file, to tell what is cut
+    off from what has something behind it."""
+    end = size
+    while end > 0:
+        begin = max(0, end - MIB)
+        stream.seek(begin)
+        at = stream.read(end - begin + _END.size - 1).rfind(b"PK\x05\x06")
+        if at >= 0 and begin + at + _END.size <= size:
+            return begin + at
+        end = begin
+    return None
 
 
 def _read_entry(stream: BinaryIO, directory: bytes, at: int, notes: Notes) -> tuple[Entry, int]:

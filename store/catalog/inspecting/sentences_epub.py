@@ -28,6 +28,10 @@ EPUB: dict[str, tuple[Level, str]] = {
         "fail",
         f"This EPUB holds hidden data beside its files, as disguised files do. {_ZIPPED}",
     ),
+    "epub-extra-after": (
+        "fail",
+        f"Behind the end of this EPUB stand {{count}} more bytes, so that some readers do not find its end. {_EXPORT}",
+    ),
     "epub-headers-disagree": (
         "fail",
         f"This EPUB says two different things about {{name}}, so readers would disagree. {_ZIPPED}",
