@@ -5,7 +5,9 @@ import sqlalchemy as sa
 from store.catalog.models import Edition, EditionStatus
 from store.catalog.publishing import lock_publication
 from store.distribution.recipients import RECALLED, WITHDRAWN, batch_of
+from store.entitlements.access import editions_of_order
 from store.entitlements.copies import (
+    CONFIRMATION,
     NOTICE,
     UNSENT,
     has_copy,
@@ -77,6 +79,7 @@ def withdraw(edition: Edition, who: str, why: str = "") -> int:
     if batch is not None and batch.status.may_become(BatchStatus.RECALLED):
         advance(batch, BatchStatus.RECALLED, who=who, why="the edition was withdrawn")
     outbox.look_again_at_edition(edition.id)
+    _carry_the_other(edition)
     notices = sa.and_(Delivery.edition_id == edition.id, Delivery.kind == NOTICE)
     return _leave_out(edition, WITHDRAWN, notices)
 
@@ -105,6 +108,20 @@ def _forget_resends(batch: Batch) -> None:
         .values(priority=outbox.NOTICE)
     )
     db.session.connection().execute(statement)
+
+
+def _carry_the_other(edition: Edition) -> None:
+    """Confirmations that have not left carry what their order opens now, or nothing yet."""
+    unsent = sa.select(Delivery).where(
+        Delivery.edition_id == edition.id,
+        Delivery.kind == CONFIRMATION,
+        Delivery.status.in_(UNSENT),
+        Delivery.order_id.is_not(None),
+    )
+    for confirmation in db.session.scalars(unsent).all():
+        others = editions_of_order(confirmation.order_id or 0)
+        confirmation.edition_id = others[0].id if others else None
+    db.session.flush()
 
 
 def _leave_out(edition: Edition, why: str, which: sa.ColumnElement[bool]) -> int:

@@ -7,11 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus, Seller
-from store.catalog.publishing import newest_released
+from store.catalog.publishing import newest_released, promised_date
 from store.entitlements.access import copy_waits, readable_editions, rights_of_order
 from store.entitlements.links import library_url, order_url
 from store.entitlements.models import Entitlement
-from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.formatting import format_day
@@ -158,20 +157,16 @@ def _supply(order: Order, rights: list[Entitlement], edition: Edition | None) ->
     available_at = min(right.available_at for right in rights)
     newest = edition or newest_released(line.publication_id)
     is_preorder = edition is None and all(right.from_edition_id is None for right in rights)
+    # As of today: a date may have moved since the order, and must not be promised once it passed.
+    promised = promised_date(line.publication) if is_preorder else None
     return {
         "is_ready": edition is not None,
         "edition_number": edition.number if edition else None,
         "is_preorder": is_preorder,
-        "copy_waits": copy_waits(available_at, line.expected_on),
-        "promised": _promised(line.expected_on),
+        "copy_waits": copy_waits(available_at, promised),
+        "promised": promise_in_words(promised) if promised else "",
         "available_at": available_at,
         "formats": sorted({asset.format.upper() for asset in newest.assets}, reverse=True)
         if newest
         else [],
     }
-
-
-def _promised(expected: date | None) -> str:
-    # A letter that leaves late must not promise what has passed.
-    is_ahead = expected is not None and expected >= clock.today(config().zone)
-    return promise_in_words(expected) if expected is not None and is_ahead else ""

@@ -13,7 +13,7 @@ from sqlalchemy.orm import aliased
 
 from store.catalog.models import Edition, EditionStatus
 from store.entitlements.access import editions_within
-from store.entitlements.models import Entitlement
+from store.entitlements.models import REFUNDED, Entitlement
 from store.entitlements.stops import is_stopped
 from store.kit import clock
 from store.kit.database import db
@@ -135,13 +135,43 @@ def owe_what_was_missed(customer_id: int, publication_id: int, occasion: Occasio
     edition, available_at = found
     if _is_carried(edition, customer_id):
         return
-    if _has_copy_now(customer_id, publication_id) and is_stopped(customer_id, publication_id):
+    if _has_copy_now(customer_id, publication_id) and (
+        occasion in FIRST_COPIES or is_stopped(customer_id, publication_id)
+    ):
         return
     now = clock.now()
     if available_at > now:
         occasion = Occasion.DAYS_OVER
     if owe_copy(edition.id, customer_id, max(available_at, now), occasion):
         leave_older_out(publication_id, [customer_id])
+
+
+def settle_notices(customer_id: int, publication_id: int) -> None:
+    """After a right ended or rests: leave out what waited for it. Who has another right is owed the
+    first copy when that one opens."""
+    theirs = (
+        Delivery.customer_id == customer_id,
+        Delivery.kind == NOTICE,
+        Delivery.edition_id.in_(
+            sa.select(Edition.id).where(Edition.publication_id == publication_id)
+        ),
+    )
+    rights = db.session.scalars(
+        sa.select(Entitlement).where(
+            Entitlement.customer_id == customer_id,
+            Entitlement.publication_id == publication_id,
+            Entitlement.revoked_at.is_(None),
+        )
+    ).all()
+    standing = [right.available_at for right in rights if right.suspended_at is None]
+    if not rights:
+        outbox.leave_out(REFUNDED, *theirs)
+    elif standing:
+        is_early: sa.ColumnElement[bool] = Delivery.due_at < min(standing)
+        if _has_copy_now(customer_id, publication_id):
+            is_early = sa.or_(is_early, Delivery.occasion == Occasion.DAYS_OVER)
+        outbox.leave_out(REFUNDED, *theirs, Delivery.occasion.in_(FIRST_COPIES), is_early)
+        owe_what_was_missed(customer_id, publication_id, Occasion.FIRST_COPY)
 
 
 def send_missed(customer_id: int, who: str) -> int:

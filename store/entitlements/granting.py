@@ -18,6 +18,7 @@ from store.entitlements.copies import (
     NOTICE,
     owe_copy,
     owe_what_was_missed,
+    settle_notices,
 )
 from store.entitlements.links import ensure_links, order_link
 from store.entitlements.models import DISPUTE_LOST, REFUNDED, Entitlement
@@ -161,6 +162,7 @@ def revoke_order(order: Order, reason: str) -> None:
             right.revoked_reason = reason
         right.suspended_at = None
     db.session.flush()
+    _settle_notices(order)
 
 
 def settle_access(
@@ -184,6 +186,13 @@ def settle_access(
     for right in rights:
         _settle_right(right, is_suspended=is_suspended)
     db.session.flush()
+    if is_suspended:
+        _settle_notices(order)
+
+
+def _settle_notices(order: Order) -> None:
+    for publication_id in sorted({line.publication_id for line in order.lines}):
+        settle_notices(order.customer_id, publication_id)
 
 
 def _close_doors(order: Order) -> None:

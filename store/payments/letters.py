@@ -11,6 +11,7 @@ from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.models import Checkout, Refund
+from store.payments.settling import CANCELLED_KEYS
 from store.payments.sums import is_wholly_refunded, paid_amount
 from store.payments.transfer_rows import DETAILS, awaited_transfer, is_told_later
 
@@ -42,7 +43,7 @@ def order_refunded(delivery: Delivery) -> Letter:
         "paid": paid_amount(order.id),
         "currency": refund.currency,
         "is_whole": is_wholly_refunded(order.id),
-        "was_cancelled": refund.request_key == "cancel",
+        "was_cancelled": refund.request_key.partition("~")[0] in CANCELLED_KEYS,
         "asked_at": refund.requested_at,
         "order_url": order_url(order.id),
     }

@@ -31,7 +31,7 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import buy, drafted_and_released, send
+from tests.distribution.shop import buy, drafted_and_released, reached, send
 from tests.factories import a_publication, a_seller
 
 PEOPLE = st.integers(0, 4)
@@ -268,7 +268,14 @@ class History(RuleBasedStateMachine):
             return "skipped", "refunded"
         if not in_term:
             return "skipped", "term over"
-        return ("skipped", "asked us to stop") if person.is_stopped else ("queued", "")
+        held_back = person.is_stopped and self._has_copy(person)
+        return ("skipped", "asked us to stop") if held_back else ("queued", "")
+
+    def _has_copy(self, person: Person) -> bool:
+        place = next(number for number, one in enumerate(self.people) if one is person)
+        address = self._address(place)
+        customer = db.session.scalars(sa.select(Customer).where(Customer.email == address)).one()
+        return reached(customer.id, self._publication().id).has_copy
 
     def _address(self, place: int) -> str:
         return f"reader{place}-{self.slug}@reader.example"

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.message import EmailMessage
 
 import pytest
@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from markupsafe import Markup
 
-from store.catalog.models import Edition
+from store.catalog.models import Edition, Publication
 from store.entitlements.finding import ask_for_copies
 from store.entitlements.granting import grant_order, revoke_order
 from store.entitlements.links import order_link, order_url, token_of
@@ -136,8 +136,36 @@ def test_the_confirmation_of_a_pre_order_says_when_and_that_it_can_be_cancelled(
     assert "Thank you for your pre-order" in text
     assert "We publish it by the end of March 2027." in text
     assert "We have charged you £12.50." in text
-    assert "You can cancel until we publish it" in text
+    assert "You can cancel until we publish it. You need not say why." in text
+    assert "in any case" not in text
     assert "/library/" not in text
+
+
+def test_a_pre_order_that_may_come_within_the_14_days_can_be_cancelled_until_both_are_over() -> (
+    None
+):
+    shop = a_shop(editions=0)
+    with transaction() as session:
+        session.get_one(Publication, shop.id).expected_on = date(2027, 3, 8)
+    a_paid_order(shop, wants_now=False)
+    assert (
+        "You can cancel until we publish it, and until the end of 15 March 2027 in any case."
+        in plain()
+    )
+
+
+def test_a_confirmation_sent_again_promises_the_present_date_and_not_that_of_the_order(
+    frozen: Clock,
+) -> None:
+    shop = a_shop(editions=0)
+    shop_id, order_id = shop.id, a_paid_order(shop, wants_now=False).id
+    assert "We publish it by the end of March 2027." in plain()
+    with transaction() as session:
+        session.get_one(Publication, shop_id).expected_on = date(2027, 5, 12)
+        resend_confirmation(session.get_one(Order, order_id), "Olga")
+    (text,) = [text_of(one) for one in sent() if "12 May 2027" in text_of(one)]
+    assert "We publish it on 12 May 2027." in text
+    assert "March 2027. We mail" not in text
 
 
 def test_discount_and_vat_stand_in_the_letter_as_the_order_holds_them() -> None:

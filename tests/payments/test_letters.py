@@ -4,12 +4,15 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from store.kit.database import db
+from store.kit.database import db, transaction
 from store.mail.letters import Letter, facts_of, preview
 from store.mail.models import Delivery
 from store.mail.rendering import render_letter
+from store.orders.models import Order
 from store.payments import letters
 from store.payments.fulfilment import fulfil_order
+from store.payments.models import Refund
+from store.payments.refund_rows import give_up
 from store.payments.refunding import cancel_preorder, refund_order
 from tests.conftest import Clock
 from tests.payments.making import an_order, paid_at_gateway, start
@@ -46,6 +49,20 @@ def test_a_cancelled_order_says_what_goes_back_and_when_it_is_seen(paid: int) ->
     assert "Asked for on: 1 March 2027" in lines
     assert facts.context["order_url"] in lines
     assert "Banks take 5 to 10 working days to show it." in letter.text
+
+
+def test_a_cancellation_whose_refund_failed_and_was_tried_again_says_that_it_is_one(
+    paid: int, frozen: Clock
+) -> None:
+    cancel_preorder(paid, "customer")
+    with transaction() as session:
+        refund = session.scalars(sa.select(Refund)).one()
+        give_up(session.get_one(Order, paid), refund, "sent back", who="gateway:demo")
+    cancel_preorder(paid, "customer")
+    keys = db.session.scalars(sa.select(Refund.request_key).order_by(Refund.id)).all()
+    assert keys == ["cancel", "cancel~1"]
+    letter = render_letter("order_refunded", _facts().context)
+    assert "Your order is cancelled, and all your money goes back to you." in letter.text
 
 
 def test_a_partial_refund_says_that_the_copy_stays(paid: int) -> None:

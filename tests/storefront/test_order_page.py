@@ -2,6 +2,7 @@
 
 import logging
 import re
+from datetime import date
 
 import pytest
 import sqlalchemy as sa
@@ -223,6 +224,45 @@ def without_waiver(order_id: int) -> str:
     path = pay(order_id)
     release(publication(), 1)
     return path
+
+
+@pytest.mark.parametrize(
+    ("expected_on", "said"),
+    [
+        (
+            date(2027, 3, 31),
+            (
+                "You can cancel until it is published. Your 14 days run until the end of 15 March 2027,"
+                " and you can cancel after that too."
+            ),
+        ),
+        (
+            date(2027, 3, 8),
+            (
+                "You can cancel until it is published, and until the end of 15 March 2027 in any case:"
+                " your 14 days run until then."
+            ),
+        ),
+        (
+            None,
+            (
+                "You can cancel until it is published, and until the end of 15 March 2027 in any case:"
+                " your 14 days run until then."
+            ),
+        ),
+    ],
+)
+def test_a_pre_order_within_the_14_days_says_so_and_in_any_case_only_where_they_are_longer(
+    client: FlaskClient, order_id: int, frozen: Clock, expected_on: date | None, said: str
+) -> None:
+    path = pay(order_id)
+    with transaction():
+        publication().expected_on = expected_on
+    assert said in page_of(client, path)
+    frozen.advance(days=15)
+    page = page_of(client, path)
+    assert "You can cancel until it is published." in page
+    assert "14 days run" not in page
 
 
 @on_both

@@ -4,13 +4,14 @@ import hashlib
 import json
 import re
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.catalog.models import PublicationStatus
+from store.catalog.models import Edition, Publication, PublicationStatus
 from store.catalog.publishing import publication_by_slug
 from store.kit.database import db, transaction
 from store.kit.storage import storage
@@ -144,6 +145,32 @@ def test_machines_read_the_offer(client: FlaskClient) -> None:
     data = json.loads(script.text or "")
     assert data["offers"]["availability"] == "https://schema.org/InStock"
     assert (data["bookEdition"], data["datePublished"]) == ("1", "2027-03-01")
+
+
+def test_machines_read_the_day_of_the_shops_zone_and_an_organisation_as_one(
+    client: FlaskClient,
+) -> None:
+    publish(author="Early Years Sample Press")
+    release()
+    with transaction() as session:
+        late = datetime(2027, 7, 1, 23, 30, tzinfo=UTC)  # 2 July in London
+        session.scalars(sa.select(Edition)).one().released_at = late
+    data = _read_by_machines(client)
+    assert data["datePublished"] == "2027-07-02"
+    assert data["author"] == {"@type": "Organization", "name": "Early Years Sample Press"}
+    for author, kind in {
+        "Anna Berg": "Person",
+        "National Childminding Association": "Organization",
+    }.items():
+        with transaction() as session:
+            session.scalars(sa.select(Publication)).one().author = author
+        assert _read_by_machines(client)["author"] == {"@type": kind, "name": author}
+
+
+def _read_by_machines(client: FlaskClient) -> dict[str, Any]:
+    (script,) = [one for one in Page(get(client)).all("script") if "src" not in one.attrib]
+    found: dict[str, Any] = json.loads(script.text or "")
+    return found
 
 
 def test_the_page_tells_others_what_it_is(client: FlaskClient) -> None:

@@ -1,0 +1,345 @@
+"""Random histories of stops, disputes, recalls, releases, consents and refunds: every notice says
+why it comes, nothing bought is held back, nothing taken back is mailed."""
+
+from collections import Counter
+from itertools import count
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from store.catalog.models import Edition, EditionStatus, Publication
+from store.distribution import releasing
+from store.distribution.coverage import coverage
+from store.distribution.recipients import batch_of
+from store.entitlements import granting, stops
+from store.entitlements.access import editions_within
+from store.entitlements.models import Entitlement
+from store.entitlements.resending import confirm_consent
+from store.entitlements.stops import is_stopped
+from store.kit import clock
+from store.kit.database import db, transaction
+from store.mail import outbox
+from store.mail.models import BatchStatus, Delivery, DeliveryStatus, Occasion
+from store.orders.consents import give_waiver, has_waiver
+from store.orders.customers import find_or_add_customer
+from store.orders.models import Customer
+from tests.conftest import Clock, on_both
+from tests.distribution.shop import Reached, buy, drafted_and_released, reached, send
+from tests.factories import a_publication, a_seller
+
+PEOPLE = st.integers(0, 2)
+FIRST = {Occasion.FIRST_COPY, Occasion.DAYS_OVER, Occasion.ASKED}
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
+UNSENT = {DeliveryStatus.QUEUED, DeliveryStatus.HELD}
+_slugs = count(1)
+
+
+class Tellings(RuleBasedStateMachine):
+    """One publication and three readers; `frozen` is the shop's clock."""
+
+    frozen: Clock
+
+    @initialize()
+    def open(self) -> None:
+        self.slug = f"guide-{next(_slugs)}"
+        self.number = 0
+        self.seen = 0
+        with transaction() as session:
+            self.publication_id = a_publication(self.slug, expected_on=None).id
+            # Somebody whom nothing happens to, so that a release has letters to recall.
+            buy(session.get_one(Publication, self.publication_id), f"other@{self.slug}.example")
+        self.seen = self._last_id()
+
+    @rule(person=PEOPLE, wants_now=st.booleans())
+    def buy(self, person: int, wants_now: bool) -> None:
+        with transaction() as session:
+            publication = session.get_one(Publication, self.publication_id)
+            buy(publication, self._address(person), wants_now=wants_now)
+        self._owed({Occasion.DAYS_OVER})
+
+    @rule(person=PEOPLE)
+    def consent(self, person: int) -> None:
+        """As the order page does: where the copy waits for the 14 days."""
+        with transaction():
+            for right in self._rights(person):
+                order = right.order_line.order if right.order_line else None
+                waits = right.available_at > clock.now() and _stands(right)
+                if order is not None and waits and not has_waiver(order.id):
+                    give_waiver(order)
+                    granting.start_supply(order)
+                    confirm_consent(order)
+                    break
+        self._owed(set())
+
+    @rule(person=PEOPLE, stop=st.booleans())
+    def stop_or_resume(self, person: int, stop: bool) -> None:
+        with transaction():
+            customer = find_or_add_customer(self._address(person))
+            change = stops.stop_notices if stop else stops.resume_notices
+            change(customer.id, self.publication_id)
+
+    @rule(person=PEOPLE, how=st.sampled_from(["is_suspended", "is_refunded", "is_lost", ""]))
+    def money_changes(self, person: int, how: str) -> None:
+        """A dispute begins, a refund arrives, a dispute is lost, or all of it is undone."""
+        with transaction():
+            orders = {
+                right.order_line.order: None for right in self._rights(person) if right.order_line
+            }
+            for order in list(orders)[-1:]:
+                granting.settle_access(order, **({how: True} if how else {}))
+        self._owed({Occasion.ACCESS_BACK, Occasion.DAYS_OVER})
+
+    @precondition(lambda self: self.number < 4)
+    @rule()
+    def release(self) -> None:
+        self.number += 1
+        before = {customer.id: self._reached(customer) for customer in self._customers()}
+        edition = drafted_and_released(self._publication(), self.number)
+        told = db.session.scalars(
+            sa.select(Delivery).where(
+                Delivery.edition_id == edition.id, Delivery.batch_id.is_not(None)
+            )
+        ).all()
+        for delivery in told:
+            if delivery.status != DeliveryStatus.SKIPPED:
+                assert delivery.occasion == _expected(before[delivery.customer_id or 0], delivery)
+        db.session.rollback()
+        self.seen = self._last_id()
+
+    @precondition(lambda self: self._standing())
+    @rule(step=st.sampled_from([releasing.recall, releasing.recall, releasing.withdraw]))
+    def take_back(self, step: object) -> None:
+        """Recall the letters of the newest edition, or withdraw it."""
+        edition = self._standing()[-1]
+        batch = batch_of(db.session, edition)
+        is_over = batch is None or not batch.status.may_become(BatchStatus.RECALLED)
+        db.session.rollback()
+        with transaction() as session:
+            newest = session.get_one(Edition, edition.id)
+            if step is releasing.withdraw:
+                releasing.withdraw(newest, "Olga")
+            elif not is_over:
+                releasing.recall(newest, "Olga")
+        self._owed({*FIRST, Occasion.CORRECTION, Occasion.ACCESS_BACK} - {Occasion.ASKED})
+
+    @rule(person=PEOPLE)
+    def send_again(self, person: int) -> None:
+        """A person sends what was left out last."""
+        with transaction() as session:
+            customer = find_or_add_customer(self._address(person))
+            query = sa.select(Delivery).where(
+                Delivery.customer_id == customer.id,
+                Delivery.kind == "edition_notice",
+                Delivery.status == DeliveryStatus.SKIPPED,
+                Delivery.edition_id.in_(self._edition_ids()),
+            )
+            found = session.scalars(query.order_by(Delivery.id.desc())).first()
+            if found is not None:
+                assert outbox.retry(found, "Olga")
+                assert found.occasion == Occasion.RESENT
+
+    @rule(days=st.sampled_from([0, 1, 16]))
+    def wait_and_send(self, days: int) -> None:
+        self.frozen.advance(days=days, seconds=1)
+        queued = {one.id for one in self._notices() if one.status in UNSENT}
+        before = {customer.id: self._reached(customer) for customer in self._customers()}
+        db.session.rollback()
+        send()
+        for delivery in self._notices():
+            if delivery.id in queued and delivery.status == DeliveryStatus.SENT:
+                self._may_be_sent(delivery, before[delivery.customer_id or 0])
+        db.session.rollback()
+
+    @invariant()
+    def nobody_waits_for_two_first_copies(self) -> None:
+        waiting = Counter(
+            one.customer_id
+            for one in self._notices()
+            if one.status in UNSENT and one.occasion in {*FIRST, Occasion.ACCESS_BACK}
+        )
+        assert [number for number in waiting.values() if number > 1] == []
+        db.session.rollback()
+
+    @invariant()
+    def one_letter_at_most_carries_an_edition_to_a_customer(self) -> None:
+        since = {customer.id: self._since(customer) for customer in self._customers()}
+        carried = Counter(
+            (one.customer_id, one.edition_id)
+            for one in self._notices()
+            if one.status != DeliveryStatus.SKIPPED
+            and one.occasion != Occasion.RESENT
+            and since[one.customer_id or 0] is not None
+            and one.created_at >= since[one.customer_id or 0]  # type: ignore[operator]
+        )
+        assert [key for key, number in carried.items() if number > 1] == []
+        db.session.rollback()
+
+    @invariant()
+    def nothing_bought_is_held_back(self) -> None:
+        """Whoever has a standing right and was handed nothing yet has a letter on its way, stopped
+        or not, wherever an edition may be mailed."""
+        for customer in self._customers():
+            if self._reached(customer).anything or not self._offered(customer):
+                continue
+            waiting = [
+                one
+                for one in self._notices()
+                if one.customer_id == customer.id and one.status in UNSENT
+            ]
+            assert waiting, customer.email
+        db.session.rollback()
+
+    @invariant()
+    def the_account_adds_up(self) -> None:
+        for edition in self._standing():
+            assert coverage(edition).sums_match
+            assert coverage(edition).missing == 0
+        db.session.rollback()
+
+    def teardown(self) -> None:
+        db.session.rollback()
+
+    def _may_be_sent(self, delivery: Delivery, before: Reached) -> None:
+        customer = db.session.get_one(Customer, delivery.customer_id)
+        edition = db.session.get_one(Edition, delivery.edition_id)
+        rights = [right for right in self._rights_of(customer) if _stands(right)]
+        assert rights, "a refunded or suspended reader was told"
+        assert min(right.available_at for right in rights) <= clock.now()
+        assert edition.status == EditionStatus.RELEASED, "a withdrawn edition was mailed"
+        if delivery.occasion == Occasion.RESENT:
+            return
+        batch = batch_of(db.session, edition)
+        if batch is not None and batch.status == BatchStatus.RECALLED:
+            assert edition.id in {right.from_edition_id for right in self._rights_of(customer)}
+        if is_stopped(customer.id, self.publication_id):
+            assert delivery.occasion in FIRST or not before.has_copy
+
+    def _owed(self, occasions: set[Occasion]) -> None:
+        """What was owed since the last look has one of these reasons."""
+        found = [one for one in self._notices() if one.id > self.seen]
+        assert {one.occasion for one in found} <= occasions
+        for one in found:
+            waits = one.due_at > one.created_at
+            assert waits == (one.occasion == Occasion.DAYS_OVER)
+        db.session.rollback()
+        self.seen = self._last_id()
+
+    def _offered(self, customer: Customer) -> list[Edition]:
+        """What may be mailed to a customer: opened by a right, and no recalled news."""
+        released = sorted(self._standing(), key=lambda one: -one.number)
+        found = []
+        for right in self._rights_of(customer):
+            for edition in editions_within(right, released) if _stands(right) else []:
+                batch = batch_of(db.session, edition)
+                is_recalled = batch is not None and batch.status == BatchStatus.RECALLED
+                if not is_recalled or edition.id == right.from_edition_id:
+                    found.append(edition)
+        return found
+
+    def _reached(self, customer: Customer) -> Reached:
+        return reached(customer.id, self.publication_id)
+
+    def _since(self, customer: Customer) -> object:
+        standing = [right for right in self._rights_of(customer) if right.revoked_at is None]
+        return min((right.granted_at for right in standing), default=None)
+
+    def _rights(self, person: int) -> list[Entitlement]:
+        return self._rights_of(find_or_add_customer(self._address(person)))
+
+    def _rights_of(self, customer: Customer) -> list[Entitlement]:
+        query = sa.select(Entitlement).filter_by(
+            customer_id=customer.id, publication_id=self.publication_id
+        )
+        return list(db.session.scalars(query.order_by(Entitlement.id)))
+
+    def _customers(self) -> list[Customer]:
+        query = (
+            sa.select(Customer)
+            .join(Entitlement)
+            .where(Entitlement.publication_id == self.publication_id)
+        )
+        return list(db.session.scalars(query.distinct()))
+
+    def _notices(self) -> list[Delivery]:
+        query = sa.select(Delivery).where(
+            Delivery.kind == "edition_notice", Delivery.edition_id.in_(self._edition_ids())
+        )
+        return list(db.session.scalars(query.order_by(Delivery.id)))
+
+    def _last_id(self) -> int:
+        found = db.session.scalar(sa.select(sa.func.max(Delivery.id))) or 0
+        db.session.rollback()
+        return found
+
+    def _publication(self) -> Publication:
+        return db.session.get_one(Publication, self.publication_id)
+
+    def _standing(self) -> list[Edition]:
+        query = sa.select(Edition).filter_by(
+            publication_id=self.publication_id, status=EditionStatus.RELEASED
+        )
+        return list(db.session.scalars(query.order_by(Edition.number)))
+
+    def _edition_ids(self) -> sa.Select[int]:
+        return sa.select(Edition.id).where(Edition.publication_id == self.publication_id)
+
+    def _address(self, person: int) -> str:
+        return f"reader{person}@{self.slug}.example"
+
+
+def _stands(right: Entitlement) -> bool:
+    return right.revoked_at is None and right.suspended_at is None
+
+
+def _expected(before: Reached, delivery: Delivery) -> Occasion:
+    """Why a release tells a customer, by what had reached them before it."""
+    if before.newest_is_withdrawn:
+        return Occasion.CORRECTION
+    if before.has_copy:
+        return Occasion.RELEASED
+    waits = delivery.due_at > delivery.created_at
+    return Occasion.DAYS_OVER if waits else Occasion.FIRST_COPY
+
+
+def _live(frozen: Clock, examples: int, steps: int) -> None:
+    with transaction():
+        a_seller()
+
+    class OfThisShop(Tellings):
+        pass
+
+    OfThisShop.frozen = frozen
+    run_state_machine_as_test(
+        OfThisShop,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=PHASES,
+        ),
+    )
+
+
+@on_both
+@pytest.mark.timeout(300)
+def test_a_dozen_histories_of_notices(app: Flask, frozen: Clock) -> None:
+    _live(frozen, 12, 25)
+
+
+@on_both
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_many_histories_of_notices(app: Flask, frozen: Clock) -> None:
+    _live(frozen, 60, 40)
