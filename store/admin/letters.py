@@ -6,6 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin import looking
 from store.admin.guard import SUPPORT, opens_to, who
+from store.distribution.explaining import OCCASIONS
 from store.kit.database import db, transaction
 from store.kit.errors import NotFound, Refusal
 from store.kit.status import ForbiddenMove
@@ -75,6 +76,7 @@ def one(letter_id: int) -> Any:
         "admin/letter.html",
         letter=delivery,
         order=order,
+        occasion=OCCASIONS.get(delivery.occasion) if delivery.occasion else "",
         customer=looking.people([delivery]).get(delivery.customer_id or 0),
         attempts=looking.attempts_of(delivery.id),
         history=looking.history("deliveries", [delivery.id]),

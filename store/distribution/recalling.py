@@ -128,20 +128,25 @@ def _leave_out(edition: Edition, why: str, which: sa.ColumnElement[bool]) -> int
     """Leave letters of an edition out; who waited for a first copy by one of them is owed the
     newest other one instead."""
     count = outbox.leave_out(why, which)
-    other = sa.select(Edition.id).where(
+    others = sa.select(Edition.id).where(
         Edition.publication_id == edition.publication_id,
         Edition.status == EditionStatus.RELEASED,
         Edition.id != edition.id,
-        ~is_recalled(Edition.id),
     )
-    if db.session.scalars(other.limit(1)).first() is None:
-        return count
+    may_be_mailed: sa.ColumnElement[bool] = sa.true()
+    if db.session.scalars(others.where(~is_recalled(Edition.id)).limit(1)).first() is None:
+        # Recalled as well: only to who bought it as it is.
+        may_be_mailed = sa.exists().where(
+            Entitlement.customer_id == Delivery.customer_id,
+            Entitlement.from_edition_id.in_(others),
+        )
     waited = sa.select(Delivery.customer_id, Delivery.occasion).where(
         Delivery.edition_id == edition.id,
         Delivery.kind == NOTICE,
         Delivery.status == DeliveryStatus.SKIPPED,
         Delivery.reason == why,
         Delivery.customer_id.is_not(None),
+        may_be_mailed,
         ~has_copy(Delivery.customer_id, sa.literal(edition.publication_id)),
     )
     for customer_id, given in db.session.execute(waited).all():
