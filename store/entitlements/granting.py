@@ -106,7 +106,9 @@ def grant_imported(
     ensure_links(customer.id, publication.id)
     is_news = newest is not None and (had is None or had.number < newest.number)
     if notify and newest is not None and is_news and editions_within(right, [newest]):
-        owe_copy(newest.id, right.customer_id, right.available_at, Occasion.RELEASED)
+        waited = had is None and ordered_at is not None
+        occasion = Occasion.FIRST_COPY if waited else Occasion.RELEASED
+        owe_copy(newest.id, right.customer_id, right.available_at, occasion)
     return True
 
 

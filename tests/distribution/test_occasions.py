@@ -46,7 +46,7 @@ def _arrived() -> list[tuple[str, str]]:
         text = _text(letter)
         if "You get this letter because new editions" in text:
             paragraphs = [" ".join(one.split()) for one in text.split("\r\n\r\n")]
-            said = next(one for one in paragraphs if one.startswith("You "))
+            said = next(one for one in paragraphs if one.startswith(("You ", TITLE)))
             found.append((letter.subject, said))
     return found
 
@@ -126,7 +126,7 @@ def test_who_was_imported_with_a_copy_is_left_out_by_a_stop_and_who_waited_elsew
         "has@reader.example": (SKIPPED, "asked us to stop"),
     }
     ((_, said),) = _arrived()
-    assert said == f"You have a copy of {TITLE}. Your copy of edition 2 is ready."
+    assert said == f"{TITLE} is out now, and your copy of edition 2 is ready."
 
 
 def test_a_consent_within_the_14_days_brings_one_letter_and_it_carries_the_copy(
