@@ -335,7 +335,7 @@ def _live(frozen: Clock, examples: int, steps: int) -> None:
 @on_both
 @pytest.mark.timeout(300)
 def test_a_dozen_histories_of_notices(app: Flask, frozen: Clock) -> None:
-    _live(frozen, 12, 25)
+    _live(frozen, 6, 20)
 
 
 @on_both

@@ -46,7 +46,9 @@ def _arrived() -> list[tuple[str, str]]:
         text = _text(letter)
         if "You get this letter because new editions" in text:
             paragraphs = [" ".join(one.split()) for one in text.split("\r\n\r\n")]
-            said = next(one for one in paragraphs if one.startswith(("You ", TITLE)))
+            said = next(
+                one for one in paragraphs if one.endswith(".") and one.startswith(("You ", TITLE))
+            )
             found.append((letter.subject, said))
     return found
 
