@@ -11,6 +11,7 @@ from store.catalog.publishing import newest_released, promised_date
 from store.entitlements.access import copy_waits, readable_editions, rights_of_order
 from store.entitlements.links import library_url, order_url
 from store.entitlements.models import Entitlement
+from store.entitlements.twins import earlier_twin
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.formatting import format_day
@@ -46,6 +47,7 @@ def facts(delivery: Delivery) -> Letter | Skip:
         edition = readable[0] if readable else None
     words = _agreed(order) | _supply(order, rights, edition)
     words["order_url"] = order_url(order.id)
+    words["twin"] = _twin(order)
     words["library_url"] = library_url(order.customer_id)
     return Letter(Mailbox(order.customer.email, order.name or order.customer.name), _context(words))
 
@@ -83,6 +85,7 @@ def sample() -> dict[str, Any]:
         "promised": "",
         "available_at": moment,
         "formats": ["PDF", "EPUB"],
+        "twin": None,
         "order_url": f"{config().base_url}/orders/sample",
         "library_url": f"{config().base_url}/library/sample",
     }
@@ -135,6 +138,14 @@ def _agreed(order: Order) -> dict[str, Any]:
         "consent": given_consent(order.id),
         "cancel_until": last_day - timedelta(days=1),
     }
+
+
+def _twin(order: Order) -> dict[str, Any] | None:
+    """The order of the same title that this one may repeat by a slip."""
+    twin = earlier_twin(order)
+    if twin is None or twin.paid_at is None:
+        return None
+    return {"reference": twin.reference, "paid_at": twin.paid_at}
 
 
 def _discount(order: Order) -> dict[str, str] | None:

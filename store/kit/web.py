@@ -12,7 +12,7 @@ from jinja2 import StrictUndefined
 from jinja2.runtime import Macro
 from werkzeug.exceptions import HTTPException
 
-from store.kit import reading_requests, space
+from store.kit import patience, reading_requests, space
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
@@ -49,6 +49,8 @@ def init_app(app: Flask, static_folder: Path) -> None:
     app.register_error_handler(HTTPException, http_error_page)
     for fault in (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
         app.register_error_handler(fault, _not_written)
+    app.before_request(patience.begin_page)
+    app.teardown_request(patience.end_page)
     app.after_request(_secure)
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from store.entitlements.granting import grant_order
 from store.entitlements.links import order_link
+from store.entitlements.twins import earlier_twin
 from store.kit import clock
 from store.kit.database import db
 from store.kit.money import format_money
@@ -201,6 +202,7 @@ def _take_payment(checkout: Checkout, order: Order, state: GatewayState) -> Paym
     if moved_to_paid(order, checkout.gateway):
         order.paid_at = paid_at
         grant_order(order, paid_at)
+        _say_bought_twice(order)
     elif is_new:
         _say_paid_twice(order, payment)
     return payment
@@ -248,6 +250,19 @@ def _send_back(order: Order) -> None:
     """Money for an order that was cancelled: nobody wants the copy, so all of it goes back."""
     if refunded_amount(order.id) < paid_amount(order.id):
         ask_back(order, None, who="shop", why="paid after it was cancelled", key="cancelled")
+
+
+def _say_bought_twice(order: Order) -> None:
+    twin = earlier_twin(order)
+    if twin is None:
+        return
+    alert_staff(
+        f"Orders {twin.reference} and {order.reference} may be one purchase made twice",
+        f"One customer paid both within a day, for “{order.lines[0].title}”. The letter and the "
+        "library of the second name the first, and say how one is given back. If you hear that it "
+        f"was a slip, refund {order.reference}.",
+        f"bought_twice:{order.id}",
+    )
 
 
 def _say_paid_twice(order: Order, payment: Payment) -> None:

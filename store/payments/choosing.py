@@ -24,7 +24,7 @@ class PartlyReceived(Refusal):
     heading = "Part of your payment has arrived"
     sentence = (
         "Part of the money for this order has arrived by bank transfer. Please transfer the rest, "
-        "or write to us. Nothing else has been charged."
+        "or write to us."
     )
 
 

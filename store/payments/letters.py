@@ -9,6 +9,7 @@ from store.mail.letters import Letter, Skip, letter
 from store.mail.message import Mailbox
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
+from store.payments.applying import GIVEN_BACK
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.models import Checkout, Refund
 from store.payments.settling import CANCELLED_KEYS
@@ -97,6 +98,7 @@ def _sample_failure() -> dict[str, Any]:
         "amount": 1250,
         "currency": "GBP",
         "reason": "Your bank did not make the payment.",
+        "was_given_back": False,
         "is_open": True,
         "order_url": "https://shop.example.org/orders/sample",
     }
@@ -116,6 +118,7 @@ def payment_failed(delivery: Delivery) -> Letter | Skip:
         "amount": checkout.amount,
         "currency": checkout.currency,
         "reason": checkout.failure,
+        "was_given_back": checkout.failure == GIVEN_BACK,
         "is_open": order.status is OrderStatus.PENDING,
         "order_url": order_url(order.id),
     }

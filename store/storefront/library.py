@@ -8,12 +8,24 @@ from store.catalog.publishing import promised_date
 from store.entitlements.access import Doors, Shelf, copy_waits, doors_of, shelves
 from store.entitlements.links import open_link
 from store.entitlements.models import Link
+from store.entitlements.twins import later_twins
 from store.kit.refusal_pages import private_page
 from store.orders.customers import mask
 from store.orders.promises import promise_in_words
+from store.payments.cancelling import can_cancel
 from store.storefront.copies import ShownCopies, show_copies
 
 bp = Blueprint("library", __name__)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """An order that may repeat an earlier one by a slip, and where it is given back by a press;
+    without a path a person gives it back."""
+
+    reference: str
+    earlier: str
+    cancel_path: str
 
 
 @dataclass(frozen=True)
@@ -23,6 +35,7 @@ class ShownShelf:
     shelf: Shelf
     copies: ShownCopies
     orders: list[tuple[str, str]]
+    twins: list[Twin]
     stop_path: str | None
     promised: str
     waits: bool
@@ -51,8 +64,20 @@ def _show(shelf: Shelf, link: Link, doors: Doors) -> ShownShelf:
             for order in shelf.orders
             if (path := doors.order_path(order.id))
         ],
+        twins=_twins(shelf, doors),
         stop_path=doors.stop_path(shelf.publication.id),
         promised=promise_in_words(day) if day else "",
         waits=copy_waits(shelf.available_at, day),
         is_withdrawn=shelf.is_withdrawn,
     )
+
+
+def _twins(shelf: Shelf, doors: Doors) -> list[Twin]:
+    if len(shelf.orders) < 2:
+        return []
+    found = []
+    for order, earlier in later_twins(shelf.orders):
+        path = doors.order_path(order.id)
+        cancel_path = f"{path}/cancel" if path and can_cancel(order) else ""
+        found.append(Twin(order.reference, earlier.reference, cancel_path))
+    return found

@@ -18,6 +18,7 @@ from store.orders.consents import CONSENT_WORDINGS, CURRENT_WORDING, give_waiver
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import cancel_pending
 from store.payments.cancelling import can_cancel, why_not_cancellable
+from store.payments.charged import Charge, charge_of
 from store.payments.checkout import last_try
 from store.payments.choosing import PartlyReceived
 from store.payments.ending import end_for_order
@@ -51,11 +52,7 @@ class NothingWaits(Refusal):
 @bp.get("/orders/<token>")
 def show(token: str) -> Response:
     """The order as it stands; one that waits for its payment is asked about at the gateway."""
-    order = _order(token)
-    if request.method == "GET" and order.status is not OrderStatus.PAID:
-        # The buyer comes back from paying before the gateway's news arrives.
-        _ask_gateway(order)
-        order = _order(token)
+    order, charge = _asked(token)
     view = view_order(order)
     page = render_template(
         "storefront/order.html",
@@ -63,6 +60,7 @@ def show(token: str) -> Response:
         copies=show_copies(view.editions, open_link(token, "order")),
         order=order,
         timeline=what_happens_next(view),
+        charge=charge,
         last_try=last_try(order.id),
         link_letter=letter_asked_for(order),
         takes_cards=takes_payments_online(),
@@ -71,10 +69,16 @@ def show(token: str) -> Response:
     return private_page(page)
 
 
-def _ask_gateway(order: Order) -> bool:
-    reference = request.args.get("session_id", "")
-    is_named = re.fullmatch(r"\w{1,120}", reference, re.ASCII) is not None
-    return fulfil_order(order.id, reference if is_named else "")
+def _asked(token: str) -> tuple[Order, Charge]:
+    """The order, and whether its buyer has been charged: asked at the gateway, because they come
+    back from paying before its news arrives."""
+    order, is_heard = _order(token), False
+    if request.method != "HEAD" and order.status is not OrderStatus.PAID:
+        reference = request.args.get("session_id", "")
+        is_named = re.fullmatch(r"\w{1,120}", reference, re.ASCII) is not None
+        is_heard = fulfil_order(order.id, reference if is_named else "")
+        order = _order(token)
+    return order, charge_of(order, is_heard=is_heard)
 
 
 @bp.post("/orders/<token>/pay")
@@ -127,11 +131,15 @@ def _give_back(order_id: int) -> None:
 
 
 def _cancel_page(token: str, errors: dict[str, str]) -> Response:
-    order = _order(token)
+    order, charge = _asked(token)
     if not can_cancel(order):
         return _not_cancellable(order, token)
     page = render_template(
-        "storefront/order_cancel.html", view=view_order(order), errors=errors, token=token
+        "storefront/order_cancel.html",
+        view=view_order(order),
+        charge=charge,
+        errors=errors,
+        token=token,
     )
     answer = private_page(page)
     answer.status_code = 422 if errors else 200

@@ -166,8 +166,9 @@ def test_a_gateway_that_does_not_answer_is_no_fault_of_the_page(
 
     monkeypatch.setattr(DemoGateway, "fetch", silent)
     page = page_of(client, path)
-    assert heading(page) == "Your order is not paid yet"
-    assert "Have you just paid?" in page
+    assert heading(page) == "We are asking whether you have paid"
+    assert "you need not pay again" in " ".join(page.split())
+    assert "You have not been charged" not in page
 
 
 def test_an_unpaid_order_is_given_up_on_a_page_of_its_own(

@@ -9,8 +9,9 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import stripe
+from urllib3.util import Timeout
 
-from store.kit import clock
+from store.kit import clock, patience
 from store.kit.config import config
 from store.payments.gateways import signing
 from store.payments.gateways.base import (
@@ -170,17 +171,41 @@ def _key() -> str:
 
 
 def _client() -> stripe.StripeClient:
-    return _client_for(_key(), config().stripe_api_base)
+    return _client_for(_key(), config().stripe_api_base, patience.is_page())
 
 
 @lru_cache(maxsize=4)
-def _client_for(key: str, base: str) -> stripe.StripeClient:
+def _client_for(key: str, base: str, is_page: bool) -> stripe.StripeClient:
     return stripe.StripeClient(
         key,
         base_addresses={"api": base} if base else {},
-        http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
-        max_network_retries=RETRIES,
+        http_client=_InTime(),
+        # A page does not try again by itself: whoever reads it may, and the timetable does.
+        max_network_retries=0 if is_page else RETRIES,
     )
+
+
+class _InTime(stripe.RequestsClient):
+    """Asks Stripe as long as whoever asks has time: all calls of a page together a few seconds."""
+
+    def request(self, *asked: Any, **given: Any) -> Any:
+        """One call over the network, as the library makes it."""
+        try:
+            with patience.waiting(TIMEOUT_SECONDS) as seconds:
+                self._thread_local.timeout = Timeout(total=seconds)
+                return super().request(*asked, **given)
+        except patience.OutOfPatience:
+            fault: Any = stripe.APIConnectionError
+            raise fault("the page has waited long enough", should_retry=False) from None
+
+    @property  # type: ignore[override]
+    def _timeout(self) -> Timeout:
+        """What the library hands to each call: connecting and reading together."""
+        return cast(Timeout, self._thread_local.timeout)
+
+    @_timeout.setter
+    def _timeout(self, _given: object) -> None:
+        """Not fixed when the client is made."""
 
 
 def _session_of(subject: str) -> dict[str, Any] | None:
