@@ -35,7 +35,8 @@ def new() -> Any:
     """A new code, or a new price for members."""
     values, errors = Typed(code=discount_rows.suggested_code(), currency="GBP"), {}
     if request.method == "POST":
-        values = typed()
+        # Not one of an authenticator, which `typed` keeps off every page.
+        values = Typed(typed(), code=request.form.get("code", ""))
         try:
             add_typed(values)
         except InvalidFields as refusal:

@@ -7,14 +7,19 @@ from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
 
+from store.catalog.publishing import publication_by_slug
 from store.cli import main
 from store.commands import base
 from store.kit.database import db, transaction
-from store.orders.models import Discount
+from store.kit.status import advance
+from store.orders.details import Details
+from store.orders.discount_rows import add_discount
+from store.orders.models import Discount, OrderStatus
+from store.orders.ordering import place_order
 from tests import factories
 from tests.admin.signing import press, signed_in
 from tests.conftest import Clock, on_both
-from tests.pages import check_page
+from tests.pages import Page, check_page
 
 
 @pytest.fixture
@@ -40,6 +45,29 @@ def test_a_code_is_added_listed_and_ended(desk: FlaskClient) -> None:
     assert '<td class="num">0 of 50</td>' in page
     assert press(desk, "/admin/discounts/1/end", seen_on="/admin/discounts").status_code == 303
     assert "<td>ended</td>" in desk.get("/admin/discounts").text
+
+
+@on_both
+def test_the_list_says_how_many_orders_use_a_discount_and_how_many_hold_a_place(
+    desk: FlaskClient, frozen: Clock
+) -> None:
+    with transaction():
+        add_discount("Early bird", code="EARLY20", percent=20, max_orders=2)
+        for number in range(2):
+            details = Details(f"reader{number}@reader.example", code="EARLY20")
+            publication = publication_by_slug("send-early-years")
+            order = place_order(publication, details, form_key=f"{number:022}", seen_amount=1000)
+        advance(order, OrderStatus.PAID)
+    assert _figures(desk) == ["20%", "1 of 2", "1"]
+    frozen.advance(hours=2)
+    assert _figures(desk) == ["20%", "1 of 2", "0"]
+
+
+def _figures(desk: FlaskClient) -> list[str]:
+    page = desk.get("/admin/discounts").text
+    check_page(page, path="/admin/discounts")
+    cells = [cell for cell in Page(page).all("td") if cell.attrib.get("class") == "num"]
+    return [str(cell.text) for cell in cells]
 
 
 def test_a_wrong_form_keeps_what_was_typed(desk: FlaskClient) -> None:
