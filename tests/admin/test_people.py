@@ -458,8 +458,8 @@ def test_staff_decide_about_a_held_order(client: FlaskClient, desk: FlaskClient)
     with transaction() as session:
         hold_order(session.scalars(sa.select(Link).where(Link.purpose == "undo")).one())
     page = read(desk, path)
-    assert "Give it back to anna@reader.example" in page
-    assert "Leave it with carl@other.example" in page
+    assert "from anna@reader.example to carl@other.example" in page
+    assert "Leave it where it is" in page
     assert press(desk, f"{path}/held", {"outcome": "odd"}, seen_on=path).status_code == 400
     answer = press(desk, f"{path}/held", {"outcome": "back"}, seen_on=path)
     assert answer.status_code == 303

@@ -10,9 +10,12 @@ from playwright.sync_api import Page
 
 from store.catalog.publishing import publication_by_slug, retire
 from store.catalog.selling import state_seller
-from store.entitlements.links import library_url, order_url
+from store.entitlements.addresses import confirm_change, end_links, request_change
+from store.entitlements.links import address_url, library_url, order_url
+from store.entitlements.models import Link
+from store.entitlements.moving import accept_move, hold_order, request_move
 from store.kit import clock
-from store.kit.database import transaction
+from store.kit.database import db, transaction
 from store.mail.models import CapturedLetter, Delivery
 from store.orders.discount_rows import add_discount
 from store.orders.models import Customer, Offer, Order
@@ -88,6 +91,31 @@ class Places:
             publication = publication_by_slug(p["later"])
             ask_for_offer(publication, "mia@nursery.example")
             p["offer"] = urlsplit(offer_url(session.scalars(sa.select(Offer)).one())).path
+        self._addresses()
+
+    def _addresses(self) -> None:
+        """Letters that ask for something: a new address to be confirmed, a change to be undone, an
+        order to be accepted, a move to be objected to; and an order that is held."""
+        shop, p = self.shop, self.paths
+        names = ("confirm", "undo", "accept", "object", "held")
+        for name in names:
+            p[f"{name}_order"] = shop.order(p["out"], f"{name}@places.example")
+        with shop.app.app_context(), transaction():
+            p["confirm"] = _path(request_change(_customer("confirm"), "new@places.example"))
+            change = request_change(_customer("undo"), "other@places.example")
+            confirm_change(change)
+            p["undo"] = _path(_undo_of("undo"))
+            p["accept"] = _path(request_move(_order("accept"), "carl@places.example"))
+            for name in ("object", "held"):
+                accept_move(request_move(_order(name), f"new-{name}@places.example"))
+            p["object"] = _path(_undo_of("object"))
+            held = hold_order(_undo_of("held"))
+            p["held_reference"] = held.reference
+            p["held_order"] = urlsplit(order_url(held.id)).path
+            p["held_library"] = urlsplit(library_url(held.customer_id)).path
+            p["ended"] = urlsplit(library_url(_customer("confirm").id)).path
+            end_links(_customer("confirm"), "tests")
+            p["confirm"] = _path(request_change(_customer("confirm"), "new@places.example"))
 
     def _order_path(self, email: str) -> str:
         order_id = self.shop.ask(sa.select(Order.id).where(Order.email == email))
@@ -131,6 +159,27 @@ class Places:
         """The place of one name."""
         made = PUBLIC.get(name) or DESK[name]
         return Place(made.path.format(**self.paths), made.acts)
+
+
+def _path(link: Link) -> str:
+    return urlsplit(address_url(link)).path
+
+
+def _customer(name: str) -> Customer:
+    query = sa.select(Customer).join(Order).where(Order.email == f"{name}@places.example")
+    return db.session.scalars(query).one()
+
+
+def _order(name: str) -> int:
+    query = sa.select(Order.id).where(Order.email == f"{name}@places.example")
+    return db.session.scalars(query).one()
+
+
+def _undo_of(name: str) -> Link:
+    query = sa.select(Link).join(Customer, Customer.id == Link.customer_id)
+    owner = Customer.id == _customer(name).id
+    which = owner if name == "undo" else Link.order_id == _order(name)
+    return db.session.scalars(query.where(which, Link.purpose == "undo")).one()
 
 
 def refund(page: Page) -> None:
@@ -202,6 +251,28 @@ PUBLIC = {
     "billing with errors (422)": Place("{ready}/billing", (press("Save", Organisation="o" * 201),)),
     "address": Place("{library}/address"),
     "address with errors (422)": Place("{library}/address", (press("Mail me the link"),)),
+    "address asked": Place(
+        "{library}/address",
+        (press("Mail me the link", **{"New_e-mail_address": "z@places.example"}),),
+    ),
+    "address to be confirmed": Place("{confirm}"),
+    "address not confirmed (422)": Place("{confirm}", (press("Use this address"),)),
+    "undo of an address": Place("{undo}"),
+    "undo not sure (422)": Place("{undo}", (press("Undo the change"),)),
+    "end links": Place("{library}/end-links"),
+    "end links not sure (422)": Place(
+        "{library}/end-links", (press("End my links, mail me a fresh one"),)
+    ),
+    "link ended (410)": Place("{ended}"),
+    "move": Place("{accept_order}/move"),
+    "move with errors (422)": Place("{accept_order}/move", (press("Mail the link"),)),
+    "accept an order": Place("{accept}"),
+    "accept not sure (422)": Place("{accept}", (press("Accept the order"),)),
+    "cannot be moved (409)": Place("{held_order}/move"),
+    "object to a move": Place("{object}"),
+    "object not sure (422)": Place("{object}", (press("Object to the move"),)),
+    "order held": Place("{held_order}"),
+    "library held": Place("{held_library}"),
     "library": Place("{library}"),
     "library waiting": Place("{library_waiting}"),
     "link expired (410)": Place("{expired}"),
@@ -254,6 +325,11 @@ DESK = {
     "desk customers": Place("/admin/customers"),
     "desk customer": Place("/admin/customers/{customer}"),
     "desk address": Place("/admin/customers/{customer}/address"),
+    "desk address with errors (422)": Place(
+        "/admin/customers/{customer}/address", (press("Correct the address"),)
+    ),
+    "desk end links": Place("/admin/customers/{customer}/end-links"),
+    "desk order held": Place("/admin/orders/{held_reference}"),
     "desk letters": Place("/admin/letters"),
     "desk letter": Place("/admin/letters/{delivery}"),
     "desk seller": Place("/admin/seller"),
