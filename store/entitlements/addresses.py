@@ -76,7 +76,7 @@ def confirm_change(link: Link) -> Customer:
     used or ended meanwhile.
     """
     address = _address_of(link)
-    customer = lock_customers([link.customer_id])[link.customer_id]
+    customer = lock_customers([link.customer_id], for_address=True)[link.customer_id]
     lock_link(link)
     use_up(link)
     _take_over(customer, address, who="customer")
@@ -97,7 +97,7 @@ def correct_address(customer: Customer, new_email: str, who: str) -> Customer:
     Refuses with `InvalidAddress`, `SameAddress`, `AddressTaken`.
     """
     address = parse_address(new_email)
-    customer = lock_customers([customer.id])[customer.id]
+    customer = lock_customers([customer.id], for_address=True)[customer.id]
     if address == customer.email:
         raise SameAddress
     _take_over(customer, address, who=who)

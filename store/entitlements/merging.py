@@ -38,7 +38,7 @@ def lock_histories(customer_ids: Sequence[int]) -> dict[int, Customer]:
     )
     for publication_id in sorted(set(db.session.scalars(publications))):
         lock_publication(publication_id)
-    return lock_customers(customer_ids)
+    return lock_customers(customer_ids, for_address=True)
 
 
 def bring_together(gone: Customer, kept: Customer, who: str) -> None:

@@ -65,13 +65,16 @@ def customer_by_address(text: str) -> Customer | None:
         return None
 
 
-def lock_customers(customer_ids: Iterable[int]) -> dict[int, Customer]:
-    """The rows of customers, locked one after the other in a fixed order."""
+def lock_customers(
+    customer_ids: Iterable[int], *, for_address: bool = False
+) -> dict[int, Customer]:
+    """The rows of customers, locked one after the other in a fixed order; before an address
+    changes so that whoever writes for it is waited for."""
     query = (
         sa.select(Customer)
         .where(Customer.id.in_(sorted(set(customer_ids))))
         .order_by(Customer.id)
-        .with_for_update(key_share=True)
+        .with_for_update(key_share=not for_address)
         .execution_options(populate_existing=True)
     )
     return {customer.id: customer for customer in db.session.scalars(query)}

@@ -1,0 +1,137 @@
+"""Several at once: two presses of one link, and an order placed while its address is given back.
+
+Each guard has its control: the same race with the guard taken out goes wrong.
+"""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from store.catalog.models import Publication
+from store.entitlements import moving
+from store.entitlements.addresses import confirm_change, request_change, undo_change
+from store.entitlements.links import LinkExpired
+from store.entitlements.models import Link, OrderMove
+from store.entitlements.moving import accept_move, request_move
+from store.kit.database import db, end_read, transaction
+from store.orders import customers
+from store.orders.customers import address_key, find_or_add_customer
+from store.orders.models import Customer, Order
+from tests.conftest import Clock, on_postgresql
+from tests.distribution.shop import buy
+from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna
+
+pytestmark = [on_postgresql, pytest.mark.usefixtures("frozen")]
+# How long one side of a race waits for the other, which a guard may be holding up.
+MEETING_SECONDS = 1.5
+
+
+def at_once(app: Flask, *acts: Callable[[], None]) -> list[str]:
+    """Run each in a thread with a session of its own; the names of what they raised, sorted."""
+    faults: list[str] = []
+
+    def run(act: Callable[[], None]) -> None:
+        with app.app_context():
+            try:
+                act()
+            except Exception as fault:
+                faults.append(type(fault).__name__)
+            finally:
+                db.session.remove()
+
+    end_read()
+    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(faults)
+
+
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "control"])
+def test_of_two_presses_at_once_one_moves_the_order(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    order_id = a_paid_order(a_shop()).id
+    with transaction():
+        link_id = request_move(order_id, "carl@other.example").id
+    gate = threading.Barrier(2)
+    judged = moving._judged
+
+    def meet(asked: int) -> Order:
+        order = judged(asked)
+        try:
+            gate.wait(MEETING_SECONDS)
+        except threading.BrokenBarrierError:
+            assert is_guarded  # the other one waits for the lock
+        return order
+
+    monkeypatch.setattr(moving, "_judged", meet)
+    if not is_guarded:
+        monkeypatch.setattr(moving, "_locked", lambda asked: db.session.get_one(Order, asked))
+
+    def press() -> None:
+        with transaction() as session:
+            accept_move(session.get_one(Link, link_id))
+
+    faults = at_once(app, press, press)
+    moves = db.session.scalars(sa.select(OrderMove.order_id)).all()
+    assert moves == [order_id]
+    # Without the lock the second press meets the table's own constraint: a fault, not a page.
+    assert faults in (
+        [[LinkExpired.__name__], ["NotMovable"]] if is_guarded else [["IntegrityError"]]
+    )
+
+
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "control"])
+def test_an_order_placed_while_its_address_is_given_back_is_not_lost(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    publication_id = a_shop().id
+    a_paid_order(_publication(publication_id))
+    customer_id = anna().id
+    with transaction():
+        confirm_change(request_change(anna(), "b@other.example"))
+    with transaction():
+        meanwhile = find_or_add_customer(ANNA).id
+    undo_id = db.session.scalars(sa.select(Link.id).where(Link.purpose == "undo")).one()
+    if not is_guarded:
+        query = sa.select(Customer)
+        monkeypatch.setattr(
+            customers,
+            "_by_key",
+            lambda key, **_: db.session.scalar(query.where(Customer.email_key == key)),
+        )
+    found, undone = threading.Event(), threading.Event()
+
+    def place() -> None:
+        with transaction():
+            assert find_or_add_customer(ANNA).id == meanwhile
+            found.set()
+            undone.wait(MEETING_SECONDS)
+            if not is_guarded:
+                # What was found before is what the order is written for.
+                monkeypatch.setattr(
+                    customers, "_by_key", lambda _key, **_: db.session.get(Customer, meanwhile)
+                )
+            buy(_publication(publication_id), ANNA)
+
+    def undo() -> None:
+        found.wait(MEETING_SECONDS)
+        with transaction() as session:
+            undo_change(session.get_one(Link, undo_id))
+        undone.set()
+
+    assert at_once(app, place, undo) == []
+    owners = set(db.session.scalars(sa.select(Order.customer_id)))
+    assert owners == ({customer_id} if is_guarded else {customer_id, meanwhile})
+    restored = db.session.get_one(Customer, customer_id)
+    assert restored.email_key == address_key(ANNA)
+    assert db.session.get_one(Customer, meanwhile).merged_into_id == customer_id
+
+
+def _publication(publication_id: int) -> Publication:
+    return db.session.get_one(Publication, publication_id)
