@@ -9,6 +9,7 @@ import click
 
 from store.catalog.editions import edition_by_number, receive_file, upload_edition
 from store.catalog.models import Edition, EditionStatus
+from store.catalog.notes import look_at_notes
 from store.catalog.publishing import publication_by_slug
 from store.commands.accounts import print_coverage, print_explanation, print_rehearsal
 from store.commands.base import Refused, in_shop, json_option, print_json, print_table, who_types
@@ -64,6 +65,8 @@ def upload(
     for one in told["files"]:
         for sentence in one["warnings"]:
             click.echo(f"{one['format'].upper()}: {sentence}")
+    for sentence in told["notes_warnings"]:
+        click.echo(sentence)
 
 
 @edition.command("release")
@@ -231,6 +234,7 @@ def _told(found: Edition) -> dict[str, Any]:
     return {
         "number": found.number,
         "status": found.status,
+        "notes_warnings": look_at_notes(found.notes),
         "files": [
             {
                 "format": asset.format,

@@ -69,6 +69,22 @@ def test_the_whole_way_from_nothing_to_a_released_edition(store: Run) -> None:
     assert shown["expected"] == "2028-02-29"  # type: ignore[index]
 
 
+def test_what_is_odd_in_the_notes_is_said_at_the_upload(store: Run, tmp_path: Path) -> None:
+    with transaction():
+        a_seller()
+        a_publication("guide")
+    notes, long = tmp_path / "notes.md", tmp_path / "long.md"
+    notes.write_text("- [here](page.html)")
+    long.write_text("x" * 600_001)
+    book = str(SAMPLE / "edition-1.epub")
+
+    said = store("edition", "upload", "guide", book, "--notes", str(notes)).stdout
+    refused = store("edition", "upload", "guide", book, "--notes", str(long), code=1)
+
+    assert "The link “page.html” in the notes leads nowhere in a letter" in said
+    assert "What changed may have 600,000 characters. This has 600,001" in refused.output
+
+
 def _notes() -> str:
     return str(SAMPLE / "edition-1-notes.md")
 

@@ -135,6 +135,34 @@ def test_a_letter_stays_within_what_mail_programs_show_and_keeps_its_links(
     check_page(whole, path=library)
 
 
+def test_lines_that_mail_could_mangle_arrive_unchanged(
+    publication: Publication, frozen: Clock
+) -> None:
+    lines = [PARAGRAPH, ".", "..two", "From the board", "a\ttab", "trailing blank ", "end"]
+
+    text, html = released(publication, frozen, "\n".join(lines))
+
+    assert "\r\n".join(lines) in text
+    shown = unescape(re.sub(r"\s+", " ", html))
+    assert " ".join(lines).replace("\t", " ").replace("  ", " ") in shown
+
+
+def test_the_longest_title_and_label_leave_room_too(app: Flask, frozen: Clock) -> None:
+    with transaction():
+        a_seller(trading_name="&" * 100, address="&" * 300)
+        publication = a_publication(title="&" * 200, expected_on=None)
+        buy(publication, name="Ω" * 100)
+    frozen.advance(days=30)
+    with transaction():
+        edition = draft(publication, notes="[&](https://x.example/) & " * 9000, label="&" * 100)
+    release_now(reread(edition))
+
+    ((_, text, html),) = _notices(send())
+
+    assert "The notes go on." in text
+    assert 60_000 < len(html.encode()) < LETTER_MOST
+
+
 def test_short_notes_are_not_said_to_go_on(publication: Publication, frozen: Clock) -> None:
     text, html = released(publication, frozen, "- One")
 

@@ -27,10 +27,11 @@ def tags_of(document: pikepdf.Pdf) -> Tags:
     pages = {page.obj.objgen for page in document.pages}
     reached: set[tuple[int, int]] = set()
     for page in _pages_tagged(tree):
-        reached.add(page)
-        if len(reached & pages) * 2 >= len(pages):
-            return "whole"
-    return "partly" if reached & pages else "empty"
+        if page in pages:
+            reached.add(page)
+            if len(reached) * 2 >= len(pages):
+                return "whole"
+    return "partly" if reached else "empty"
 
 
 def has_bookmarks(root: pikepdf.Object) -> bool:
