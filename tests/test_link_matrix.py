@@ -24,6 +24,7 @@ from werkzeug.test import TestResponse
 from store.catalog.models import Asset, Publication
 from store.entitlements.links import make_link, order_link
 from store.entitlements.models import Link
+from store.entitlements.moving import accept_move, request_move
 from store.kit import clock, tokens
 from store.kit.database import db, transaction
 from store.kit.limits import limiter
@@ -49,10 +50,11 @@ RENEW = "/find-my-copies/renew"
 FIELDS: dict[str, dict[str, str]] = PUBLIC_POSTS | {
     RESUME: {"step": "details"},
     "/library/<token>/address": {"email": "new@elsewhere.example"},
+    "/orders/<token>/move": {"email": "right@elsewhere.example"},
 }
 # What each order of a person is called; the first two can be read, the third waits for its 14
-# days, the fourth is not paid.
-ORDERS = ("guide", "atlas", "later", "unpaid")
+# days, the fourth is not paid, and the fifth went to another address of theirs.
+ORDERS = ("guide", "atlas", "later", "unpaid", "moved")
 PURPOSES = {
     "order, ready": "order",
     "order, waiting": "order",
@@ -61,6 +63,8 @@ PURPOSES = {
     "stop": "stop",
     "address": "address",
     "undo": "undo",
+    "move": "move",
+    "undo of a move": "undo",
     "offer": OFFER,
     "download": "download",
     "order download": "order_download",
@@ -143,6 +147,8 @@ def _person(name: str) -> Person:
             "stop": _stop(customer.id, guide.id).reference,
             "address": _to(customer.id, "address", f"{name}@new.example").reference,
             "undo": _to(customer.id, "undo", f"{name}@old.example").reference,
+            "move": request_move(orders["later"], f"{name}@right.example").reference,
+            "undo of a move": _moved(orders["moved"], f"{name}@right.example"),
             "offer": offer.reference if offer else "",
         }
         person.references["download"] = person.references["library"]
@@ -181,6 +187,12 @@ def _order(person: Person, title: str) -> int:
 
 def _stop(customer_id: int, publication_id: int) -> Link:
     return make_link("stop", customer_id, publication_id=publication_id)
+
+
+def _moved(order_id: int, new_email: str) -> str:
+    accept_move(request_move(order_id, new_email))
+    query = sa.select(Link.reference).where(Link.purpose == "undo", Link.order_id == order_id)
+    return db.session.scalars(query).one()
 
 
 def _to(customer_id: int, purpose: str, new_email: str) -> Link:
@@ -276,6 +288,9 @@ def _changed(world: World, whose: str) -> list[str]:
         if table.name in NOBODYS:
             continue
         for row in world.rows[table.name] ^ now[table.name]:
+            if dict(row).get("kind") == "staff_alert":
+                told.add("a letter to staff")
+                continue
             name = owners(table.name, dict(row))
             told.add(f"{'' if name == whose else f'ANOTHER’S ({name}) '}{table.name}")
     return sorted(told)

@@ -1,6 +1,6 @@
 """Moving one order to another address: asked for on its page, accepted in the other mailbox."""
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, render_template, request, url_for
 
 from store.entitlements.access import order_behind
 from store.entitlements.addresses import SameAddress
@@ -9,7 +9,7 @@ from store.entitlements.models import Link
 from store.entitlements.moving import NotMovable, accept_move, request_move, why_unmovable
 from store.kit.database import transaction
 from store.kit.limits import TooOften, limiter
-from store.kit.refusal_pages import private_page
+from store.kit.refusal_pages import private_page, refusal_page
 from store.kit.web import same_site
 from store.orders.customers import InvalidAddress, mask, parse_address
 from store.storefront.letter_limits import count_letter
@@ -76,7 +76,8 @@ def _form(
     order = order_behind(open_link(token, "order"))
     sentence = why_unmovable(order)
     if sentence:
-        raise NotMovable(sentence)
+        way_out = url_for("order_page.show", token=token), "Go to the order"
+        return refusal_page(NotMovable(sentence), way_out)
     page = render_template(
         "storefront/move_form.html",
         order=order,

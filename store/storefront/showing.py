@@ -110,7 +110,7 @@ def what_happens_when(shown: Shown) -> list[tuple[str, str, bool]]:
         until += f" ({promise_in_words(shown.promised)})"
     return [
         ("Today", f"You are charged {shown.price} and get a receipt.", True),
-        (until, "You can cancel with one press and get all of it back.", False),
+        (until, "You can cancel and get all of it back.", False),
         ("On the day of release", "You get the link to your copy by e-mail.", False),
         later,
     ]

@@ -109,7 +109,7 @@ def test_the_review_shows_all_that_counts_before_the_button(client: FlaskClient)
         "anna@reader.example Change e-mail",
         "Anna Berg, Little Oaks, PO 7 Change for",
         "Effective SEND Practice in the Early Years. Published by the end of March 2027.",
-        "One press until it is published. You get all of it back.",
+        "Until it is published. You get all of it back.",
         "£12.50, no VAT to pay",
         "Order and pay £12.50",
     ]

@@ -73,7 +73,7 @@ def test_a_preorder_says_what_happens_when(client: FlaskClient) -> None:
         "£12.50 No VAT to pay. Published by the end of March 2027.",
         "Pre-order for £12.50",
         "Today You are charged £12.50 and get a receipt.",
-        "Until it is published (by the end of March 2027) You can cancel with one press",
+        "Until it is published (by the end of March 2027) You can cancel and get all of it back.",
         "On the day of release You get the link to your copy by e-mail.",
         "When an edition is renewed You get it too, free, for 2 years.",
     ):
