@@ -198,6 +198,12 @@ def leave(page: Page) -> None:
         page.get_by_role("link", name="Go back to your order").click()
 
 
+def ask_for_links(page: Page) -> None:
+    """Have the library link mailed, unless that was asked for a moment ago."""
+    if page.get_by_role("button", name="Mail me the link").count():
+        page.get_by_role("button", name="Mail me the link").click()
+
+
 ORDER = "/publications/{later}/order"
 EMAIL = {"E-mail_address": "dora@places.example"}
 CONTINUE = press("Continue", **EMAIL)
@@ -236,6 +242,7 @@ PUBLIC = {
     "order pre-ordered": Place("{preorder}"),
     "order waiting": Place("{waiting}"),
     "order ready": Place("{ready}"),
+    "order ready, links asked for": Place("{ready}", (ask_for_links,)),
     "order to be paid by bank": Place("{transfer}"),
     "order disputed": Place("{disputed}"),
     "order refunded": Place("{refunded}", (refund,)),
@@ -276,7 +283,9 @@ PUBLIC = {
     "library": Place("{library}"),
     "library waiting": Place("{library_waiting}"),
     "link expired (410)": Place("{expired}"),
+    "fresh link asked for": Place("{expired}", (press("Mail me a fresh link"),)),
     "stop": Place("{stop}"),
+    "stopped or resumed": Place("{stop}", (lambda page: page.locator("main button").click(),)),
     "find my copies": Place("/find-my-copies"),
     "find with errors (422)": Place("/find-my-copies", (press("Mail me my links"),)),
     "looked for": Place(
