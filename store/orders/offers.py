@@ -150,16 +150,20 @@ def earned(offer: Offer) -> Reduction | None:
 
 
 def is_told_already(offer: Offer) -> bool:
-    """Whether a letter has told this address within a day that it earns nothing."""
+    """Whether a letter has told this address within a day that it earns nothing, or an earlier
+    one is about to."""
     lately = clock.now() - timedelta(days=1)
     mine = Offer.email_key == offer.email_key
     others = db.session.scalars(
         sa.select(Offer).where(mine, Offer.id != offer.id, Offer.order_id.is_(None))
     ).all()
     keys = {f"{OFFER}:{one.id}": one for one in others}
+    before = [key for key, one in keys.items() if one.id < offer.id]
     gone = sa.or_(
         Delivery.status == DeliveryStatus.SENDING,
         sa.and_(Delivery.status == DeliveryStatus.SENT, Delivery.sent_at > lately),
+        # Two workers look at the same moment: the later letter gives way to the earlier.
+        sa.and_(Delivery.status == DeliveryStatus.QUEUED, Delivery.dedupe_key.in_(before)),
     )
     told = sa.select(Delivery.dedupe_key).where(Delivery.dedupe_key.in_(keys), gone)
     return any(earned(keys[key]) is None for key in db.session.scalars(told))

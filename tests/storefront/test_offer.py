@@ -21,7 +21,7 @@ from store.orders import ordering
 from store.orders.details import Details
 from store.orders.discount_rows import add_discount, discount_by_name, end_discount
 from store.orders.models import Customer, Discount, Offer, Order, OrderStatus
-from store.orders.offers import OfferUsed, ask_for_offer, forget_offers
+from store.orders.offers import OfferUsed, ask_for_offer, forget_offers, is_told_already
 from store.orders.ordering import place_order
 from tests import factories
 from tests.conftest import Clock, on_both
@@ -177,6 +177,21 @@ def test_who_is_no_member_is_told_so_once_a_day_whatever_is_asked(
     frozen.advance(hours=24)
     ask(client, OTHER)
     assert len(letters_to(OTHER)) == 2
+
+
+@on_both
+def test_who_is_no_member_gets_one_letter_for_all_that_was_asked_at_once(
+    client: FlaskClient,
+) -> None:
+    with transaction():
+        factories.a_publication("other")
+        factories.a_publication("third")
+    for slug in ("send-early-years", "other", "third"):
+        client.post(f"/publications/{slug}/members", data={"email": OTHER})
+    waiting = list(db.session.scalars(sa.select(Offer).order_by(Offer.id)))
+    assert [is_told_already(offer) for offer in waiting] == [False, True, True]
+    db.session.rollback()
+    assert len(letters_to(OTHER)) == 1
 
 
 def test_a_member_asks_again_after_ten_minutes_and_gets_another_link(
