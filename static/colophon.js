@@ -130,7 +130,20 @@
     if (event.state && event.state.fresh) location.reload();
   });
 
-  // A part with data-poll (seconds) and an id is fetched again for as long as the server marks it so.
+  // A part with data-poll (seconds) and an id is fetched again for as long as the server marks it so, its buttons
+  // with it; a form that is under way stays, and the focus stays on what says the same.
+  const bare = (part) => part.outerHTML.replace(/value="[^"]{40,}"/g, "");
+  const swap = (part, fresh) => {
+    const active = part.contains(document.activeElement) && document.activeElement;
+    part.replaceWith(fresh);
+    if (!active) return;
+    const twin = [...fresh.querySelectorAll("a, button, [id]")].find((one) =>
+      active.id ? one.id === active.id : one.textContent === active.textContent,
+    );
+    const next = twin || at("h1", fresh);
+    if (next && !twin) next.tabIndex = -1;
+    if (next) next.focus();
+  };
   const refresh = async (id, wait) => {
     const part = document.getElementById(id);
     if (!part || !part.dataset.poll) return;
@@ -138,11 +151,7 @@
       if (!document.hidden) {
         const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
         const fresh = answer.ok && parse(await answer.text()).getElementById(id);
-        if (fresh && fresh.outerHTML !== part.outerHTML) {
-          const focused = part.contains(document.activeElement) && document.activeElement.id;
-          part.replaceWith(fresh);
-          if (focused) document.getElementById(focused)?.focus();
-        }
+        if (fresh && !at("form[data-sent]", part) && bare(fresh) !== bare(part)) swap(part, fresh);
         wait = answer.ok ? 1 : wait * 2;
       }
     } catch {

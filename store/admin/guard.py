@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response
 
 from store.admin import sessions
 from store.admin.models import Role, StaffMember
+from store.admin.second_factor import due_of_this_person, is_overdue
 from store.kit.config import config
 from store.kit.errors import Refusal
 from store.kit.formatting import format_size
@@ -29,6 +30,8 @@ SUPPORT = frozenset({Role.OWNER, Role.SUPPORT})
 OWNERS = frozenset({Role.OWNER})
 
 csrf = CSRFProtect()
+# What opens to somebody who must turn on two-step sign-in first.
+WITHOUT_SECOND_FACTOR = {"account.two_step", "signing_in.sign_out"}
 
 
 class NotYours(Refusal):
@@ -86,6 +89,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_check)
     app.after_request(_keep_private)
     app.jinja_env.globals["may"] = may
+    app.jinja_env.globals["second_factor_due"] = due_of_this_person
 
 
 def signed_in() -> StaffMember:
@@ -116,6 +120,8 @@ def _check() -> Response | None:
             return _to_sign_in()
         if not roles & signed_in().role_names():
             raise NotYours
+        if is_overdue(signed_in()) and request.endpoint not in WITHOUT_SECOND_FACTOR:
+            return redirect(url_for("account.two_step"), 303)
     _allow_size(view)
     _check_token()
     return None

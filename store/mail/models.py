@@ -13,7 +13,7 @@ from store.kit.status import Status
 
 
 class BatchStatus(Status):
-    """A batch runs, may pause, and ends finished or recalled."""
+    """A batch runs, may pause, and ends finished or recalled; letters sent again reopen it."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -25,6 +25,8 @@ class BatchStatus(Status):
         return {
             cls.RUNNING: {cls.PAUSED, cls.FINISHED, cls.RECALLED},
             cls.PAUSED: {cls.RUNNING, cls.RECALLED},
+            # Letters of it are sent again: pause, recall and brake work as before.
+            cls.FINISHED: {cls.RUNNING},
         }
 
 

@@ -16,7 +16,7 @@ from store.kit.status import advance, record_change
 from store.mail import rendering
 from store.mail.letters import Letter, letter
 from store.mail.message import Mailbox
-from store.mail.models import Batch, Delivery, DeliveryStatus, Occasion
+from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
 
 SOMEBODY_WAITS = 0
 NOTICE = 1
@@ -128,6 +128,8 @@ def retry(delivery: Delivery, who: str) -> bool:
         setattr(delivery, name, value)
     if delivery.occasion is not None:
         delivery.occasion = Occasion.RESENT
+    if delivery.batch_id is not None:
+        reopen_batches(Batch.id == delivery.batch_id, "a letter is sent again", who)
     # So it goes first, and a release that was recalled before does not hold it.
     delivery.priority = SOMEBODY_WAITS
     db.session.flush()
@@ -206,8 +208,19 @@ def _requeue(which: sa.ColumnElement[bool], old: DeliveryStatus, who: str, why: 
     for delivery_id in ids:
         record_change(session, "deliveries", delivery_id, old, "queued", who=who, why=why)
     if ids:
+        of_them = sa.select(Delivery.batch_id).where(Delivery.id.in_(ids))
+        reopen_batches(Batch.id.in_(of_them), why, who)
         wake()
     return len(ids)
+
+
+def reopen_batches(which: sa.ColumnElement[bool], why: str, who: str = "shop") -> None:
+    """Let finished batches run again of which letters wait, so that they can be paused, recalled
+    and braked."""
+    finished = sa.select(Batch).where(which, Batch.status == BatchStatus.FINISHED)
+    for batch in db.session.scalars(finished).all():
+        if advance(batch, BatchStatus.RUNNING, who=who, why=why):
+            batch.finished_at = None
 
 
 def _anew() -> dict[str, Any]:

@@ -245,10 +245,12 @@ def _has_more(session: Session, batch_id: int) -> bool:
 
 
 def finish_batches(session: Session) -> int:
-    """Finish every running batch of which nothing is queued or under way; returns how many."""
+    """Finish every running batch of which nothing is queued or under way; returns how many. One
+    of which a letter was queued again while it finished runs on."""
     unfinished = sa.exists().where(
         Delivery.batch_id == Batch.id, Delivery.status.in_(DeliveryStatus.open())
     )
+    outbox.reopen_batches(unfinished, "letters of it wait")
     done = session.scalars(
         sa.select(Batch).where(Batch.status == BatchStatus.RUNNING, ~unfinished)
     ).all()

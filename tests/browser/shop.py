@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.message import EmailMessage
 from email.policy import default
 from functools import cached_property
@@ -21,7 +22,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from store import tasks
 from store.app import create_app
 from store.catalog.editions import upload_edition
-from store.catalog.models import Publication
+from store.catalog.models import EditionStatus, Publication
 from store.catalog.publishing import publication_by_slug
 from store.catalog.receiving import ReceivedFile, receive_file
 from store.commands.staff import DEMO_OWNER, ensure_demo_owner
@@ -97,6 +98,16 @@ class LiveShop:
             with transaction():
                 publication = publication_by_slug(slug)
                 upload_edition(publication, received, notes=edition_notes(number))
+
+    def schedule(self, slug: str, moment: datetime) -> None:
+        """The newest edition's release at a moment, and what is due then."""
+        with self.app.app_context():
+            with transaction():
+                edition = publication_by_slug(slug).editions[-1]
+                if edition.status is EditionStatus.DRAFT:
+                    schedule_release(edition, moment, "tests")
+                edition.release_at = moment
+            tasks.release_due()
 
     def release(self, slug: str, number: int) -> None:
         """An edition, uploaded and released at once."""

@@ -1,12 +1,15 @@
 """The desk as a publisher uses it: sign in, upload, look, release, follow, account."""
 
 import re
+from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from store.demo.seed import edition_files
-from tests.browser.conftest import sign_in
+from store.kit import clock
+from tests.browser.conftest import DESK_DARK, Look, sign_in
 from tests.browser.shop import LiveShop
 
 pytestmark = pytest.mark.browser
@@ -42,6 +45,28 @@ def test_an_edition_goes_from_upload_to_everybody_in_three_presses(
 def _reloaded(page: Page, words: str) -> bool:
     page.reload()
     return words in page.locator("main").inner_text()
+
+
+def test_the_page_of_a_release_swaps_its_buttons_with_its_state(
+    visit: Callable[[Look], Page], shop: LiveShop
+) -> None:
+    page = visit(DESK_DARK)  # without scripts the page is loaded again by hand
+    slug = shop.publication()
+    shop.order(slug, f"waits@{slug}.example", wants_now=False)
+    shop.upload(slug, 1)
+    shop.schedule(slug, clock.now() + timedelta(hours=1))
+    sign_in(page, shop)
+    page.goto(f"/admin/publications/{slug}/editions/1")
+    take_back = page.get_by_role("button", name="Take it back")
+    take_back.focus()
+    page.wait_for_timeout(3500)
+    expect(take_back).to_be_focused()
+    shop.schedule(slug, clock.now() - timedelta(seconds=1))
+    expect(page.get_by_role("button", name="Pause")).to_be_visible(timeout=15_000)
+    expect(take_back).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Go on")).to_be_visible()
 
 
 def test_a_file_that_the_gate_refuses_is_told_in_words(page: Page, shop: LiveShop) -> None:

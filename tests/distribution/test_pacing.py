@@ -6,10 +6,12 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from store.catalog.models import Edition
 from store.distribution import pacing
 from store.distribution.overdue import alert_overdue
 from store.kit.database import db, transaction
-from store.mail.models import Delivery, DeliveryStatus
+from store.mail import outbox, worker
+from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import buy, deliveries, draft, drafted_and_released, send
 from tests.factories import a_publication, a_seller
@@ -36,6 +38,61 @@ def test_paused_letters_stay_and_go_on_after_resume(app: Flask, frozen: Clock) -
     assert deliveries(edition) == {"anna@reader.example": (DeliveryStatus.SENT, "")}
     with pytest.raises(pacing.NotSending), transaction():
         pacing.pause(draft(publication, 2), "Olga")
+
+
+@on_both
+@pytest.mark.parametrize("way", ["all failed", "one letter", "address repaired"])
+def test_letters_sent_again_reopen_a_finished_batch_so_that_it_can_be_paused_and_recalled(
+    app: Flask, frozen: Clock, way: str
+) -> None:
+    edition, batch = _finished_with_a_failure()
+    customer_id = db.session.scalars(sa.select(Delivery.customer_id).where(_FAILED)).one()
+    with transaction() as session:
+        if way == "all failed":
+            assert outbox.retry_failed(session.get_one(Batch, batch.id), "Olga") == 1
+        elif way == "one letter":
+            assert outbox.retry(session.scalars(sa.select(Delivery).where(_FAILED)).one(), "Olga")
+        else:
+            assert outbox.release_held(customer_id or 0, "Olga") == 1
+    assert (batch.status, batch.finished_at) == (BatchStatus.RUNNING, None)
+    with transaction():
+        pacing.pause(edition, "Olga", "wait")
+    send()
+    assert deliveries(edition)["anna@reader.example"] == (DeliveryStatus.QUEUED, "")
+    with transaction():
+        pacing.resume(edition, "Olga")
+    send()
+    assert deliveries(edition)["anna@reader.example"] == (DeliveryStatus.SENT, "")
+    assert batch.status is BatchStatus.FINISHED
+    assert batch.finished_at is not None
+
+
+def test_a_batch_that_finished_while_a_letter_was_queued_again_runs_on(
+    app: Flask, frozen: Clock
+) -> None:
+    _, batch = _finished_with_a_failure()
+    with transaction() as session:
+        session.execute(sa.update(Delivery).where(_FAILED).values(status=DeliveryStatus.QUEUED))
+    worker.sweep()
+    assert batch.status is BatchStatus.RUNNING
+
+
+_FAILED = Delivery.status == DeliveryStatus.FAILED
+
+
+def _finished_with_a_failure() -> tuple[Edition, Batch]:
+    with transaction():
+        a_seller()
+        publication = a_publication(expected_on=None)
+        buy(publication)
+    edition = drafted_and_released(publication)
+    with transaction() as session:
+        notice = sa.update(Delivery).where(Delivery.batch_id.is_not(None))
+        session.execute(notice.values(status=DeliveryStatus.FAILED))
+    worker.sweep()
+    batch = db.session.scalars(sa.select(Batch)).one()
+    assert batch.status is BatchStatus.FINISHED
+    return edition, batch
 
 
 @on_both

@@ -27,6 +27,7 @@ BATCH_MOVES = {
     ("running", "recalled"),
     ("paused", "running"),
     ("paused", "recalled"),
+    ("finished", "running"),
 }
 
 
