@@ -7,6 +7,7 @@ from flask import Blueprint, redirect, render_template, url_for
 from store.admin import overview
 from store.admin.guard import STAFF, opens_to
 from store.kit import clock
+from store.payments.sums import sums_since
 
 bp = Blueprint("home", __name__, url_prefix="/admin")
 
@@ -19,8 +20,8 @@ def home() -> Any:
     return render_template(
         "admin/home.html",
         steps=overview.first_steps(),
-        today=overview.money(overview.today()),
-        total=overview.money(),
+        today=sums_since(overview.today()),
+        total=sums_since(),
         scheduled=scheduled,
         waiting=waiting,
         next_due=due if due and due > clock.now() else None,

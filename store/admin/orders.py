@@ -21,6 +21,7 @@ from store.orders.vat import order_vat_note
 from store.payments import refunding
 from store.payments.disputes import disputes_of_order, fraud_warnings
 from store.payments.receipts import receipt_of
+from store.payments.sums import sums_by_order, sums_of
 from store.payments.transfer_rows import awaited_transfer, received_for, unsent_backs
 
 bp = Blueprint("orders", __name__, url_prefix="/admin/orders")
@@ -48,6 +49,7 @@ def all() -> Any:
         text=text,
         chosen=chosen,
         statuses=STATUSES,
+        sums=sums_by_order(page.rows),
     )
 
 
@@ -63,6 +65,7 @@ def one(reference: str) -> Any:
         order=order,
         statuses=STATUSES,
         payments=shown_payments(order.id),
+        sums=sums_of(order),
         disputes=disputes_of_order(order.id),
         warnings=fraud_warnings(order.id),
         refunds=refunds,

@@ -1,7 +1,6 @@
 """What the first page of the desk says: money, what goes out next, what failed, what waits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,41 +12,18 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
-from store.orders.models import Order, OrderStatus
 from store.payments.models import (
     Checkout,
     CheckoutStatus,
     Dispute,
     EventStatus,
     GatewayEvent,
-    Payment,
     Refund,
     RefundStatus,
     TransferBack,
 )
 
 SLOW_EVENT = timedelta(minutes=1)
-
-
-@dataclass(frozen=True)
-class Money:
-    """Paid orders and what they brought, less what went back, in one currency."""
-
-    currency: str
-    orders: int
-    amount: int
-
-
-def money(since: datetime | None = None) -> list[Money]:
-    """Orders paid since a moment, or ever, and the money of that time, per currency."""
-    orders = _paid(since)
-    taken = _sums(Payment.received_at, Payment, since)
-    returned = _sums(Refund.requested_at, Refund, since, Refund.status.in_(RefundStatus.counted()))
-    currencies = sorted({*orders, *taken, *returned})
-    return [
-        Money(one, orders.get(one, 0), taken.get(one, 0) - returned.get(one, 0))
-        for one in currencies
-    ]
 
 
 def today() -> datetime:
@@ -119,25 +95,6 @@ def first_steps() -> list[tuple[str, str, bool]]:
         ("Upload its first edition", "/admin/publications", _exists(Edition)),
     ]
     return [] if steps[-1][2] and steps[0][2] and steps[2][2] else steps
-
-
-def _paid(since: datetime | None) -> dict[str, int]:
-    query = sa.select(Order.currency, sa.func.count()).where(Order.status == OrderStatus.PAID)
-    if since is not None:
-        query = query.where(Order.paid_at >= since)
-    rows = db.session.execute(query.group_by(Order.currency)).all()
-    return {row[0]: row[1] for row in rows}
-
-
-def _sums(
-    moment: Any, table: type[Payment] | type[Refund], since: datetime | None, *only: Any
-) -> dict[str, int]:
-    query = sa.select(table.currency, sa.func.sum(table.amount)).where(*only)
-    if since is not None:
-        query = query.where(moment >= since)
-    return {
-        currency: int(sum) for currency, sum in db.session.execute(query.group_by(table.currency))
-    }
 
 
 def _count(table: Any, *only: Any) -> int:

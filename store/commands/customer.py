@@ -17,6 +17,7 @@ from store.entitlements.addresses import correct_address, end_links, merge_custo
 from store.kit.database import transaction
 from store.orders.customers import customer_by_address, parse_address
 from store.orders.models import Customer
+from store.payments.sums import left_by_order
 
 
 @click.group()
@@ -65,7 +66,7 @@ def import_(
 @in_shop
 def export(slug: str, output: Path | None) -> None:
     """Who holds the publication, as CSV that a spreadsheet opens with every letter whole."""
-    data = export_customers(publication_by_slug(slug)).encode("utf-8-sig")
+    data = export_customers(publication_by_slug(slug), left_by_order).encode("utf-8-sig")
     if output is None:
         sys.stdout.buffer.write(data)
     else:

@@ -90,21 +90,26 @@ def import_customers(
     )
 
 
-def export_customers(publication: Publication) -> str:
+def export_customers(
+    publication: Publication, paid: Callable[[list[Order]], dict[int, int]]
+) -> str:
     """Who holds the publication, one row each, as CSV; `email` and `name` can be imported again.
+    `paid` says what is left of the money that came for orders, by id, in minor units.
 
     Write it with `utf-8-sig`. Who was refunded is not in it.
     """
     rows: list[Sequence[Cell]] = [("email", "name", "since", "order", "price", "currency")]
     seen: set[int] = set()
     zone = config().zone
-    for right, customer, order, line in db.session.execute(_holders(publication)):
+    holders = list(db.session.execute(_holders(publication)))
+    left = paid([order for _, _, order, _ in holders if order is not None])
+    for right, customer, order, _ in holders:
         if customer.id in seen:
             continue
         seen.add(customer.id)
         bought: tuple[Cell, ...] = (None, None, None)
         if order is not None:
-            price = to_decimal(line.price_amount, order.currency)
+            price = to_decimal(left[order.id], order.currency)
             bought = (order.reference, price, order.currency)
         since = right.granted_at.astimezone(zone).date()
         rows.append((customer.email, customer.name, since, *bought))

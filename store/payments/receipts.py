@@ -1,6 +1,5 @@
 """What a receipt says: read from the rows of an order as they are, nothing computed anew."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +14,7 @@ from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.vat import order_vat_note
 from store.payments.disputes import disputes_of_order
 from store.payments.models import Dispute, Payment, Refund, RefundStatus
-from store.payments.sums import payments_of, refunds_of
+from store.payments.sums import payments_of, refunds_of, sums_of
 
 _METHODS = {
     "card": "by card",
@@ -76,7 +75,6 @@ def receipt_of(order: Order) -> Receipt:
         raise NoReceipt
     payments, back = payments_of(order.id), _counted_refunds(order.id)
     lost = [one for one in disputes_of_order(order.id) if one.lost_at]
-    left = _sum(payments) - _sum(back) - _sum(lost)
     return Receipt(
         order=order,
         lines=[_line(order, line) for line in order.lines],
@@ -86,16 +84,12 @@ def receipt_of(order: Order) -> Receipt:
         note=_note(order),
         received=[_received(one) for one in payments if one.amount],
         returned=_returned(back) + [_taken(one) for one in lost],
-        left=format_money(left, order.currency) if back or lost else "",
+        left=format_money(sums_of(order).left, order.currency) if back or lost else "",
     )
 
 
 def _counted_refunds(order_id: int) -> list[Refund]:
     return [one for one in refunds_of(order_id) if one.status in RefundStatus.counted()]
-
-
-def _sum(rows: Sequence[Payment | Refund | Dispute]) -> int:
-    return sum(row.amount for row in rows)
 
 
 def _line(order: Order, line: OrderLine) -> Row:

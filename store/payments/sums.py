@@ -1,13 +1,81 @@
-"""What came in for an order and what went back, in minor units of its currency."""
+"""What came in for an order and what went back, in minor units of its currency: every sum that the
+desk, the receipt and the export show is made here.
+
+Received is what a gateway confirmed and what staff saw arrive by bank, in part or in full. From it
+go the refunds, from the moment they are asked for, and the disputes that were lost; each counts on
+the day on which it happened. A copy that was given is no sale. What the gateway keeps for itself,
+and money that it holds without our having taken it, is in none of our tables and in no sum.
+"""
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
 from store.kit.database import db
-from store.orders.models import Order
+from store.orders.models import Order, OrderStatus
 from store.payments.disputes import disputes_of, forbids_refund
-from store.payments.models import Payment, Refund, RefundStatus
+from store.payments.gateways import manual
+from store.payments.models import Checkout, Dispute, Payment, Refund, RefundStatus, Transfer
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sales, and the money of orders: minor units of one currency."""
+
+    currency: str
+    sales: int = 0
+    received: int = 0
+    returned: int = 0  # refunds, on their way or there
+    lost: int = 0  # taken back by the buyers' banks
+
+    @property
+    def left(self) -> int:
+        """What stays of what was received."""
+        return self.received - self.returned - self.lost
+
+
+def sums_of(order: Order) -> Sums:
+    """The money of one order."""
+    return sums_by_order([order]).get(order.id, Sums(order.currency))
+
+
+def sums_by_order(orders: Collection[Order]) -> dict[int, Sums]:
+    """The money of each of these orders, in one statement."""
+    entries = _entries()
+    ids = [order.id for order in orders]
+    found: dict[int, dict[str, Any]] = {
+        order.id: {"currency": order.currency, "sales": _is_sale(order)} for order in orders
+    }
+    query = (
+        sa.select(entries.c.order_id, entries.c.kind, sa.func.sum(entries.c.amount))
+        .where(entries.c.order_id.in_(ids))
+        .group_by(entries.c.order_id, entries.c.kind)
+    )
+    for order_id, kind, amount in db.session.execute(query):
+        found[order_id][kind] = int(amount)
+    return {order_id: Sums(**given) for order_id, given in found.items()}
+
+
+def left_by_order(orders: Collection[Order]) -> dict[int, int]:
+    """What is left of the money of each of these orders."""
+    return {order_id: sums.left for order_id, sums in sums_by_order(orders).items()}
+
+
+def sums_since(since: datetime | None = None) -> list[Sums]:
+    """Sales and money of all orders since a moment, or ever, by currency."""
+    entries, found = _entries(), _sales(since)
+    query = sa.select(entries.c.currency, entries.c.kind, sa.func.sum(entries.c.amount))
+    if since is not None:
+        query = query.where(entries.c.at >= since)
+    for currency, kind, amount in db.session.execute(
+        query.group_by(entries.c.currency, entries.c.kind)
+    ):
+        found.setdefault(currency, {})[kind] = int(amount)
+    return [Sums(currency, **found[currency]) for currency in sorted(found)]
 
 
 def lock_order(order_id: int) -> Order:
@@ -72,3 +140,47 @@ def is_held_by_bank(payment_id: int) -> bool:
 
 def _sum(order_id: int, statuses: Collection[RefundStatus]) -> int:
     return sum(refund.amount for refund in refunds_of(order_id) if refund.status in statuses)
+
+
+def _is_sale(order: Order) -> int:
+    return int(order.status is OrderStatus.PAID and not order.given_reason)
+
+
+def _sales(since: datetime | None) -> dict[str, dict[str, int]]:
+    query = sa.select(Order.currency, sa.func.count()).where(
+        Order.status == OrderStatus.PAID, Order.given_reason == ""
+    )
+    if since is not None:
+        query = query.where(Order.paid_at >= since)
+    rows = db.session.execute(query.group_by(Order.currency))
+    return {currency: {"sales": count} for currency, count in rows}
+
+
+@cache
+def _entries() -> sa.Subquery:
+    """Every movement of money: of which order, when, how much, and of what kind."""
+    # What came by bank is counted as it arrived, so that its payment is not counted again.
+    paid = _moved(Payment.order_id, Payment, Payment.received_at, "received").where(
+        Payment.gateway != manual.NAME
+    )
+    arrived = _moved(Checkout.order_id, Transfer, Transfer.recorded_at, "received").join(
+        Checkout, Checkout.id == Transfer.checkout_id
+    )
+    returned = _moved(Payment.order_id, Refund, Refund.requested_at, "returned").join(Payment)
+    lost = _moved(Payment.order_id, Dispute, Dispute.lost_at, "lost").join(Payment)
+    return sa.union_all(
+        paid,
+        arrived,
+        returned.where(Refund.status.in_(RefundStatus.counted())),
+        lost.where(Dispute.lost_at.is_not(None)),
+    ).subquery("movements")
+
+
+def _moved(order_id: Any, table: Any, at: Any, kind: str) -> Any:
+    return sa.select(
+        order_id.label("order_id"),
+        table.currency.label("currency"),
+        table.amount.label("amount"),
+        at.label("at"),
+        sa.literal_column(f"'{kind}'").label("kind"),
+    ).select_from(table)
