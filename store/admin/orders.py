@@ -6,6 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.exceptions import BadRequest
 
 from store.admin import looking
+from store.admin.forms import Typed, status, typed
 from store.admin.guard import SUPPORT, opens_to, who
 from store.admin.letters import STATUSES as LETTERS
 from store.admin.refunds import REFUNDS, plain_amount, shown_payments
@@ -13,6 +14,7 @@ from store.entitlements.access import rights_of_order
 from store.entitlements.moving import move_of, settle_held
 from store.entitlements.resending import resend_confirmation
 from store.kit.database import transaction
+from store.kit.errors import InvalidFields
 from store.kit.status import StatusChange
 from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import Order, OrderStatus
@@ -22,6 +24,7 @@ from store.payments import refunding
 from store.payments.disputes import disputes_of_order, fraud_warnings
 from store.payments.receipts import receipt_of
 from store.payments.sums import sums_by_order, sums_of
+from store.payments.taking_back import NotAGift, take_back_gift
 from store.payments.transfer_rows import awaited_transfer, received_for, unsent_backs
 
 bp = Blueprint("orders", __name__, url_prefix="/admin/orders")
@@ -120,6 +123,29 @@ def settle(reference: str) -> Any:
     told = "is given back to the address it had" if outcome == "back" else "stays where it is"
     flash(f"The order {told}. Both addresses are told.")
     return redirect(url_for("orders.one", reference=reference), 303)
+
+
+@bp.route("/<reference>/take-back", methods=["GET", "POST"])
+@opens_to(SUPPORT)
+def take_back(reference: str) -> Any:
+    """Take a copy back that was given, for a reason."""
+    order = order_by_reference(reference)
+    if not order.given_reason:
+        raise NotAGift
+    values, errors = Typed(), {}
+    if request.method == "POST":
+        values, person, order_id = typed(), who(), order.id
+        try:
+            with transaction():
+                take_back_gift(order_id, reason=values["reason"], who=person)
+        except InvalidFields as refusal:
+            errors = refusal.faults
+        else:
+            flash("The copy is taken back: its links give no file any more.")
+            return redirect(url_for("orders.one", reference=reference), 303)
+        order = order_by_reference(reference)
+    page = render_template("admin/take-back.html", order=order, values=values, errors=errors)
+    return page, status(errors)
 
 
 def _history(order: Order, refund_ids: list[int]) -> list[StatusChange]:

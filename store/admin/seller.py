@@ -5,10 +5,12 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin.forms import Typed, of_row, status, typed
-from store.admin.guard import EDITORS, opens_to
+from store.admin.guard import EDITORS, OWNERS, opens_to, signed_in, who
+from store.admin.proving import password_faults
 from store.catalog.selling import SellerUnknown, current_seller, state_seller
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
+from store.payments.bank_details import bank_changes, change_bank_details, masked
 
 bp = Blueprint("seller", __name__, url_prefix="/admin/seller")
 
@@ -23,7 +25,6 @@ FIELDS = (
     "phone",
     "vat_number",
     "countries",
-    "bank_details",
 )
 
 
@@ -44,7 +45,34 @@ def edit() -> Any:
             return redirect(url_for("home.home"), 303)
     else:
         values = _stated()
-    return render_template("admin/seller.html", values=values, errors=errors), status(errors)
+    return render_template("admin/seller.html", values=values, errors=errors, bank=_bank()), status(
+        errors
+    )
+
+
+@bp.route("/bank", methods=["GET", "POST"])
+@opens_to(OWNERS)
+def bank() -> Any:
+    """Where buyers transfer money to: the password is asked again, and owners are told."""
+    errors: dict[str, str] = {}
+    values = (
+        typed() if request.method == "POST" else Typed(bank_details=current_seller().bank_details)
+    )
+    if request.method == "POST":
+        person, errors = who(), password_faults(signed_in())
+        try:
+            if not errors:
+                with transaction():
+                    change_bank_details(values["bank_details"], person)
+        except InvalidFields as refusal:
+            errors = refusal.faults
+        if not errors:
+            flash("The bank details are saved, and the owners are told.")
+            return redirect(url_for("seller.edit"), 303)
+    page = render_template(
+        "admin/seller-bank.html", values=values, errors=errors, changes=bank_changes()
+    )
+    return page, status(errors)
 
 
 def _stated() -> Typed:
@@ -52,3 +80,10 @@ def _stated() -> Typed:
         return of_row(current_seller(), FIELDS)
     except SellerUnknown:
         return Typed()
+
+
+def _bank() -> str:
+    try:
+        return masked(current_seller().bank_details)
+    except SellerUnknown:
+        return ""

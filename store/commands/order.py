@@ -20,6 +20,7 @@ from store.orders.models import Order
 from store.orders.ordering import order_by_reference
 from store.payments.checkout import begin_checkout
 from store.payments.refunding import payments_of, refund_order, refunded_amount
+from store.payments.taking_back import take_back_gift
 from store.payments.transfer_rows import awaited_transfer, unsent_backs
 from store.payments.transfers import (
     NothingToSend,
@@ -122,6 +123,18 @@ def give(slug: str, email: str, name: str, reason: str, as_json: bool) -> None:
         print_json(_told(order_by_reference(reference)))
         return
     click.echo(f"Given as order {reference}. The letter is in the outbox.")
+
+
+@order.command("take-back")
+@click.argument("reference")
+@click.option("--reason", required=True, help="Why it is taken back; kept with the order.")
+@in_shop
+def take_back(reference: str, reason: str) -> None:
+    """Take a copy back that was given: its links give no file any more."""
+    with transaction():
+        found = order_by_reference(reference)
+        take_back_gift(found.id, reason=reason, who=who_types())
+    click.echo("The copy is taken back.")
 
 
 @order.command("received")

@@ -4,8 +4,9 @@ import click
 
 from store.catalog.models import Seller
 from store.catalog.publishing import current_seller, state_seller
-from store.commands.base import in_shop, json_option, print_json, print_table
+from store.commands.base import in_shop, json_option, print_json, print_table, who_types
 from store.kit.database import transaction
+from store.payments.bank_details import change_bank_details
 
 FIELDS = (
     "trading_name",
@@ -43,8 +44,11 @@ def seller() -> None:
 def set_(**given: str | None) -> None:
     """State who sells; what is not given stays. Orders keep what they saw."""
     fields = {name: text for name, text in given.items() if text is not None}
+    bank_details = fields.pop("bank_details", None)
     with transaction():
         stated = state_seller(**fields)
+        if bank_details is not None:
+            stated = change_bank_details(bank_details, who_types())
         click.echo(f"{stated.trading_name} sells from now on.")
 
 

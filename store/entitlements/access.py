@@ -11,7 +11,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from store.catalog.editions import asset_named
 from store.catalog.models import Asset, Edition, EditionStatus, Publication
 from store.entitlements.links import PATHS, token_of
-from store.entitlements.models import DISPUTE_LOST, Entitlement, Link, NoticeStop
+from store.entitlements.models import DISPUTE_LOST, GIFT_TAKEN_BACK, Entitlement, Link, NoticeStop
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
@@ -19,6 +19,7 @@ from store.kit.errors import NotFound, Refusal
 from store.orders.models import Order, OrderLine
 
 REFUNDED_SENTENCE = "This order was refunded, so its copies can no longer be downloaded."
+GIFT_SENTENCE = "This copy was given to you and was taken back, so it can no longer be downloaded."
 LOST_SENTENCE = "Your bank took the payment back, so its copies can no longer be downloaded."
 DISPUTED_SENTENCE = (
     "The payment is being disputed with your bank; your copies rest until that is decided."
@@ -76,6 +77,11 @@ class Shelf:
     def is_refunded(self) -> bool:
         """Whether every right to it was taken back."""
         return all(right.revoked_at for right in self.rights)
+
+    @property
+    def is_gift_back(self) -> bool:
+        """Whether it was given, and taken back again."""
+        return all(right.revoked_reason == GIFT_TAKEN_BACK for right in self.rights)
 
     @property
     def is_lost(self) -> bool:
@@ -348,6 +354,8 @@ def _reason(rights: Sequence[Entitlement]) -> NoLongerYours:
     kept = [right for right in rights if right.revoked_at is None]
     if not kept:
         is_lost = any(right.revoked_reason == DISPUTE_LOST for right in rights)
+        if all(right.revoked_reason == GIFT_TAKEN_BACK for right in rights):
+            return NoLongerYours(GIFT_SENTENCE)
         return NoLongerYours(LOST_SENTENCE if is_lost else REFUNDED_SENTENCE)
     if all(right.held_at for right in kept):
         return NoLongerYours(HELD_SENTENCE)

@@ -152,19 +152,21 @@ def _has_rights(customer_id: int) -> bool:
     return bool(db.session.scalar(query))
 
 
-def revoke_order(order: Order, reason: str) -> None:
-    """Take back what an order gave; every door closes on the next request."""
+def revoke_order(order: Order, reason: str) -> bool:
+    """Take back what an order gave; every door closes on the next request. Says whether anything
+    still stood."""
     _close_doors(order)
-    now = clock.now()
+    now, stood = clock.now(), False
     for right in db.session.scalars(_rights_of(order.id)):
         if right.revoked_at is None:
-            right.revoked_at = now
+            right.revoked_at, stood = now, True
             right.revoked_reason = reason
         elif right.revoked_reason in ENDED_BY_MONEY:
             right.revoked_reason = reason
         right.suspended_at = None
     db.session.flush()
     _settle_notices(order)
+    return stood
 
 
 def settle_access(

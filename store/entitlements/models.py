@@ -12,6 +12,7 @@ from store.orders.models import Customer, OrderLine
 # Why money took a right back; what money took, money brings back.
 REFUNDED = "refunded"
 DISPUTE_LOST = "dispute lost"
+GIFT_TAKEN_BACK = "gift taken back"
 
 
 class Entitlement(Base):

@@ -17,7 +17,7 @@ from store.entitlements.access import (
     shelves,
 )
 from store.entitlements.finding import FIND, start_of_window
-from store.entitlements.models import DISPUTE_LOST, Link
+from store.entitlements.models import DISPUTE_LOST, GIFT_TAKEN_BACK, Link
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.formatting import format_day
@@ -86,6 +86,8 @@ def order_in_words(order: Order) -> str:
     rights = rights_of_order(order.id)
     kept = [right for right in rights if right.revoked_at is None]
     if rights and not kept:
+        if all(right.revoked_reason == GIFT_TAKEN_BACK for right in rights):
+            return "a gift that was taken back"
         if any(right.revoked_reason == DISPUTE_LOST for right in rights):
             return "your bank took the payment back, so its copies are closed"
         return _given_back(order)
