@@ -9,8 +9,8 @@ from store.catalog.models import Edition, EditionStatus
 from store.distribution.recipients import (
     IMPORTED,
     batch_of,
+    concerned,
     imported_as_having,
-    recipients,
 )
 from store.entitlements.copies import NOTICE
 from store.entitlements.models import Entitlement
@@ -167,8 +167,8 @@ def _without_delivery(edition: Edition, customer: Customer) -> tuple[str, str]:
         return "not_concerned", "This edition is not released yet."
     if edition.status == EditionStatus.WITHDRAWN:
         return "not_concerned", "This edition was withdrawn."
-    concerned = recipients(edition).subquery()
-    query = sa.select(concerned.c.left_out).where(concerned.c.customer_id == customer.id)
+    rows = concerned(edition).subquery()
+    query = sa.select(rows.c.left_out).where(rows.c.customer_id == customer.id)
     found = db.session.execute(query).first()
     if found is None:
         return "not_concerned", "This edition is not among those that were bought."

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.models import Edition
-from store.entitlements.copies import has_copy, has_withdrawn
+from store.entitlements.copies import handed_over, has_copy, has_withdrawn, is_elsewhere
 from store.entitlements.models import Entitlement, NoticeStop
 from store.kit import clock
 from store.kit.columns import UtcDateTime
@@ -35,21 +35,38 @@ def recipients(edition: Edition) -> sa.Select[Any]:
     that did not come with this edition or a later one. A stop leaves out who has a copy already:
     it holds back news, and nothing that was bought and not yet delivered.
     """
-    now = clock.now()
-    best = _best_entitlements(edition, now).subquery("best")
-    moment = sa.literal(now, UtcDateTime())
+    best = _best_entitlements(edition, clock.now()).subquery("best")
+    letters = handed_over(edition.publication_id).subquery("letters")
+    has = sa.or_(best.c.had_elsewhere == 1, letters.c.sound_at >= best.c.since)
+    gone = sa.and_(
+        letters.c.gone_at >= best.c.since,
+        letters.c.gone_number > sa.func.coalesce(letters.c.sound_number, 0),
+    )
+    joined = sa.outerjoin(best, letters, letters.c.customer_id == best.c.customer_id)
+    return _told(best, has, gone).select_from(joined)
+
+
+def concerned(edition: Edition) -> sa.Select[Any]:
+    """The same rows, for who looks at few of them: what has reached a customer is looked up one by
+    one, and not counted for all."""
+    best = _best_entitlements(edition, clock.now()).subquery("best")
+    who, of_which = best.c.customer_id, sa.literal(edition.publication_id)
+    return _told(best, has_copy(who, of_which), has_withdrawn(who, of_which))
+
+
+def _told(
+    best: sa.Subquery, has: sa.ColumnElement[bool], gone: sa.ColumnElement[bool]
+) -> sa.Select[Any]:
+    """`has`: a copy has reached the customer; `gone`: the newest that did was withdrawn."""
+    moment = sa.literal(clock.now(), UtcDateTime())
     waits = best.c.available_at > moment
-    has = has_copy(best.c.customer_id, sa.literal(edition.publication_id))
     left_out = sa.case(
         (sa.and_(best.c.rank == _STOPPED, has), STOPPED),
         *((best.c.rank == rank, why) for rank, why in _RANKS.items()),
         else_=None,
     )
     occasion = sa.case(
-        (
-            has_withdrawn(best.c.customer_id, sa.literal(edition.publication_id)),
-            Occasion.CORRECTION.value,
-        ),
+        (gone, Occasion.CORRECTION.value),
         (has, Occasion.RELEASED.value),
         (waits, Occasion.DAYS_OVER.value),
         else_=Occasion.FIRST_COPY.value,
@@ -65,7 +82,7 @@ def recipients(edition: Edition) -> sa.Select[Any]:
 
 def missing(edition: Edition) -> sa.Select[Any]:
     """The rows of `recipients` for whom no delivery carries the edition."""
-    chosen = recipients(edition).subquery("concerned")
+    chosen = concerned(edition).subquery("concerned")
     return sa.select(chosen).where(~_carried(edition, chosen.c.customer_id))
 
 
@@ -115,6 +132,10 @@ def _best_entitlements(edition: Edition, now: datetime) -> sa.Select[*tuple[Any,
             sa.func.max(sa.case((Entitlement.from_edition_id.is_(None), 1), else_=0)).label(
                 "is_preorder"
             ),
+            sa.func.min(sa.case((Entitlement.revoked_at.is_(None), Entitlement.granted_at))).label(
+                "since"
+            ),
+            sa.func.max(sa.case((is_elsewhere(Entitlement), 1), else_=0)).label("had_elsewhere"),
         )
         .select_from(Entitlement)
         .outerjoin(first, first.id == Entitlement.from_edition_id)

@@ -62,11 +62,57 @@ def has_copy(customer_id: Any, publication_id: Any) -> sa.ColumnElement[bool]:
         .where(
             right.customer_id == customer_id,
             right.publication_id == publication_id,
-            right.order_line_id.is_(None),
-            right.from_edition_id.is_not(None),
+            is_elsewhere(right),
         )
     )
     return sa.or_(by_letter, elsewhere)
+
+
+def is_elsewhere(right: Any) -> sa.ColumnElement[bool]:
+    """Whether a right stands for a copy from before an import: with an edition, or with one that
+    was out by then."""
+    edition = aliased(Edition)
+    was_out = (
+        sa.exists()
+        .correlate_except(edition)
+        .where(
+            edition.publication_id == right.publication_id,
+            edition.status == EditionStatus.RELEASED,
+            edition.released_at < right.granted_at,
+        )
+    )
+    is_imported = right.order_line_id.is_(None)
+    return sa.and_(is_imported, sa.or_(right.from_edition_id.is_not(None), was_out))
+
+
+def handed_over(publication_id: int) -> sa.Select[Any]:
+    """What `has_copy` and `has_withdrawn` ask, for all customers of a publication at once, one row
+    each: `sound_at`, when a letter with an edition that stands was last owed that has come or comes;
+    the numbers of the newest edition handed over that stands and that was withdrawn, and when."""
+    is_sound = Edition.status == EditionStatus.RELEASED
+    is_gone = Edition.status == EditionStatus.WITHDRAWN
+    has_come = Delivery.status.in_(_HANDED_OVER)
+    comes = sa.and_(Delivery.kind == CONFIRMATION, Delivery.status == DeliveryStatus.QUEUED)
+
+    def newest(value: Any, *when: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+        return sa.func.max(sa.case((sa.and_(*when), value)))
+
+    return (
+        sa.select(
+            Delivery.customer_id,
+            newest(Delivery.created_at, is_sound).label("sound_at"),
+            newest(Edition.number, is_sound, has_come).label("sound_number"),
+            newest(Edition.number, is_gone, has_come).label("gone_number"),
+            newest(Delivery.created_at, is_gone, has_come).label("gone_at"),
+        )
+        .join(Edition, Edition.id == Delivery.edition_id)
+        .where(
+            Edition.publication_id == publication_id,
+            Delivery.customer_id.is_not(None),
+            sa.or_(has_come, comes),
+        )
+        .group_by(Delivery.customer_id)
+    )
 
 
 def has_withdrawn(customer_id: Any, publication_id: Any) -> sa.ColumnElement[bool]:
@@ -163,7 +209,11 @@ def settle_notices(customer_id: int, publication_id: int) -> None:
             Entitlement.revoked_at.is_(None),
         )
     ).all()
-    standing = [right.available_at for right in rights if right.suspended_at is None]
+    standing = [
+        right.available_at
+        for right in rights
+        if right.suspended_at is None and right.held_at is None
+    ]
     if not rights:
         outbox.leave_out(REFUNDED, *theirs)
     elif standing:

@@ -18,6 +18,7 @@ from store.catalog.models import Publication
 from store.entitlements.downloads import record_download
 from store.entitlements.models import Link
 from store.entitlements.moving import accept_move, hold_order, request_move
+from store.entitlements.stops import stop_notices
 from store.kit.database import db, transaction
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer, Order
@@ -370,6 +371,22 @@ def test_a_letter_shows_its_tries_and_is_tried_again(desk: FlaskClient) -> None:
     assert press(desk, f"{path}/retry", seen_on=path).status_code == 303
     assert "The letter is tried again." in read(desk, path)
     assert desk.get("/admin/letters/999999").status_code == 404
+
+
+def test_a_notice_shows_why_it_is_owed_and_why_it_was_left_out(desk: FlaskClient) -> None:
+    order = a_paid_order(a_shop(), wants_now=False)
+    with transaction() as session:
+        stands = session.scalars(sa.select(Delivery).filter_by(kind="edition_notice")).one()
+        letter_id, customer_id = stands.id, order.customer_id
+        stands.status, stands.reason = DeliveryStatus.SKIPPED, "a newer edition came out"
+    page = read(desk, f"/admin/letters/{letter_id}")
+    assert "<dt>Owed because</dt><dd>the 14 days are over</dd>" in page
+    assert "<dt>Left out because</dt><dd>a newer edition came out</dd>" in page
+    with transaction() as session:
+        publication_id = session.scalars(sa.select(Publication.id)).one()
+        stop_notices(customer_id, publication_id)
+    shown = read(desk, f"/admin/customers/{customer_id}")
+    assert "Asked us to stop news of new editions; a first copy still comes." in shown
 
 
 LISTS = ("/admin/orders", "/admin/customers", "/admin/letters", "/admin/publications", "/admin/")
