@@ -27,10 +27,13 @@ def notes_fault(notes: str) -> str:
     )
 
 
-@lru_cache(maxsize=64)
 def look_at_notes(notes: str) -> list[str]:
     """What staff should know of the notes before they leave, in sentences."""
-    base = config().base_url
+    return list(_looked_at(notes, config().base_url))
+
+
+@lru_cache(maxsize=64)
+def _looked_at(notes: str, base: str) -> tuple[str, ...]:
     found = [
         f"The link “{one}” in the notes leads nowhere in a letter, so only its words are shown. Write "
         f"the whole address, such as https://… or {base}/…"
@@ -47,4 +50,4 @@ def look_at_notes(notes: str) -> list[str]:
             "The notes are longer than mail programs show. In the letter they end after "
             f"“… {cut.ends}”, and a link leads on to the library, where they stand whole."
         )
-    return found
+    return tuple(found)
