@@ -90,7 +90,8 @@ def not_found(error: HTTPException) -> Response:
     end is missing, or to the page with the button."""
     if request.method not in {"GET", "HEAD"} or request.path.startswith("/admin"):
         return http_error_page(error)
-    plain = _without_marks(unquote(request.path))
+    # One stroke in front: with two, a browser would take what follows for another host.
+    plain = "/" + _without_marks(unquote(request.path)).lstrip("/\\")
     if plain != request.path and _leads_somewhere(plain):
         return private_page(make_response(redirect(plain, 302)))
     door, _, rest = plain.lstrip("/").partition("/")

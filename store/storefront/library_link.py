@@ -23,7 +23,7 @@ from store.kit.database import transaction
 from store.kit.errors import Refusal
 from store.kit.formatting import format_moment, format_time
 from store.kit.limits import limiter
-from store.kit.refusal_pages import private_page
+from store.kit.refusal_pages import private_page, refusal_page
 from store.kit.web import same_site
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import mask
@@ -59,7 +59,8 @@ def mail(token: str) -> BaseResponse:
     with transaction():
         order = order_behind(open_link(token, "order"))
         if order.status is not OrderStatus.PAID:
-            raise NotPaidYet
+            way_out = url_for("order_page.show", token=token), "Go to the order"
+            return refusal_page(NotPaidYet(), way_out)
         send_copies_to(order.customer, f"order:{order.id}", by=BY_ORDER_PAGE, order_id=order.id)
     page = url_for("order_page.show", token=token, _anchor="library-link")
     return private_page(make_response(redirect(page, 303)))

@@ -172,3 +172,23 @@ def test_an_ended_link_opens_in_no_spelling(client: FlaskClient, shop: Stocked) 
             continue
         for mark in ("", ".", ")", "%2E"):
             assert client.get(path + mark, follow_redirects=True).status_code == 410
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/%2Forders/x/receipt.",
+        "//orders/x/receipt.",
+        "/\\orders/x/receipt.",
+        "//terms.",
+        "//elsewhere.example/.",
+    ],
+)
+def test_a_mark_behind_an_address_never_leads_to_another_host(
+    client: FlaskClient, shop: Stocked, path: str
+) -> None:
+    for asked in (path, path.replace("x", shop.order)):
+        answer = client.get("/", environ_overrides={"PATH_INFO": asked})
+        assert answer.status_code in {302, 308, 404, 410}
+        where = answer.headers.get("Location", "/")
+        assert not where.removeprefix("http://localhost").startswith(("//", "/\\")), where
