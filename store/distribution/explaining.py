@@ -53,10 +53,12 @@ def coverage_of(edition: Edition, customer: Customer) -> Explanation:
     """Where a customer stands with an edition, and why. Shows no address and no link."""
     rights = _rights(edition, customer)
     told = [_of_right(right) for right in rights]
-    if not rights:
-        return Explanation("not_concerned", ["This customer never had this publication."])
     batch = batch_of(db.session, edition)
     found = _deliveries(edition, customer, batch)
+    if not rights and not found:
+        return Explanation("not_concerned", ["This customer never had this publication."])
+    if not rights:
+        told = ["The order that brought it went to another address."]
     if not found:
         column, sentence = _without_delivery(edition, customer)
         return Explanation(column, [*told, sentence])

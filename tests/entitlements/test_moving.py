@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from store.catalog.models import Edition, Publication
 from store.distribution import releasing
-from store.distribution.coverage import coverage
+from store.distribution.coverage import coverage, coverage_of
 from store.entitlements.access import shelves
 from store.entitlements.granting import revoke_order
 from store.entitlements.links import PATHS, order_link, token_of
@@ -529,7 +529,18 @@ def test_a_move_around_a_release_misses_nobody_and_tells_nobody_twice(
     assert sum("edition 2 is" in one for one in letters_to(CARL)) == 1
     assert sum("edition 2 is" in one for one in letters_to(ANNA)) == int(keeps_one)
     nobody_missed_nobody_twice(publication_id)
-    assert edition_of(edition_id).number == 1
+    edition = edition_of(edition_id)
+    seen = [coverage_of(edition, customer) for customer in (anna(), customer_by_address(CARL))]
+    columns = {
+        "before the release": ["not_concerned", "handed_over"],
+        "before the sending": ["left_out", "handed_over" if has_it else "later"],
+        "after the sending": ["handed_over", "handed_over" if has_it else "later"],
+    }[when]
+    if keeps_one:
+        columns[0] = "handed_over"
+    assert [told.column for told in seen] == columns
+    is_gone = "The order that brought it went to another address." in seen[0].sentences
+    assert is_gone == (not keeps_one and when != "before the release")
 
 
 @on_both
