@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from store.commands import demo as demonstration
+from tests.conftest import make_settings
 from tests.serving import answers, below, environment, gone, until
 
 pytestmark = pytest.mark.timeout(400)
@@ -129,6 +131,28 @@ def _tell(data_dir: Path) -> str:
     assert (demo.returncode, err) == (0, ""), out
     assert out.startswith("Port 8000 is taken; trying 8001.\n")
     return out
+
+
+@pytest.mark.parametrize(
+    ("told", "port", "said"),
+    [
+        ("http://127.0.0.1:8471", 8471, ""),
+        ("http://localhost:8472", 8472, ""),
+        (
+            "https://shop.example.org",
+            8000,
+            (
+                "STORE_BASE_URL says https://shop.example.org; the demonstration listens on this "
+                "machine alone, at the address below.\n"
+            ),
+        ),
+    ],
+)
+def test_the_demonstration_listens_where_the_settings_say_or_says_that_it_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], told: str, port: int, said: str
+) -> None:
+    settings = make_settings(tmp_path, env="demo", base_url=told)
+    assert (demonstration._port_of(settings), capsys.readouterr().out) == (port, said)
 
 
 def test_the_story_is_told_and_leaves_no_process(tmp_path: Path) -> None:

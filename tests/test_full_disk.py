@@ -146,7 +146,9 @@ def test_the_worker_says_so_once_a_minute_and_goes_on_when_there_is_space(
         tasks.send_letters()
     finally:
         root.removeHandler(handler)
-    status = db.session.scalars(sa.select(Delivery.status).where(Delivery.kind == "staff_alert"))
+    status = db.session.scalars(
+        sa.select(Delivery.status).where(Delivery.dedupe_key.startswith("staff_alert:test:"))
+    )
     assert status.all() == ["sent"]
     assert len(said.getvalue().splitlines()) == 2
 

@@ -17,6 +17,7 @@ from tests.stocked import Stocked, stock
 PLAN = (Path(__file__).parent.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
 PUBLIC_GETS = [
     "/",
+    "/.well-known/security.txt",
     "/accessibility",
     "/address/<token>",
     "/cancellation-form",

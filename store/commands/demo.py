@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from urllib.parse import urlsplit
 
 import click
 from flask_migrate import upgrade
@@ -28,7 +29,7 @@ START_SECONDS = 60
 @click.command()
 def demo() -> None:
     """Set up the sample shop, play the main job, leave the shop running until Ctrl-C."""
-    sys.exit(play(free_port(), HERE))
+    sys.exit(play(free_port(_port_of(load_settings())), HERE))
 
 
 def play(port: int, payment: Payment) -> int:
@@ -80,9 +81,21 @@ def _print_addresses(settings: Settings, password: str) -> None:
     click.echo(f"          sign in as owner@sample-press.example with {password}")
 
 
-def free_port() -> int:
-    """The first port from 8000 on that nobody listens at; says which are taken."""
-    for port in range(FIRST_PORT, FIRST_PORT + 50):
+def _port_of(settings: Settings) -> int:
+    """Where STORE_BASE_URL says that the shop is; says so where that is not this machine."""
+    told = urlsplit(settings.base_url)
+    if told.scheme == "http" and told.hostname in {"127.0.0.1", "localhost"}:
+        return told.port or 80
+    click.echo(
+        f"STORE_BASE_URL says {settings.base_url}; the demonstration listens on this machine alone, "
+        "at the address below."
+    )
+    return FIRST_PORT
+
+
+def free_port(first: int = FIRST_PORT) -> int:
+    """The first port from `first` on that nobody listens at; says which are taken."""
+    for port in range(first, min(first + 50, 65_536)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -91,7 +104,7 @@ def free_port() -> int:
                 click.echo(f"Port {port} is taken; trying {port + 1}.")
                 continue
             return port
-    click.echo(f"No port is free from {FIRST_PORT} on.", err=True)
+    click.echo(f"No port is free from {first} on.", err=True)
     sys.exit(1)
 
 

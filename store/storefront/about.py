@@ -1,6 +1,7 @@
 """Who we are and what holds: terms, privacy, accessibility; and whether the shop is up."""
 
 import re
+from datetime import UTC, timedelta
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -9,15 +10,19 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from store.catalog.countries import countries_sold_to
 from store.catalog.models import Seller
 from store.catalog.selling import SellerUnknown, current_seller
+from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound
+from store.kit.mailboxes import own_address
 from store.kit.probing import can_write
 from store.kit.space import unrecorded_downloads
 from store.kit.storage import storage
 from store.orders.consents import CURRENT_TERMS, TERMS_VERSIONS
 
 bp = Blueprint("about", __name__)
+
+SECURITY_HOLDS = timedelta(days=90)
 
 
 # What the model form asks for, as a mail (Consumer Contracts Regulations 2013, schedule 3, part B).
@@ -99,6 +104,22 @@ def readyz() -> tuple[Response, int]:
 def robots() -> Response:
     """Search engines may list what is on sale and nothing behind a link."""
     lines = ["User-agent: *", "Disallow: /admin/", "Disallow: /demo/", f"# {config().base_url}"]
+    return Response("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
+
+
+@bp.get("/.well-known/security.txt")
+def security() -> Response:
+    """Whom to tell of a weakness (RFC 9116); computed, so that it never runs out."""
+    seller = _seller()
+    address = own_address(seller.email) if seller else config().mail_sender
+    ends = clock.start_of(clock.today(config().zone) + SECURITY_HOLDS, config().zone)
+    lines = [
+        f"Contact: mailto:{quote(address, safe='@')}",
+        f"Expires: {ends.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "Preferred-Languages: en",
+    ]
+    if config().base_url.startswith("https://"):  # no other address may stand there
+        lines.append(f"Canonical: {config().base_url}/.well-known/security.txt")
     return Response("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
 
 

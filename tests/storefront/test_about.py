@@ -13,7 +13,7 @@ from store.entitlements.links import order_link, token_of
 from store.kit.database import transaction
 from store.orders import consents
 from store.orders.models import Order
-from tests.conftest import on_both
+from tests.conftest import Clock, on_both
 from tests.factories import a_seller
 from tests.pages import Page, check_page
 from tests.payments.making import an_order
@@ -159,8 +159,39 @@ def test_the_shop_is_up(client: FlaskClient) -> None:
 
 @on_both
 def test_the_shop_is_ready_when_database_and_storage_answer(client: FlaskClient) -> None:
-    assert client.get("/readyz").json == {"status": "ready", "database": True, "storage": True}
+    assert client.get("/readyz").json == {
+        "status": "ready",
+        "database": True,
+        "storage": True,
+        "writing": True,
+        "unrecorded_downloads": 0,
+    }
 
 
 def test_a_request_for_another_host_is_refused(client: FlaskClient) -> None:
     assert client.get("/terms", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_security_txt_names_the_seller_and_never_runs_out(
+    app: Flask, client: FlaskClient, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = app.extensions["colophon.settings"]
+    monkeypatch.setitem(settings.__dict__, "base_url", "https://shop.example.org")
+    with transaction():
+        a_seller()
+    for day in ("2027-05-29T23:00:00Z", "2028-05-28T23:00:00Z"):
+        answer = client.get("/.well-known/security.txt")
+        assert answer.content_type == "text/plain; charset=utf-8"
+        assert answer.text.splitlines() == [
+            "Contact: mailto:hello@publisher.example",
+            f"Expires: {day}",
+            "Preferred-Languages: en",
+            "Canonical: https://shop.example.org/.well-known/security.txt",
+        ]
+        frozen.advance(days=365)
+
+
+def test_security_txt_without_a_seller_names_the_sender(app: Flask, client: FlaskClient) -> None:
+    said = client.get("/.well-known/security.txt").text
+    assert "Contact: mailto:shop@127.0.0.1\n" in said
+    assert "Canonical" not in said
