@@ -30,7 +30,7 @@ TYPED = [
         "Anna httpevil. example Click",
     ),
     ("www.evil.example/win", ["www.evil", "evil.example"], "www. evil. examplewin"),
-    ("<b>Anna</b> & Co", ["<b>", "&lt;b", "</b>", "& Co", "&amp; Co"], "bAnnab Co"),
+    ("<b>Anna</b> & Co", ["<b>Anna", "&lt;b", "Anna</b>", "& Co", "&amp; Co"], "bAnnab Co"),
     (
         "Anna\r\nBcc: mallory@evil.example",
         ["\nBcc", "Bcc:", "mallory@"],
