@@ -28,8 +28,8 @@ _RANKS = {2: TERM_OVER, 3: HELD, 4: SUSPENDED, 5: REFUNDED}
 
 def recipients(edition: Edition) -> sa.Select[Any]:
     """One row per customer whom the edition concerns: `customer_id`, `left_out` (a reason, or
-    null where it is owed), `due_at` (UTC), `occasion` (why, where it is owed), `is_preorder` (it
-    would be the first copy of one).
+    null where it is owed), `due_at` (UTC), `occasion` (why, where it is owed), `is_first` (they
+    have no copy yet).
 
     Concerned is who held an entitlement when the edition was released (now, before the release)
     that did not come with this edition or a later one. A stop leaves out who has a copy already:
@@ -76,7 +76,7 @@ def _told(
         left_out.label("left_out"),
         sa.case((waits, best.c.available_at), else_=moment).label("due_at"),
         occasion.label("occasion"),
-        sa.case((best.c.is_preorder == 0, 0), (has, 0), else_=1).label("is_preorder"),
+        sa.case((has, 0), else_=1).label("is_first"),
     ).where(best.c.customer_id.is_not(None))
 
 
@@ -129,9 +129,6 @@ def _best_entitlements(edition: Edition, now: datetime) -> sa.Select[*tuple[Any,
             Entitlement.customer_id,
             sa.func.min(rank).label("rank"),
             sa.func.min(sa.case((is_owed, Entitlement.available_at))).label("available_at"),
-            sa.func.max(sa.case((Entitlement.from_edition_id.is_(None), 1), else_=0)).label(
-                "is_preorder"
-            ),
             sa.func.min(sa.case((Entitlement.revoked_at.is_(None), Entitlement.granted_at))).label(
                 "since"
             ),

@@ -58,7 +58,7 @@ def _count(edition: Edition) -> tuple[dict[str, int], dict[str, int]]:
         sa.select(
             rows.c.left_out,
             sa.func.count().label("people"),
-            sa.func.sum(rows.c.is_preorder).label("preorders"),
+            sa.func.sum(rows.c.is_first).label("preorders"),
             sa.func.sum(sa.case((rows.c.due_at > later, 1), else_=0)).label("waiting"),
         )
         .group_by(rows.c.left_out)
