@@ -301,6 +301,7 @@ def test_customers_are_imported_exported_and_corrected(store: Run, tmp_path: Pat
                 "reason": "“nobody” has no @. It should look like name@example.com.",
             }
         ],
+        "remarks": [],
         "dry_run": True,
     }
     result = store(*words, "--column", "name=wer")
