@@ -9,7 +9,7 @@ from tests.admin.test_signing_in import _seconds_code
 from tests.conftest import Clock
 from tests.pages import check_page
 
-NOTICE = "the desk opens to owners and editors only with two-step sign-in"
+NOTICE = "the desk opens to you only with it"
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def test_after_a_week_only_the_page_that_turns_it_on_opens(
     signed_in(client, role)
     page = client.get("/admin/").text
     check_page(page, path="/admin/")
-    assert "From 8 March 2027, 10:00 GMT on the desk opens" in page
+    assert "From 8 March 2027, 10:00 GMT the desk opens to you only with it." in page
     frozen.advance(days=6, hours=23)
     sign_in(client, f"{role}@publisher.example")
     assert client.get("/admin/publications").status_code == 200
