@@ -17,7 +17,9 @@ def at_the_desk(app: Flask) -> Visitor:
     """The owner of the sample shop, signed in, with bank details filled in."""
     desk = Visitor(app).open("/admin/sign-in")
     desk.send("Sign in", email=DEMO_OWNER, password=ensure_demo_owner())
-    desk.open("/admin/seller").send("Save", bank_details="Sort code 00-00-00\nAccount 00000000")
+    bank = "Sort code 00-00-00\nAccount 00000000"
+    desk.open("/admin/seller/bank")
+    desk.send("Save", bank_details=bank, password=ensure_demo_owner())
     return desk
 
 
