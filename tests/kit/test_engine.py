@@ -99,6 +99,8 @@ def test_one_thread_of_a_process_asks_for_the_lock_while_the_others_sleep(
     real = engine._ask_for_lock
 
     def watched(*given: Any) -> bool:
+        if not threading.current_thread().name.startswith("writer"):
+            return real(*given)  # another shop of this run
         asking.add(threading.get_ident())
         most[0] = max(most[0], len(asking))
         try:
@@ -116,7 +118,7 @@ def test_one_thread_of_a_process_asks_for_the_lock_while_the_others_sleep(
             with transaction() as session:
                 session.execute(sa.text("UPDATE pace SET id = id"))
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="writer") as pool:
         with held_lock(tmp_path):
             done = [pool.submit(write) for _ in range(THREADS)]
             came.wait(20)
