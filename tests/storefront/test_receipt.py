@@ -307,7 +307,7 @@ def test_an_address_has_as_many_lines_as_an_envelope(client: FlaskClient, order_
     answer = client.post(f"{path}/billing", data={"billing_address": "line\r\n" * 9})
     assert answer.status_code == 422
     assert "The address can have at most 8 lines; this has 9." in text_of(answer.text)
-    odd = " The \u202eBursar \r\n\r\n\t2  Elm\x00 Road \r\n"
+    odd = " The \u202eBursar \r\n\r\n\t2  Elm\x07 Road \r\n"
     assert client.post(f"{path}/billing", data={"billing_address": odd}).status_code == 303
     db.session.rollback()
     assert db.session.get_one(Order, order_id).billing_address == "The Bursar\n2 Elm Road"
