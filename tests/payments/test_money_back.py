@@ -9,11 +9,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.entitlements import granting
-from store.entitlements.links import order_url
 from store.entitlements.models import Entitlement
 from store.kit.database import transaction
 from store.mail.models import Delivery
 from store.orders.models import OrderStatus
+from store.orders.ordering import cancel_pending
 from store.payments import refund_rows, refunding
 from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout
@@ -40,8 +40,6 @@ from tests.payments.making import (
 )
 from tests.payments.stripe_shop import post_all, post_event, session_behind, together
 from tests.stripe_double import StripeDouble
-
-SURE = {"sure": "yes"}
 
 pytestmark = on_both
 
@@ -123,19 +121,14 @@ def test_money_for_an_order_given_up_before_stays_closed_too(
 ) -> None:
     order_id = a_placed_order()
     pay(double, order_id, RETURNING_CARD)
-    buyer.post(_path(order_id) + "/cancel", data=SURE, headers={"Sec-Fetch-Site": "same-origin"})
-    assert order_of(order_id).status is OrderStatus.CANCELLED
+    with transaction():
+        assert cancel_pending(order_of(order_id), "customer")
     post_all(buyer, double)
     refunding.send_refunds()
     _a_minute_later(buyer, double)
 
     assert order_of(order_id).status is OrderStatus.PAID
     assert not can_read(buyer, order_id)
-
-
-def _path(order_id: int) -> str:
-    customer_url = order_url(order_id)
-    return "/orders/" + customer_url.partition("/orders/")[2]
 
 
 def test_a_late_failure_of_the_first_card_undoes_nothing(
