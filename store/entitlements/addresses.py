@@ -22,7 +22,7 @@ from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.status import record_change
 from store.mail import outbox
-from store.orders.customers import address_key, lock_customers, parse_address
+from store.orders.customers import address_key, parse_address
 from store.orders.models import Customer, Order
 
 CONFIRM = "confirm_address"
@@ -76,7 +76,7 @@ def confirm_change(link: Link) -> Customer:
     used or ended meanwhile.
     """
     address = _address_of(link)
-    customer = lock_customers([link.customer_id], for_address=True)[link.customer_id]
+    customer = lock_histories([link.customer_id])[link.customer_id]
     lock_link(link)
     use_up(link)
     _take_over(customer, address, who="customer")
@@ -97,7 +97,7 @@ def correct_address(customer: Customer, new_email: str, who: str) -> Customer:
     Refuses with `InvalidAddress`, `SameAddress`, `AddressTaken`.
     """
     address = parse_address(new_email)
-    customer = lock_customers([customer.id], for_address=True)[customer.id]
+    customer = lock_histories([customer.id])[customer.id]
     if address == customer.email:
         raise SameAddress
     _take_over(customer, address, who=who)
@@ -154,7 +154,7 @@ def merge_customers(gone: Customer, kept: Customer, who: str) -> Customer:
 def end_links(customer: Customer, who: str) -> None:
     """End every link that was mailed to a customer, as some got out, and mail fresh ones to the
     address on file. Links that undo a change of address hold: they are another mailbox's."""
-    customer = lock_customers([customer.id])[customer.id]
+    customer = lock_histories([customer.id])[customer.id]
     record_change(
         db.session(), "customers", customer.id, "old links", "fresh links", who=who, why=""
     )

@@ -1,7 +1,6 @@
 """Grants and releases at the same time, on PostgreSQL: SQLite has one writer and hides it."""
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +17,7 @@ from store.orders.models import Customer
 from tests.conftest import on_postgresql
 from tests.distribution.shop import buy, draft
 from tests.factories import a_publication, a_seller
+from tests.races import until_waiting
 
 pytestmark = on_postgresql
 BUYERS = 8
@@ -118,25 +118,11 @@ def test_without_the_lock_some_are_missed_and_the_net_finds_them(app: Flask) -> 
     assert _missed(edition_id) == []
 
 
-def _is_waiting() -> bool:
-    with db.engine.connect() as connection:
-        found = connection.execute(
-            sa.text(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-        )
-        return bool(found.scalar())
-
-
 def _start_and_see(app: Flask, work: Callable[[], object]) -> threading.Thread:
     """Start work elsewhere; come back when it is finished or waits for a lock."""
     thread = threading.Thread(target=_in_thread(app, work))
     thread.start()
-    deadline = time.monotonic() + 20
-    while thread.is_alive() and not _is_waiting():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until_waiting(lambda: not thread.is_alive())
     return thread
 
 

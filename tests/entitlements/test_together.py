@@ -1,54 +1,41 @@
-"""Several at once: two presses of one link, and an order placed while its address is given back.
+"""Several at once: two presses of one link, an order placed while its address is given back, and
+an address that changes hands during a release.
 
 Each guard has its control: the same race with the guard taken out goes wrong.
 """
 
 import threading
-from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from store.catalog.models import Publication
-from store.entitlements import moving
-from store.entitlements.addresses import confirm_change, request_change, undo_change
+from store.catalog.models import Edition, Publication
+from store.catalog.publishing import lock_publication
+from store.distribution import releasing
+from store.entitlements import addresses, moving
+from store.entitlements.addresses import (
+    confirm_change,
+    correct_address,
+    end_links,
+    request_change,
+    undo_change,
+)
 from store.entitlements.links import LinkExpired
 from store.entitlements.models import Link, OrderMove
 from store.entitlements.moving import accept_move, request_move
-from store.kit.database import db, end_read, transaction
+from store.kit.database import db, transaction
 from store.orders import customers
-from store.orders.customers import address_key, find_or_add_customer
+from store.orders.customers import address_key, find_or_add_customer, lock_customers
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_postgresql
-from tests.distribution.shop import buy
+from tests.distribution.shop import buy, draft, drafted_and_released
 from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna
+from tests.races import at_once, until_waiting
 
 pytestmark = [on_postgresql, pytest.mark.usefixtures("frozen")]
 # How long one side of a race waits for the other, which a guard may be holding up.
 MEETING_SECONDS = 1.5
-
-
-def at_once(app: Flask, *acts: Callable[[], None]) -> list[str]:
-    """Run each in a thread with a session of its own; the names of what they raised, sorted."""
-    faults: list[str] = []
-
-    def run(act: Callable[[], None]) -> None:
-        with app.app_context():
-            try:
-                act()
-            except Exception as fault:
-                faults.append(type(fault).__name__)
-            finally:
-                db.session.remove()
-
-    end_read()
-    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sorted(faults)
 
 
 @pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "control"])
@@ -131,6 +118,51 @@ def test_an_order_placed_while_its_address_is_given_back_is_not_lost(
     restored = db.session.get_one(Customer, customer_id)
     assert restored.email_key == address_key(ANNA)
     assert db.session.get_one(Customer, meanwhile).merged_into_id == customer_id
+
+
+WAYS = {
+    "confirmed": lambda: confirm_change(_asked_link()),
+    "corrected": lambda: correct_address(anna(), "b@other.example", "Olga"),
+    "links ended": lambda: end_links(anna(), "customer"),
+}
+
+
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "control"])
+@pytest.mark.parametrize("way", WAYS)
+def test_an_address_changes_during_a_release_and_both_come_to_their_end(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, way: str, is_guarded: bool
+) -> None:
+    publication = a_shop(editions=0)
+    a_paid_order(publication)
+    drafted_and_released(publication)
+    with transaction():
+        request_change(anna(), "b@other.example")
+        edition = draft(publication, 2)
+        releasing.schedule_release(edition, None, "Olga")
+    publication_id, edition_id = publication.id, edition.id
+    if not is_guarded:
+        monkeypatch.setattr(
+            addresses, "lock_histories", lambda ids: lock_customers(ids, for_address=True)
+        )
+    held = threading.Event()
+
+    def release() -> None:
+        with transaction() as session:
+            lock_publication(publication_id, for_release=True)
+            held.set()
+            until_waiting()
+            releasing.release_edition(session.get_one(Edition, edition_id), "timetable")
+
+    def change() -> None:
+        held.wait(20)
+        with transaction():
+            WAYS[way]()
+
+    assert at_once(app, release, change) == ([] if is_guarded else ["OperationalError"])
+
+
+def _asked_link() -> Link:
+    return db.session.scalars(sa.select(Link).where(Link.purpose == "address")).one()
 
 
 def _publication(publication_id: int) -> Publication:

@@ -1,0 +1,52 @@
+"""Two sides of a race on PostgreSQL: each in a thread with a session of its own."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from flask import Flask
+
+from store.kit.database import db, end_read
+
+
+def at_once(app: Flask, *acts: Callable[[], object]) -> list[str]:
+    """Run each in a thread with a session of its own; the names of what they raised, sorted."""
+    faults: list[str] = []
+
+    def run(act: Callable[[], object]) -> None:
+        with app.app_context():
+            try:
+                act()
+            except Exception as fault:
+                faults.append(type(fault).__name__)
+            finally:
+                db.session.remove()
+
+    end_read()
+    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(faults)
+
+
+def is_waiting() -> bool:
+    """Whether somebody waits for a lock in this database."""
+    with db.engine.connect() as connection:
+        found = connection.execute(
+            sa.text(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+        )
+        return bool(found.scalar())
+
+
+def until_waiting(is_over: Callable[[], bool] = lambda: False) -> None:
+    """Come back when somebody waits for a lock, or when there is nobody any more who would."""
+    deadline = time.monotonic() + 20
+    while not is_over() and not is_waiting():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
