@@ -19,14 +19,17 @@ def is_of_form(form_key: str) -> sa.ColumnElement[bool]:
     return sa.or_(Order.form_key == base, Order.form_key.startswith(f"{base}.", autoescape=True))
 
 
-def orders_of_form(form_key: str) -> Sequence[Order]:
-    """Every order of a form as it stands now, the first one first."""
+def orders_of_form(form_key: str, *, is_locked: bool = False) -> Sequence[Order]:
+    """Every order of a form as it stands now, the first one first; locked in that order, so that
+    none is paid between judging and writing it."""
     query = sa.select(Order).where(is_of_form(form_key)).order_by(Order.id)
+    if is_locked:
+        query = query.with_for_update(key_share=True)
     return db.session.scalars(query.execution_options(populate_existing=True)).all()
 
 
 def first_key(form_key: str) -> str:
-    """The key of the form's first order, whose row is locked for all of them."""
+    """The key of the form's first order, at whose row presses of the form wait for each other."""
     return _base(form_key)
 
 

@@ -202,8 +202,11 @@ def _leave_pending(order: Order, to: OrderStatus, *, who: str, why: str) -> bool
 
 
 def _locked(form_key: str) -> Sequence[Order]:
-    """The orders of a form; presses of it wait for each other at the row of its first order."""
-    return [] if _order_of(first_key(form_key)) is None else orders_of_form(form_key)
+    """The orders of a form, all locked; presses of it wait for each other at the row of its first
+    one, and only then see what another press has added."""
+    if _order_of(first_key(form_key)) is None:
+        return []
+    return orders_of_form(form_key, is_locked=True)
 
 
 def _is_closed(order: Order) -> bool:
@@ -261,8 +264,9 @@ def _give_up_others(known: Sequence[Order], mine: Order, judge: Judge) -> None:
 
 
 def _order_of(form_key: str) -> Order | None:
-    # Two presses of one form: the second waits and then sees what the first wrote.
-    query = sa.select(Order).where(Order.form_key == form_key).with_for_update()
+    # Two presses of one form: the second waits and then sees what the first wrote. A link to the
+    # order can be written meanwhile by whoever holds the customer that the press wants next.
+    query = sa.select(Order).where(Order.form_key == form_key).with_for_update(key_share=True)
     return db.session.scalar(query.execution_options(populate_existing=True))
 
 
