@@ -4,13 +4,19 @@ from datetime import timedelta
 
 from store.entitlements.access import editions_of_order, rights_of_order
 from store.entitlements.models import DISPUTE_LOST
+from store.kit import clock
 from store.kit.config import config
 from store.kit.formatting import format_day
 from store.orders.consents import agreed_at, has_waiver, supply_starts_at
 from store.orders.models import Order, OrderStatus
 from store.payments.models import RefundStatus
 from store.payments.refund_rows import asked_for
-from store.payments.refunding import NotCancellable, cools_off, may_cancel
+from store.payments.refunding import (
+    NotCancellable,
+    cools_off,
+    is_preorder_still,
+    may_cancel,
+)
 from store.payments.sums import is_held_by_bank, paid_amount, payments_of, refunded_amount
 from store.payments.transfer_rows import is_partly_received
 
@@ -28,6 +34,11 @@ AT_THE_BANK = (
     "Your bank is looking into the payment. Until it has decided, nobody can give the money back."
 )
 FREE = "There was nothing to pay for this order, so there is nothing to give back."
+HELD = (
+    "This order is held, because somebody objected to its move. Write to us {until} if you want to "
+    "cancel: your right to cancel is kept."
+)
+BEFORE_RELEASE = "before its first edition is published"
 ASKED_FOR_NOW = (
     "You asked for your copy straight away. Your right to cancel ended when the copy was ready. "
     "If something is wrong with it, write to us: we put it right."
@@ -66,17 +77,39 @@ def _reason(order: Order) -> str:
         return AT_THE_BANK
     if rights and all(right.revoked_at for right in rights):
         return TAKEN_BACK
+    return _reason_of_its_days(order)
+
+
+def _reason_of_its_days(order: Order) -> str:
+    if order.held_at is not None and _is_kept(order):
+        return HELD.format(until=_until_when(order))
     if has_waiver(order.id):
         return ASKED_FOR_NOW
     return _days_are_over(order)
 
 
-def _days_are_over(order: Order) -> str:
+def _is_kept(order: Order) -> bool:
+    """Whether a held order could be cancelled if it were not held."""
+    return is_preorder_still(order) or _days_run(order)
+
+
+def _days_run(order: Order) -> bool:
+    return not has_waiver(order.id) and clock.now() < supply_starts_at(agreed_at(order))
+
+
+def _until_when(order: Order) -> str:
+    return f"by {_last_day(order)}" if _days_run(order) else BEFORE_RELEASE
+
+
+def _last_day(order: Order) -> str:
     free_from = supply_starts_at(agreed_at(order)).astimezone(config().zone).date()
-    last_day = format_day(free_from - timedelta(days=1))
+    return format_day(free_from - timedelta(days=1))
+
+
+def _days_are_over(order: Order) -> str:
     was_out = "" if not order.lines[0].is_preorder else _it_came_out(order)
     return (
-        f"{was_out}Your 14 days to cancel ended on {last_day}. If something is wrong with your "
+        f"{was_out}Your 14 days to cancel ended on {_last_day(order)}. If something is wrong with your "
         "copy, write to us: we put it right."
     )
 

@@ -113,12 +113,22 @@ def cancel_within_14_days(order_id: int, who: str) -> list[Refund]:
 def cools_off(order: Order) -> bool:
     """Whether the 14 days to cancel run and no copy was handed over: a copy that waits for them
     cannot have been downloaded, and consent to have it at once ends the waiting."""
-    return _can_be_given_back(order) and not has_waiver(order.id) and is_waiting(order.id)
+    return (
+        order.held_at is None
+        and _can_be_given_back(order)
+        and not has_waiver(order.id)
+        and is_waiting(order.id)
+    )
 
 
 def may_cancel(order: Order) -> bool:
     """Whether a pre-order can be cancelled at this moment: paid, not refunded, and nothing was
     released since; an edition that was withdrawn before the order counts for nothing."""
+    return order.held_at is None and is_preorder_still(order)
+
+
+def is_preorder_still(order: Order) -> bool:
+    """Whether a paid order may be cancelled because nothing of it was released, held or not."""
     if not _can_be_given_back(order):
         return False
     released = (
@@ -176,7 +186,6 @@ def _can_be_given_back(order: Order) -> bool:
     payments = payments_of(order.id)
     return (
         order.status is OrderStatus.PAID
-        and order.held_at is None
         and refunded_amount(order.id) < paid_amount(order.id)
         and not any(is_held_by_bank(payment.id) for payment in payments)
     )

@@ -49,6 +49,16 @@ class NothingWaits(Refusal):
     sentence = "No copy of this order waits for its 14 days to be over."
 
 
+class ConsentWhileHeld(NothingWaits):
+    """Consent to an order that a person has to look at first."""
+
+    heading = "This order is held"
+    sentence = (
+        "Somebody objected to its move. Until a person has looked at it, no copy of it can be "
+        "opened, so there is nothing to ask for yet."
+    )
+
+
 @bp.get("/orders/<token>")
 def show(token: str) -> Response:
     """The order as it stands; one that waits for its payment is asked about at the gateway."""
@@ -165,7 +175,7 @@ def consent(token: str) -> BaseResponse:
     with transaction():
         order = lock_order(_order(token).id)
         if not cools_off(order):
-            return refusal_page(NothingWaits(), _to_order(token))
+            return refusal_page(_nothing_waits(order), _to_order(token))
         give_waiver(order)
         start_supply(order)
         # Consent counts once a letter has confirmed it.
@@ -176,7 +186,7 @@ def consent(token: str) -> BaseResponse:
 def _consent_page(token: str, errors: dict[str, str]) -> Response:
     order = _order(token)
     if not cools_off(order):
-        return refusal_page(NothingWaits(), _to_order(token))
+        return refusal_page(_nothing_waits(order), _to_order(token))
     page = render_template(
         "storefront/order_consent.html",
         view=view_order(order),
@@ -187,6 +197,10 @@ def _consent_page(token: str, errors: dict[str, str]) -> Response:
     answer = private_page(page)
     answer.status_code = 422 if errors else 200
     return answer
+
+
+def _nothing_waits(order: Order) -> NothingWaits:
+    return NothingWaits() if order.held_at is None else ConsentWhileHeld()
 
 
 def _order(token: str) -> Order:

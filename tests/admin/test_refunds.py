@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
+from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import transaction
 from store.payments.gateways.base import (
@@ -21,6 +22,7 @@ from store.payments.models import (
 )
 from tests.admin.contested import contest, order_path, pay_again, payment_of, read
 from tests.admin.signing import press
+from tests.entitlements.making import hold
 from tests.payments.making import rows
 
 
@@ -56,6 +58,18 @@ def test_a_form_that_is_pressed_twice_refunds_once(desk: FlaskClient, order_id: 
         press(desk, path, {"form_key": "k" * 20, "amount": "5.00"})
 
     assert rows(Refund.amount) == [(500,)]
+
+
+def test_a_held_order_goes_back_to_who_writes_within_its_days(
+    desk: FlaskClient, order_id: int
+) -> None:
+    hold(order_id)
+    path = order_path(order_id)
+    assert f"{path}/refund" in read(desk, path)
+    done = press(desk, f"{path}/refund", {"form_key": "k" * 20, "why": "asked within 14 days"})
+    assert done.status_code == 303
+    assert rows(Refund.amount, Refund.status) == [(1250, "succeeded")]
+    assert all(revoked for (revoked,) in rows(Entitlement.revoked_at))
 
 
 def test_a_refund_that_failed_says_why_and_can_be_tried_again(

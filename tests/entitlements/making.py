@@ -12,6 +12,7 @@ from store.catalog.models import Edition, EditionStatus, Publication
 from store.entitlements.granting import grant_order
 from store.entitlements.links import PATHS, make_link, token_of
 from store.entitlements.models import Link
+from store.entitlements.moving import accept_move, hold_order, request_move
 from store.kit import clock, tokens
 from store.kit.database import db, transaction
 from store.kit.status import advance
@@ -65,6 +66,14 @@ def withdraw(edition: Edition) -> None:
     with transaction():
         advance(edition, EditionStatus.WITHDRAWN)
         edition.withdrawn_at = clock.now()
+
+
+def hold(order_id: int) -> None:
+    """Somebody moved the order to another address, and the address that it had objects."""
+    with transaction() as session:
+        accept_move(request_move(order_id, "carl@other.example"))
+        undo = sa.select(Link).where(Link.purpose == "undo", Link.order_id == order_id)
+        hold_order(session.scalars(undo).one())
 
 
 def anna() -> Customer:

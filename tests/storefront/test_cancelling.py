@@ -1,5 +1,7 @@
 """Giving up and cancelling: a page with a box that no robot ticks, and the right reason (C19)."""
 
+from datetime import UTC, datetime
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -17,7 +19,7 @@ from store.payments.cancelling import (
 )
 from store.payments.refunding import refund_order
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import a_shop, count_rows, release
+from tests.entitlements.making import a_shop, count_rows, hold, release
 from tests.pages import check_page
 from tests.payments.bank import a_transfer_order, arrive
 from tests.payments.making import an_order, order_of
@@ -134,3 +136,58 @@ def test_an_order_with_part_of_its_money_says_so(client: FlaskClient, frozen: Cl
     arrive(order_id, 500)
     assert refused(client, path_of(order_id)) == PART_IS_HERE
     assert order_of(order_id).status is OrderStatus.PENDING
+
+
+@on_both
+@pytest.mark.parametrize("is_out", [False, True], ids=["pre-order", "waits for its 14 days"])
+def test_a_held_order_says_until_when_its_right_to_cancel_is_kept(
+    client: FlaskClient, frozen: Clock, is_out: bool
+) -> None:
+    if is_out:
+        a_shop()
+    order_id = an_order()
+    pay(order_id)
+    hold(order_id)
+    path = path_of(order_id)
+    said = (
+        "This order is held, because somebody objected to its move. Write to us {} if you want to "
+        "cancel: your right to cancel is kept."
+    )
+    assert refused(client, path) == said.format("by 15 March 2027")
+    frozen.set(datetime(2027, 3, 15, 23, 59, tzinfo=UTC))
+    assert refused(client, path) == said.format("by 15 March 2027")
+    frozen.set(datetime(2027, 3, 16, 0, 0, tzinfo=UTC))
+    if is_out:
+        assert refused(client, path).startswith("Your 14 days to cancel ended on 15 March 2027.")
+    else:
+        assert refused(client, path) == said.format("before its first edition is published")
+
+
+def test_a_held_order_that_was_asked_for_at_once_has_no_right_that_is_kept(
+    client: FlaskClient, frozen: Clock
+) -> None:
+    a_shop()
+    order_id = an_order()
+    client.post(f"{pay(order_id)}/consent", data={"wants_now": "yes"})
+    hold(order_id)
+    assert refused(client, path_of(order_id)) == ASKED_FOR_NOW
+
+
+@on_both
+def test_a_held_order_says_why_no_copy_can_be_asked_for(client: FlaskClient, frozen: Clock) -> None:
+    a_shop()
+    order_id = an_order()
+    pay(order_id)
+    hold(order_id)
+    path = path_of(order_id)
+    pages = [
+        client.get(f"{path}/consent"),
+        client.post(f"{path}/consent", data={"wants_now": "yes"}),
+    ]
+    assert [page.status_code for page in pages] == [409, 409]
+    for page in pages:
+        check_page(page.text, path=path)
+        assert text_of(page.text) == (
+            "This order is held Somebody objected to its move. Until a person has looked at it, no "
+            "copy of it can be opened, so there is nothing to ask for yet. Go to the order"
+        )
