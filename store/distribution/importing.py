@@ -20,7 +20,7 @@ from store.entitlements.models import Entitlement
 from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.money import to_decimal
-from store.orders.customers import address_key, find_or_add_customer
+from store.orders.customers import address_key, find_or_add_customer, take_name
 from store.orders.models import Customer, Order, OrderLine
 
 __all__ = [
@@ -152,6 +152,9 @@ def _import_chunk(
 
 def _grant(row: Row, publication: Publication, *, notify: bool) -> bool:
     customer = find_or_add_customer(row.email, row.name)
+    if not customer.name:
+        # The publisher's list, not a form that anybody fills in.
+        take_name(customer, row.name)
     return grant_imported(customer, publication, notify=notify, ordered_at=row.ordered_at)
 
 

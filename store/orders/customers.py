@@ -33,7 +33,8 @@ __all__ = [
 def find_or_add_customer(email: str, name: str = "") -> Customer:
     """The customer of a parsed address, added where there is none; safe when two ask at once.
 
-    The address stays as it was first typed; a name is taken where none is known yet.
+    The address stays as it was first typed, and so does the name: anybody may type an address, so
+    who is known already is not named by it (`take_name` is for who may).
     """
     key = address_key(email)
     values = {"name": name, "name_key": search_key(name), "created_at": clock.now()}
@@ -45,8 +46,6 @@ def find_or_add_customer(email: str, name: str = "") -> Customer:
         # The address was just given up, or its customer brought together with another.
     else:
         raise RuntimeError("a customer that was just added is not there")
-    if not customer.name:
-        take_name(customer, name)
     return customer
 
 

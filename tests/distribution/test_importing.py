@@ -156,3 +156,16 @@ def test_formulas_become_text_and_numbers_stay_numbers() -> None:
     assert {row[1] for row in table[1:]} == {"-5.00"}
     assert [plain_cell(safe_cell(text)) for text in FORMULAS] == FORMULAS
     assert safe_cell("'t Hooft") == "'t Hooft"
+
+
+@on_both
+def test_a_list_names_who_had_no_name_and_renames_nobody(app: Flask) -> None:
+    with transaction():
+        a_seller()
+        first, second = a_publication("first"), a_publication("second")
+    earlier = b"email,name\nanna@reader.example,\nben@reader.example,Ben Holt\n"
+    later = b"email,name\nanna@reader.example,Anna Berg\nben@reader.example,Benjamin\n"
+    import_customers(first, read_customers(earlier))
+    import_customers(second, read_customers(later))
+    names = db.session.scalars(sa.select(Customer.name).order_by(Customer.id)).all()
+    assert names == ["Anna Berg", "Ben Holt"]

@@ -7,14 +7,19 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from store.catalog.models import Publication
+from store.entitlements.granting import grant_imported
 from store.entitlements.links import order_link, token_of
 from store.entitlements.models import Download
 from store.kit import tokens
 from store.kit.database import db, transaction
 from store.orders.customers import find_or_add_customer
+from store.orders.models import Customer
 from store.payments.demo_news import Arrival, Decision, decide
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import ANNA, anna, count_rows, link_to, release
+from tests.distribution.shop import drafted_and_released
+from tests.entitlements.making import ANNA, anna, count_rows, link_to, release, sent
+from tests.entitlements.making import text_of as words_of
 from tests.payments.making import apply_received
 from tests.storefront.forms import fields_of, text_of
 from tests.storefront.strangers import (
@@ -275,3 +280,34 @@ def test_a_typed_address_that_looks_wrong_is_asked_about_and_a_kept_one_is_not(
     assert (
         "Did you mean sam@gmail.com?" in client.post("/publications/cheap/order", data=given).text
     )
+
+
+@on_both
+@pytest.mark.parametrize("is_paid", [False, True], ids=["unpaid", "paid"])
+def test_nobody_names_a_customer_whose_address_they_type(
+    client: FlaskClient, frozen: Clock, is_paid: bool
+) -> None:
+    annas_shop()
+    with transaction():
+        owned = db.session.scalars(sa.select(Publication).order_by(Publication.id)).first()
+        assert owned is not None
+        customer = find_or_add_customer("ben@reader.example")
+        grant_imported(customer, owned, notify=False)
+        publication_id = owned.id
+    going = places(client, email="ben@reader.example", name="Silly Goose")
+    if is_paid:
+        decide(going.rsplit("/", 1)[1], Decision.PAY, Arrival.ONCE)
+        apply_received()
+    with transaction() as session:
+        assert [one.name for one in session.scalars(sa.select(Customer).order_by(Customer.id))] == [
+            "Anna Berg",
+            "",
+        ]
+    with transaction() as session:
+        publication = session.get_one(Publication, publication_id)
+    drafted_and_released(publication, 3)
+    to_ben = [one for one in sent() if one["To"].addresses[0].addr_spec == "ben@reader.example"]
+    news = to_ben[-1]
+    assert "edition 3" in news["Subject"]
+    assert news["To"].addresses[0].display_name == ""
+    assert "Silly Goose" not in words_of(news)
