@@ -92,7 +92,7 @@ def order_in_words(order: Order) -> str:
             return "your bank took the payment back, so its copies are closed"
         return _given_back(order)
     if order.held_at is not None:
-        return "held, as somebody objected to its move; a person looks at it"
+        return "held, as somebody objected to its move; a person will look at it"
     if kept and all(right.suspended_at for right in kept):
         return "disputed with your bank; its copies rest until that is decided"
     back = refunded_amount(order.id)
@@ -161,14 +161,19 @@ def _who_asked(delivery: Delivery) -> Customer | None:
 
 def _told_lately(delivery: Delivery, customer_id: int) -> bool:
     """Whether a letter that was asked for in the same ten minutes, at whatever door, has brought
-    the links; not one from before the links were ended."""
+    the links or is about to; not one from before the links were ended."""
+    gone = sa.or_(
+        Delivery.status.in_({DeliveryStatus.SENT, DeliveryStatus.SENDING}),
+        # Two workers look at the same moment: the later letter gives way to the earlier.
+        sa.and_(Delivery.status == DeliveryStatus.QUEUED, Delivery.id < delivery.id),
+    )
     told = (
         sa.select(Delivery.id)
         .where(
             Delivery.kind == FIND,
             Delivery.customer_id == customer_id,
             Delivery.id != delivery.id,
-            Delivery.status == DeliveryStatus.SENT,
+            gone,
             Delivery.created_at >= start_of_window(delivery.created_at),
             Delivery.created_at <= delivery.created_at,
         )
@@ -176,7 +181,7 @@ def _told_lately(delivery: Delivery, customer_id: int) -> bool:
             ~sa.exists().where(
                 Link.customer_id == customer_id,
                 Link.purpose.in_(("library", "order")),
-                Link.revoked_at >= Delivery.sent_at,
+                Link.revoked_at >= sa.func.coalesce(Delivery.sent_at, Delivery.claimed_at),
             )
         )
     )

@@ -1,7 +1,7 @@
 """Find my copies: the same answer and the same statements for known and unknown (journey C17)."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -11,9 +11,10 @@ from werkzeug.test import TestResponse
 
 from store.entitlements.finding import forget_unknown_addresses
 from store.entitlements.links import Ended, ensure_links, revoke_links
+from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail import outbox
-from store.mail.models import Delivery
+from store.mail.models import Delivery, DeliveryStatus
 from store.mail.worker import send_due_letters
 from store.orders.models import Order
 from tests.conftest import Clock, on_both
@@ -148,6 +149,28 @@ def test_links_that_were_ended_after_a_letter_are_sent_again_at_once(
         ensure_links(anna().id, 1)
     ask(client, reference())
     assert len(letters()) == 2
+
+
+@on_both
+@pytest.mark.parametrize("earlier", ["on its way", "tried again later", "before the links ended"])
+def test_a_letter_gives_way_to_an_earlier_one_that_is_about_to_leave(
+    client: FlaskClient, frozen: Clock, earlier: str
+) -> None:
+    ask(client, ANNA)
+    frozen.advance(minutes=1)
+    with transaction() as session:
+        first = session.scalars(sa.select(Delivery).where(Delivery.kind == "find_my_copies")).one()
+        if earlier == "tried again later":
+            first.due_at = clock.now() + timedelta(hours=1)
+        else:
+            first.status, first.claimed_at = DeliveryStatus.SENDING, clock.now()
+    frozen.advance(minutes=1)
+    if earlier == "before the links ended":
+        with transaction():
+            revoke_links(anna().id, Ended.ASKED)
+            ensure_links(anna().id, 1)
+    ask(client, reference())
+    assert len(letters()) == (1 if earlier == "before the links ended" else 0)
 
 
 def test_a_letter_to_the_address_on_file_even_where_it_changed_after_the_press(
