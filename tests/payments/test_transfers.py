@@ -39,7 +39,7 @@ from store.payments.transfers import (
 )
 from tests import factories
 from tests.conftest import Clock, make_settings, on_both, on_postgresql
-from tests.entitlements.making import sent, text_of
+from tests.entitlements.making import html_of, sent, text_of
 from tests.pages import check_page
 from tests.payments.bank import BANK, a_transfer_order, arrive, backs, path_of, refunds, today
 from tests.payments.making import an_order, order_of, rows, start
@@ -91,6 +91,8 @@ def test_the_order_page_is_the_pro_forma_and_the_letter_says_the_same(
     text = text_of(letters[0])
     for words in ("Amount: £12.50", f"Reference to quote: {reference}", *BANK.splitlines()):
         assert words in text, words
+    assert "Nothing has been charged." in text
+    assert "the order ends by itself and you owe nothing" in text
 
 
 def test_the_letter_is_left_out_once_the_buyer_has_paid_by_card(app: Flask) -> None:
@@ -117,6 +119,12 @@ def test_money_in_two_parts_is_said_and_the_second_pays_the_order(
     assert "Pay by card instead" not in page
     assert order_of(order_id).status is OrderStatus.PENDING
     assert rights_of_order(order_id) == []
+
+    (letter,) = [one for one in sent() if "by bank transfer" in one["subject"]]
+    for text in (text_of(letter), html_of(letter)):
+        assert "£5.00 of £12.50 has arrived. Please transfer the rest." in text
+        assert "Nothing has been charged" not in text
+        assert "you owe nothing" not in text
 
     arrive(order_id, 750)
     assert order_of(order_id).status is OrderStatus.PAID
