@@ -124,12 +124,11 @@ class TooOften(Refusal):
 
     status = 429
     heading = "That was asked for too often"
+    of_what = "That was asked for too often from here."
 
     def __init__(self, seconds: int) -> None:
         self.retry_after = seconds
-        super().__init__(
-            f"That was asked for too often from here. Wait {format_span(seconds)}, then try again."
-        )
+        super().__init__(f"{self.of_what} Wait {format_span(seconds)}, then try again.")
 
 
 class DoorLimiter(Limiter):

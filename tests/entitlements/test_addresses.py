@@ -205,6 +205,9 @@ def test_a_mailbox_is_not_flooded_with_letters_that_somebody_else_asks_for(
     found = [answer.status_code for answer in asks]
     assert found == ([200] * 5 + [429] * 3 if is_limited else [200] * 8)
     check_page(asks[-1].text, path=library_path)
+    said = "Too many letters went to this address today. Wait 24 hours, then try again."
+    assert (said in asks[-1].text) == is_limited
+    assert "from here" not in asks[-1].text
     assert ('value="VICTIM@reader.example"' in asks[-1].text) == is_limited
 
 
