@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import pytest
+from flask import Flask
 from pydantic_core import PydanticUndefined
 
 from store.cli import main
@@ -87,6 +88,17 @@ def test_options_named_beside_a_command_are_its_own() -> None:
     for command, words in _table(GUIDE, "Commands"):
         named = set(re.findall(r"--[a-z][a-z-]*", words))
         assert named - _options(_plain_command(command)) == set(), command
+
+
+def test_no_access_log_keeps_the_token_of_any_door(app: Flask) -> None:
+    written = re.search(r'"~(\^\(\?<door>[^"]+)"\s+"\$\{door\}token"', GUIDE)
+    assert written is not None
+    door = re.compile(written[1].replace("(?<door>", "(?P<door>"))
+    rules = [rule for rule in app.url_map.iter_rules() if "token" in rule.arguments]
+    starts = {rule.rule.partition("<")[0] for rule in rules}
+    assert len(starts) > 7
+    assert {start for start in starts if not door.match(f"{start}x")} == set()
+    assert {door.match(f"{start}x")["door"] for start in starts} == starts  # type: ignore[index]
 
 
 def test_make_commands_on_every_page_are_targets() -> None:
