@@ -100,10 +100,11 @@ def order_moved(delivery: Delivery) -> Letter | Skip:
     return Letter(Mailbox(link.customer.email), words)
 
 
-@letter(SETTLED, sample=lambda: _sample_order(is_given_back=True))
+@letter(SETTLED, sample=lambda: _sample_order(is_given_back=True, keeps_it=False))
 def order_settled(delivery: Delivery) -> Letter | Skip:
-    """Tells who does not have the order what a person decided about it."""
+    """Tells each of the two addresses of an order what a person decided about it."""
     customer = db.session.get_one(Customer, delivery.customer_id)
     words = _order_words(delivery.order_id)
-    words["is_given_back"] = (delivery.facts or {})["is_given_back"]
+    facts = delivery.facts or {}
+    words |= {name: facts[name] for name in ("is_given_back", "keeps_it")}
     return Letter(Mailbox(customer.email), words)

@@ -40,7 +40,7 @@ DAYS = 14
 NOT_PAID = "It is not paid. Give it up, and order again with the right address."
 ENDED = "It was cancelled or refunded, so there is nothing to move."
 DISPUTED = "Its payment is disputed with the bank. Until that is decided it stays where it is."
-HELD = "Somebody objected to its move, and a person looks at it."
+HELD = "Somebody objected to its move, and a person will look at it."
 MOVED_ONCE = "It was moved already. Write to us, and a person helps you."
 ELSEWHERE = "It belongs to another address by now."
 TOO_LATE = f"It was placed more than {DAYS} days ago. Write to us, and a person helps you."
@@ -54,6 +54,13 @@ class NotMovable(Refusal):
     """The order stays where it is; the sentence says why."""
 
     heading = "This order cannot be moved"
+
+
+class NothingToHold(Refusal):
+    """An objection to the move of an order that gives nothing any more."""
+
+    heading = "There is nothing to hold"
+    sentence = "This order was cancelled or refunded, so its copies are closed already."
 
 
 class NothingHeld(Refusal):
@@ -150,7 +157,7 @@ def accept_move(link: Link) -> Order:
 def hold_order(link: Link) -> Order:
     """The old address objects: nobody opens the order's copies until a person decides.
 
-    Refuses with `NotMovable` where there is nothing left to hold, and with `LinkExpired` where
+    Refuses with `NothingToHold` where its copies are closed already, and with `LinkExpired` where
     the link was used or ended meanwhile.
     """
     order = _locked(link.order_id or 0)
@@ -158,7 +165,7 @@ def hold_order(link: Link) -> Order:
     move, now = move_of(order.id), clock.now()
     rights = [right for right in _rights(order) if right.revoked_at is None]
     if move is None or move.settled_at is not None or not rights:
-        raise NotMovable(ENDED)
+        raise NothingToHold
     use_up(link)
     outbox.look_again(order.customer_id)
     move.held_at = order.held_at = now
@@ -178,7 +185,7 @@ def hold_order(link: Link) -> Order:
 
 def settle_held(order_id: int, *, is_given_back: bool, who: str) -> Order:
     """A person decides about a held order: back to the address it had, or left at the new one.
-    Whoever has it then is owed what they missed meanwhile; the other is told.
+    Both are told, and who has it then is owed what they missed meanwhile.
 
     Refuses with `NothingHeld`.
     """
@@ -200,15 +207,15 @@ def settle_held(order_id: int, *, is_given_back: bool, who: str) -> Order:
         confirm_again(order, "left")
         carry_over(order, winner)
     _note(order, "held", "given back" if is_given_back else "left", who, "after the objection")
-    facts = {"is_given_back": is_given_back}
-    outbox.owe(
-        SETTLED,
-        f"{SETTLED}:{order.id}",
-        customer_id=loser,
-        order_id=order.id,
-        facts=facts,
-        priority=0,
-    )
+    for customer_id in (winner, loser):
+        outbox.owe(
+            SETTLED,
+            f"{SETTLED}:{order.id}:{customer_id}",
+            customer_id=customer_id,
+            order_id=order.id,
+            facts={"is_given_back": is_given_back, "keeps_it": customer_id == winner},
+            priority=0,
+        )
     return order
 
 

@@ -39,6 +39,7 @@ from tests.entitlements.making import (
 from tests.factories import a_customer, a_publication, a_seller
 from tests.pages import Page, check_page
 from tests.storefront.forms import fields_of
+from tests.storefront.forms import text_of as read
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
@@ -379,7 +380,7 @@ def test_the_old_address_objects_and_nobody_gets_the_copies(
     assert client.get(file).status_code == 410
     assert "This order is held" in client.get(page).text
     assert "/download/" not in client.get(page).text + client.get(library).text
-    assert "A person looks at it" in client.get(library).text
+    assert "A person will look at it" in client.get(library).text
     assert shelves(anna().id) == []
     for shown in (page, library):
         check_page(client.get(shown).text, path=shown)
@@ -391,6 +392,22 @@ def test_the_old_address_objects_and_nobody_gets_the_copies(
     again = client.post(path, data=SURE)
     assert "The order is held already" in again.text
     check_page(again.text, path=path)
+
+
+def test_an_objection_to_an_order_that_was_refunded_says_that_nothing_is_left_to_hold(
+    client: FlaskClient, order_id: int
+) -> None:
+    moved(client, order_id)
+    path = objection(order_id)
+    with transaction() as session:
+        revoke_order(session.get_one(Order, order_id), "refunded")
+    answer = client.post(path, data=SURE)
+    assert answer.status_code == 409
+    check_page(answer.text, path=path)
+    assert read(answer.text).startswith(
+        "There is nothing to hold This order was cancelled or refunded, so its copies are closed "
+        "already."
+    )
 
 
 @on_both
@@ -407,13 +424,25 @@ def test_a_person_decides_and_both_are_told(
     winner, loser = (ANNA, CARL) if is_given_back else (CARL, ANNA)
     assert owner_of(order_id) == winner
     assert client.get(page).status_code == (410 if is_given_back else 200)
-    letters = {one["To"].addresses[0].addr_spec: one["Subject"] for one in sent()[before:]}
-    assert "We have looked at order" in letters.pop(loser)
-    assert "Your order" in letters.pop(winner)
-    assert letters == {}
-    kept = customer_by_address(winner)
-    assert kept is not None
-    library = client.get(path_to("library", kept.id)).text
+    reference = db.session.get_one(Order, order_id).reference
+    told = {
+        (one["To"].addresses[0].addr_spec, one["Subject"].partition(":")[0]): text_of(one)
+        for one in sent()[before:]
+    }
+    decided = f"We have looked at order {reference}"
+    assert sorted(told) == sorted(
+        [(winner, f"Your order {reference}"), (winner, decided), (loser, decided)]
+    )
+    kept, lost = told[winner, decided], told[loser, decided]
+    if is_given_back:
+        assert "The order is back with you, at this address, and is no longer held." in kept
+        assert "The order is back at the address it was placed with." in lost
+    else:
+        assert "The order stays with you, at this address, and is no longer held." in kept
+        assert "The order stays at the address that it was moved to." in lost
+    owner = customer_by_address(winner)
+    assert owner is not None
+    library = client.get(path_to("library", owner.id)).text
     assert "/download/" in library
     changes = db.session.execute(
         sa.select(StatusChange.from_status, StatusChange.to_status, StatusChange.who).where(
