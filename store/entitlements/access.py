@@ -27,8 +27,8 @@ DISPUTED_SENTENCE = (
 
 
 HELD_SENTENCE = (
-    "This order was moved to another address, and somebody objected. A person looks at it; until "
-    "then its copies rest."
+    "This order was moved to another address, and somebody objected. A person will look at it; "
+    "until then its copies rest."
 )
 
 
