@@ -7,7 +7,7 @@ from flask import Flask
 
 from store.catalog import receiving
 from store.distribution import overdue, owing, recalling, releasing
-from store.entitlements import finding
+from store.entitlements import forgetting
 from store.kit import jobs, limits
 from store.kit.database import end_read
 from store.mail import worker
@@ -70,7 +70,8 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     transfers.look_after_transfers,
     checkout.expire_due,
     contesting.remind,
-    finding.forget_unknown_addresses,
+    forgetting.forget_unknown_addresses,
+    forgetting.forget_unproved_addresses,
     offers.forget_offers,
     receiving.forget_broken_uploads,
 )

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.kit import clock
-from store.kit.database import db, transaction
+from store.kit.database import db
 from store.kit.errors import InvalidFields
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
@@ -96,20 +96,6 @@ def start_of_window(moment: datetime) -> datetime:
 def again_at(asked_at: datetime) -> datetime:
     """From when on a press asks for another letter than the one asked for then."""
     return _minute(asked_at) + timedelta(minutes=WINDOW_MINUTES)
-
-
-def forget_unknown_addresses() -> None:
-    """Blank the addresses of those whom we did not know; the timetable calls it."""
-    with transaction() as session:
-        session.execute(
-            sa.update(Delivery)
-            .where(
-                Delivery.kind == FIND,
-                Delivery.status == DeliveryStatus.SKIPPED,
-                Delivery.address.is_not(None),
-            )
-            .values(address=None)
-        )
 
 
 def _ask(subject: str, customer_id: Any, **given: Any) -> Asked:

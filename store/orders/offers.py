@@ -16,6 +16,7 @@ from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.mail import outbox
+from store.mail.forgetting import forget_addresses, long_past
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.addresses import address_key, parse_address
 from store.orders.discount_limits import CodeRefused
@@ -28,8 +29,6 @@ OFFER = "offer"
 # Whoever presses again within this many seconds gets the one letter.
 WINDOW_SECONDS = 600
 GOOD_FOR = timedelta(hours=24)
-# The refusals of a day are counted by these rows, so they are kept for longer than that.
-KEPT_FOR = timedelta(days=2)
 
 OLD = "It was good for 24 hours."
 BROKEN = "Part of it is missing, or was changed on its way. Open it from our letter again."
@@ -171,20 +170,13 @@ def is_told_already(offer: Offer) -> bool:
 
 def forget_offers() -> None:
     """Take out old offers that brought no order, and the addresses that strangers typed; the
-    timetable calls it."""
-    old = clock.now() - KEPT_FOR
+    timetable calls it. The refusals of a day are counted by these rows (`is_told_already`), so
+    they are kept for longer than that."""
     with transaction() as session:
-        session.execute(sa.delete(Offer).where(Offer.order_id.is_(None), Offer.created_at < old))
         session.execute(
-            sa.update(Delivery)
-            .where(
-                Delivery.kind == OFFER,
-                Delivery.status.in_({DeliveryStatus.SENT, DeliveryStatus.SKIPPED}),
-                Delivery.address.is_not(None),
-                Delivery.created_at < old,
-            )
-            .values(address=None)
+            sa.delete(Offer).where(Offer.order_id.is_(None), Offer.created_at < long_past())
         )
+        forget_addresses(Delivery.kind == OFFER, Delivery.created_at < long_past())
 
 
 def _asked_key(address: str, publication: Publication, discount: Discount | None) -> str:
