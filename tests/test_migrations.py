@@ -249,3 +249,101 @@ def test_a_migration_that_leaves_rows_pointing_nowhere_is_taken_back(
     columns = {column["name"] for column in sa.inspect(db.engine).get_columns("orders")}
     assert "shade" not in columns
     assert _counts() == {table.name: 1 for table in _tables()}
+
+
+def _put(name: str, **given: Any) -> None:
+    """A row of a table as the migrations have made it so far; what is not given has some value.
+    Moments are written as SQLite and PostgreSQL both read them."""
+    made = sa.Table(name, sa.MetaData(), autoload_with=db.engine)
+    now = db.metadatas[None].tables[name].columns
+    values = {one.name: _value(now[one.name]) for one in made.columns if not one.nullable}
+    sample = {**values, **given}
+    plain = {
+        key: value.replace(tzinfo=None)
+        if isinstance(value, datetime) and db.engine.dialect.name == "sqlite"
+        else value
+        for key, value in sample.items()
+    }
+    with db.engine.begin() as connection:
+        connection.execute(made.insert().values(plain))
+
+
+def _found(sql: str) -> list[Any]:
+    with db.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(sa.text(sql))]
+
+
+def _order(number: int, **given: Any) -> None:
+    _put("orders", id=number, reference=str(number), form_key=str(number), **given)
+
+
+def _checkout(number: int, **given: Any) -> None:
+    _put("checkouts", id=number, order_id=number, gateway_reference=str(number), **given)
+
+
+def test_places_that_no_money_comes_for_are_free_after_the_upgrade(empty_shop: Flask) -> None:
+    upgrade(revision="0003")
+    for name in ("sellers", "publications", "customers", "discounts"):
+        _put(name, id=1)
+    for number in range(1, 7):
+        _order(number, status="pending", placed_at=AT, discount_id=None if number == 5 else 1)
+    _order(7, status="paid", placed_at=AT, discount_id=1)
+    _checkout(2, status="open")
+    _checkout(3, status="open", processing_at=AT)
+    _checkout(4, status="open")
+    _put("transfers", checkout_id=4)
+    _checkout(6, status="expired", processing_at=AT)
+    upgrade()
+    freed = _found("SELECT id FROM orders WHERE place_until = placed_at ORDER BY id")
+    held = _found("SELECT id FROM orders WHERE place_until IS NULL ORDER BY id")
+    assert freed == [(1,), (2,), (6,)]
+    assert held == [(3,), (4,), (5,), (7,)]
+
+
+def _right(number: int, **given: Any) -> None:
+    """A customer's right; bought, as a pre-order and to be had at once, unless said otherwise."""
+    values = {"order_line_id": 1, "seat": number, "available_at": AT} | given
+    _put("entitlements", id=number, customer_id=number, publication_id=1, **values)
+
+
+def _notice(customer: int, edition: int = 2, **given: Any) -> None:
+    key: dict[str, Any] = {"id": 10 * edition + customer, "dedupe_key": f"{edition}:{customer}"}
+    key |= {"edition_id": edition, "customer_id": customer}
+    values = {"status": "queued", "created_at": AT, "batch_id": 1}
+    _put("deliveries", kind="edition_notice", **(key | values | given))
+
+
+def test_notices_that_wait_at_the_upgrade_say_why_they_are_owed(empty_shop: Flask) -> None:
+    upgrade(revision="0004")
+    later = datetime(2027, 3, 15, 10, 0, tzinfo=UTC)
+    for name in ("sellers", "publications", "batches"):
+        _put(name, id=1)
+    for number in (1, 2):
+        _put("editions", id=number, number=number)
+    for number in range(1, 7):
+        _put("customers", id=number, email=str(number), email_key=str(number))
+    _order(1, status="paid")
+    _put("order_lines", id=1)
+    _right(1)
+    _notice(1)  # a pre-order's first copy
+    _right(2)
+    _notice(2, edition=1, status="sent")
+    _notice(2)  # the next edition of one that had its first
+    _right(3, available_at=later)
+    _notice(3)  # a pre-order that waits for its 14 days
+    _right(4, from_edition_id=2, available_at=later)
+    _notice(4, batch_id=None)  # an order of what is out, in its 14 days
+    _right(5, order_line_id=None)
+    _notice(5, batch_id=None)  # brought in by an import
+    _right(6, from_edition_id=1)
+    _notice(6)  # news to who has edition 1 by an order
+    upgrade()
+    told = "SELECT customer_id, occasion FROM deliveries WHERE edition_id = 2 ORDER BY customer_id"
+    assert _found(told) == [
+        (1, "first_copy"),
+        (2, "released"),
+        (3, "days_over"),
+        (4, "days_over"),
+        (5, "released"),
+        (6, "released"),
+    ]

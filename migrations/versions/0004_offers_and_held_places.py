@@ -39,6 +39,14 @@ def upgrade() -> None:
         )
     with op.batch_alter_table("orders", schema=None) as batch_op:
         batch_op.add_column(sa.Column("place_until", sa.DateTime(timezone=True), nullable=True))
+    # Null would say that money is on its way, and hold the place without end.
+    op.execute(
+        "UPDATE orders SET place_until = placed_at"
+        " WHERE status = 'pending' AND discount_id IS NOT NULL AND NOT EXISTS ("
+        "SELECT 1 FROM checkouts WHERE checkouts.order_id = orders.id"
+        " AND ((checkouts.status = 'open' AND checkouts.processing_at IS NOT NULL)"
+        " OR EXISTS (SELECT 1 FROM transfers WHERE transfers.checkout_id = checkouts.id)))"
+    )
 
 
 def downgrade() -> None:
