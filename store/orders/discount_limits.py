@@ -9,7 +9,7 @@ from store.kit.database import db
 from store.kit.errors import Refusal
 from store.orders.addresses import address_key
 from store.orders.form_orders import is_of_form
-from store.orders.models import Customer, Discount, Order, OrderStatus
+from store.orders.models import Customer, Discount, Offer, Order, OrderStatus
 
 # How long an order keeps a place that it has not paid for; a bank takes longer than a card.
 HELD_FOR = timedelta(hours=2)
@@ -74,12 +74,18 @@ def has_place() -> sa.ColumnElement[bool]:
 
 
 def orders_with(discount_id: int, email: str = "", but_form_key: str = "") -> int:
-    """How many orders have a place of a discount; of one customer, if an address is given."""
+    """How many orders have a place of a discount; of one person, if an address is given: those that
+    the address was proved for, wherever they are now, and all of its customer's."""
     query = sa.select(sa.func.count(Order.id)).where(
         Order.discount_id == discount_id, has_place(), ~is_of_form(but_form_key)
     )
     if email:
-        query = query.join(Customer).where(Customer.email_key == address_key(email))
+        key = address_key(email)
+        theirs = sa.select(Customer.id).where(Customer.email_key == key)
+        proved = sa.select(Offer.order_id).where(
+            Offer.email_key == key, Offer.order_id.is_not(None)
+        )
+        query = query.where(sa.or_(Order.customer_id.in_(theirs), Order.id.in_(proved)))
     return db.session.scalars(query).one()
 
 

@@ -12,12 +12,14 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from store.catalog.models import Publication
+from store.entitlements.addresses import correct_address
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.kit.limits import RateCount, limiter
 from store.kit.status import advance
 from store.mail.models import Delivery
 from store.orders import ordering
+from store.orders.customers import find_or_add_customer
 from store.orders.details import Details
 from store.orders.discount_rows import add_discount, discount_by_name, end_discount
 from store.orders.models import Customer, Discount, Offer, Order, OrderStatus
@@ -389,6 +391,34 @@ def test_a_code_for_one_order_per_person_comes_by_letter_and_is_used_once(
     again = ask_with_code(client, OTHER)
     assert again.text == answer.text
     assert "It cannot be used with this address now" in letters_to(OTHER)[-1]
+
+
+def its_customer_changes_address(order: Order) -> None:
+    correct_address(order.customer, "new@reader.example", "staff")
+
+
+def it_moves(order: Order) -> None:
+    db.session.execute(sa.update(Order).values(status=OrderStatus.PAID))
+    order.customer_id = find_or_add_customer("new@reader.example").id
+
+
+@on_both
+@pytest.mark.parametrize("leave_it", [its_customer_changes_address, it_moves])
+def test_a_code_counts_for_the_address_that_was_proved_wherever_its_order_is_now(
+    client: FlaskClient, frozen: Clock, leave_it: Callable[[Order], None]
+) -> None:
+    a_code()
+    ask_with_code(client, OTHER)
+    path = path_in(letters_to(OTHER)[-1])
+    press(client, path, review(client, path), sure="yes")
+    with transaction() as session:
+        leave_it(session.scalars(sa.select(Order)).one())
+    frozen.advance(minutes=11)
+    for email in (OTHER, "new@reader.example"):
+        ask_with_code(client, email)
+        assert "It cannot be used with this address now" in letters_to(email)[-1]
+    ask_with_code(client, "third@reader.example")  # the control: nobody else's is used up
+    assert path_in(letters_to("third@reader.example")[-1])
 
 
 def test_the_form_says_the_same_of_who_has_used_a_code_and_of_who_has_not(
