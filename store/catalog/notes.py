@@ -7,8 +7,7 @@ from store.kit.markup import Cut, cut_markdown, dead_links, pictures
 
 LONGEST_NOTES = 600_000  # characters
 # Bytes of HTML. Gmail shows no more than 102 kB of a letter, and the way to stop such letters
-# stands at its end; what is round the notes takes up to 20 kB.
-LETTER_MOST = 90_000
+# stands at its end; what is round the notes takes up to 20 kB, so that 90 kB is the most.
 _NOTES_MOST = 70_000
 
 

@@ -125,6 +125,7 @@ class TooOften(Refusal):
     status = 429
     heading = "That was asked for too often"
     of_what = "That was asked for too often from here."
+    retry_after: int
 
     def __init__(self, seconds: int) -> None:
         self.retry_after = seconds

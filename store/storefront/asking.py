@@ -1,20 +1,19 @@
 """Asking for a price that depends on who one is: the same answer for everybody, and a letter."""
 
-from flask import Response, render_template, request
-from limits import RateLimitItemPerHour
+from flask import Response, render_template
 
 from store.kit.database import transaction
 from store.kit.errors import Refusal
 from store.kit.formatting import format_span
-from store.kit.limits import Counted, limiter, mark, network_of, seconds_left
+from store.kit.limits import TooOften, asking_network, count_try
 from store.kit.refusal_pages import private_page
 from store.orders.customers import address_key
 from store.orders.offers import ask_for_offer
 from store.storefront.publication import on_sale
 from store.storefront.showing import Shown
 
-PER_NETWORK = RateLimitItemPerHour(20, namespace="offers")
-PER_ADDRESS = RateLimitItemPerHour(5, namespace="offers")
+_FROM_NETWORK = "20 per hour"
+_TO_ADDRESS = "5 per hour"
 
 
 class TooOftenAsked(Refusal):
@@ -23,11 +22,11 @@ class TooOftenAsked(Refusal):
     status = 429
     heading = "Asked for too often"
 
-    def __init__(self, counted: Counted) -> None:
-        self.retry_after = seconds_left([counted])
+    def __init__(self, seconds: int) -> None:
+        self.retry_after = seconds
         super().__init__(
             "That was asked for too often within an hour. Look in the mailbox first, and in its "
-            f"spam folder. Then wait {format_span(self.retry_after)} and ask again."
+            f"spam folder. Then wait {format_span(seconds)} and ask again."
         )
 
 
@@ -38,7 +37,7 @@ def answer_asking(shown: Shown, typed: str, code: str = "", shown_as: str = "") 
     Refuses (`InvalidAddress`, `CodeRefused`, `TooOftenAsked`). Opens its own transaction.
     """
     typed = typed[:400]
-    count_asking(typed)
+    _count_asking(typed)
     with transaction():
         address = ask_for_offer(on_sale(shown.slug), typed, code[:100])
     page = render_template(
@@ -47,15 +46,10 @@ def answer_asking(shown: Shown, typed: str, code: str = "", shown_as: str = "") 
     return private_page(page)
 
 
-def count_asking(typed: str) -> None:
-    """Count a letter before it is owed, for the network and for the address, known or not. Refuses
-    (`TooOftenAsked`)."""
-    if not limiter.enabled:
-        return
-    counts: list[Counted] = [
-        (PER_NETWORK, ("network", network_of(request.remote_addr or ""))),
-        (PER_ADDRESS, ("address", mark(address_key(typed.strip())))),
-    ]
-    for limit, names in counts:
-        if not limiter.limiter.hit(limit, *names):
-            raise TooOftenAsked((limit, names))
+def _count_asking(typed: str) -> None:
+    """Count a letter before it is owed, for the network and for the address, known or not."""
+    address = address_key(typed.strip())
+    try:
+        count_try("offers", {asking_network(): _FROM_NETWORK, f"to {address}": _TO_ADDRESS})
+    except TooOften as refused:
+        raise TooOftenAsked(refused.retry_after) from None
