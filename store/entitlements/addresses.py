@@ -17,13 +17,14 @@ from store.entitlements.links import (
 )
 from store.entitlements.merging import bring_together, lock_histories
 from store.entitlements.models import Entitlement, Link
+from store.entitlements.parting import bought_elsewhere, leave_behind, lock_moved_on
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.status import record_change
 from store.mail import outbox
 from store.orders.customers import address_key, parse_address
-from store.orders.models import Customer, Order
+from store.orders.models import Customer, Order, OrderLine
 
 CONFIRM = "confirm_address"
 CHANGED = "address_changed"
@@ -69,6 +70,19 @@ def request_change(customer: Customer, new_email: str) -> Link:
     return link
 
 
+def count_orders_along(customer_id: int) -> int:
+    """How many orders' copies change the address with a customer; each import counts as one."""
+    kept = Entitlement.customer_id == customer_id, Entitlement.revoked_at.is_(None)
+    orders = sa.select(OrderLine.order_id).join(
+        Entitlement, Entitlement.order_line_id == OrderLine.id
+    )
+    imported = sa.select(sa.func.count(Entitlement.id)).where(
+        *kept, Entitlement.order_line_id.is_(None)
+    )
+    found = set(db.session.scalars(orders.where(*kept)))
+    return len(found) + (db.session.scalar(imported) or 0)
+
+
 def confirm_change(link: Link) -> Customer:
     """Take the proved address over; every link that was mailed before dies.
 
@@ -106,28 +120,36 @@ def correct_address(customer: Customer, new_email: str, who: str) -> Customer:
 
 def undo_change(link: Link) -> Customer:
     """Give the customer the address back that a change took from them, with all that was ordered
-    there meanwhile. Later changes are undone with it, and their own undo links end; earlier ones
-    still work. Refuses with `LinkExpired` where the link was used or ended meanwhile.
+    there meanwhile; what was ordered at the other addresses since stays with those. Later changes
+    are undone with it, and their own undo links end; earlier ones still work. Refuses with
+    `LinkExpired` where the link was used or ended meanwhile.
     """
     address = _address_of(link)
-    query = sa.select(Customer.id).where(Customer.email_key == address_key(address))
-    other_id = db.session.scalar(query)
-    there = [link.customer_id] if other_id is None else [link.customer_id, other_id]
-    customers = lock_histories(there)
+    moved_on = lock_moved_on(link)
+    keys = {address_key(one) for one in (address, *(each for _, each in bought_elsewhere(link)))}
+    others = db.session.scalars(sa.select(Customer.id).where(Customer.email_key.in_(keys)))
+    customers = lock_histories([link.customer_id, *others])
     lock_link(link)
-    customer = customers[link.customer_id]
-    other = customers.get(other_id or 0)
-    if other is not None and other.id != customer.id and other.email_key == address_key(address):
-        bring_together(other, customer, "customer")
+    bought = bought_elsewhere(link)
+    customer = customers.pop(link.customer_id)
+    for other in customers.values():
+        if other.email_key == address_key(address):
+            bring_together(other, customer, "customer")
     replaced = customer.email
     _put(customer, address, "restored address", who="customer")
     use_up(link)
     _end_later_undos(link)
+    stayed = leave_behind(link, bought, moved_on)
     _start_afresh(customer, Ended.ADDRESS)
     mark = f"{customer.id}:{link.id}"
     if replaced != address:
         outbox.owe(
-            RESTORED, f"{RESTORED}:{mark}", customer_id=customer.id, address=replaced, priority=0
+            RESTORED,
+            f"{RESTORED}:{mark}",
+            customer_id=customer.id,
+            address=replaced,
+            facts={"keeps_orders": address_key(replaced) in stayed},
+            priority=0,
         )
     _mail_links(customer, f"restored:{mark}")
     send_missed(customer.id, "customer")

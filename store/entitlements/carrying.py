@@ -6,19 +6,42 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
-from store.entitlements.access import editions_of_order
+from store.entitlements.access import editions_of_order, rights_of_order
 from store.entitlements.copies import CONFIRMATION, NOTICE, notice_key, owe_what_was_missed
 from store.entitlements.finding import FIND
-from store.entitlements.links import ensure_links, order_link
-from store.entitlements.models import Entitlement
+from store.entitlements.links import Ended, ensure_links, order_link, revoke_order_links
+from store.entitlements.models import Download, Entitlement
 from store.kit import clock
 from store.kit.database import db
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus, Occasion
+from store.orders.customers import lock_customers
 from store.orders.models import Order
 
 MOVED_AWAY = "the order went to another address"
 CAME_WITH = "came with an order that changed hands"
+
+
+def hand_over(order: Order, customer_id: int, why: str, ended: Ended = Ended.MOVED) -> None:
+    """The order and all that hangs on it become the customer's; the other keeps what was sent.
+    Its links end for the reason `ended`; its confirmation is owed again, once for `why`."""
+    old_id = order.customer_id
+    lock_customers([old_id, customer_id])
+    for one in (old_id, customer_id):
+        outbox.look_again(one)
+    order.customer_id = customer_id
+    for right in rights_of_order(order.id):
+        right.customer_id = customer_id
+    db.session.execute(
+        sa.update(Download)
+        .where(Download.order_id == order.id, Download.customer_id == old_id)
+        .values(customer_id=customer_id)
+    )
+    db.session.flush()
+    db.session.expire_all()
+    revoke_order_links(order.id, ended)
+    confirm_again(order, why)
+    carry_over(order, customer_id, old_id)
 
 
 def confirm_again(order: Order, why: str) -> None:

@@ -2,7 +2,7 @@
 
 from store.catalog.models import Publication
 from store.entitlements import confirmation
-from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED
+from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED, count_orders_along
 from store.entitlements.copies import CONFIRMATION
 from store.entitlements.links import address_url, stop_url
 from store.entitlements.models import Link
@@ -19,13 +19,14 @@ from store.orders.models import Customer, Order
 letter(CONFIRMATION, sample=confirmation.sample)(confirmation.facts)
 
 
-@letter(CONFIRM, sample=lambda: {"url": f"{config().base_url}/address/sample"})
+@letter(CONFIRM, sample=lambda: {"url": f"{config().base_url}/address/sample", "orders": 2})
 def confirm_address(delivery: Delivery) -> Letter | Skip:
     """The link that proves a new address, while it is the newest that was asked for."""
     link = db.session.get(Link, delivery.link_id)
     if link is None or link.revoked_at is not None or link.new_email is None:
         return Skip("a later change was asked for")
-    return Letter(Mailbox(link.new_email), {"url": address_url(link)})
+    words = {"url": address_url(link), "orders": count_orders_along(link.customer_id)}
+    return Letter(Mailbox(link.new_email), words)
 
 
 @letter(
@@ -44,10 +45,11 @@ def address_changed(delivery: Delivery) -> Letter | Skip:
     return Letter(Mailbox(delivery.address), words)
 
 
-@letter(RESTORED, sample=dict)
+@letter(RESTORED, sample=lambda: {"keeps_orders": True})
 def address_restored(delivery: Delivery) -> Letter:
-    """Tells an address that it was a customer's for a while, and is not any more."""
-    return Letter(Mailbox(delivery.address or ""), {})
+    """Tells an address that a customer's copies were moved to it and are not its own any more."""
+    keeps_orders = (delivery.facts or {}).get("keeps_orders", False)
+    return Letter(Mailbox(delivery.address or ""), {"keeps_orders": keeps_orders})
 
 
 def _sample_stop() -> dict[str, str]:

@@ -9,12 +9,11 @@ from store.catalog.models import Asset, Edition
 from store.catalog.publishing import lock_publication
 from store.entitlements.access import rights_of_order
 from store.entitlements.addresses import SameAddress
-from store.entitlements.carrying import carry_over, confirm_again
+from store.entitlements.carrying import carry_over, confirm_again, hand_over
 from store.entitlements.links import (
     Ended,
     lock_link,
     make_link,
-    revoke_order_links,
     revoke_pending,
     use_up,
 )
@@ -27,7 +26,6 @@ from store.mail import outbox
 from store.orders.customers import (
     address_key,
     find_or_add_customer,
-    lock_customers,
     parse_address,
 )
 from store.orders.models import Order, OrderStatus
@@ -141,7 +139,7 @@ def accept_move(link: Link) -> Order:
         )
     )
     _note(order, "first address", "new address", "customer", "moved by its page")
-    _hand_over(order, new_id, "moved")
+    hand_over(order, new_id, "moved")
     undo = make_link("undo", old_id, order_id=order.id)
     outbox.owe(
         MOVED,
@@ -201,7 +199,7 @@ def settle_held(order_id: int, *, is_given_back: bool, who: str) -> Order:
     winner, loser = move.to_customer_id, move.from_customer_id
     if is_given_back:
         winner, loser = loser, winner
-        _hand_over(order, winner, "given-back")
+        hand_over(order, winner, "given-back")
     else:
         outbox.look_again(winner)
         confirm_again(order, "left")
@@ -217,27 +215,6 @@ def settle_held(order_id: int, *, is_given_back: bool, who: str) -> Order:
             priority=0,
         )
     return order
-
-
-def _hand_over(order: Order, customer_id: int, why: str) -> None:
-    """The order and all that hangs on it become the customer's; the other keeps what was sent."""
-    old_id = order.customer_id
-    lock_customers([old_id, customer_id])
-    for one in (old_id, customer_id):
-        outbox.look_again(one)
-    order.customer_id = customer_id
-    for right in _rights(order):
-        right.customer_id = customer_id
-    db.session.execute(
-        sa.update(Download)
-        .where(Download.order_id == order.id, Download.customer_id == old_id)
-        .values(customer_id=customer_id)
-    )
-    db.session.flush()
-    db.session.expire_all()
-    revoke_order_links(order.id, Ended.MOVED)
-    confirm_again(order, why)
-    carry_over(order, customer_id, old_id)
 
 
 def _judged(order_id: int) -> Order:

@@ -7,6 +7,7 @@ from store.entitlements.access import order_behind
 from store.entitlements.addresses import (
     SameAddress,
     confirm_change,
+    count_orders_along,
     end_links,
     request_change,
     undo_change,
@@ -131,6 +132,7 @@ def _ask_sure(template: str, link: Link, token: str, *, is_missing: bool = False
         link=link,
         order=order_behind(link) if link.order_id else None,
         masked=mask(link.customer.email),
+        orders=count_orders_along(link.customer_id) if template == "address_confirm" else 0,
         errors=errors,
         token=token,
     )
