@@ -36,15 +36,16 @@ class CodeByLetter(CodeRefused):
 def hold_place(discount_id: int | None, email: str, form_key: str) -> None:
     """Hold a place of a limited discount for the order of a form, one order after the other.
 
-    The discount's row is locked until the order is written, so that the last place is given once.
-    Refuses (`CodeRefused`).
+    The discount's row is locked until the order is written, so that the last place is given once:
+    after the order's own, as every press takes them, and so that orders that name the discount can
+    be added meanwhile. Refuses (`CodeRefused`).
     """
     if discount_id is None:
         return
     discount = db.session.scalars(
         sa.select(Discount)
         .where(Discount.id == discount_id)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     ).one()
     check_limits(discount, email, form_key)

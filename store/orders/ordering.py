@@ -131,9 +131,9 @@ def place_order(
         return known[-1]
     proven = offer.email if offer is not None else ""
     quoted = _quote_as_seen(publication, details, proven, form_key, (seen_amount, seen_currency))
-    hold_place(quoted.discount_id, proven, form_key)
     values = _agreed(details, quoted)
     known, mine = _own_order(form_key, details.email, values)
+    hold_place(quoted.discount_id, proven, form_key)
     if mine.lines and judge(
         mine, _change(mine, values, _agreed_line(publication, quoted), details)
     ):

@@ -17,6 +17,8 @@ from store.kit.database import db, transaction
 from store.kit.status import advance
 from store.orders import ordering
 from store.orders.details import Details
+from store.orders.discount_limits import hold_place
+from store.orders.discount_rows import add_discount
 from store.orders.form_orders import orders_of_form
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import Change, place_order
@@ -137,3 +139,77 @@ def test_an_order_that_a_webhook_pays_meanwhile_is_what_the_press_gives(
     assert given == [second]
     orders = db.session.execute(sa.select(Order.name, Order.status).order_by(Order.id)).all()
     assert [tuple(row) for row in orders] == [(ANNA.name, "cancelled"), (ANNA.name, "paid")]
+
+
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "control"])
+def test_presses_of_one_form_with_a_code_wait_for_each_other_in_one_order(
+    app: Flask, publication_id: int, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    """The first press looks before an order is there, the next one after another has added it."""
+    with transaction():
+        add_discount("Early bird", code="EARLY20", percent=20, max_orders=5)
+    coded = replace(ANNA, code="EARLY20")
+    quote, own, lock = ordering._quote_as_seen, ordering._own_order, ordering.hold_place
+    looked, added, locked = threading.Event(), threading.Event(), threading.Event()
+    first = threading.local()
+
+    def look(*given: object) -> object:
+        if hasattr(first, "press"):
+            looked.set()
+            added.wait(20)
+        elif added.is_set():
+            locked.set()
+        return quote(*given)  # type: ignore[arg-type]
+
+    def own_order(form_key: str, email: str, values: dict[str, object]) -> object:
+        if not is_guarded:  # as it was: the discount before the order
+            hold_place(values["discount_id"], "", form_key)  # type: ignore[arg-type]
+        if hasattr(first, "press"):
+            locked.wait(20)
+            until_waiting(over.is_set)
+        return own(form_key, email, values)
+
+    over = threading.Event()
+    monkeypatch.setattr(ordering, "_quote_as_seen", look)
+    monkeypatch.setattr(ordering, "_own_order", own_order)
+    monkeypatch.setattr(ordering, "hold_place", lock if is_guarded else lambda *_: None)
+
+    def first_press() -> None:
+        first.press = True
+        press(publication_id, coded, seen_amount=1000)
+
+    def next_press() -> None:
+        looked.wait(20)
+        press(publication_id, coded, seen_amount=1000)
+        added.set()
+        try:
+            press(publication_id, coded, seen_amount=1000)
+        finally:
+            over.set()
+
+    faults = at_once(app, first_press, next_press)
+    assert faults == ([] if is_guarded else ["OperationalError"])
+    assert db.session.scalars(sa.select(Order.form_key)).all() == [KEY]
+
+
+def test_two_forms_with_one_code_are_pressed_at_once_and_both_count(
+    app: Flask, publication_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both orders name the discount before either locks it."""
+    with transaction():
+        add_discount("Early bird", code="EARLY20", percent=20, max_orders=2)
+    own, both = ordering._own_order, threading.Barrier(2)
+
+    def meet(*given: object) -> object:
+        found = own(*given)  # type: ignore[arg-type]
+        both.wait(20)
+        return found
+
+    monkeypatch.setattr(ordering, "_own_order", meet)
+
+    def order(name: str) -> None:
+        details = Details(f"{name}@reader.example", name, code="EARLY20")
+        press(publication_id, details, form_key=name * 22, seen_amount=1000)
+
+    assert at_once(app, lambda: order("a"), lambda: order("b")) == []
+    assert sorted(db.session.scalars(sa.select(Order.form_key))) == ["a" * 22, "b" * 22]
