@@ -2,6 +2,7 @@
 which may undo it for 14 days."""
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from store.entitlements.copies import send_missed
 from store.entitlements.finding import FIND
@@ -216,7 +217,13 @@ def _refuse_taken(customer: Customer, address: str) -> None:
 
 
 def _put(customer: Customer, address: str, what: str, *, who: str) -> None:
-    customer.email, customer.email_key = address, address_key(address)
+    try:
+        with db.session.begin_nested():
+            customer.email, customer.email_key = address, address_key(address)
+            db.session.flush()
+    except IntegrityError as taken:
+        # Somebody ordered there first, after we had looked.
+        raise AddressTaken from taken
     record_change(db.session(), "customers", customer.id, "old address", what, who=who, why="")
     db.session.flush()
 

@@ -5,16 +5,19 @@ Each guard has its control: the same race with the guard taken out goes wrong.
 """
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from flask.testing import FlaskClient
 
 from store.catalog.models import Edition, Publication
 from store.catalog.publishing import lock_publication
 from store.distribution import releasing
 from store.entitlements import addresses, moving
 from store.entitlements.addresses import (
+    AddressTaken,
     confirm_change,
     correct_address,
     end_links,
@@ -30,7 +33,7 @@ from store.orders.customers import address_key, find_or_add_customer, lock_custo
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_postgresql
 from tests.distribution.shop import buy, draft, drafted_and_released
-from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna
+from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, path_to
 from tests.races import at_once, until_waiting
 
 pytestmark = [on_postgresql, pytest.mark.usefixtures("frozen")]
@@ -118,6 +121,41 @@ def test_an_order_placed_while_its_address_is_given_back_is_not_lost(
     restored = db.session.get_one(Customer, customer_id)
     assert restored.email_key == address_key(ANNA)
     assert db.session.get_one(Customer, meanwhile).merged_into_id == customer_id
+
+
+@pytest.mark.parametrize("door", ["customer", "rule"])
+def test_an_address_where_somebody_orders_in_that_moment_is_taken(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
+    a_paid_order(a_shop())
+    with transaction():
+        request_change(anna(), "b@other.example")
+    path = path_to("address", anna().id)
+    look = addresses._refuse_taken
+
+    def order_there(address: str) -> None:
+        with app.app_context():
+            with transaction():
+                find_or_add_customer(address)
+            db.session.remove()
+
+    def look_too_early(customer: Customer, address: str) -> None:
+        look(customer, address)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(order_there, address).result()
+
+    monkeypatch.setattr(addresses, "_refuse_taken", look_too_early)
+    if door == "customer":
+        answer = client.post(path, data={"sure": "yes"})
+        assert answer.status_code == 409
+        assert AddressTaken.heading in answer.text
+    else:
+        with pytest.raises(AddressTaken), transaction():
+            correct_address(anna(), "b@other.example", "Olga")
+    assert db.session.scalars(sa.select(Customer.email).order_by(Customer.id)).all() == [
+        ANNA,
+        "b@other.example",
+    ]
 
 
 WAYS = {
