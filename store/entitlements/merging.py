@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from math import inf
 
 import sqlalchemy as sa
 
@@ -103,17 +104,23 @@ def _join(kept: Entitlement, gone: Entitlement) -> None:
     firsts = [right.from_edition for right in standing]
     known = [edition for edition in firsts if edition is not None]
     first = min(known, key=lambda edition: edition.number) if len(known) == len(firsts) else None
-    untils = [right.updates_until for right in standing]
-    ends = [until for until in untils if until is not None]
-    longest = standing[0] if standing[0].updates_until is None else standing[-1]
+    longest = _longest(standing)
     kept.granted_at = min(right.granted_at for right in standing)
     kept.available_at = min(right.available_at for right in standing)
-    kept.updates_months = longest.updates_months
+    kept.updates_months, kept.updates_until = longest.updates_months, longest.updates_until
     kept.from_edition_id = first.id if first else None
-    kept.updates_until = max(ends) if len(ends) == len(untils) else None
     kept.suspended_at = standing[-1].suspended_at and standing[0].suspended_at
     kept.revoked_at, kept.revoked_reason = standing[0].revoked_at, standing[0].revoked_reason
     db.session.delete(gone)
+
+
+def _longest(rights: Sequence[Entitlement]) -> Entitlement:
+    """The right whose updates end last: never, or else the months that have not begun, or else the
+    latest day."""
+    unended = [one for one in rights if one.updates_until is None]
+    if unended:
+        return max(unended, key=lambda one: one.updates_months or inf)
+    return max(rights, key=lambda one: one.updates_until or one.granted_at)
 
 
 def _one_stop_each(gone_id: int, kept_id: int) -> None:
