@@ -15,6 +15,7 @@ from store.distribution.coverage import coverage_of
 from store.entitlements.access import shelves
 from store.entitlements.addresses import (
     AddressTaken,
+    CustomerMerged,
     SameAddress,
     check_free,
     correct_address,
@@ -68,7 +69,7 @@ def all() -> Any:
 @opens_to(SUPPORT)
 def one(customer_id: int) -> Any:
     """One customer: rights, orders, letters, downloads, changes."""
-    customer = _find(customer_id)
+    customer = _by_number(customer_id)
     if customer.merged_into_id is not None:
         return redirect(url_for("customers.one", customer_id=customer.merged_into_id), 303)
     number = request.args.get("page", 1, int)
@@ -187,6 +188,17 @@ def why(customer_id: int, edition_id: int) -> Any:
 
 
 def _find(customer_id: int) -> Customer:
+    """A customer who is one still; where they are one with another, the refusal leads there."""
+    found = _by_number(customer_id)
+    if found.merged_into_id is not None:
+        refusal = CustomerMerged()
+        other = url_for("customers.one", customer_id=found.merged_into_id)
+        refusal.way_out = (other, "Look at the other customer")
+        raise refusal
+    return found
+
+
+def _by_number(customer_id: int) -> Customer:
     found = db.session.get(Customer, customer_id) if customer_id < 2**31 else None
     if found is None:
         raise CustomerUnknown

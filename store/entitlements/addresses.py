@@ -39,6 +39,15 @@ class SameAddress(Refusal):
     sentence = "That is the address we have already."
 
 
+class CustomerMerged(Refusal):
+    """A customer who was brought together with another, and has nothing any more."""
+
+    heading = "This customer is one with another"
+    sentence = (
+        "This customer was brought together with another one. Look at the other before you go on."
+    )
+
+
 class AddressTaken(Refusal):
     """Another customer has the new address: two histories become one only by a person's hand."""
 
@@ -109,10 +118,11 @@ def check_free(customer: Customer, new_email: str) -> None:
 def correct_address(customer: Customer, new_email: str, who: str) -> Customer:
     """Staff's way: the same effects without the proof. `who` is kept beside the change.
 
-    Refuses with `InvalidAddress`, `SameAddress`, `AddressTaken`.
+    Refuses with `InvalidAddress`, `SameAddress`, `AddressTaken`, `CustomerMerged`.
     """
     address = parse_address(new_email)
     customer = lock_histories([customer.id])[customer.id]
+    _refuse_merged(customer)
     if address == customer.email:
         raise SameAddress
     _take_over(customer, address, who=who)
@@ -159,13 +169,16 @@ def undo_change(link: Link) -> Customer:
 
 def merge_customers(gone: Customer, kept: Customer, who: str) -> Customer:
     """Staff's way of bringing two customers together under the address of `kept`; all links of
-    both end, and `gone`'s address is told. Refuses with `SameAddress`."""
+    both end, and `gone`'s address is told. Refuses with `SameAddress`, and with `CustomerMerged`
+    where either was brought together with another meanwhile."""
     if gone.id == kept.id:
         raise SameAddress("That is the same customer.")
-    old = gone.email
     customers = lock_histories([gone.id, kept.id])
+    gone, kept = customers[gone.id], customers[kept.id]
+    _refuse_merged(gone, kept)
+    old = gone.email
     revoke_links(gone.id, Ended.ADDRESS)
-    bring_together(customers[gone.id], customers[kept.id], who)
+    bring_together(gone, kept, who)
     _start_afresh(kept, Ended.ADDRESS)
     mark = f"{kept.id}:{clock.now().timestamp()}"
     outbox.owe(CHANGED, f"{CHANGED}:{mark}", customer_id=kept.id, address=old, priority=0)
@@ -176,13 +189,21 @@ def merge_customers(gone: Customer, kept: Customer, who: str) -> Customer:
 
 def end_links(customer: Customer, who: str) -> None:
     """End every link that was mailed to a customer, as some got out, and mail fresh ones to the
-    address on file. Links that undo a change of address hold: they are another mailbox's."""
+    address on file. Links that undo a change of address hold: they are another mailbox's. Refuses
+    with `CustomerMerged`."""
     customer = lock_histories([customer.id])[customer.id]
+    _refuse_merged(customer)
     record_change(
         db.session(), "customers", customer.id, "old links", "fresh links", who=who, why=""
     )
     _start_afresh(customer, Ended.ASKED)
     _mail_links(customer, f"ended:{customer.id}:{clock.now().timestamp()}")
+
+
+def _refuse_merged(*customers: Customer) -> None:
+    """Called under their locks: what was read before may have been another's to change."""
+    if any(customer.merged_into_id is not None for customer in customers):
+        raise CustomerMerged
 
 
 def _address_of(link: Link) -> str:

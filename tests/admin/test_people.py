@@ -15,6 +15,7 @@ from store.admin.accounts import (
     turn_on_two_step,
 )
 from store.catalog.models import Publication
+from store.entitlements.addresses import merge_customers
 from store.entitlements.downloads import record_download
 from store.entitlements.models import Link
 from store.entitlements.moving import accept_move, hold_order, request_move
@@ -26,7 +27,7 @@ from store.payments.models import Refund
 from tests.admin.signing import press, signed_in, token_in
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import buy, send
-from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, path_to
+from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, count_rows, path_to
 from tests.factories import a_customer, a_publication, a_seller
 from tests.pages import check_page
 from tests.payments.making import an_order, apply_received, start
@@ -240,6 +241,30 @@ def test_a_recovery_code_corrects_an_address_once(desk: FlaskClient) -> None:
         for new in ("anna.berg@reader.example", "anna.carl@reader.example")
     ]
     assert answers == [303, 422]
+
+
+@pytest.mark.parametrize("act", ["address", "end-links", "resend"])
+def test_nothing_is_done_for_a_customer_who_is_one_with_another(
+    desk: FlaskClient, act: str
+) -> None:
+    a_paid_order(a_shop())
+    gone, kept_id = anna(), a_paid_order(_shop(), "ben@reader.example").customer_id
+    path, gone_id = f"/admin/customers/{kept_id}", gone.id
+    token = token_in(read(desk, f"{path}/end-links"))
+    with transaction() as session:
+        merge_customers(session.get_one(Customer, gone_id), session.get_one(Customer, kept_id), "x")
+    send()
+    before = count_rows()
+    data = {"csrf_token": token, "email": "c@reader.example", "code": "000000"}
+    answer = desk.post(f"/admin/customers/{gone_id}/{act}", data=data)
+    assert answer.status_code == 409
+    assert f'href="{path}"' in answer.text
+    assert count_rows() == before
+    assert desk.get(f"/admin/customers/{gone_id}").location == path
+
+
+def _shop() -> Publication:
+    return db.session.scalars(sa.select(Publication)).one()
 
 
 @on_both

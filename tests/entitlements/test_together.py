@@ -21,6 +21,7 @@ from store.entitlements.addresses import (
     confirm_change,
     correct_address,
     end_links,
+    merge_customers,
     request_change,
     undo_change,
 )
@@ -156,6 +157,32 @@ def test_an_address_where_somebody_orders_in_that_moment_is_taken(
         ANNA,
         "b@other.example",
     ]
+
+
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "control"])
+def test_two_customers_merged_both_ways_at_once_keep_an_address(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    publication = a_shop()
+    first = a_paid_order(publication).customer_id
+    second = a_paid_order(publication, "ben@reader.example").customer_id
+    if not is_guarded:
+        monkeypatch.setattr(addresses, "_refuse_merged", lambda *_: None)
+    both_found = threading.Barrier(2)
+
+    def merge(gone_id: int, kept_id: int) -> None:
+        with transaction() as session:
+            gone, kept = session.get_one(Customer, gone_id), session.get_one(Customer, kept_id)
+            both_found.wait(20)
+            merge_customers(gone, kept, "Olga")
+
+    faults = at_once(app, lambda: merge(first, second), lambda: merge(second, first))
+    left = {address for address in db.session.scalars(sa.select(Customer.email)) if address}
+    if is_guarded:
+        assert faults == ["CustomerMerged"]
+        assert len(left) == 1
+    else:
+        assert left == set()
 
 
 WAYS = {
