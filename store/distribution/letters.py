@@ -18,7 +18,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.formatting import format_day
-from store.mail.letters import Letter, Skip, letter
+from store.mail.letters import Hold, Letter, Skip, letter
 from store.mail.message import Mailbox
 from store.mail.models import Delivery, DeliveryStatus, Occasion
 from store.orders.models import Customer, Order, OrderLine
@@ -106,9 +106,9 @@ _FACTS = (
 
 
 @letter(NOTICE, sample=_sample)
-def edition_notice(delivery: Delivery) -> Letter | Skip:
-    """The facts as they are at this moment: a refund, a stop or a withdrawal since the release
-    leaves the letter out."""
+def edition_notice(delivery: Delivery) -> Letter | Skip | Hold:
+    """The facts as they are at this moment: a refund or a stop since the release leaves the
+    letter out, and of a withdrawn edition it waits to be."""
     if (delivery.facts or {}).get("test"):
         return _test_letter(
             db.session.get_one(Edition, delivery.edition_id), delivery.address or ""
@@ -116,7 +116,8 @@ def edition_notice(delivery: Delivery) -> Letter | Skip:
     asked = {"edition": delivery.edition_id, "reader": delivery.customer_id or 0}
     rows = db.session.connection().execute(_FACTS, asked).all()
     if rows[0].status == EditionStatus.WITHDRAWN:
-        return Skip(WITHDRAWN)
+        # Only the timetable leaves it out (`settle_recalled`): whose first copy it was is owed another.
+        return Hold(WITHDRAWN)
     right = _standing(rows)
     if isinstance(right, Skip):
         return right

@@ -5,18 +5,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from store.catalog.models import Edition, EditionStatus
 from store.distribution.recipients import RECALLED, batch_of, missing
 from store.entitlements.copies import NOTICE, leave_older_out
 from store.entitlements.models import Entitlement
 from store.kit import clock
-from store.kit.columns import UtcDateTime
 from store.kit.config import config
 from store.kit.database import db, transaction
 from store.mail import outbox
-from store.mail.models import Batch, BatchStatus, Delivery
+from store.mail.models import Batch, BatchStatus
 
 log = logging.getLogger(__name__)
 
@@ -32,33 +30,18 @@ def owe_notices(edition: Edition, batch: Batch, chosen: sa.Select[Any]) -> int:
     left_out: sa.ColumnElement[Any] = rows.c.left_out
     if batch.status == BatchStatus.RECALLED:
         left_out = sa.func.coalesce(left_out, sa.literal(RECALLED))
-    now = sa.literal(clock.now(), UtcDateTime())
-    values: dict[str, Any] = {
-        "kind": sa.literal(NOTICE),
-        "status": sa.case((left_out.is_(None), "queued"), else_="skipped"),
-        "occasion": rows.c.occasion,
-        "reason": sa.func.coalesce(left_out, ""),
-        "dedupe_key": sa.literal(f"edition:{edition.id}:")
-        + sa.cast(rows.c.customer_id, sa.String(20)),
-        "batch_id": sa.literal(batch.id),
-        "customer_id": rows.c.customer_id,
-        "edition_id": sa.literal(edition.id),
-        "priority": sa.literal(outbox.NOTICE),
-        "created_at": now,
-        "due_at": rows.c.due_at,
-        "tries": sa.literal(0),
-        "is_possibly_twice": sa.false(),
-    }
-    # SQLite takes the ON of the conflict for that of a join unless a WHERE stands between.
-    query = sa.select(*values.values()).where(rows.c.customer_id > 0)
-    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
-    statement = (
-        dialect.insert(Delivery)
-        .from_select(list(values), query, include_defaults=False)
-        .on_conflict_do_nothing(index_elements=["dedupe_key"])
-        .execution_options(preserve_rowcount=True)
+    key = sa.literal(f"edition:{edition.id}:") + sa.cast(rows.c.customer_id, sa.String(20))
+    owed = sa.select(
+        sa.case((left_out.is_(None), "queued"), else_="skipped").label("status"),
+        rows.c.occasion,
+        sa.func.coalesce(left_out, "").label("reason"),
+        key.label("dedupe_key"),
+        sa.literal(batch.id).label("batch_id"),
+        rows.c.customer_id,
+        sa.literal(edition.id).label("edition_id"),
+        rows.c.due_at,
     )
-    written = int(db.session.connection().execute(statement).rowcount)
+    written = outbox.owe_rows(NOTICE, owed)
     leave_older_out(edition.publication_id)
     return written
 

@@ -6,21 +6,15 @@ from store.catalog.models import Edition, EditionStatus
 from store.catalog.publishing import lock_publication
 from store.distribution.recipients import RECALLED, WITHDRAWN, batch_of
 from store.entitlements.access import editions_of_order
-from store.entitlements.copies import (
-    CONFIRMATION,
-    NOTICE,
-    UNSENT,
-    has_copy,
-    is_recalled,
-    owe_what_was_missed,
-)
+from store.entitlements.copies import CONFIRMATION, NOTICE, UNSENT, has_copy
 from store.entitlements.models import Entitlement
+from store.entitlements.replacing import owe_instead
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.status import advance
 from store.mail import outbox
-from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
+from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
 
 
 class NothingToRecall(Refusal):
@@ -85,19 +79,35 @@ def withdraw(edition: Edition, who: str, why: str = "") -> int:
 
 
 def settle_recalled() -> int:
-    """Leave out what was on its way during a recall and came back unsent, for the timetable;
-    returns how many. Opens its own transaction, none where there is nothing to do."""
+    """Leave out what was on its way during a recall or a withdrawal and came back unsent, for the
+    timetable, and owe what is due instead; returns how many. Opens a transaction for each edition,
+    none where there is nothing to do."""
+    strayed = sa.select(Delivery.edition_id).where(_is_stray()).distinct()
+    return sum(_settle(edition_id or 0) for edition_id in db.session.scalars(strayed).all())
+
+
+def _settle(edition_id: int) -> int:
+    with transaction() as session:
+        edition = session.get_one(Edition, edition_id)
+        lock_publication(edition.publication_id, for_release=True)
+        session.refresh(edition)
+        why = WITHDRAWN if edition.status == EditionStatus.WITHDRAWN else RECALLED
+        return _leave_out(edition, why, sa.and_(Delivery.edition_id == edition_id, _is_stray()))
+
+
+def _is_stray() -> sa.ColumnElement[bool]:
     recalled = sa.select(Batch.id).where(Batch.status == BatchStatus.RECALLED)
-    # What a person has sent again since then is to leave.
-    stray = sa.and_(
-        Delivery.batch_id.in_(recalled),
-        Delivery.status.in_(UNSENT),
-        Delivery.priority != outbox.SOMEBODY_WAITS,
+    withdrawn = sa.select(Edition.id).where(Edition.status == EditionStatus.WITHDRAWN)
+    # What a person has sent again since a recall is to leave.
+    is_recalled = sa.and_(
+        Delivery.batch_id.in_(recalled), Delivery.priority != outbox.SOMEBODY_WAITS
     )
-    if db.session.scalars(sa.select(Delivery.id).where(stray).limit(1)).first() is None:
-        return 0
-    with transaction():
-        return outbox.leave_out(RECALLED, stray)
+    return sa.and_(
+        Delivery.status.in_(UNSENT),
+        Delivery.kind == NOTICE,
+        Delivery.customer_id.is_not(None),
+        sa.or_(is_recalled, Delivery.edition_id.in_(withdrawn)),
+    )
 
 
 def _forget_resends(batch: Batch) -> None:
@@ -128,30 +138,12 @@ def _leave_out(edition: Edition, why: str, which: sa.ColumnElement[bool]) -> int
     """Leave letters of an edition out; who waited for a first copy by one of them is owed the
     newest other one instead."""
     count = outbox.leave_out(why, which)
-    others = sa.select(Edition.id).where(
-        Edition.publication_id == edition.publication_id,
-        Edition.status == EditionStatus.RELEASED,
-        Edition.id != edition.id,
-    )
-    may_be_mailed: sa.ColumnElement[bool] = sa.true()
-    if db.session.scalars(others.where(~is_recalled(Edition.id)).limit(1)).first() is None:
-        # Recalled as well: only to who bought it as it is.
-        may_be_mailed = sa.exists().where(
-            Entitlement.customer_id == Delivery.customer_id,
-            Entitlement.from_edition_id.in_(others),
-        )
-    waited = sa.select(Delivery.customer_id, Delivery.occasion).where(
+    waited = sa.and_(
         Delivery.edition_id == edition.id,
         Delivery.kind == NOTICE,
         Delivery.status == DeliveryStatus.SKIPPED,
         Delivery.reason == why,
-        Delivery.customer_id.is_not(None),
-        may_be_mailed,
         ~has_copy(Delivery.customer_id, sa.literal(edition.publication_id)),
     )
-    for customer_id, given in db.session.execute(waited).all():
-        occasion = given or Occasion.FIRST_COPY
-        if occasion in {Occasion.RELEASED, Occasion.RESENT}:
-            occasion = Occasion.FIRST_COPY
-        owe_what_was_missed(customer_id or 0, edition.publication_id, occasion)
+    owe_instead(edition.publication_id, waited)
     return count

@@ -49,7 +49,7 @@ def has_copy(customer_id: Any, publication_id: Any) -> sa.ColumnElement[bool]:
             edition.status == EditionStatus.RELEASED,
             letter.edition_id == edition.id,
             letter.customer_id == customer_id,
-            letter.created_at >= _held_since(customer_id, publication_id),
+            letter.created_at >= held_since(customer_id, publication_id),
             sa.or_(
                 letter.status.in_(_HANDED_OVER),
                 sa.and_(letter.kind == CONFIRMATION, letter.status == DeliveryStatus.QUEUED),
@@ -115,6 +115,22 @@ def handed_over(publication_id: int) -> sa.Select[Any]:
     )
 
 
+def held_since(customer_id: Any, publication_id: Any) -> sa.ScalarSelect[datetime]:
+    """Since when a customer has had a right to a publication that was not taken back, as part of
+    another query: what came before does not count."""
+    right = aliased(Entitlement)
+    return (
+        sa.select(sa.func.min(right.granted_at))
+        .where(
+            right.customer_id == customer_id,
+            right.publication_id == publication_id,
+            right.revoked_at.is_(None),
+        )
+        .correlate_except(right)
+        .scalar_subquery()
+    )
+
+
 def has_withdrawn(customer_id: Any, publication_id: Any) -> sa.ColumnElement[bool]:
     """Whether the newest edition that was handed over to a customer has been withdrawn since, as
     part of another query: what comes next puts that right."""
@@ -140,7 +156,7 @@ def has_withdrawn(customer_id: Any, publication_id: Any) -> sa.ColumnElement[boo
             gone.status == EditionStatus.WITHDRAWN,
             had.edition_id == gone.id,
             had.customer_id == customer_id,
-            had.created_at >= _held_since(customer_id, publication_id),
+            had.created_at >= held_since(customer_id, publication_id),
             had.status.in_(_HANDED_OVER),
             ~put_right,
         )
@@ -152,7 +168,7 @@ def owe_copy(edition_id: int, customer_id: int, due_at: datetime, occasion: Occa
     says whether it is new. One letter carries it however often they bought: what was left out
     (a refund, a term that was over) stays as it was counted, and does not stand for the copy."""
     edition = db.session.get_one(Edition, edition_id)
-    since = _held_since(customer_id, edition.publication_id)
+    since = held_since(customer_id, edition.publication_id)
     theirs = sa.select(Delivery.status, Delivery.created_at >= since).where(
         Delivery.customer_id == customer_id,
         Delivery.edition_id == edition_id,
@@ -280,20 +296,6 @@ def _newest_number(publication_id: int) -> sa.ScalarSelect[int]:
     )
 
 
-def _held_since(customer_id: Any, publication_id: Any) -> sa.ScalarSelect[datetime]:
-    right = aliased(Entitlement)
-    return (
-        sa.select(sa.func.min(right.granted_at))
-        .where(
-            right.customer_id == customer_id,
-            right.publication_id == publication_id,
-            right.revoked_at.is_(None),
-        )
-        .correlate_except(right)
-        .scalar_subquery()
-    )
-
-
 def _has_copy_now(customer_id: int, publication_id: int) -> bool:
     return bool(db.session.scalar(sa.select(has_copy(customer_id, publication_id))))
 
@@ -340,6 +342,6 @@ def _is_carried(edition: Edition, customer_id: int) -> bool:
         Delivery.customer_id == customer_id,
         Delivery.edition_id == edition.id,
         Delivery.status != DeliveryStatus.SKIPPED,
-        Delivery.created_at >= _held_since(customer_id, edition.publication_id),
+        Delivery.created_at >= held_since(customer_id, edition.publication_id),
     )
     return db.session.scalars(query.limit(1)).first() is not None

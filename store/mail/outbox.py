@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store.kit import clock
+from store.kit.columns import UtcDateTime
 from store.kit.config import config
 from store.kit.database import after_commit, db
 from store.kit.jobs import ring
@@ -92,6 +93,38 @@ def _insert(values: dict[str, Any], *, again_if_skipped: bool) -> bool:
     else:
         statement = statement.on_conflict_do_nothing(index_elements=["dedupe_key"])
     return db.session.execute(statement.returning(Delivery.id)).first() is not None
+
+
+def owe_rows(kind: str, rows: sa.Select[Any]) -> int:
+    """Owe a letter for every row of a query, whose columns are named as those of a delivery, due
+    and left out as they say; whose dedupe key is owed already is passed over. Returns how many are
+    new, in one statement however many. Rings the bell after the commit."""
+    chosen = rows.subquery("owed")
+    given = {column.key: column for column in chosen.c}
+    values: dict[str, Any] = {
+        "kind": sa.literal(kind),
+        "status": sa.literal(DeliveryStatus.QUEUED.value),
+        "reason": sa.literal(""),
+        "priority": sa.literal(NOTICE),
+        "created_at": sa.literal(clock.now(), UtcDateTime()),
+        "tries": sa.literal(0),
+        "is_possibly_twice": sa.false(),
+        **given,
+    }
+    # SQLite takes the ON of the conflict for that of a join unless a WHERE stands between.
+    query = sa.select(*values.values()).where(chosen.c.dedupe_key.is_not(None))
+    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
+    statement = (
+        dialect.insert(Delivery)
+        .from_select(list(values), query, include_defaults=False)
+        .on_conflict_do_nothing(index_elements=["dedupe_key"])
+        .execution_options(preserve_rowcount=True)
+    )
+    db.session.flush()
+    written = int(db.session.connection().execute(statement).rowcount)
+    if written:
+        wake()
+    return written
 
 
 def hour_after_last(kind: str, customer_id: int) -> datetime:

@@ -118,19 +118,31 @@ class Tellings(RuleBasedStateMachine):
         self.seen = self._last_id()
 
     @precondition(lambda self: self._standing())
-    @rule(step=st.sampled_from([releasing.recall, releasing.recall, releasing.withdraw]))
-    def take_back(self, step: object) -> None:
-        """Recall the letters of the newest edition, or withdraw it."""
+    @rule(
+        step=st.sampled_from([releasing.recall, releasing.recall, releasing.withdraw]),
+        under_way=st.booleans(),
+    )
+    def take_back(self, step: object, under_way: bool) -> None:
+        """Recall the letters of the newest edition, or withdraw it; those that were on their way
+        come back unsent."""
         edition = self._standing()[-1]
         batch = batch_of(db.session, edition)
         is_over = batch is None or not batch.status.may_become(BatchStatus.RECALLED)
         db.session.rollback()
+        on_their_way = [
+            one.id
+            for one in self._notices()
+            if under_way and one.edition_id == edition.id and one.status == DeliveryStatus.QUEUED
+        ]
+        self._turn(on_their_way, DeliveryStatus.SENDING)
         with transaction() as session:
             newest = session.get_one(Edition, edition.id)
             if step is releasing.withdraw:
                 releasing.withdraw(newest, "Olga")
             elif not is_over:
                 releasing.recall(newest, "Olga")
+        self._turn(on_their_way, DeliveryStatus.QUEUED)
+        releasing.settle_recalled()
         self._owed({*FIRST, Occasion.CORRECTION, Occasion.ACCESS_BACK} - {Occasion.ASKED})
 
     @rule(person=PEOPLE)
@@ -156,6 +168,7 @@ class Tellings(RuleBasedStateMachine):
         before = {customer.id: self._reached(customer) for customer in self._customers()}
         db.session.rollback()
         send()
+        releasing.settle_recalled()
         for delivery in self._notices():
             if delivery.id in queued and delivery.status == DeliveryStatus.SENT:
                 self._may_be_sent(delivery, before[delivery.customer_id or 0])
@@ -224,6 +237,12 @@ class Tellings(RuleBasedStateMachine):
             assert edition.id in {right.from_edition_id for right in self._rights_of(customer)}
         if is_stopped(customer.id, self.publication_id):
             assert delivery.occasion in FIRST or not before.has_copy
+
+    def _turn(self, ids: list[int], status: DeliveryStatus) -> None:
+        db.session.rollback()
+        with transaction() as session:
+            of_them = sa.update(Delivery).where(Delivery.id.in_(ids))
+            session.execute(of_them.values(status=status))
 
     def _owed(self, occasions: set[Occasion]) -> None:
         """What was owed since the last look has one of these reasons."""
