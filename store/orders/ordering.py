@@ -65,7 +65,7 @@ class Change(StrEnum):
     PRICE = "price"  # or that it is given up
 
 
-# Asked with NOTHING: whether the order is left as it is. With the others it may refuse the change.
+# Asked with NOTHING: whether the order is left as it is. It may refuse the press.
 Judge = Callable[[Order, Change], bool]
 FOR_ANOTHER = "ordered for another address instead"
 

@@ -10,10 +10,11 @@ from store.kit.database import db, transaction
 from store.orders.details import Details
 from store.orders.form_orders import is_of_form
 from store.orders.models import Offer, Order, OrderStatus
-from store.orders.ordering import place_order
+from store.orders.ordering import Change, Judge, place_order
 from store.payments.charged import TryIsOpen, is_money_under_way, judge_rewriting
 from store.payments.checkout import own_page
 from store.payments.ending import PaymentsUnavailable, end_open_try
+from store.payments.form_links import check_form
 from store.payments.fulfilment import fulfil_order
 
 # Another press may open a try between its end and our writing.
@@ -47,14 +48,17 @@ def place(
     seen_currency: str | None = None,
     is_heard: bool,
     offer_id: int | None = None,
+    held_id: int | None = None,
 ) -> Placed:
     """The order of this press (`ordering.place_order`, of the publication that `find` gives, by the
     offer that its link came with). A
     try at another price, or of an order that is given up, ends at its gateway before anything is
-    written. `is_heard` is what `ask_about_form` said.
+    written. `is_heard` is what `ask_about_form` said, `held_id` the order whose own link came with
+    the press.
 
-    Opens its own transactions. Refuses as `place_order` does, and (`PaymentsUnavailable`) while a
-    silent gateway may have taken money for what would be changed.
+    Opens its own transactions. Refuses as `place_order` does, (`FormSent`) where the key of the form
+    does not open the order that it has, and (`PaymentsUnavailable`) while a silent gateway may
+    have taken money for what would be changed.
     """
     for _ in range(TRIES):
         try:
@@ -66,10 +70,24 @@ def place(
                     seen_amount=seen_amount,
                     seen_currency=seen_currency,
                     offer=session.get(Offer, offer_id) if offer_id else None,
-                    judge=judge_rewriting(is_heard=is_heard),
+                    judge=_judge(is_heard, held_id),
                 )
                 is_left = order.status is OrderStatus.PAID or is_money_under_way(order)
+                if is_left:
+                    check_form(order, held_id, details.email)
                 return Placed(order.id, order.status, own_page(order) if is_left else "")
         except TryIsOpen as found:
             end_open_try(found.order_id)
     raise PaymentsUnavailable
+
+
+def _judge(is_heard: bool, held_id: int | None) -> Judge:
+    """What is asked under the order's lock: whether the form may touch it, then of its money."""
+    of_money = judge_rewriting(is_heard=is_heard)
+
+    def judge(order: Order, change: Change) -> bool:
+        if order.status is OrderStatus.PENDING:
+            check_form(order, held_id)
+        return of_money(order, change)
+
+    return judge

@@ -33,6 +33,7 @@ from store.kit.database import transaction
 from store.kit.limits import limiter
 from store.kit.refusal_pages import http_error_page, private_page, refusal_page
 from store.kit.web import same_site
+from store.payments.form_links import FormSent
 
 bp = Blueprint("closed_links", __name__)
 
@@ -63,6 +64,15 @@ def expired(refusal: LinkExpired) -> Response:
     # A second press of a button that has done its work is no mistake.
     is_done = is_address and refusal.link.used_at is not None
     answer.status_code = 200 if is_done else refusal.status
+    return answer
+
+
+@bp.app_errorhandler(FormSent)
+def form_sent(refusal: FormSent) -> Response:
+    """What a form shows that was sent before, where its key opens no order: the same button."""
+    page = render_template("storefront/form_sent.html", refusal=refusal)
+    answer = private_page(page)
+    answer.status_code = refusal.status
     return answer
 
 

@@ -29,18 +29,19 @@ from store.orders.form_orders import FORM_KEY
 from store.orders.models import Offer, Order, OrderStatus
 from store.orders.offers import offer_of_form
 from store.orders.ordering import PriceChanged
-from store.orders.quoting import Quote, TooLittleToCharge, check_chargeable, quote
+from store.orders.quoting import Quote, TooLittleToCharge, quote
 from store.payments import checkout
 from store.payments.charged import charge_of, charge_of_form, is_money_under_way
 from store.payments.ending import PaymentsUnavailable
+from store.payments.form_links import check_form
 from store.payments.fulfilment import fulfil_order
-from store.payments.gateways.registry import NoGateway, default_gateway
 from store.payments.placing import ask_about_form, place
 from store.storefront.asking import TooOftenAsked, answer_asking
 from store.storefront.checkout_limits import TooManyCheckouts, count_checkout
 from store.storefront.publication import on_sale
 from store.storefront.resuming import filled_in, kept_details, notice_of, order_to_resume
 from store.storefront.showing import Shown, show
+from store.storefront.ways_to_pay import ways_to_pay, why_not_chargeable
 
 bp = Blueprint("order", __name__)
 
@@ -66,6 +67,8 @@ class Form:
     proven: str = ""
     token: str = ""
     offer_id: int | None = None
+    # The order whose own link the form came with.
+    held_id: int | None = None
 
     @property
     def shown(self) -> Details:
@@ -95,6 +98,7 @@ def step(slug: str) -> Response:
         order = order_to_resume(given.resume, shown.publication)
         if order.paid_at is not None or is_money_under_way(order):
             return _to(order_url(order.id))
+        given = replace(given, held_id=order.id)
     # An order that came by a mailed link keeps what it earned, while its address is on the form.
     offer = offer_of_form(given.form_key, given.details.email)
     return next_step(shown, behind_offer(given, offer) if offer else given)
@@ -205,6 +209,7 @@ def _place(slug: str, given: Form) -> Response:
             seen_currency=request.form.get("seen_currency"),
             is_heard=is_heard,
             offer_id=given.offer_id,
+            held_id=given.held_id,
         )
     except CodeRefused as refusal:
         return _code_refused(show(on_sale(slug)), given, refusal)
@@ -259,7 +264,10 @@ def resume_order(
     shown: Shown, order: Order, *, is_heard: bool, resume: str = "", token: str = ""
 ) -> Response:
     """The review page of an order that was not paid, with what it costs now, behind its own link
-    (`resume`) or behind that of its offer (`token`). `is_heard` as with `charge_of`."""
+    (`resume`) or behind that of its offer (`token`). `is_heard` as with `charge_of`. Refuses
+    (`FormSent`) where the offer leads to it no more."""
+    if not resume:
+        check_form(order, None)
     if order.paid_at is not None or is_money_under_way(order):
         return _to(order_url(order.id))
     given, notice = _as_placed(order, resume), notice_of(order, charge_of(order, is_heard=is_heard))
@@ -342,7 +350,8 @@ def _review_page(
     unsure: str = "",
 ) -> Response:
     now = clock.now()
-    error, is_chargeable = _chargeable(quoted, error)
+    unfit = why_not_chargeable(quoted)
+    error = unfit or error
     page = render_template(
         "storefront/order_review.html",
         shown=shown,
@@ -355,34 +364,14 @@ def _review_page(
         quoted=quoted,
         country=country_name(given.details.country),
         asks_country=len(_country_codes()) > 1,
-        is_chargeable=is_chargeable,
-        ways=_ways_to_pay(quoted),
+        is_chargeable=not unfit,
+        ways=ways_to_pay(quoted),
         asks_consent=quoted.total_amount > 0 and waiver_needed(shown.publication, now),
         wording=CONSENT_WORDINGS[CURRENT_WORDING],
         supply_day=supply_starts_at(now),
         notice=notice,
     )
     return _kept_for_going_back(page, status if error or unsure else 200)
-
-
-def _chargeable(quoted: Quote, error: str) -> tuple[str, bool]:
-    try:
-        check_chargeable(quoted)
-    except TooLittleToCharge as refusal:
-        return refusal.sentence, False
-    return error, True
-
-
-def _ways_to_pay(quoted: Quote) -> list[str]:
-    """`free`, or `online` and `transfer`; `elsewhere` in place of `online` where the order binds
-    on the gateway's page and not by our button (Consumer Contracts Regulations, 14)."""
-    if quoted.total_amount == 0:
-        return ["free"]
-    try:
-        online = ["online" if default_gateway().is_binding_here else "elsewhere"]
-    except NoGateway:
-        online = []
-    return online + (["transfer"] if current_seller().bank_details else [])
 
 
 def _kept_for_going_back(page: str, status: int) -> Response:

@@ -63,6 +63,16 @@ def press_again(client: FlaskClient, given: dict[str, str], typed: dict[str, str
     return client.post(PATH, data=fields | {"pay_by": "transfer"})
 
 
+def its_page(client: FlaskClient, answer: Any, typed: dict[str, str]) -> str | None:
+    """The page of the order, where the answer leads there; to another address it never does."""
+    if "email" in typed:
+        assert (answer.status_code, "Location" in answer.headers) == (410, False)
+        assert "This form was sent already" in text_of(answer.text)
+        return None
+    assert answer.status_code == 303
+    return str(client.get(answer.headers["Location"]).text)
+
+
 def the_order() -> Order:
     db.session.rollback()
     return db.session.scalars(sa.select(Order)).one()
@@ -91,10 +101,9 @@ def test_part_of_a_transfer_keeps_the_order_as_it_was_and_leads_to_its_page(
 
     answer = press_again(client, given, otherwise)
 
-    assert answer.status_code == 303
     assert snapshot(the_order()) == before
-    page = client.get(answer.headers["Location"])
-    assert "£5.00 of £12.50 has arrived" in text_of(page.text)
+    page = its_page(client, answer, otherwise)
+    assert page is None or "£5.00 of £12.50 has arrived" in text_of(page)
     arrive(before[0], 750)
     assert rows(Payment.amount) == [(1250,)]
     assert len(rows(Entitlement.id)) == 1
@@ -131,11 +140,9 @@ def test_a_bank_debit_under_way_keeps_the_order_as_it_was_and_leads_to_its_page(
 
     answer = press_again(client, given, otherwise)
 
-    assert (answer.status_code, "/orders/" in answer.headers["Location"]) == (303, True)
     assert snapshot(the_order()) == before
-    assert "Your bank is making the payment." in text_of(
-        client.get(answer.headers["Location"]).text
-    )
+    page = its_page(client, answer, otherwise)
+    assert page is None or "Your bank is making the payment." in text_of(page)
 
 
 @on_both
@@ -150,7 +157,8 @@ def test_a_payment_whose_news_is_not_in_keeps_the_order_as_it_was(
 
     answer = press_again(client, given, otherwise)
 
-    assert "Thank you for your pre-order" in client.get(answer.headers["Location"]).text
+    page = its_page(client, answer, otherwise)
+    assert page is None or "Thank you for your pre-order" in page
     assert snapshot(the_order()) == before
     assert (rows(Payment.amount), len(rows(Entitlement.id))) == ([(1250,)], 1)
 
