@@ -25,65 +25,55 @@ def owe_instead(publication_id: int, left_out: sa.ColumnElement[bool]) -> int:
 
     None of these customers has a copy. Called under the publication's lock.
     """
-    waited = _waited(left_out).cte("waited")
-    offered = _offered(publication_id, waited).cte("offered")
+    offered = _offered(publication_id, left_out).subquery("offered")
     who, edition_id = offered.c.customer_id, offered.c.edition_id
     moment = sa.literal(clock.now(), UtcDateTime())
     waits = offered.c.available_at > moment
     earlier = _earlier_notices(edition_id, who)
     number = sa.case((earlier > 0, sa.literal(":") + _text(earlier)), else_="")
     key = sa.literal("edition:") + _text(edition_id) + sa.literal(":") + _text(who) + number
-    owed = (
-        sa.select(
-            key.label("dedupe_key"),
-            who.label("customer_id"),
-            edition_id.label("edition_id"),
-            sa.case((waits, Occasion.DAYS_OVER.value), else_=waited.c.occasion).label("occasion"),
-            sa.case((waits, offered.c.available_at), else_=moment).label("due_at"),
-        )
-        .select_from(offered.join(waited, waited.c.customer_id == who))
-        .where(offered.c.place == 1, waited.c.place == 1)
-        .where(~_is_carried(edition_id, who, publication_id))
-    )
+    owed = sa.select(
+        key.label("dedupe_key"),
+        who.label("customer_id"),
+        edition_id.label("edition_id"),
+        sa.case((waits, Occasion.DAYS_OVER.value), else_=offered.c.occasion).label("occasion"),
+        sa.case((waits, offered.c.available_at), else_=moment).label("due_at"),
+    ).where(offered.c.place == 1, ~_is_carried(edition_id, who, publication_id))
     written = outbox.owe_rows(NOTICE, owed)
     if written:
         leave_older_out(publication_id)
     return written
 
 
-def _waited(left_out: sa.ColumnElement[bool]) -> sa.Select[Any]:
+def _offered(publication_id: int, left_out: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """What standing rights open to the customers of those notices, from when it is theirs, and why
+    the newest notice was owed; a customer's newest edition is in place 1. Of a recalled release
+    only what was bought as it is."""
+    right, edition, first = aliased(Entitlement), aliased(Edition), aliased(Edition)
     occasion = sa.case(
         (Delivery.occasion.in_(_NO_FIRST_COPY), Occasion.FIRST_COPY.value),
         else_=sa.cast(Delivery.occasion, sa.String(20)),
     )
+    # One join by indices: to number the notices apart is a loop of all by all.
     newest_first = sa.func.row_number().over(
-        partition_by=Delivery.customer_id, order_by=Delivery.id.desc()
-    )
-    return sa.select(
-        Delivery.customer_id, occasion.label("occasion"), newest_first.label("place")
-    ).where(left_out, Delivery.customer_id.is_not(None))
-
-
-def _offered(publication_id: int, waited: sa.CTE) -> sa.Select[Any]:
-    """What standing rights open, a customer's newest edition in place 1, from when it is theirs; of
-    a recalled release only what was bought as it is."""
-    right, edition, first = aliased(Entitlement), aliased(Edition), aliased(Edition)
-    newest_first = sa.func.row_number().over(
-        partition_by=right.customer_id, order_by=(edition.number.desc(), right.available_at)
+        partition_by=right.customer_id,
+        order_by=(edition.number.desc(), right.available_at, Delivery.id.desc()),
     )
     return (
         sa.select(
             right.customer_id,
             edition.id.label("edition_id"),
             right.available_at,
+            occasion.label("occasion"),
             newest_first.label("place"),
         )
-        .select_from(right)
+        .select_from(Delivery)
+        .join(right, right.customer_id == Delivery.customer_id)
         .join(edition, edition.publication_id == right.publication_id)
         .outerjoin(first, first.id == right.from_edition_id)
         .where(
+            left_out,
             right.publication_id == publication_id,
-            right.customer_id.in_(sa.select(waited.c.customer_id)),
             right.revoked_at.is_(None),
             right.suspended_at.is_(None),
             right.held_at.is_(None),
