@@ -36,6 +36,7 @@ from store.payments.ending import PaymentsUnavailable
 from store.payments.form_links import check_form
 from store.payments.fulfilment import fulfil_order
 from store.payments.placing import ask_about_form, place
+from store.payments.transfer_rows import awaited_transfer
 from store.storefront.asking import TooOftenAsked, answer_asking
 from store.storefront.checkout_limits import TooManyCheckouts, count_checkout
 from store.storefront.publication import on_sale
@@ -120,7 +121,8 @@ def next_step(shown: Shown, given: Form) -> Response:
         return _code_refused(shown, given, refusal)
     if step == "place":
         # What a robot opens and sends on, as it stands, orders nothing.
-        if given.token and request.form.get("sure") != "yes":
+        is_sure = request.form.get("sure") == "yes"
+        if (given.token or _awaits_transfer(given, shown)) and not is_sure:
             return _review_page(shown, given, quoted, unsure=UNSURE)
         return _place(shown.slug, given)
     meant = None if given.proven else suggest_correction(given.details.email)
@@ -178,13 +180,19 @@ def read_form(publication: Publication | None = None) -> Form:
     resume = fields.get("resume", "") if publication else ""
     lines = {name: fields.get(name, "") for name in _LINES}
     lines["email"] = fields.get("meant") or lines["email"]
+    # An empty field keeps the code of the order; taking it out is a choice of its own.
+    drops = fields.get("drop_code") == "yes"
+    if drops:
+        lines["code"] = ""
     details = Details(
         **lines,
         wants_now=fields.get("wants_now") == "yes",
         network=request.remote_addr or "",
         user_agent=request.headers.get("User-Agent", ""),
     )
-    typed = {name for name in _LINES if lines[name].strip() or (name == "code" and name in fields)}
+    typed = {name for name in _LINES if lines[name].strip()}
+    if drops:
+        typed.add("code")
     if resume and publication:
         details = filled_in(details, order_to_resume(resume, publication), typed)
     return Form(
@@ -366,12 +374,21 @@ def _review_page(
         asks_country=len(_country_codes()) > 1,
         is_chargeable=not unfit,
         ways=ways_to_pay(quoted),
+        beside_transfer=_awaits_transfer(given, shown),
         asks_consent=quoted.total_amount > 0 and waiver_needed(shown.publication, now),
         wording=CONSENT_WORDINGS[CURRENT_WORDING],
         supply_day=supply_starts_at(now),
         notice=notice,
     )
     return _kept_for_going_back(page, status if error or unsure else 200)
+
+
+def _awaits_transfer(given: Form, shown: Shown) -> bool:
+    """Whether the order that is taken up again waits for a bank transfer: another way to pay
+    would end that, and the letter with the account has gone."""
+    order = order_to_resume(given.resume, shown.publication) if given.resume else None
+    transfer = awaited_transfer(order) if order else None
+    return transfer is not None and transfer.is_open
 
 
 def _kept_for_going_back(page: str, status: int) -> Response:
