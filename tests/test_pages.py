@@ -227,6 +227,8 @@ def test_the_desk_shows_its_navigation_to_staff_alone(
         layout="admin/base.html",
         active="orders",
         current_user=SimpleNamespace(is_authenticated=signed_in),
+        request=SimpleNamespace(path="/admin/orders"),
+        second_factor_due=lambda: None,
         heading="Alas",
         sentence="So.",
         seller=SELLER,

@@ -17,7 +17,6 @@ from store.kit.database import db, transaction
 from store.kit.status import advance
 from store.orders import ordering
 from store.orders.details import Details
-from store.orders.discount_limits import hold_place
 from store.orders.discount_rows import add_discount
 from store.orders.form_orders import orders_of_form
 from store.orders.models import Order, OrderStatus
@@ -141,15 +140,14 @@ def test_an_order_that_a_webhook_pays_meanwhile_is_what_the_press_gives(
     assert [tuple(row) for row in orders] == [(ANNA.name, "cancelled"), (ANNA.name, "paid")]
 
 
-@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "control"])
 def test_presses_of_one_form_with_a_code_wait_for_each_other_in_one_order(
-    app: Flask, publication_id: int, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+    app: Flask, publication_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first press looks before an order is there, the next one after another has added it."""
     with transaction():
         add_discount("Early bird", code="EARLY20", percent=20, max_orders=5)
     coded = replace(ANNA, code="EARLY20")
-    quote, own, lock = ordering._quote_as_seen, ordering._own_order, ordering.hold_place
+    quote, own = ordering._quote_as_seen, ordering._own_order
     looked, added, locked = threading.Event(), threading.Event(), threading.Event()
     first = threading.local()
 
@@ -162,8 +160,6 @@ def test_presses_of_one_form_with_a_code_wait_for_each_other_in_one_order(
         return quote(*given)  # type: ignore[arg-type]
 
     def own_order(form_key: str, email: str, values: dict[str, object]) -> object:
-        if not is_guarded:  # as it was: the discount before the order
-            hold_place(values["discount_id"], "", form_key)  # type: ignore[arg-type]
         if hasattr(first, "press"):
             locked.wait(20)
             until_waiting(over.is_set)
@@ -172,7 +168,6 @@ def test_presses_of_one_form_with_a_code_wait_for_each_other_in_one_order(
     over = threading.Event()
     monkeypatch.setattr(ordering, "_quote_as_seen", look)
     monkeypatch.setattr(ordering, "_own_order", own_order)
-    monkeypatch.setattr(ordering, "hold_place", lock if is_guarded else lambda *_: None)
 
     def first_press() -> None:
         first.press = True
@@ -187,8 +182,7 @@ def test_presses_of_one_form_with_a_code_wait_for_each_other_in_one_order(
         finally:
             over.set()
 
-    faults = at_once(app, first_press, next_press)
-    assert faults == ([] if is_guarded else ["OperationalError"])
+    assert at_once(app, first_press, next_press) == []
     assert db.session.scalars(sa.select(Order.form_key)).all() == [KEY]
 
 
