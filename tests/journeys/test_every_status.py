@@ -136,7 +136,8 @@ def _press(client: FlaskClient, email: str, step: str) -> None:
     with transaction():
         order = db.session.scalars(sa.select(Order).filter_by(email=email)).one()
         token = token_of(order_link(order.id, order.customer_id))
-    assert client.post(f"/orders/{token}/{step}").status_code == 303
+    answer = client.post(f"/orders/{token}/{step}", data={"sure": "yes"})
+    assert answer.status_code == 303
 
 
 def _stop(client: FlaskClient, email: str) -> None:
