@@ -9,7 +9,9 @@ from store.admin import accounts, sessions
 from store.admin.forms import status
 from store.admin.guard import STAFF, opens_to, signed_in
 from store.admin.models import StaffMember
-from store.admin.proving import password_faults, proves
+from store.admin.proving import code_faults, password_faults, proves
+from store.admin.second_factor import settles_at
+from store.admin.telling import Done, tell_of
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 
@@ -20,7 +22,8 @@ bp = Blueprint("account", __name__, url_prefix="/admin/account")
 @opens_to(STAFF)
 def show() -> Any:
     """What stands of this person."""
-    return render_template("admin/account.html", person=signed_in())
+    person = signed_in()
+    return render_template("admin/account.html", person=person, settles_at=settles_at(person))
 
 
 @bp.route("/password", methods=["GET", "POST"])
@@ -52,6 +55,7 @@ def two_step() -> Any:
         if not errors:
             with transaction():
                 recovery = accounts.turn_on_two_step(person, secret)
+                tell_of(person, Done.ON)
             session.pop("new_secret")
             return _show_codes(recovery, is_new=True)
     values = accounts.codes().fetch_setup_values(secret, person)
@@ -65,30 +69,33 @@ def two_step() -> Any:
 @opens_to(STAFF)
 def two_step_off() -> Any:
     """Let the password be enough again."""
-    return _with_password("off", accounts.turn_off_two_step)
+    return _with_code(Done.OFF, accounts.turn_off_two_step)
 
 
 @bp.route("/recovery-codes", methods=["GET", "POST"])
 @opens_to(STAFF)
 def recovery_codes() -> Any:
     """Fresh recovery codes in place of the old ones."""
-    return _with_password("codes", accounts.new_recovery_codes)
+    return _with_code(Done.CODES, accounts.new_recovery_codes)
 
 
-def _with_password(what: str, act: Any) -> Any:
+def _with_code(done: Done, act: Any) -> Any:
+    """The password alone would give whoever has it a code of their own."""
     person, errors = signed_in(), {}
     if not person.has_two_step:
         return redirect(url_for("account.show"), 303)
     if request.method == "POST":
-        errors = password_faults(person)
+        errors = password_faults(person) or code_faults(person)
         if not errors:
             with transaction():
                 made = act(person)
-            if what == "codes":
+                tell_of(person, done)
+            if done is Done.CODES:
                 return _show_codes(made, is_new=False)
             flash("Two-step sign-in is off.")
             return redirect(url_for("account.show"), 303)
-    return render_template("admin/account-confirm.html", what=what, errors=errors), status(errors)
+    page = render_template("admin/account-confirm.html", what=done.name, errors=errors)
+    return page, status(errors)
 
 
 def _show_codes(made: list[str], *, is_new: bool) -> str:
@@ -111,6 +118,7 @@ def _set_password(person: StaffMember) -> None:
     with transaction():
         person.password = made
         accounts.end_sessions(person)
+        tell_of(person, Done.PASSWORD)
     sessions.begin(person)
 
 

@@ -167,6 +167,7 @@ def turn_on_two_step(person: StaffMember, secret: str) -> list[str]:
     """Ask for codes from now on; returns the recovery codes, to be shown once."""
     person.tf_primary_method = "authenticator"
     person.tf_totp_secret = secret
+    person.two_step_at = clock.now()
     return new_recovery_codes(person)
 
 
@@ -183,6 +184,7 @@ def turn_off_two_step(person: StaffMember) -> None:
     person.tf_primary_method = None
     person.tf_totp_secret = None
     person.tf_last_counter = None
+    person.two_step_at = None
     person.mf_recovery_codes = None
 
 

@@ -8,7 +8,8 @@ from store.admin import looking
 from store.admin.forms import Typed, status, typed
 from store.admin.guard import SUPPORT, opens_to, signed_in, who
 from store.admin.letters import STATUSES
-from store.admin.proving import code_faults
+from store.admin.proving import settled_code_faults
+from store.admin.second_factor import settles_at
 from store.catalog.editions import EditionUnknown
 from store.catalog.models import Edition
 from store.distribution.coverage import coverage_of
@@ -151,6 +152,7 @@ def address(customer_id: int) -> Any:
         values=values,
         errors=errors,
         has_two_step=signed_in().has_two_step,
+        settles_at=settles_at(signed_in()),
         suggestion=suggest_correction(customer.email),
     )
     return page, code
@@ -161,7 +163,7 @@ def _correct(customer_id: int, email: str) -> dict[str, str]:
     try:
         # First what can be mended without a code, so that none is used up for a slip.
         check_free(_find(customer_id), email)
-        faults = code_faults(signed_in())
+        faults = settled_code_faults(signed_in())
         if not faults:
             with transaction():
                 correct_address(_find(customer_id), email, who())

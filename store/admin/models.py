@@ -52,6 +52,8 @@ class StaffMember(UserMixin, Base):
     # The time step of the last accepted code: no code counts twice (RFC 6238, 5.2).
     tf_last_counter: Mapped[int | None]
     mf_recovery_codes: Mapped[list[str] | None] = mapped_column(MutableList.as_mutable(sa.JSON()))
+    # When the app was connected; null: before we kept it.
+    two_step_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
     roles: Mapped[list[RoleMixin]] = relationship(StaffRole, secondary=staff_role_members)

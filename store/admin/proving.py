@@ -6,7 +6,9 @@ from flask import request
 
 from store.admin.accounts import accept_code, is_password_of
 from store.admin.models import StaffMember
+from store.admin.second_factor import settles_at
 from store.kit.database import transaction
+from store.kit.formatting import format_moment
 from store.kit.limits import asking_network, count_try, take_back
 
 # Whoever tries for one person, and whoever tries for many from one network.
@@ -35,8 +37,8 @@ def password_faults(person: StaffMember) -> dict[str, str]:
 
 
 def code_faults(person: StaffMember) -> dict[str, str]:
-    """A code asked for beside an act that hands something over: a sentence where none was given
-    or it is wrong. A right one is used up. Opens its own transaction."""
+    """A code asked for in the middle of a session: a sentence where none was given or it is wrong.
+    A right one is used up. Opens its own transaction."""
     if not person.has_two_step:
         return {"code": "Turn on two-step sign-in in your account first. Then give a code here."}
     typed = request.form.get("code", "")
@@ -49,3 +51,13 @@ def code_faults(person: StaffMember) -> dict[str, str]:
 
     is_right = proves(f"person {person.id}", judge)
     return {} if is_right else {"code": "That code is not right, or it was used already."}
+
+
+def settled_code_faults(person: StaffMember) -> dict[str, str]:
+    """The same beside an act that hands something over: also a sentence where the app is so new
+    that whoever has just learnt the password may have connected it."""
+    settled = settles_at(person)
+    if settled is not None:
+        moment = format_moment(settled)
+        return {"code": f"Your two-step sign-in is new. Codes are taken here from {moment} on."}
+    return code_faults(person)

@@ -1,4 +1,4 @@
-"""The second factor that owners and editors must have in production, a week after they came."""
+"""The second factor: who must have one, and from when on its codes hand something over."""
 
 from datetime import datetime, timedelta
 
@@ -9,6 +9,8 @@ from store.kit import clock
 from store.kit.config import config
 
 GRACE = timedelta(days=7)
+# A stolen password connects an app of the thief's; its owner has a day to read the letter about it.
+SETTLES_AFTER = timedelta(hours=24)
 _DEMANDED_OF = {Role.OWNER, Role.EDITOR}
 
 
@@ -24,6 +26,15 @@ def is_overdue(person: StaffMember) -> bool:
     """Whether only the page opens that turns it on."""
     due = due_at(person)
     return due is not None and due <= clock.now()
+
+
+def settles_at(person: StaffMember) -> datetime | None:
+    """From when on a code of this person corrects an address; None where it does already, or
+    there is no app."""
+    if not person.has_two_step or person.two_step_at is None:
+        return None
+    settled = person.two_step_at + SETTLES_AFTER
+    return settled if settled > clock.now() else None
 
 
 def due_of_this_person() -> datetime | None:

@@ -7,7 +7,9 @@ import click
 
 from store.admin import accounts
 from store.admin.models import Role
+from store.admin.telling import Done, tell_of
 from store.commands.base import in_shop
+from store.kit import clock
 from store.kit.config import config
 from store.kit.database import transaction
 
@@ -30,9 +32,11 @@ def staff_add(email: str, role: str, password_stdin: bool) -> None:
     Somebody who is staff already gets the role and password anew, is signed out everywhere and
     has two-step sign-in turned off: the way back for a lost password or phone.
     """
-    password = _password(from_stdin=password_stdin)
+    password, began = _password(from_stdin=password_stdin), clock.now()
     with transaction():
         person = accounts.add_staff(email, role, password)
+        if person.created_at < began:
+            tell_of(person, Done.RESET)
         said = f"{person.email} may sign in at /admin/ as {role}."
     click.echo(said)
 

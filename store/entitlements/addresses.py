@@ -26,6 +26,7 @@ from store.kit.status import record_change
 from store.mail import outbox
 from store.orders.customers import address_key, parse_address
 from store.orders.models import Customer, Order, OrderLine
+from store.orders.offers import end_offers
 
 CONFIRM = "confirm_address"
 CHANGED = "address_changed"
@@ -147,6 +148,7 @@ def undo_change(link: Link) -> Customer:
         if other.email_key == address_key(address):
             bring_together(other, customer, "customer")
     replaced = customer.email
+    end_offers(replaced)
     _put(customer, address, "restored address", who="customer")
     use_up(link)
     _end_later_undos(link)
@@ -177,6 +179,7 @@ def merge_customers(gone: Customer, kept: Customer, who: str) -> Customer:
     gone, kept = customers[gone.id], customers[kept.id]
     _refuse_merged(gone, kept)
     old = gone.email
+    end_offers(old)
     revoke_links(gone.id, Ended.ADDRESS)
     bring_together(gone, kept, who)
     _start_afresh(kept, Ended.ADDRESS)
@@ -215,6 +218,7 @@ def _address_of(link: Link) -> str:
 def _take_over(customer: Customer, address: str, *, who: str) -> None:
     _refuse_taken(customer, address)
     old = customer.email
+    end_offers(old)
     _put(customer, address, "new address", who=who)
     _start_afresh(customer, Ended.ADDRESS)
     undo = make_link("undo", customer.id, new_email=old)
@@ -266,6 +270,7 @@ def _end_later_undos(link: Link) -> None:
 def _start_afresh(customer: Customer, why: Ended) -> None:
     """End all links and make those anew that letters lead to."""
     revoke_links(customer.id, why)
+    end_offers(customer.email)
     theirs = Entitlement.customer_id == customer.id
     publications = sa.select(Entitlement.publication_id).where(theirs).distinct()
     for publication_id in db.session.scalars(publications).all():

@@ -1,13 +1,16 @@
 """Letters about copies and addresses: their facts, asked at the moment of sending."""
 
+from datetime import UTC, datetime
+
 from store.catalog.models import Publication
 from store.entitlements import confirmation
 from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED, count_orders_along
 from store.entitlements.copies import CONFIRMATION
-from store.entitlements.links import address_url, stop_url
+from store.entitlements.links import address_url, stop_url, undo_ends_at
 from store.entitlements.models import Link
 from store.entitlements.moving import ACCEPT, MOVED, SETTLED
 from store.entitlements.stops import NEWS_STOPPED, is_stopped
+from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.mail.letters import Letter, Skip, letter
@@ -29,9 +32,21 @@ def confirm_address(delivery: Delivery) -> Letter | Skip:
     return Letter(Mailbox(link.new_email), words)
 
 
+def _sample_undo() -> dict[str, object]:
+    url = f"{config().base_url}/undo/sample"
+    return {"url": url, "until": datetime(2027, 3, 15, 10, tzinfo=UTC)}
+
+
+def _undo_words(link: Link | None) -> dict[str, object]:
+    """No way to undo in a letter that leaves when it is too late."""
+    if link is None or undo_ends_at(link) <= clock.now():
+        return {"url": "", "until": None}
+    return {"url": address_url(link), "until": undo_ends_at(link)}
+
+
 @letter(
     CHANGED,
-    sample=lambda: {"masked": "n•••@reader.example", "url": f"{config().base_url}/undo/sample"},
+    sample=lambda: {"masked": "n•••@reader.example"} | _sample_undo(),
 )
 def address_changed(delivery: Delivery) -> Letter | Skip:
     """The last letter to an address that is no longer a customer's, with the way to undo it."""
@@ -41,8 +56,7 @@ def address_changed(delivery: Delivery) -> Letter | Skip:
     undo = db.session.get(Link, delivery.link_id) if delivery.link_id else None
     if undo is not None and undo.revoked_at is not None:
         return Skip("the change was undone")
-    words = {"masked": mask(customer.email), "url": address_url(undo) if undo else ""}
-    return Letter(Mailbox(delivery.address), words)
+    return Letter(Mailbox(delivery.address), {"masked": mask(customer.email)} | _undo_words(undo))
 
 
 @letter(RESTORED, sample=lambda: {"keeps_orders": True})
@@ -92,13 +106,13 @@ def accept_order(delivery: Delivery) -> Letter | Skip:
     return Letter(Mailbox(link.new_email), words)
 
 
-@letter(MOVED, sample=lambda: _sample_order(url=f"{config().base_url}/undo/sample"))
+@letter(MOVED, sample=lambda: _sample_order(**_sample_undo()))
 def order_moved(delivery: Delivery) -> Letter | Skip:
     """Tells the old address that an order went elsewhere, with the way to object."""
     link = db.session.get(Link, delivery.link_id)
     if link is None or link.revoked_at is not None:
         return Skip("somebody has objected already")
-    words = _order_words(delivery.order_id) | {"url": address_url(link)}
+    words = _order_words(delivery.order_id) | _undo_words(link)
     return Letter(Mailbox(link.customer.email), words)
 
 

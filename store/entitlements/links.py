@@ -1,6 +1,6 @@
 """Signed addresses for customers: made once, looked up on every use, dead when the row says so."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
@@ -196,9 +196,16 @@ def open_link(token: str, purpose: str) -> Link:
         raise LinkExpired(link)
     if _is_anothers(link):
         raise LinkExpired(link, Ended.MOVED)
+    if purpose == "undo" and clock.now() > undo_ends_at(link):
+        fault = fault or TOO_OLD
     if fault:
         raise LinkExpired(link, fault)
     return link
+
+
+def undo_ends_at(link: Link) -> datetime:
+    """Until when a change can be undone: 14 days from the change, however late its letter left."""
+    return link.created_at + timedelta(seconds=MAX_AGE["undo"])
 
 
 def link_named(token: str) -> Link:

@@ -85,14 +85,21 @@ def _insert(values: dict[str, Any], *, again_if_skipped: bool) -> bool:
     dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(Delivery).values(values)
     if again_if_skipped:
+        # A letter that stands is written too, as it was: work that is done only for one that was
+        # left out takes time that somebody could measure.
+        is_again = _table.c.status == DeliveryStatus.SKIPPED
         statement = statement.on_conflict_do_update(
             index_elements=["dedupe_key"],
-            set_={name: statement.excluded[name] for name in values if name != "dedupe_key"},
-            where=Delivery.status == DeliveryStatus.SKIPPED,
+            set_={
+                name: sa.case((is_again, statement.excluded[name]), else_=_table.c[name])
+                for name in values
+                if name != "dedupe_key"
+            },
         )
     else:
         statement = statement.on_conflict_do_nothing(index_elements=["dedupe_key"])
-    return db.session.execute(statement.returning(Delivery.id)).first() is not None
+    row = db.session.execute(statement.returning(Delivery.created_at)).first()
+    return row is not None and row[0] == values["created_at"]
 
 
 def owe_rows(kind: str, rows: sa.Select[Any]) -> int:
@@ -275,12 +282,13 @@ def register_alert_recipients(addresses: Callable[[], list[str]]) -> None:
     _alert_recipients = addresses
 
 
-def alert_staff(subject: str, text: str, dedupe_key: str) -> None:
-    """Owe an alert to each member of staff, once per dedupe key. No personal data in it.
+def alert_staff(subject: str, text: str, dedupe_key: str, *, also: str = "") -> None:
+    """Owe an alert to each owner, and to `also`, once per dedupe key. No personal data in it but
+    the names of staff.
 
-    Without staff it goes to STORE_ALERTS_TO, without that to the seller.
+    Without owners it goes to STORE_ALERTS_TO, without that to the seller.
     """
-    for address in _alert_addresses():
+    for address in [*_alert_addresses(), *([also] if also else [])]:
         mark = hashlib.sha256(address.casefold().encode()).hexdigest()[:12]
         facts = {"subject": subject, "text": text}
         owe("staff_alert", f"staff_alert:{dedupe_key}:{mark}", address=address, facts=facts)

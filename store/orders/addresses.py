@@ -66,6 +66,15 @@ def address_key(email: str) -> str:
     return "".join(letter.lower() for letter in local) + "@" + _plain_domain(domain)
 
 
+def key_of_typed(text: str) -> str:
+    """The key of the address in what somebody typed, so that each spelling counts as one; of the
+    text as it stands, where there is none."""
+    try:
+        return address_key(parse_address(text))
+    except InvalidAddress:
+        return address_key(text.strip())
+
+
 def suggest_correction(email: str) -> str | None:
     """The address that was probably meant, where the domain is one slip from a big one."""
     local, _, domain = email.rpartition("@")

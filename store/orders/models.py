@@ -185,6 +185,8 @@ class Offer(Base):
     discount_id: Mapped[int | None] = mapped_column(sa.ForeignKey("discounts.id"))
     order_id: Mapped[int | None] = mapped_column(sa.ForeignKey("orders.id"), unique=True)
     created_at: Mapped[datetime]
+    # Its address changed hands, or asked that all links end.
+    ended_at: Mapped[datetime | None]
 
     publication: Mapped[Publication] = relationship()
     discount: Mapped[Discount | None] = relationship()

@@ -30,6 +30,8 @@ def offer_letter(delivery: Delivery) -> Letter | Skip:
     offer = db.session.get(Offer, (delivery.facts or {}).get("offer_id", 0))
     if offer is None or offer.created_at < clock.now() - GOOD_FOR:
         return Skip("asked for too long ago")
+    if offer.ended_at is not None:
+        return Skip("ended with all other links")
     if offer.order_id is not None:
         return Skip("ordered already")
     publication = offer.publication

@@ -31,6 +31,7 @@ WINDOW_SECONDS = 600
 GOOD_FOR = timedelta(hours=24)
 
 OLD = "It was good for 24 hours."
+ENDED = "It was ended with the other links that were mailed to its address."
 BROKEN = "Part of it is missing, or was changed on its way. Open it from our letter again."
 PLACED = "It was good for one order, and that was placed. The letters about it lead there."
 
@@ -45,7 +46,7 @@ class OfferUnknown(Refusal):
 
 
 class OfferOver(Refusal):
-    """A link of ours that is older than a day, wrongly signed, or whose order is placed."""
+    """A link of ours that is older than a day, wrongly signed, ended, or whose order is placed."""
 
     status = 410
     heading = "This link no longer works"
@@ -95,7 +96,7 @@ def offer_url(offer: Offer) -> str:
 
 def open_offer(token: str) -> Offer:
     """The row behind a link. Refuses (`OfferUnknown`) what is none of ours, and (`OfferOver`) one
-    that is too old, wrongly signed, or whose order is not to be paid any more."""
+    that is too old, wrongly signed, ended, or whose order is not to be paid any more."""
     fault = ""
     try:
         reference = tokens.read(token, OFFER, int(GOOD_FOR.total_seconds()))
@@ -108,6 +109,8 @@ def open_offer(token: str) -> Offer:
         raise OfferUnknown
     if offer.order is not None and not is_open(offer, offer.order):
         fault = fault or PLACED
+    if offer.ended_at is not None:
+        fault = ENDED
     if fault:
         raise OfferOver(offer, fault)
     return offer
@@ -129,12 +132,26 @@ def use_offer(offer: Offer, order: Order) -> None:
     """An offer is for one order. Refuses (`OfferUsed`) a second one, also when both come at once."""
     taken = db.session.execute(
         sa.update(Offer)
-        .where(Offer.id == offer.id, sa.or_(Offer.order_id.is_(None), Offer.order_id == order.id))
+        .where(
+            Offer.id == offer.id,
+            Offer.ended_at.is_(None),
+            sa.or_(Offer.order_id.is_(None), Offer.order_id == order.id),
+        )
         .values(order_id=order.id)
         .returning(Offer.id)
     )
     if taken.first() is None:
         raise OfferUsed
+
+
+def end_offers(email: str) -> None:
+    """End every link that an address was mailed, in whatever spelling; who asks again gets one."""
+    db.session.execute(
+        sa.update(Offer)
+        .where(Offer.email_key == address_key(email), Offer.ended_at.is_(None))
+        # Another press within the same minutes is to bring a link that opens.
+        .values(ended_at=clock.now(), asked_key=Offer.reference)
+    )
 
 
 def earned(offer: Offer) -> Reduction | None:

@@ -7,7 +7,7 @@ from store.kit.errors import Refusal
 from store.kit.formatting import format_span
 from store.kit.limits import TooOften, asking_network, count_try
 from store.kit.refusal_pages import private_page
-from store.orders.customers import address_key
+from store.orders.customers import address_key, parse_address
 from store.orders.offers import ask_for_offer
 from store.storefront.publication import on_sale
 from store.storefront.showing import Shown
@@ -36,20 +36,21 @@ def answer_asking(shown: Shown, typed: str, code: str = "", shown_as: str = "") 
 
     Refuses (`InvalidAddress`, `CodeRefused`, `TooOftenAsked`). Opens its own transaction.
     """
-    typed = typed[:400]
-    _count_asking(typed)
+    address = parse_address(typed[:400])
+    _count_asking(address)
     with transaction():
-        address = ask_for_offer(on_sale(shown.slug), typed, code[:100])
+        ask_for_offer(on_sale(shown.slug), address, code[:100])
     page = render_template(
         "storefront/offer_asked.html", shown=shown, address=shown_as or address, code=code
     )
     return private_page(page)
 
 
-def _count_asking(typed: str) -> None:
-    """Count a letter before it is owed, for the network and for the address, known or not."""
-    address = address_key(typed.strip())
+def _count_asking(address: str) -> None:
+    """Count a letter before it is owed, for the network and for the address, known or not, however
+    it was spelt."""
+    key = address_key(address)
     try:
-        count_try("offers", {asking_network(): _FROM_NETWORK, f"to {address}": _TO_ADDRESS})
+        count_try("offers", {asking_network(): _FROM_NETWORK, f"to {key}": _TO_ADDRESS})
     except TooOften as refused:
         raise TooOftenAsked(refused.retry_after) from None

@@ -5,7 +5,7 @@ from limits import RateLimitItemPerHour
 from store.kit.errors import Refusal
 from store.kit.formatting import format_span
 from store.kit.limits import Counted, limiter, mark, network_of, seconds_left
-from store.orders.customers import address_key
+from store.orders.addresses import key_of_typed
 
 # A nursery whose staff all buy in one afternoon comes from one network.
 PER_NETWORK = RateLimitItemPerHour(30, namespace="checkouts")
@@ -35,7 +35,7 @@ def count_checkout(form_key: str, email: str, network: str) -> None:
     (`TooManyCheckouts`). Writes in a transaction of its own, so it is called outside any."""
     if not limiter.enabled:
         return
-    address = mark(address_key(email))
+    address = mark(key_of_typed(email))
     of_network = (PER_NETWORK, ("network", network_of(network)))
     of_address = (PER_ADDRESS, ("address", address))
     of_form = (PER_FORM, ("form", mark(f"{form_key} {address}")))

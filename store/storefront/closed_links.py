@@ -21,6 +21,7 @@ from store.entitlements.finding import BY_LINK, send_copies_to
 from store.entitlements.links import (
     BROKEN,
     PATHS,
+    Ended,
     LinkExpired,
     LinkUnknown,
     address_on_file,
@@ -53,11 +54,13 @@ def clean(_endpoint: str | None, values: dict[str, Any] | None) -> None:
 def expired(refusal: LinkExpired) -> Response:
     """What a link that is too old or wrongly signed shows: a button, and nothing of the order."""
     is_address = refusal.link.purpose in {"address", "move", "undo"}
+    # Whoever placed an order may be a stranger to the customer: no word of what the customer did.
+    is_hidden = refusal.link.purpose == "order" and refusal.reason in {Ended.ADDRESS, Ended.ASKED}
     template = "address_expired" if is_address else "link_expired"
     page = render_template(
         f"storefront/{template}.html",
         link=refusal.link,
-        reason=refusal.reason,
+        reason="" if is_hidden else refusal.reason,
         token=tokens.unsigned(refusal.link.reference),
     )
     answer = private_page(page)

@@ -13,7 +13,6 @@ from store.entitlements.finding import (
     BY_ORDER_PAGE,
     asked_at,
     asked_from_order,
-    asked_lately,
     send_copies_to,
 )
 from store.entitlements.links import open_link
@@ -72,34 +71,29 @@ def letter_asked_for(order: Order) -> LinkLetter | None:
     if delivery is None or delivery.created_at < clock.now() - _TOLD_FOR:
         return None
     asked = asked_at(delivery)
-    masked = mask(order.customer.email)
     is_trouble = delivery.status in {DeliveryStatus.FAILED, DeliveryStatus.HELD}
     may_ask = clock.now() >= asked.again_at
-    sentence = _in_words(delivery, order, masked)
+    sentence = f"Asked for {_when(asked.at)}. {_in_words(delivery, order)}"
     if not is_trouble and not may_ask:
         sentence += f" Look there, or ask again after {format_time(asked.again_at)}."
     return LinkLetter(sentence, is_trouble, may_ask)
 
 
-def _in_words(delivery: Delivery, order: Order, masked: str) -> str:
-    if delivery.status is DeliveryStatus.SKIPPED:
-        # Another door had asked for it within the same minutes.
-        earlier = asked_lately(order.customer_id)
-        if earlier is None or earlier.sent_at is None:
-            return f"A letter with your links went to {masked} a few minutes before."
-        delivery = earlier
-    if delivery.sent_at is not None and delivery.status is DeliveryStatus.SENT:
-        return f"Mailed {_when(delivery.sent_at)} to {masked}."
-    asked = f"Asked for {_when(asked_at(delivery).at)}"
+def _in_words(delivery: Delivery, order: Order) -> str:
+    """In the same words, and with no other time, where the letter was left out as one that was
+    asked for at another door had gone: who holds an order link is told nothing of that door."""
+    masked = mask(order.customer.email)
+    if delivery.status in {DeliveryStatus.SENT, DeliveryStatus.SKIPPED}:
+        return f"The letter has gone to {masked}."
     if delivery.status is DeliveryStatus.FAILED:
         words = _masked(delivery.reason, order.customer.email)
-        return f"{asked}. We could not deliver it to {masked}: {words}"
+        return f"We could not deliver it to {masked}: {words}"
     if delivery.status is DeliveryStatus.HELD:
-        return f"{asked}. We could not deliver it to {masked} yet: a person here looks at it."
+        return f"We could not deliver it to {masked} yet: a person here looks at it."
     if delivery.due_at > clock.now():
         again = _when(delivery.due_at)
-        return f"{asked}. We could not deliver it to {masked} yet, and try again {again}."
-    return f"{asked}: the letter to {masked} is on its way."
+        return f"We could not deliver it to {masked} yet, and try again {again}."
+    return f"The letter to {masked} is on its way."
 
 
 def _when(moment: datetime) -> str:

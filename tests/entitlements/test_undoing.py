@@ -336,3 +336,34 @@ def test_downloads_come_along(client: FlaskClient, customer_id: int, frozen: Clo
     db.session.rollback()
     assert db.session.scalars(sa.select(Download.customer_id)).all() == [customer_id]
     assert db.session.get_one(Customer, meanwhile).merged_into_id == customer_id
+
+
+@on_both
+@pytest.mark.parametrize("days_late", [0, 10])
+def test_fourteen_days_run_from_the_change_however_late_its_letter_leaves(
+    client: FlaskClient, customer_id: int, frozen: Clock, days_late: int
+) -> None:
+    path = asked(client, path_to("library", customer_id), B)
+    assert client.post(path, data=SURE).status_code == 200
+    frozen.advance(days=days_late)
+    letter = next(one for one in sent() if one["Subject"] == "Your e-mail address was changed")
+    assert "Undo it by 15 March 2027, 10:00 GMT." in text_of(letter)
+    [undo] = links_in(text_of(letter))
+    frozen.advance(days=14 - days_late)
+    assert client.get(undo).status_code == 200
+    frozen.advance(seconds=1)
+    late = client.post(undo, data=SURE)
+    assert late.status_code == 410
+    check_page(late.text, path=undo)
+    assert address_of(customer_id) == B
+
+
+def test_a_letter_that_leaves_when_it_is_too_late_to_undo_offers_no_undo(
+    client: FlaskClient, customer_id: int, frozen: Clock
+) -> None:
+    path = asked(client, path_to("library", customer_id), B)
+    assert client.post(path, data=SURE).status_code == 200
+    frozen.advance(days=15)
+    letter = next(one for one in sent() if one["Subject"] == "Your e-mail address was changed")
+    assert links_in(text_of(letter)) == []
+    assert "reply to this letter at once" in text_of(letter)

@@ -72,9 +72,9 @@ def test_an_address_has_ten_payments_an_hour_from_whatever_networks(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, is_limited: bool
 ) -> None:
     monkeypatch.setattr(limiter, "enabled", is_limited)
-    spellings = ["anna@reader.example", "ANNA@Reader.Example"]
+    spellings = ["anna@reader.example", "Anna <ANNA@Reader.Example>", "mailto:anna@reader.example"]
     codes = [
-        place(client, spellings[n % 2], network=f"203.0.113.{n}").status_code for n in range(11)
+        place(client, spellings[n % 3], network=f"203.0.113.{n}").status_code for n in range(11)
     ]
     assert codes == [303] * 10 + [429 if is_limited else 303]
     assert counted(Order) == (10 if is_limited else 11)

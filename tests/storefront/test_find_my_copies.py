@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -100,6 +101,41 @@ def test_known_and_unknown_get_the_same_words_and_the_same_statements(
     assert letters() == [f"Anna Berg <{ANNA}>"]
 
 
+@on_both
+def test_a_second_press_writes_as_much_for_known_as_for_unknown(client: FlaskClient) -> None:
+    """A row that is written for the unknown alone takes time that somebody could measure."""
+    open_inserts: list[int] = []
+    written: list[int] = []
+    on_sqlite = db.engine.dialect.name == "sqlite"
+
+    def total(connection: sa.Connection) -> int:
+        return int(getattr(connection.connection.dbapi_connection, "total_changes", 0))
+
+    def executed(connection: sa.Connection, cursor: Any, statement: str, *_more: object) -> None:
+        if not statement.startswith("INSERT INTO deliveries"):
+            return
+        if on_sqlite:  # counts a statement once its rows are read
+            open_inserts.append(total(connection))
+        else:
+            written.append(cursor.rowcount)
+
+    def committed(connection: sa.Connection) -> None:
+        while open_inserts:
+            written.append(total(connection) - open_inserts.pop())
+
+    event.listen(db.engine, "after_cursor_execute", executed)
+    event.listen(db.engine, "commit", committed)
+    for who in (ANNA, "nobody@reader.example"):
+        ask(client, who)
+        send_due_letters()
+        ask(client, who)
+    event.remove(db.engine, "after_cursor_execute", executed)
+    event.remove(db.engine, "commit", committed)
+    assert written == [1, 1, 1, 1]
+    assert letters() == [f"Anna Berg <{ANNA}>"]
+
+
+@on_both
 def test_the_answer_says_when_it_was_asked_and_from_when_on_again(
     client: FlaskClient, frozen: Clock
 ) -> None:

@@ -345,6 +345,31 @@ def test_what_is_no_address_is_refused_and_kept(client: FlaskClient, typed: str)
     assert fields_of(answer.text, "email")["email"] == typed
 
 
+SPELLINGS = [
+    MEMBER,
+    f"Mia <{MEMBER}>",
+    f"x <{MEMBER}>",
+    f"mailto:{MEMBER}",
+    f"y <{MEMBER}>",
+    f"\uff4d{MEMBER[1:]}",
+]
+
+
+@on_both
+@pytest.mark.parametrize("with_code", [False, True])
+def test_however_an_address_is_spelt_it_is_one_address(
+    client: FlaskClient, frozen: Clock, with_code: bool
+) -> None:
+    a_code(max_orders_each=1)
+    answers = []
+    for typed in SPELLINGS:
+        answer = ask_with_code(client, typed) if with_code else ask(client, typed)
+        answers.append(answer.status_code)
+        frozen.advance(minutes=10)
+    assert answers == [200] * 5 + [429]
+    assert len(letters_to(MEMBER)) == 5
+
+
 @on_both
 @pytest.mark.parametrize("is_limited", [True, False])
 @pytest.mark.parametrize("email", [MEMBER, OTHER])
