@@ -10,6 +10,8 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
 from store.kit.database import db
+from store.kit.formatting import format_span
+from store.kit.limits import DatabaseStorage, DoorLimiter
 from tests.pages import check_page
 from tests.snapshots import snapshot
 from tests.stocked import Stocked, stock
@@ -76,6 +78,36 @@ PUBLIC_POSTS = {
     "/publications/<slug>/order": {"email": "x@reader.example"},
     "/stop/<token>": {"notices": "stop"},
     "/undo/<token>": {"sure": "yes"},
+}
+# What a form of several steps sends with the press that is counted.
+PAST_THE_FORM = {
+    "/offer/<token>": {"step": "place", "sure": "yes"},
+    "/publications/<slug>/order": {"step": "place"},
+}
+# The forms that answer 429 after too many presses, and those that do for a count of letters or
+# payments alone.
+BEYOND = {
+    "any": {
+        "/demo/pay/<token>",
+        "/demo/pay/<token>/news",
+        "/find-my-copies",
+        "/find-my-copies/renew",
+        "/library/<token>/address",
+        "/offer/<token>",
+        "/orders/<token>/billing",
+        "/orders/<token>/library-link",
+        "/orders/<token>/move",
+        "/orders/<token>/pay",
+        "/publications/<slug>/members",
+        "/publications/<slug>/order",
+    },
+    "count": {
+        "/library/<token>/address",
+        "/offer/<token>",
+        "/orders/<token>/move",
+        "/publications/<slug>/members",
+        "/publications/<slug>/order",
+    },
 }
 # Machines speak here: the gateway signs what it says.
 MACHINES = {"/webhooks/demo", "/webhooks/stripe"}
@@ -187,6 +219,35 @@ def test_the_same_forms_sent_from_our_pages_are_taken(shop: Stocked, client: Fla
             answer = client.post(path, data=fields, headers=where, base_url="http://127.0.0.1:8000")
             assert answer.status_code in {200, 303}, (rule, where)
             assert answer.headers.getlist("Set-Cookie") == []
+
+
+@pytest.mark.parametrize("limit", ["any", "count"])
+def test_every_door_beyond_its_limit_says_when_to_come_back(
+    shop: Stocked, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    _use_up(monkeypatch, limit)
+    refused = set()
+    for rule, fields in PUBLIC_POSTS.items():
+        # Without the box, so that no form ends the link of the next.
+        pressed = fields | {"sure": ""} | PAST_THE_FORM.get(rule, {})
+        answer = client.post(shop.path(rule), data=pressed)
+        if answer.status_code == 429:
+            refused.add(rule)
+            seconds = int(answer.headers["Retry-After"])
+            assert (seconds > 50, format_span(seconds) in answer.text) == (True, True), rule
+    assert refused == BEYOND[limit]
+
+
+def _use_up(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    """As after ten thousand presses; for `count` without the limits that stand at the doors."""
+    incr = DatabaseStorage.incr
+
+    def count(self: DatabaseStorage, key: str, expiry: int, amount: int = 1) -> int:
+        return incr(self, key, expiry, amount * 10_000)
+
+    monkeypatch.setattr(DatabaseStorage, "incr", count)
+    if limit == "count":
+        monkeypatch.setattr(DoorLimiter, "_check_request_limit", lambda *_given, **_named: None)
 
 
 def test_the_mail_program_may_stop_notices_from_anywhere(

@@ -8,10 +8,11 @@ import ipaddress
 import math
 import time
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from typing import Any, cast
 
 import sqlalchemy as sa
-from flask import Flask
+from flask import Flask, Response
 from flask_limiter import Limiter, RateLimitExceeded
 from flask_limiter.util import get_remote_address
 from limits import RateLimitItem, parse_many
@@ -24,8 +25,13 @@ from store.kit.engine import PATIENCE, WRITES
 from store.kit.errors import Refusal
 from store.kit.formatting import format_span
 
+FROM_HERE = "That was asked for too often from here. Wait {span}, then try again."
+
 # One limit with the names of what is counted under it.
 Counted = tuple[RateLimitItem, tuple[str, ...]]
+
+# The seconds of a refusal, until the answer to it says them.
+_wait: ContextVar[int | None] = ContextVar("wait", default=None)
 
 
 class RateCount(Base):
@@ -120,16 +126,15 @@ def _give_connection_back() -> None:
 
 
 class TooOften(Refusal):
-    """Asked for more often than allowed; says how long to wait."""
+    """Asked for more often than allowed; `words` say what, and how long to wait as `{span}`."""
 
     status = 429
     heading = "That was asked for too often"
-    of_what = "That was asked for too often from here."
     retry_after: int
 
-    def __init__(self, seconds: int) -> None:
+    def __init__(self, seconds: int, words: str = FROM_HERE) -> None:
         self.retry_after = seconds
-        super().__init__(f"{self.of_what} Wait {format_span(seconds)}, then try again.")
+        super().__init__(words.format(span=format_span(seconds)))
 
 
 class DoorLimiter(Limiter):
@@ -144,7 +149,7 @@ class DoorLimiter(Limiter):
             super()._check_request_limit(callable_name, in_middleware)
         except RateLimitExceeded:
             counted = [(one.limit, tuple(one.request_args)) for one in self.current_limits]
-            raise TooOften(seconds_left(counted)) from None
+            raise _too_often(counted) from None
 
 
 def network_of(address: str | None) -> str:
@@ -181,18 +186,34 @@ def storage() -> DatabaseStorage:
     return cast(DatabaseStorage, limiter.storage)
 
 
-def count_try(what: str, allowed: Mapping[str, str]) -> list[Counted]:
+def count_try(what: str, allowed: Mapping[str, str], words: str = FROM_HERE) -> list[Counted]:
     """Count a try before it is judged: for each key (hashed) its limits, as `5 per minute;30 per
-    hour`. Returns what was counted, for `take_back` where the try was right. Refuses (`TooOften`).
-    Writes in a transaction of its own, so it is called outside any."""
+    hour`. Returns what was counted, for `take_back` where the try was right. Refuses (`TooOften`
+    with these words). Writes in a transaction of its own, so it is called outside any."""
     if not limiter.enabled:
         return []
-    counted: list[Counted] = [
+    counted = _limits(what, allowed)
+    if not all(limiter.limiter.hit(limit, *names) for limit, names in counted):
+        raise _too_often(counted, words)
+    return counted
+
+
+def _too_often(counted: Iterable[Counted], words: str = FROM_HERE) -> TooOften:
+    refusal = TooOften(seconds_left(counted), words)
+    _wait.set(refusal.retry_after)
+    return refusal
+
+
+def was_tried(what: str, allowed: Mapping[str, str]) -> bool:
+    """Whether `count_try` has counted any of this in a window that is still open."""
+    counted = _limits(what, allowed) if limiter.enabled else []
+    return any(storage().get(limit.key_for(*names)) for limit, names in counted)
+
+
+def _limits(what: str, allowed: Mapping[str, str]) -> list[Counted]:
+    return [
         (limit, (what, mark(key))) for key, text in allowed.items() for limit in parse_many(text)
     ]
-    if not all(limiter.limiter.hit(limit, *names) for limit, names in counted):
-        raise TooOften(seconds_left(counted))
-    return counted
 
 
 def take_back(counted: Iterable[Counted]) -> None:
@@ -236,3 +257,13 @@ def forget_ended_windows() -> None:
 def init_app(app: Flask) -> None:
     """Count for this application."""
     limiter.init_app(app)
+    app.after_request(_say_when)
+
+
+def _say_when(answer: Response) -> Response:
+    """Tell programs, too, when to ask again, whatever page a door makes of the refusal."""
+    seconds = _wait.get()
+    _wait.set(None)
+    if answer.status_code == TooOften.status and seconds is not None:
+        answer.headers["Retry-After"] = str(seconds)
+    return answer

@@ -29,14 +29,9 @@ def refusal_page(refusal: Refusal, way_out: tuple[str, str] | None = None) -> Re
     )
     answer = private_page(page)
     answer.status_code = refusal.status
-    say_when(answer, refusal)
-    return answer
-
-
-def say_when(answer: Response, refusal: Refusal) -> None:
-    """Tell programs, too, when to ask again, where the refusal knows it."""
     if refusal.retry_after is not None:
         answer.headers["Retry-After"] = str(refusal.retry_after)
+    return answer
 
 
 class PageRefusal(Refusal):

@@ -3,9 +3,7 @@
 from flask import Response, render_template
 
 from store.kit.database import transaction
-from store.kit.errors import Refusal
-from store.kit.formatting import format_span
-from store.kit.limits import TooOften, asking_network, count_try
+from store.kit.limits import asking_network, count_try
 from store.kit.refusal_pages import private_page
 from store.orders.customers import address_key, parse_address
 from store.orders.offers import ask_for_offer
@@ -14,27 +12,17 @@ from store.storefront.showing import Shown
 
 _FROM_NETWORK = "20 per hour"
 _TO_ADDRESS = "5 per hour"
-
-
-class TooOftenAsked(Refusal):
-    """More letters were asked for, from one network or for one address, than people ever ask for."""
-
-    status = 429
-    heading = "Asked for too often"
-
-    def __init__(self, seconds: int) -> None:
-        self.retry_after = seconds
-        super().__init__(
-            "That was asked for too often within an hour. Look in the mailbox first, and in its "
-            f"spam folder. Then wait {format_span(seconds)} and ask again."
-        )
+_TOO_OFTEN = (
+    "That was asked for too often within an hour. Look in the mailbox first, and in its spam "
+    "folder. Then wait {span} and ask again."
+)
 
 
 def answer_asking(shown: Shown, typed: str, code: str = "", shown_as: str = "") -> Response:
     """Owe the letter to the address that was typed, and say so in the same words to everybody;
     `shown_as` stands for an address that this page may not print.
 
-    Refuses (`InvalidAddress`, `CodeRefused`, `TooOftenAsked`). Opens its own transaction.
+    Refuses (`InvalidAddress`, `CodeRefused`, `TooOften`). Opens its own transaction.
     """
     address = parse_address(typed[:400])
     _count_asking(address)
@@ -49,8 +37,6 @@ def answer_asking(shown: Shown, typed: str, code: str = "", shown_as: str = "") 
 def _count_asking(address: str) -> None:
     """Count a letter before it is owed, for the network and for the address, known or not, however
     it was spelt."""
-    key = address_key(address)
-    try:
-        count_try("offers", {asking_network(): _FROM_NETWORK, f"to {key}": _TO_ADDRESS})
-    except TooOften as refused:
-        raise TooOftenAsked(refused.retry_after) from None
+    to_address = f"to {address_key(address)}"
+    allowed = {asking_network(): _FROM_NETWORK, to_address: _TO_ADDRESS}
+    count_try("offers", allowed, _TOO_OFTEN)

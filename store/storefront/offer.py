@@ -4,8 +4,8 @@ from flask import Blueprint, Response, make_response, render_template, request
 
 from store.kit import tokens
 from store.kit.errors import NotFound
-from store.kit.limits import limiter
-from store.kit.refusal_pages import private_page, say_when
+from store.kit.limits import TooOften, limiter
+from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
 from store.orders.customers import InvalidAddress
 from store.orders.details import Details
@@ -13,7 +13,7 @@ from store.orders.discounts import has_members_price
 from store.orders.models import Offer
 from store.orders.offers import OfferUsed, open_offer
 from store.payments.fulfilment import fulfil_order
-from store.storefront.asking import TooOftenAsked, answer_asking
+from store.storefront.asking import answer_asking
 from store.storefront.order import (
     Form,
     behind_offer,
@@ -49,10 +49,8 @@ def ask(slug: str) -> Response:
         return answer_asking(shown, typed)
     except InvalidAddress as refusal:
         return _asking_page(shown, typed, {"email": refusal.sentence}, refusal.status)
-    except TooOftenAsked as refusal:
-        answer = _asking_page(shown, typed, {"form": refusal.sentence}, refusal.status)
-        say_when(answer, refusal)
-        return answer
+    except TooOften as refusal:
+        return _asking_page(shown, typed, {"form": refusal.sentence}, refusal.status)
 
 
 @bp.get("/offer/<token>")

@@ -11,9 +11,9 @@ from store.catalog.selling import current_seller
 from store.entitlements.links import order_url
 from store.kit import clock, tokens
 from store.kit.errors import InvalidFields
-from store.kit.limits import limiter
+from store.kit.limits import TooOften, limiter
 from store.kit.money import format_money
-from store.kit.refusal_pages import private_page, say_when
+from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
 from store.orders.addresses import suggest_correction
 from store.orders.consents import (
@@ -37,8 +37,8 @@ from store.payments.form_links import check_form
 from store.payments.fulfilment import fulfil_order
 from store.payments.placing import ask_about_form, place
 from store.payments.transfer_rows import awaited_transfer
-from store.storefront.asking import TooOftenAsked, answer_asking
-from store.storefront.checkout_limits import TooManyCheckouts, count_checkout
+from store.storefront.asking import answer_asking
+from store.storefront.checkout_limits import count_checkout
 from store.storefront.publication import on_sale
 from store.storefront.resuming import filled_in, kept_details, notice_of, order_to_resume
 from store.storefront.showing import Shown, show
@@ -155,11 +155,9 @@ def _ask_for_code(shown: Shown, given: Form) -> Response:
         return details_page(shown, given, errors={"email": refusal.sentence})
     except CodeRefused as refusal:
         return details_page(shown, given, errors={"code": refusal.sentence})
-    except TooOftenAsked as refusal:
+    except TooOften as refusal:
         errors = {"form": refusal.sentence}
-        answer = details_page(shown, given, errors=errors, status=refusal.status, by_letter=True)
-        say_when(answer, refusal)
-        return answer
+        return details_page(shown, given, errors=errors, status=refusal.status, by_letter=True)
 
 
 def _code_refused(shown: Shown, given: Form, refusal: CodeRefused) -> Response:
@@ -221,14 +219,10 @@ def _place(slug: str, given: Form) -> Response:
         )
     except CodeRefused as refusal:
         return _code_refused(show(on_sale(slug)), given, refusal)
-    except (PriceChanged, TooLittleToCharge, TooManyCheckouts) as refusal:
+    except (PriceChanged, TooLittleToCharge, TooOften) as refusal:
         charge = charge_of_form(given.form_key, is_heard=is_heard)
-        sentence = f"{refusal.sentence} {charge.sentence}"
-        if not isinstance(refusal, TooManyCheckouts):
-            return _review_again(slug, given, sentence)
-        answer = _review_again(slug, given, sentence, refusal.status)
-        say_when(answer, refusal)
-        return answer
+        status = refusal.status if isinstance(refusal, TooOften) else 422
+        return _review_again(slug, given, f"{refusal.sentence} {charge.sentence}", status)
     except PaymentsUnavailable as refusal:
         return _review_again(slug, given, refusal.sentence, refusal.status)
     if placed.page:

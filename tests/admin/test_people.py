@@ -224,7 +224,7 @@ def test_codes_beside_a_correction_cannot_be_tried_without_end(desk: FlaskClient
     answers = [press(desk, path, wanted).status_code for _ in range(6)]
     assert answers == [422] * 5 + [429]
     right = press(desk, path, wanted | {"code": codes().generate_totp_password(secret)})
-    assert right.status_code == 429
+    assert (right.status_code, int(right.headers["Retry-After"]) <= 60) == (429, True)
     check_page(right.text, path=path)
     db.session.rollback()
     assert anna().email == ANNA
