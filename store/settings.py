@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,7 +22,6 @@ from pydantic_settings import (
 from store.kit import judged
 
 PREFIX = "STORE_"
-_BETWEEN = "\n"  # faults of settings that do not fit together, told by one check
 Listed = Annotated[list[str], NoDecode]
 SecretList = Annotated[list[SecretStr], NoDecode]
 CHECKOUT_ORIGIN = "https://checkout.stripe.com"
@@ -33,6 +33,14 @@ class SettingsFault(Exception):
     def __init__(self, faults: list[str]) -> None:
         self.faults = faults
         super().__init__("\n".join(faults))
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Settings that do not fit together: the fields that were looked at, and the line that says so."""
+
+    fields: frozenset[str]
+    line: str
 
 
 class Settings(BaseSettings):
@@ -161,53 +169,64 @@ class Settings(BaseSettings):
     def _prefix(cls, value: str | None) -> str | None:
         return judged.path_prefix(value) if value else None
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> "Settings":
-        faults = [*self._stripe_faults(), *self._mail_faults(), *self._production_faults()]
-        if faults:
-            raise ValueError(_BETWEEN.join(faults))
-        return self
+    def misfits(self) -> list[Misfit]:
+        """What is wrong between settings that are right each by itself."""
+        return [*self._stripe_misfits(), *self._mail_misfits(), *self._production_misfits()]
 
-    def _stripe_faults(self) -> list[str]:
-        faults = []
+    def _stripe_misfits(self) -> list[Misfit]:
+        found = []
         key = self.stripe_secret_key.get_secret_value() if self.stripe_secret_key else ""
         is_production = self.env == "production"
         if key and not self.stripe_webhook_secrets:
-            faults.append("STORE_STRIPE_WEBHOOK_SECRETS must be set beside STORE_STRIPE_SECRET_KEY")
+            found.append(
+                _misfit(
+                    "STORE_STRIPE_WEBHOOK_SECRETS must be set beside STORE_STRIPE_SECRET_KEY",
+                    "stripe_secret_key",
+                    "stripe_webhook_secrets",
+                )
+            )
         if key and ("_test_" in key[:8]) == is_production:
             kind = "live key in production" if is_production else "test key outside production"
-            faults.append(f"STORE_STRIPE_SECRET_KEY must be a {kind}")
+            line = f"STORE_STRIPE_SECRET_KEY must be a {kind}"
+            found.append(_misfit(line, "env", "stripe_secret_key"))
         if is_production and self.stripe_api_base:
-            faults.append("STORE_STRIPE_API_BASE is for tests only and must be unset in production")
-        return faults
+            line = "STORE_STRIPE_API_BASE is for tests only and must be unset in production"
+            found.append(_misfit(line, "env", "stripe_api_base"))
+        return found
 
-    def _mail_faults(self) -> list[str]:
-        faults = []
+    def _mail_misfits(self) -> list[Misfit]:
+        found = []
         if self.mail_use_tls and self.mail_use_ssl:
-            faults.append(
+            line = (
                 "STORE_MAIL_USE_TLS and STORE_MAIL_USE_SSL exclude each other: the one begins TLS "
                 "after connecting (often port 587), the other from the first byte (often port 465)"
             )
+            found.append(_misfit(line, "mail_use_tls", "mail_use_ssl"))
         if bool(self.mail_username) != bool(self.mail_password):
-            faults.append("STORE_MAIL_USERNAME and STORE_MAIL_PASSWORD are set together or not")
+            line = "STORE_MAIL_USERNAME and STORE_MAIL_PASSWORD are set together or not"
+            found.append(_misfit(line, "mail_username", "mail_password"))
         if not self.mail_default_sender and not judged.is_own_mailbox(self.mail_sender):
-            faults.append(
+            line = (
                 "STORE_MAIL_DEFAULT_SENDER must name the sender: the host of STORE_BASE_URL "
                 "makes no e-mail address"
             )
-        return faults
+            found.append(_misfit(line, "mail_default_sender", "base_url"))
+        return found
 
-    def _production_faults(self) -> list[str]:
+    def _production_misfits(self) -> list[Misfit]:
         if self.env != "production":
             return []
-        missing = []
+        found = []
         if not self.base_url.startswith("https://"):
-            missing.append("STORE_BASE_URL must begin with https:// in production")
+            line = "STORE_BASE_URL must begin with https:// in production"
+            found.append(_misfit(line, "env", "base_url"))
         if not self.mail_server:
-            missing.append("STORE_MAIL_SERVER must name the mail server in production")
+            line = "STORE_MAIL_SERVER must name the mail server in production"
+            found.append(_misfit(line, "env", "mail_server"))
         if not self.mail_default_sender:
-            missing.append("STORE_MAIL_DEFAULT_SENDER must name the sender in production")
-        return missing
+            line = "STORE_MAIL_DEFAULT_SENDER must name the sender in production"
+            found.append(_misfit(line, "env", "mail_default_sender"))
+        return found
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -275,11 +294,29 @@ def load(environment: dict[str, str] | None = None, **given: Any) -> Settings:
         for name, value in environment.items()
         if name.startswith(PREFIX)
     }
+    values |= given
+    told, faulty = [], set()
     try:
-        return Settings.model_validate(values | given)
+        loaded = Settings.model_validate(values)
     except ValidationError as error:
-        told = [_in_words(fault).splitlines() for fault in error.errors(include_input=False)]
-        raise SettingsFault([line for lines in told for line in lines]) from None
+        faults = error.errors(include_input=False)
+        told = [_in_words(fault) for fault in faults]
+        faulty = {str(fault["loc"][0]) for fault in faults if fault["loc"]}
+        sound = {name: value for name, value in values.items() if name not in faulty}
+        loaded = Settings.model_validate(_STAND_INS | sound)
+    # What is between settings is judged by those that are right each by itself.
+    told += [one.line for one in loaded.misfits() if faulty.isdisjoint(one.fields)]
+    if told:
+        raise SettingsFault(told)
+    return loaded
+
+
+# For settings that have no default and are missing or wrong, so that the others can be judged.
+_STAND_INS = {"env": "testing", "secret_key": "a stand-in that signs nothing at all"}
+
+
+def _misfit(line: str, *fields: str) -> Misfit:
+    return Misfit(frozenset(fields), line)
 
 
 def _kept_key(folder: Path) -> str:

@@ -61,6 +61,15 @@ def test_a_seller_whose_address_no_letter_can_bear_is_found(app: Flask, tmp_path
     assert fault.startswith("fault  letter: SettingFault: the seller’s address for replies: ")
 
 
+def test_every_fault_of_the_settings_is_told_at_once(app: Flask, tmp_path: Path) -> None:
+    given = {"STORE_TIME_ZONE": "Mars", "STORE_MAIL_USE_TLS": "1", "STORE_MAIL_USE_SSL": "1"}
+    done = _check(tmp_path, **given)
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit)
+    words = [line.split()[:2] for line in _lines(done.output, "fault")]
+    assert words == [["fault", "STORE_TIME_ZONE"], ["fault", "STORE_MAIL_USE_TLS"]]
+
+
 @pytest.mark.parametrize(
     "given",
     [

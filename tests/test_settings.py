@@ -110,6 +110,57 @@ def test_what_does_not_fit_together_is_told_with_all_else_of_its_kind() -> None:
     ]
 
 
+def test_what_does_not_fit_together_is_told_beside_values_that_are_wrong() -> None:
+    given = {
+        "STORE_ENV": "production",
+        "STORE_TIME_ZONE": "Mars",
+        "STORE_MAIL_PORT": "smtp",
+        "STORE_MAIL_SERVER": "smtp://mail.example",
+        "STORE_MAIL_USE_TLS": "true",
+        "STORE_MAIL_USE_SSL": "true",
+        "STORE_STRIPE_SECRET_KEY": "sk_test_x",
+        "STORE_FOO": "1",
+    }
+    with pytest.raises(settings.SettingsFault) as fault:
+        settings.load(given)
+    assert [line.split()[0] for line in fault.value.faults] == [
+        "STORE_SECRET_KEY",
+        "STORE_MAIL_SERVER",
+        "STORE_MAIL_PORT",
+        "STORE_TIME_ZONE",
+        "STORE_FOO",
+        "STORE_STRIPE_WEBHOOK_SECRETS",
+        "STORE_STRIPE_SECRET_KEY",
+        "STORE_MAIL_USE_TLS",
+        "STORE_BASE_URL",
+        "STORE_MAIL_DEFAULT_SENDER",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STORE_ENV", "production "),
+        ("STORE_BASE_URL", "http://[::1]:8000/path"),
+        ("STORE_STRIPE_SECRET_KEY", "live"),
+        ("STORE_STRIPE_WEBHOOK_SECRETS", "secret"),
+        ("STORE_MAIL_USE_SSL", "perhaps"),
+    ],
+)
+def test_nothing_is_said_of_a_wrong_value_beside_its_own_fault(name: str, value: str) -> None:
+    given = {
+        "STORE_ENV": "testing",
+        "STORE_SECRET_KEY": KEY,
+        "STORE_MAIL_USE_TLS": "true",
+        "STORE_STRIPE_SECRET_KEY": "sk_test_x",
+        "STORE_STRIPE_WEBHOOK_SECRETS": "whsec_x",
+    }
+    with pytest.raises(settings.SettingsFault) as fault:
+        settings.load(given | {name: value})
+    (told,) = fault.value.faults
+    assert told.startswith(f"{name} ")
+
+
 def test_values_that_work_are_taken() -> None:
     settings.load(
         {
