@@ -77,6 +77,24 @@ def test_every_page_and_every_download_works_and_the_record_is_counted(
 
 
 @on_both
+def test_the_desk_s_home_counts_downloads_without_a_record(
+    app: Flask, client: FlaskClient, shop: Stocked
+) -> None:
+    desk = signed_in(app.test_client())
+    words = "went out without a record, as the disk was full"
+    assert words not in desk.get("/admin/").text
+    with full_disk(app):
+        assert client.get(shop.download).status_code == 200
+        page = desk.get("/admin/").text
+        check_page(page, path="/admin/")
+        assert f"1 download {words}" in page
+        assert client.get(shop.download).status_code == 200
+    # Also once there is space again, and to every process.
+    assert client.get(shop.download).status_code == 200
+    assert f"2 downloads {words}" in desk.get("/admin/").text
+
+
+@on_both
 def test_whoever_sends_a_form_is_told_and_can_come_back(
     app: Flask, client: FlaskClient, shop: Stocked
 ) -> None:

@@ -16,6 +16,7 @@ bp = Blueprint("home", __name__, url_prefix="/admin")
 @opens_to(STAFF)
 def home() -> Any:
     """Orders and money, what goes out next, what failed, what needs a person."""
+    failed = overview.failed()
     scheduled, waiting, due = overview.goes_out_next()
     return render_template(
         "admin/home.html",
@@ -25,7 +26,7 @@ def home() -> Any:
         scheduled=scheduled,
         waiting=waiting,
         next_due=due if due and due > clock.now() else None,
-        failed=overview.failed(),
+        failed=failed,
         needs=overview.needs_a_person(),
     )
 

@@ -11,6 +11,7 @@ from store.catalog.models import Edition, EditionStatus, Publication, Publicatio
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
+from store.kit.space import unrecorded_downloads
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
 from store.payments.models import (
     Checkout,
@@ -49,8 +50,10 @@ def goes_out_next() -> tuple[Sequence[Edition], int, datetime | None]:
 
 
 def failed() -> dict[str, int]:
-    """What went wrong and stands so: letters, refunds, payments that nobody could apply."""
+    """What went wrong and stands so: downloads without a record, letters, refunds, payments that
+    nobody could apply. Called before anything else is read, as it gives the connection back."""
     return {
+        "downloads": unrecorded_downloads(),
         "letters": _count(Delivery, Delivery.status == DeliveryStatus.FAILED),
         "refunds": _count(Refund, Refund.status == RefundStatus.FAILED),
         "events": _count(
@@ -62,8 +65,8 @@ def failed() -> dict[str, int]:
 
 
 def needs_a_person() -> dict[str, Any]:
-    """Disputes to answer, refunds to send by bank, transfers to look out for, held letters, paused releases, drafts,
-    promised dates that have passed."""
+    """Disputes to answer, refunds to send by bank, transfers to look out for, held letters,
+    paused releases, drafts, promised dates that have passed."""
     paused = sa.select(Batch.subject_id).where(Batch.status == BatchStatus.PAUSED)
     return {
         "disputes": _count(
