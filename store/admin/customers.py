@@ -28,7 +28,7 @@ from store.kit.errors import NotFound
 from store.kit.formatting import format_time
 from store.kit.limits import TooOften
 from store.mail.models import Delivery
-from store.orders.customers import InvalidAddress, suggest_correction
+from store.orders.customers import InvalidAddress, lock_customers, suggest_correction
 from store.orders.models import Customer
 from store.orders.searching import search_customers
 
@@ -96,6 +96,9 @@ def resend(customer_id: int) -> Any:
     """One letter with every link that the customer has; not while one of the last ten minutes
     has gone or is about to."""
     with transaction():
+        _find(customer_id)
+        # Somebody may bring them together with another at this moment.
+        lock_customers([customer_id])
         customer = _find(customer_id)
         earlier = asked_lately(customer.id)
         if earlier is None:

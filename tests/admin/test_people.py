@@ -1,6 +1,7 @@
 """Orders, customers and letters at the desk."""
 
 import re
+import threading
 from datetime import timedelta
 
 import pytest
@@ -27,12 +28,13 @@ from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer, Order
 from store.payments.models import Refund
 from tests.admin.signing import press, signed_in, token_in
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_postgresql
 from tests.distribution.shop import buy, send
 from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, count_rows, path_to
 from tests.factories import a_customer, a_publication, a_seller
 from tests.pages import check_page
 from tests.payments.making import an_order, apply_received, start
+from tests.races import at_once, until_waiting
 
 
 @pytest.fixture
@@ -264,6 +266,37 @@ def test_nothing_is_done_for_a_customer_who_is_one_with_another(
     assert f'href="{path}"' in answer.text
     assert count_rows() == before
     assert desk.get(f"/admin/customers/{gone_id}").location == path
+
+
+@on_postgresql
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "control"])
+def test_links_sent_again_wait_for_who_merges_the_customer_at_that_moment(
+    app: Flask, desk: FlaskClient, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    a_paid_order(a_shop())
+    gone_id, kept_id = anna().id, a_paid_order(_shop(), "ben@reader.example").customer_id
+    send()
+    token = token_in(read(desk, f"/admin/customers/{gone_id}"))
+    if not is_guarded:
+        monkeypatch.setattr("store.admin.customers.lock_customers", lambda _ids: None)
+    merged, answers = threading.Event(), []
+
+    def merge() -> None:
+        with transaction() as session:
+            gone, kept = session.get_one(Customer, gone_id), session.get_one(Customer, kept_id)
+            merge_customers(gone, kept, "Olga")
+            session.flush()
+            merged.set()
+            until_waiting()
+
+    def resend() -> None:
+        merged.wait(20)
+        path = f"/admin/customers/{gone_id}/resend"
+        answers.append(desk.post(path, data={"csrf_token": token}).status_code)
+
+    assert at_once(app, merge, resend) == []
+    owed = sa.select(sa.func.count(Delivery.id)).where(Delivery.customer_id == gone_id)
+    assert (answers, db.session.scalar(owed)) == (([409], 0) if is_guarded else ([303], 1))
 
 
 def _shop() -> Publication:
