@@ -35,6 +35,8 @@ STATUSES = {
     OrderStatus.EXPIRED: "not paid in time",
     OrderStatus.CANCELLED: "given up",
 }
+# Beside its status: a person decides whose it is.
+HELD = "held"
 
 
 @bp.get("")
@@ -43,7 +45,8 @@ def all() -> Any:
     """Orders, newest first; found by reference, address, name or organisation."""
     text, chosen = looking.searched(), request.args.get("status", "")
     wanted = OrderStatus(chosen) if chosen in set(OrderStatus) else None
-    page = list_orders(request.args.get("page", 1, int), wanted, text)
+    number = request.args.get("page", 1, int)
+    page = list_orders(number, wanted, text, is_held=chosen == HELD)
     return render_template(
         "admin/orders.html",
         page=page.linked(
@@ -52,6 +55,7 @@ def all() -> Any:
         text=text,
         chosen=chosen,
         statuses=STATUSES,
+        choices=[("", "any"), *STATUSES.items(), (HELD, "held")],
         sums=sums_by_order(page.rows),
     )
 

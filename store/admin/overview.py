@@ -13,6 +13,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.space import unrecorded_downloads
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
+from store.orders.models import Order
 from store.payments.models import (
     Checkout,
     CheckoutStatus,
@@ -65,8 +66,8 @@ def failed() -> dict[str, int]:
 
 
 def needs_a_person() -> dict[str, Any]:
-    """Disputes to answer, refunds to send by bank, transfers to look out for, held letters,
-    paused releases, drafts, promised dates that have passed."""
+    """Disputes to answer, refunds to send by bank, transfers to look out for, held orders and
+    letters, paused releases, drafts, promised dates that have passed."""
     paused = sa.select(Batch.subject_id).where(Batch.status == BatchStatus.PAUSED)
     return {
         "disputes": _count(
@@ -78,6 +79,7 @@ def needs_a_person() -> dict[str, Any]:
         "transfers": _count(
             Checkout, Checkout.gateway == "manual", Checkout.status == CheckoutStatus.OPEN
         ),
+        "orders": _count(Order, Order.held_at.is_not(None)),
         "held": _count(Delivery, Delivery.status == DeliveryStatus.HELD),
         "paused": _editions(Edition.id.in_(paused)),
         "drafts": _editions(Edition.status == EditionStatus.DRAFT),

@@ -172,9 +172,12 @@ def expire_order(order: Order, why: str) -> bool:
     return _leave_pending(order, OrderStatus.EXPIRED, who="shop", why=why)
 
 
-def list_orders(page: int = 1, status: OrderStatus | None = None, text: str = "") -> Page[Order]:
+def list_orders(
+    page: int = 1, status: OrderStatus | None = None, text: str = "", *, is_held: bool = False
+) -> Page[Order]:
     """Orders with customer and lines, newest first; `text` is looked for in reference, address,
-    name and organisation. The number of statements does not grow with the list."""
+    name and organisation; `is_held` asks for those alone that wait for a person to decide
+    whose they are. The number of statements does not grow with the list."""
     query = (
         sa.select(Order)
         .options(joinedload(Order.customer), selectinload(Order.lines))
@@ -182,6 +185,8 @@ def list_orders(page: int = 1, status: OrderStatus | None = None, text: str = ""
     )
     if status is not None:
         query = query.where(Order.status == status)
+    if is_held:
+        query = query.where(Order.held_at.is_not(None))
     if text.strip():
         query = query.join(Customer).where(_holds(text))
     return paginate(query, page)

@@ -531,19 +531,29 @@ def test_staff_decide_about_a_held_order(client: FlaskClient, desk: FlaskClient)
         link_id = link.id
     with transaction() as session:
         accept_move(session.get_one(Link, link_id))
+    a_paid_order(_shop(), "ben@reader.example")
     assert "is held" not in read(desk, path)
+    assert "decide what becomes of" not in read(desk, "/admin/")
     press(desk, f"{path}/held", {"outcome": "back"}, seen_on=path)
     with transaction() as session:
         hold_order(session.scalars(sa.select(Link).where(Link.purpose == "undo")).one())
     page = read(desk, path)
     assert "from anna@reader.example to carl@other.example" in page
     assert "Leave it where it is" in page
+    home = " ".join(read(desk, "/admin/").split())
+    way = "/admin/orders?status=held"
+    assert f'<li>1 order is held: <a href="{way}">decide what becomes of it</a></li>' in home
+    listed = read(desk, way)
+    assert re.findall(r'href="(/admin/orders/[^"/]+)"', listed) == [path]
+    assert '<option value="held" selected>held</option>' in listed
     assert press(desk, f"{path}/held", {"outcome": "odd"}, seen_on=path).status_code == 400
     answer = press(desk, f"{path}/held", {"outcome": "back"}, seen_on=path)
     assert answer.status_code == 303
     page = read(desk, path)
     assert "by owner@publisher.example" in page
     assert "Give it back" not in page
+    assert "decide what becomes of" not in read(desk, "/admin/")
+    assert "No order fits" in read(desk, way)
     again = press(desk, f"{path}/held", {"outcome": "stay"}, seen_on=path)
     assert again.status_code == 409
     db.session.rollback()
