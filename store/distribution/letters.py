@@ -19,7 +19,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.formatting import format_day
 from store.mail.letters import Hold, Letter, Skip, letter
-from store.mail.message import Mailbox
+from store.mail.mime import Mailbox
 from store.mail.models import Delivery, DeliveryStatus, Occasion
 from store.orders.models import Customer, Order, OrderLine
 

@@ -16,7 +16,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.mail.letters import Letter, preview_letter
-from store.mail.message import LetterText
+from store.mail.mime import LetterText
 from store.mail.models import Delivery, Occasion
 from store.mail.rendering import render_letter
 from store.orders.models import Customer

@@ -17,7 +17,7 @@ from store.kit.database import db
 from store.kit.formatting import format_day
 from store.kit.money import format_money
 from store.mail.letters import Letter, Skip
-from store.mail.message import Mailbox
+from store.mail.mime import Mailbox
 from store.mail.models import Delivery
 from store.orders.consents import (
     CONSENT_WORDINGS,

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from store.kit.text import clean_line
-from store.mail.message import Envelope
+from store.mail.mime import Envelope
 
 _LONGEST_REPLY = 500
 _REPEATED_STATUS = re.compile(r"\n[245]\.\d{1,3}\.\d{1,3} ")

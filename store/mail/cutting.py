@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import escape
 
 from store.kit.text import clean_line
-from store.mail.message import LetterText
+from store.mail.mime import LetterText
 from store.mail.rendering import render_letter
 
 _MARK = re.compile(r"q7Zk[0-9a-f]+Xw3v")

@@ -9,7 +9,7 @@ from typing import Any
 
 from store.kit.errors import NotFound
 from store.kit.text import plain_name
-from store.mail.message import LetterText, Mailbox
+from store.mail.mime import LetterText, Mailbox
 from store.mail.models import Delivery
 from store.mail.rendering import render_letter
 

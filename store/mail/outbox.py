@@ -16,7 +16,7 @@ from store.kit.jobs import ring
 from store.kit.status import advance, record_change
 from store.mail import rendering
 from store.mail.letters import Letter, letter
-from store.mail.message import Mailbox
+from store.mail.mime import Mailbox
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
 
 SOMEBODY_WAITS = 0

@@ -11,12 +11,11 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
-from store.kit.mailboxes import OwnAddressUnwritable, own_address
+from store.kit.mailboxes import AddressUnwritable, OwnAddressUnwritable, own_address
 from store.mail.claiming import Claim
 from store.mail.cutting import cut_letter
 from store.mail.letters import Hold, Letter, Skip, facts_of
-from store.mail.message import (
-    AddressUnwritable,
+from store.mail.mime import (
     Envelope,
     LetterText,
     Mailbox,

@@ -11,7 +11,7 @@ from flask import current_app
 from store.kit.config import config
 from store.kit.formatting import FILTERS
 from store.kit.text import clean_line
-from store.mail.message import LetterText
+from store.mail.mime import LetterText
 
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")
 

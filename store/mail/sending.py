@@ -27,7 +27,7 @@ from store.mail.conversation import (
     words_of,
     write_letter,
 )
-from store.mail.message import Envelope
+from store.mail.mime import Envelope
 
 __all__ = ["Connection", "MailServer", "Outcome", "OutcomeKind", "ServerUnavailable", "Step"]
 

@@ -21,7 +21,7 @@ from store.kit.database import db, end_read, transaction
 from store.kit.jobs import ring
 from store.mail import claiming, outbox, recording
 from store.mail.claiming import Claim
-from store.mail.message import Envelope
+from store.mail.mime import Envelope
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.pacing import take_slot
 from store.mail.preparing import (

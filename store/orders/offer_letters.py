@@ -7,7 +7,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.mail.letters import Letter, Skip, letter
-from store.mail.message import Mailbox
+from store.mail.mime import Mailbox
 from store.mail.models import Delivery
 from store.orders.models import Offer
 from store.orders.offers import GOOD_FOR, OFFER, earned, is_told_already, offer_url

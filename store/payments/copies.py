@@ -23,7 +23,7 @@ from store.kit.database import db
 from store.kit.formatting import format_day
 from store.kit.money import format_money
 from store.mail.letters import Letter, Skip, letter
-from store.mail.message import Mailbox
+from store.mail.mime import Mailbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import customer_by_address
 from store.orders.models import Customer, Order, OrderStatus

@@ -6,7 +6,7 @@ from typing import Any
 from store.entitlements.links import order_url
 from store.kit.database import db
 from store.mail.letters import Letter, Skip, letter
-from store.mail.message import Mailbox
+from store.mail.mime import Mailbox
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.payments.applying import GIVEN_BACK

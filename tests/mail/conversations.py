@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from store.mail.message import address_envelope
+from store.mail.mime import address_envelope
 from store.mail.sending import Connection, MailServer
 
 from .scripted_server import Script, ScriptedServer, Talk

@@ -7,7 +7,7 @@ from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.utils import parseaddr
 
-from store.mail.message import LetterText, Mailbox, compose, new_message_id
+from store.mail.mime import LetterText, Mailbox, compose, new_message_id
 
 SHOP = Mailbox("letters@shop.example.org", "Colophon, the shop")
 PLAIN = LetterText("Subject", "Plain\n", "<p>HTML</p>\n")

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from store.mail import conversation
-from store.mail.message import address_envelope
+from store.mail.mime import address_envelope
 from store.mail.sending import Outcome, OutcomeKind, Step
 
 from .conversations import (

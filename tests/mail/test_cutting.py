@@ -14,7 +14,7 @@ from store.kit.database import transaction
 from store.mail import cutting, rendering
 from store.mail.cutting import cut_letter
 from store.mail.letters import preview_letter
-from store.mail.message import LetterText
+from store.mail.mime import LetterText
 from store.mail.rendering import render_letter, seller
 from tests import factories
 from tests.mail.letters_cut import NAMES

@@ -11,7 +11,7 @@ from store.catalog.models import Publication
 from store.kit.database import db, transaction
 from store.mail.cutting import cut_letter
 from store.mail.letters import Letter, facts_of, kinds
-from store.mail.message import Mailbox
+from store.mail.mime import Mailbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.preparing import octets_of
 from store.mail.rendering import render_letter, seller

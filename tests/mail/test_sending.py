@@ -12,7 +12,7 @@ from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as SinkEnvelope
 
 from store.mail import sending
-from store.mail.message import Envelope, Mailbox, address_envelope
+from store.mail.mime import Envelope, Mailbox, address_envelope
 from store.mail.sending import Connection, MailServer, Outcome, OutcomeKind, ServerUnavailable
 
 from .conversations import (

@@ -18,7 +18,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail import letters, worker
 from store.mail.letters import Kind, Letter
-from store.mail.message import Mailbox
+from store.mail.mime import Mailbox
 from store.mail.models import Batch, BatchStatus, Delivery, Pace
 from store.mail.recording import wait_after
 from tests.conftest import Clock, on_both

@@ -9,17 +9,8 @@ from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 
-from store.kit.mailboxes import (
-    ATEXT,
-    AddressUnwritable,
-    OwnAddressUnwritable,
-    own_address,
-    wire_domain,
-    wire_recipient,
-)
+from store.kit.mailboxes import ATEXT, own_address, wire_domain, wire_recipient
 from store.kit.text import clean_line
-
-__all__ = ["AddressUnwritable", "OwnAddressUnwritable", "wire_recipient"]
 
 _ATOM = re.compile(rf"[{ATEXT}]+")
 _MESSAGE_ID = re.compile(rf"<[{ATEXT}.]+@[A-Za-z0-9._-]+>")
@@ -139,16 +130,12 @@ def _phrase(name: str) -> str:
             return name
         return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     words = name.split(" ")
-    odd = [place for place, word in enumerate(words) if not _stands_plain(word)]
+    odd = [at for at, word in enumerate(words) if "=?" in word or not _ATOM.fullmatch(word)]
     if len(name) > _LONGEST_PLAIN:
         return _encoded(name) + "\r\n"
     # Plain words round the odd ones stay readable, and most names need one encoded word only.
     start, end = odd[0], odd[-1] + 1
     return " ".join([*words[:start], _encoded(" ".join(words[start:end])), *words[end:]]) + "\r\n"
-
-
-def _stands_plain(word: str) -> bool:
-    return bool(_ATOM.fullmatch(word)) and "=?" not in word
 
 
 def _goes_plain(value: str) -> bool:
@@ -188,28 +175,23 @@ def _checked(pattern: re.Pattern[str], value: str) -> str:
 
 
 def _part(subtype: bytes, content: str) -> bytes:
-    encoding, octets = _transferred(content)
-    return (
-        b"\r\n--%b\r\nContent-Type: text/%b; charset=utf-8\r\n"
-        b"Content-Transfer-Encoding: %b\r\n\r\n%b" % (_BOUNDARY, subtype, encoding, octets)
-    )
-
-
-def _transferred(content: str) -> tuple[bytes, bytes]:
     """Quoted-printable, or base64 where that is shorter (text outside Latin script). Either
     keeps trailing blanks, dots and long paragraphs through every relay."""
     lines = content.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
     octets = (lines + "\n").replace("\n", "\r\n").encode("utf-8", "replace")
-    quoted = binascii.b2a_qp(octets)
-    if len(quoted) > len(octets) * 7 // 5:
-        return b"base64", _base64_lines(octets)
-    # Mail stores write ">From " for it; a soft line break after the F keeps it whole.
-    quoted = (b"\n" + quoted).replace(b"\nFrom ", b"\nF=\r\nrom ")[1:]
-    return b"quoted-printable", quoted
-
-
-def _base64_lines(octets: bytes) -> bytes:
-    return b"".join(
-        b64encode(octets[start : start + _BASE64_OCTETS]) + b"\r\n"
-        for start in range(0, len(octets), _BASE64_OCTETS)
+    encoding, encoded = b"quoted-printable", binascii.b2a_qp(octets)
+    if len(encoded) > len(octets) * 7 // 5:
+        encoding, encoded = (
+            b"base64",
+            b"".join(
+                b64encode(octets[start : start + _BASE64_OCTETS]) + b"\r\n"
+                for start in range(0, len(octets), _BASE64_OCTETS)
+            ),
+        )
+    else:
+        # Mail stores write ">From " for it; a soft line break after the F keeps it whole.
+        encoded = (b"\n" + encoded).replace(b"\nFrom ", b"\nF=\r\nrom ")[1:]
+    return (
+        b"\r\n--%b\r\nContent-Type: text/%b; charset=utf-8\r\n"
+        b"Content-Transfer-Encoding: %b\r\n\r\n%b" % (_BOUNDARY, subtype, encoding, encoded)
     )

@@ -8,16 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from store.kit.mailboxes import AddressUnwritable, wire_recipient
 from store.kit.text import clean_line
-from store.mail.message import (
-    AddressUnwritable,
-    Envelope,
-    LetterText,
-    Mailbox,
-    address_envelope,
-    new_message_id,
-    wire_recipient,
-)
+from store.mail.mime import Envelope, LetterText, Mailbox, address_envelope, new_message_id
 
 from .letter_rules import broken
 from .letters_cut import NAMES, NOTES, ODD_TITLE, bodies, letter, mailbox, read
