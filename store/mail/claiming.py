@@ -18,7 +18,7 @@ from store.kit import clock
 from store.kit.columns import UtcDateTime
 from store.kit.config import config
 from store.mail.models import Attempt, Delivery, DeliveryStatus
-from store.mail.sending import MailServer
+from store.mail.smtp import MailServer
 
 MOST_CLAIMED = 100
 # Longer than any wait for a mail server, and a minute for ourselves.

@@ -17,7 +17,7 @@ from store.mail.capturing import capture
 from store.mail.claiming import settle_unsent
 from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
 from store.mail.preparing import Prepared, Unsent
-from store.mail.sending import Outcome, OutcomeKind
+from store.mail.smtp import Outcome, OutcomeKind
 
 log = logging.getLogger(__name__)
 

@@ -33,12 +33,12 @@ from store.mail.preparing import (
     prepare,
 )
 from store.mail.recording import Tried
-from store.mail.sending import (
+from store.mail.smtp import (
     Connection,
-    MailServer,
     Outcome,
     OutcomeKind,
     ServerUnavailable,
+    mail_server,
 )
 
 log = logging.getLogger(__name__)
@@ -148,22 +148,6 @@ def hang_up() -> None:
     for line in idle:
         line.close()
         lines.put(line)
-
-
-def mail_server() -> MailServer:
-    """The server that the settings name."""
-    settings = config()
-    password = settings.mail_password
-    return MailServer(
-        host=settings.mail_server or "",
-        port=settings.mail_port,
-        username=settings.mail_username,
-        password=password.get_secret_value() if password else None,
-        use_tls=settings.mail_use_tls,
-        use_ssl=settings.mail_use_ssl,
-        default_sender=settings.mail_sender,
-        local_hostname=settings.mail_sender.rpartition("@")[2] or "localhost",
-    )
 
 
 def _lines() -> "LifoQueue[Line]":

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from store.mail.mime import address_envelope
-from store.mail.sending import Connection, MailServer
+from store.mail.smtp import Connection, MailServer
 
 from .scripted_server import Script, ScriptedServer, Talk
 

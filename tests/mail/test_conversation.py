@@ -7,9 +7,9 @@ import flask_mail
 import pytest
 from flask import Flask
 
-from store.mail import conversation
+from store.mail import smtp
 from store.mail.mime import address_envelope
-from store.mail.sending import Outcome, OutcomeKind, Step
+from store.mail.smtp import Outcome, OutcomeKind, Step
 
 from .conversations import (
     ANNA,
@@ -139,7 +139,7 @@ def test_without_the_lone_dot_the_next_letter_would_be_swallowed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Control of the test above."""
-    monkeypatch.setattr(conversation, "_withdraw", lambda host: None)
+    monkeypatch.setattr(smtp, "_withdraw", lambda host: None)
     with (
         ScriptedServer(answering("RCPT", "550 5.1.1 No"), offers=PIPELINED) as sink,
         connected(sink, reply_timeout=SHORT) as connection,

@@ -11,9 +11,9 @@ from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as SinkEnvelope
 
-from store.mail import sending
+from store.mail import smtp
 from store.mail.mime import Envelope, Mailbox, address_envelope
-from store.mail.sending import Connection, MailServer, Outcome, OutcomeKind, ServerUnavailable
+from store.mail.smtp import Connection, MailServer, Outcome, OutcomeKind, ServerUnavailable
 
 from .conversations import (
     ANNA,
@@ -129,7 +129,7 @@ def test_leaving_is_quiet_whatever_the_server_does() -> None:
             assert connection.send(ANNA, LETTER).kind is OutcomeKind.ACCEPTED
             sink.talks[0].rcpt = ["anna"]
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(sending, "_QUIT_SECONDS", SHORT)
+                patch.setattr(smtp, "_QUIT_SECONDS", SHORT)
                 connection.close()
                 connection.close()
 
@@ -137,7 +137,7 @@ def test_leaving_is_quiet_whatever_the_server_does() -> None:
 def test_after_a_pause_the_kept_line_is_asked_whether_it_lives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sending, "_IDLE_SECONDS", 0)
+    monkeypatch.setattr(smtp, "_IDLE_SECONDS", 0)
     with ScriptedServer() as sink, connected(sink) as connection:
         connection.send(ANNA, LETTER)
         connection.ready()

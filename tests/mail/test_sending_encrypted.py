@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from store.mail.sending import OutcomeKind, ServerUnavailable
+from store.mail.smtp import OutcomeKind, ServerUnavailable
 
 from .conversations import ANNA, LETTER, PIPELINED, connected
 from .scripted_server import ScriptedServer, Talk
