@@ -23,7 +23,7 @@ from store.kit import jobs, limits, web
 from store.kit.database import db
 from store.kit.engine import engine_options, prepare_engine
 from store.kit.storage import Storage
-from store.mail import rendering
+from store.mail import letters
 from store.settings import Settings
 from store.storefront import (
     about,
@@ -81,7 +81,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["colophon.storage"] = Storage(settings.storage)
     _open_database(app)
     tasks.register_jobs(app, _make_huey(settings))
-    rendering.register_seller(seller_in_letters)
+    letters.register_seller(seller_in_letters)
     limits.init_app(app)
     web.init_app(app, place("static"))
     register_doors(app, settings)

@@ -11,7 +11,7 @@ from store.kit.errors import NotFound
 from store.kit.paging import paginate
 from store.kit.refusal_pages import private_page
 from store.kit.web import PAGE_POLICY
-from store.mail.capturing import captured, read_message
+from store.mail.captured import captured, read_message
 from store.mail.models import CapturedLetter
 
 bp = Blueprint("inbox", __name__, url_prefix="/demo/inbox")

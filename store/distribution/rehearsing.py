@@ -15,10 +15,9 @@ from store.entitlements.copies import NOTICE
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
-from store.mail.letters import Letter, preview_letter
+from store.mail.letters import Letter, preview_letter, render_letter
 from store.mail.mime import LetterText
 from store.mail.models import Delivery, Occasion
-from store.mail.rendering import render_letter
 from store.orders.models import Customer
 
 

@@ -1,17 +1,34 @@
-"""The registry of letters: each room says, per kind, how the facts of one delivery are found.
+"""Letters: what each room registers of its kinds, and how one is put into words.
 
 The outbox knows this registry and never the rooms, which import it.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from functools import lru_cache
+from typing import Any, cast
 
+import css_inline
+import jinja2
+from flask import current_app
+from markupsafe import escape
+
+from store.kit.config import config
 from store.kit.errors import NotFound
-from store.kit.text import plain_name
+from store.kit.formatting import FILTERS
+from store.kit.text import clean_line, plain_name
 from store.mail.mime import LetterText, Mailbox
 from store.mail.models import Delivery
-from store.mail.rendering import render_letter
+
+_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")
+_MARK = re.compile(r"q7Zk[0-9a-f]+Xw3v")
+_PLAIN = (str, int, bool, float, date, type(None))
+
+# Inlined letter by letter (60 µs each, tried): inlining the template's source would make an HTML
+# parser read Jinja, and would miss what a value brings, such as the lists in notes on a change.
+_inliner = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
 
 
 @dataclass(frozen=True)
@@ -21,8 +38,8 @@ class Letter:
     `own` names the values that are each reader's own and stand in the templates as they are; the
     rest of such a letter is cut once.
 
-    Whoever orders may type anything beside the address of somebody else. So the name is made
-    plain here, where every letter passes, and is the only one: templates find it as `name`.
+    A buyer may type any name beside somebody else's address. So it is made plain here, where every
+    letter passes, and is the only one: templates find it as `name`.
     """
 
     to: Mailbox
@@ -71,6 +88,7 @@ class KindUnknown(NotFound):
 
 
 _kinds: dict[str, Kind] = {}
+_seller: Callable[[], Any] | None = None
 
 
 def letter(kind: str, *, sample: Sample | None = None) -> Callable[[Facts], Facts]:
@@ -88,7 +106,7 @@ def letter(kind: str, *, sample: Sample | None = None) -> Callable[[Facts], Fact
 
 
 def kinds() -> list[str]:
-    """Every kind of letter that can be written, in the order of the alphabet."""
+    """Every kind of letter that can be written, in alphabetical order."""
     return sorted(_kinds)
 
 
@@ -115,3 +133,103 @@ def _kind(name: str) -> Kind:
     if name not in _kinds:
         raise KindUnknown(f"There is no letter of the kind “{name}”.")
     return _kinds[name]
+
+
+def register_seller(current_seller: Callable[[], Any]) -> None:
+    """Say how the seller of today is found; a room above the outbox knows."""
+    global _seller  # noqa: PLW0603 - set once, while the shop is put together
+    _seller = current_seller
+
+
+def seller() -> Any:
+    """Who sells, as stated now: `trading_name`, `email`, `reply_to` and more."""
+    if _seller is None:
+        raise RuntimeError("no room has said who sells")
+    return _seller()
+
+
+def render_letter(kind: str, context: dict[str, Any]) -> LetterText:
+    """Fill in `letters/<kind>/{subject.txt,body.txt,body.html}`; a variable that is missing raises.
+
+    `seller` and `base_url` are always there; a `seller` in the context wins (an order keeps the
+    one it saw).
+    """
+    values = {"base_url": config().base_url} | context
+    if "seller" not in values:
+        values["seller"] = seller()
+    text, html = _environments()
+    folder = f"letters/{kind}"
+    subject = clean_line(text.get_template(f"{folder}/subject.txt").render(values))
+    values["subject"] = subject
+    body = text.get_template(f"{folder}/body.txt").render(values)
+    return LetterText(
+        subject=subject,
+        # One blank line at most, so that templates need not count them; lines stay as written.
+        text=_BLANK_LINES.sub("\n\n", body).strip() + "\n",
+        html=_inliner.inline(html.get_template(f"{folder}/body.html").render(values)),
+    )
+
+
+def cut_letter(kind: str, context: dict[str, Any], own: Collection[str]) -> LetterText:
+    """The same as `render_letter`, with the values that `own` names put in as they stand.
+
+    A template shows those verbatim or asks whether they are empty; it never shapes them. The rest
+    is filled in once for as long as every other value stays the same, `seller` a row of plain
+    values among them; where one of them is not plain, nothing is kept.
+    """
+    mine = {name: str(context[name]) for name in own if context[name]}
+    rest = {name: value for name, value in context.items() if name not in mine}
+    sold_by = rest.pop("seller")
+    if not all(isinstance(value, _PLAIN) for value in [*rest.values(), *sold_by]):
+        return render_letter(kind, context)
+    cut = _cut(kind, tuple(sorted(mine)), tuple(sorted(rest.items())), sold_by)
+    return LetterText(
+        subject=clean_line(_filled(cut.subject, mine)),
+        text=_filled(cut.text, mine),
+        html=_filled(cut.html, {name: str(escape(value)) for name, value in mine.items()}),
+    )
+
+
+@lru_cache(maxsize=64)
+def _cut(
+    kind: str, own: tuple[str, ...], rest: tuple[tuple[str, Any], ...], sold_by: Any
+) -> LetterText:
+    marks = {name: _mark(name) for name in own}
+    return render_letter(kind, dict(rest) | marks | {"seller": sold_by})
+
+
+def _mark(name: str) -> str:
+    # Letters and digits alone: no escaping, inlining or wrapping changes them.
+    return f"q7Zk{name.encode().hex()}Xw3v"
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    """In one pass, so that a value which looks like a mark stays as it is."""
+    marked = {_mark(name): value for name, value in values.items()}
+    return _MARK.sub(lambda found: marked.get(found[0], found[0]), text)
+
+
+def _environments() -> tuple[jinja2.Environment, jinja2.Environment]:
+    """One that escapes nothing and one that escapes all: a macro shared by both parts follows
+    its caller only where the whole environment agrees."""
+    found = current_app.extensions.get("colophon.letters")
+    if found is None:
+        found = current_app.extensions["colophon.letters"] = (
+            _environment(escapes=False),
+            _environment(escapes=True),
+        )
+    return cast(tuple[jinja2.Environment, jinja2.Environment], found)
+
+
+def _environment(*, escapes: bool) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=current_app.jinja_loader,
+        autoescape=escapes,  # noqa: S701 - plain text is not to be escaped
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Another process may replace files while letters go; a batch is cut from one state.
+        auto_reload=False,
+    )
+    environment.filters.update(FILTERS)
+    return environment

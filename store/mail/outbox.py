@@ -14,8 +14,7 @@ from store.kit.config import config
 from store.kit.database import after_commit, db
 from store.kit.jobs import ring
 from store.kit.status import advance, record_change
-from store.mail import rendering
-from store.mail.letters import Letter, letter
+from store.mail.letters import Letter, letter, seller
 from store.mail.mime import Mailbox
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
 
@@ -296,7 +295,7 @@ def alert_staff(subject: str, text: str, dedupe_key: str, *, also: str = "") -> 
 
 def _alert_addresses() -> list[str]:
     staff = _alert_recipients() if _alert_recipients else []
-    return staff or config().alerts_to or [rendering.seller().email]
+    return staff or config().alerts_to or [seller().email]
 
 
 @letter(

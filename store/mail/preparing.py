@@ -13,8 +13,7 @@ from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.mailboxes import AddressUnwritable, OwnAddressUnwritable, own_address
 from store.mail.claiming import Claim
-from store.mail.cutting import cut_letter
-from store.mail.letters import Hold, Letter, Skip, facts_of
+from store.mail.letters import Hold, Letter, Skip, cut_letter, facts_of, render_letter, seller
 from store.mail.mime import (
     Envelope,
     LetterText,
@@ -24,7 +23,6 @@ from store.mail.mime import (
     new_message_id,
 )
 from store.mail.models import Delivery, DeliveryStatus
-from store.mail.rendering import render_letter, seller
 
 log = logging.getLogger(__name__)
 

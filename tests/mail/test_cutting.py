@@ -11,15 +11,13 @@ from lxml import html
 from store.distribution.letters import _OWN
 from store.entitlements.copies import NOTICE
 from store.kit.database import transaction
-from store.mail import cutting, rendering
-from store.mail.cutting import cut_letter
-from store.mail.letters import preview_letter
+from store.mail import letters
+from store.mail.letters import cut_letter, preview_letter, render_letter, seller
 from store.mail.mime import LetterText
-from store.mail.rendering import render_letter, seller
 from tests import factories
 from tests.mail.letters_cut import NAMES
 
-LIKE_A_MARK = cutting._mark("stop_url")
+LIKE_A_MARK = letters._mark("stop_url")
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +25,9 @@ def fresh(app: Flask) -> Iterator[None]:
     """Somebody sells, and nothing is cut yet."""
     with transaction():
         factories.a_seller()
-    cutting._cut.cache_clear()
+    letters._cut.cache_clear()
     yield
-    cutting._cut.cache_clear()
+    letters._cut.cache_clear()
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         kinds.append(kind)
         return render_letter(kind, context)
 
-    monkeypatch.setattr(cutting, "render_letter", render)
+    monkeypatch.setattr(letters, "render_letter", render)
     return kinds
 
 
@@ -85,4 +83,4 @@ def test_of_what_cannot_be_compared_nothing_is_kept(rendered: list[str]) -> None
     for _ in range(2):
         cut_letter(NOTICE, notice(more=["a list"]), _OWN)
     assert rendered == [NOTICE] * 2
-    assert rendering.seller().trading_name
+    assert letters.seller().trading_name

@@ -264,7 +264,7 @@ def test_with_smtputf8_the_umlaut_gets_its_letter(serve: Served) -> None:
 
 
 def _as_an_alert(kind: str, context: dict[str, Any]) -> Any:
-    from store.mail.rendering import render_letter
+    from store.mail.letters import render_letter
 
     return render_letter("staff_alert", context)
 

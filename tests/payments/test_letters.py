@@ -5,9 +5,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.kit.database import db, transaction
-from store.mail.letters import Letter, facts_of, preview
+from store.mail.letters import Letter, facts_of, preview, render_letter
 from store.mail.models import Delivery
-from store.mail.rendering import render_letter
 from store.orders.models import Order
 from store.payments import letters
 from store.payments.fulfilment import fulfil_order
