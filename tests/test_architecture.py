@@ -26,6 +26,12 @@ FILES = {
 DOORS = (
     "store/storefront/",
     "store/admin/",
+    "store/staff/account.py",
+    "store/staff/guard.py",
+    "store/staff/proof.py",
+    "store/staff/sessions.py",
+    "store/staff/sign_in.py",
+    "store/kit/forms.py",
     "store/demo/",
     "store/kit/web.py",
     "store/kit/reading_requests.py",
@@ -34,7 +40,16 @@ DOORS = (
 )
 RULES = tuple(
     f"store/{room}/"
-    for room in ("kit", "mail", "catalog", "orders", "entitlements", "payments", "distribution")
+    for room in (
+        "kit",
+        "mail",
+        "catalog",
+        "orders",
+        "entitlements",
+        "payments",
+        "distribution",
+        "staff",
+    )
 )
 STATES = {
     "publication": PublicationStatus,

@@ -134,7 +134,7 @@ def test_no_field_makes_a_fault(
     token = token_in(client.get("/admin/account/password").text).encode()
     faults = {}
     for rule in app.url_map.iter_rules():
-        if "POST" not in (rule.methods or ()) or rule.endpoint == "signing_in.sign_out":
+        if "POST" not in (rule.methods or ()) or rule.endpoint == "sign_in.sign_out":
             continue
         path, is_desk = shop.path(rule.rule), rule.rule.startswith("/admin")
         path = _desk_path(shop, path) if is_desk else path

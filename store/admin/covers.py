@@ -4,13 +4,13 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
-from store.admin.forms import status
-from store.admin.guard import EDITORS, STAFF, opens_to, takes
 from store.catalog import publishing
 from store.catalog.covers import LARGEST_BYTES, CoverRefused, store_cover
 from store.kit.database import end_read, transaction
 from store.kit.errors import NotFound
+from store.kit.forms import status
 from store.kit.storage import storage
+from store.staff.guard import EDITORS, STAFF, opens_to, takes
 
 bp = Blueprint("covers", __name__, url_prefix="/admin/publications/<slug>")
 

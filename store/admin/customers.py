@@ -5,11 +5,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin import looking
-from store.admin.forms import Typed, status, typed
-from store.admin.guard import SUPPORT, opens_to, signed_in, who
 from store.admin.letters import STATUSES
-from store.admin.proving import settled_code_faults
-from store.admin.second_factor import settles_at
 from store.catalog.editions import EditionUnknown
 from store.catalog.models import Edition
 from store.distribution.coverage import coverage_of
@@ -26,11 +22,15 @@ from store.entitlements.finding import again_at, asked_lately, send_copies_to
 from store.kit.database import db, transaction
 from store.kit.errors import NotFound
 from store.kit.formatting import format_time
+from store.kit.forms import Typed, status, typed
 from store.kit.limits import TooOften
 from store.mail.models import Delivery
 from store.orders.customers import InvalidAddress, lock_customers, suggest_correction
 from store.orders.models import Customer
 from store.orders.searching import search_customers
+from store.staff.guard import SUPPORT, opens_to, signed_in, who
+from store.staff.proof import settled_code_faults
+from store.staff.second_factor import settles_at
 
 bp = Blueprint("customers", __name__, url_prefix="/admin/customers")
 

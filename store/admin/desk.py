@@ -3,15 +3,12 @@
 from flask import Flask
 
 from store.admin import (
-    account,
-    accounts,
     covers,
     customers,
     discounts,
     disputes,
     editions,
     giving,
-    guard,
     home,
     importing,
     letters,
@@ -21,12 +18,12 @@ from store.admin import (
     refunds,
     releases,
     seller,
-    signing_in,
     transfers,
 )
+from store.staff import account, guard, people, sign_in
 
 DOORS = (
-    signing_in.bp,
+    sign_in.bp,
     account.bp,
     home.bp,
     seller.bp,
@@ -49,7 +46,7 @@ DOORS = (
 
 def init_app(app: Flask) -> None:
     """Open the desk in this application."""
-    accounts.init_app(app)
+    people.init_app(app)
     guard.init_app(app)
     for door in DOORS:
         app.register_blueprint(door)

@@ -3,12 +3,12 @@
 from datetime import date, datetime
 from typing import Any
 
-from store.admin.forms import Typed
 from store.catalog import publishing
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
+from store.kit.forms import Typed
 from store.kit.money import InvalidPrice, parse_price
 from store.orders import discount_rows
 

@@ -5,12 +5,12 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin.discount_form import add_typed
-from store.admin.forms import Typed, status, typed
-from store.admin.guard import EDITORS, SUPPORT, opens_to
 from store.catalog import publishing
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
+from store.kit.forms import Typed, status, typed
 from store.orders import discount_rows
+from store.staff.guard import EDITORS, SUPPORT, opens_to
 
 bp = Blueprint("discounts", __name__, url_prefix="/admin/discounts")
 

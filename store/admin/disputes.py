@@ -4,14 +4,14 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.admin.forms import Typed, status, typed
-from store.admin.guard import OWNERS, SUPPORT, opens_to, who
 from store.kit import clock
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields
+from store.kit.forms import Typed, status, typed
 from store.payments import contesting, disputes
 from store.payments.evidence import FIELDS, MOST_IN_ALL, evidence_of
 from store.payments.models import Dispute
+from store.staff.guard import OWNERS, SUPPORT, opens_to, who
 
 bp = Blueprint("disputes", __name__, url_prefix="/admin/disputes")
 

@@ -7,8 +7,6 @@ from werkzeug.datastructures import FileStorage
 
 from store.admin import progress, releases
 from store.admin.edition_parts import SEVERITIES, find
-from store.admin.forms import Typed, of_row, status, typed
-from store.admin.guard import EDITORS, STAFF, opens_to, takes
 from store.catalog import editions
 from store.catalog.editions import ReceivedFile, receive_file
 from store.catalog.models import EditionStatus, Publication
@@ -18,7 +16,9 @@ from store.catalog.receiving import FileRefused, NoSpaceForFile
 from store.kit.config import config
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields, NotFound
+from store.kit.forms import Typed, of_row, status, typed
 from store.kit.storage import storage
+from store.staff.guard import EDITORS, STAFF, opens_to, takes
 
 bp = Blueprint("editions", __name__, url_prefix="/admin/publications/<slug>")
 

@@ -4,13 +4,13 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.admin.forms import Typed, fresh_key, status, typed
-from store.admin.guard import EDITORS, opens_to, who
 from store.catalog.publishing import publication_by_slug
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields
+from store.kit.forms import Typed, fresh_key, status, typed
 from store.orders.giving import give_copy
 from store.payments.checkout import begin_checkout
+from store.staff.guard import EDITORS, opens_to, who
 
 bp = Blueprint("giving", __name__, url_prefix="/admin/publications")
 

@@ -5,9 +5,9 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, url_for
 
 from store.admin import overview
-from store.admin.guard import STAFF, opens_to
 from store.kit import clock
 from store.payments.sums import sums_since
+from store.staff.guard import STAFF, opens_to
 
 bp = Blueprint("home", __name__, url_prefix="/admin")
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from flask import Blueprint, render_template, request
 
-from store.admin.forms import Typed, status, typed
-from store.admin.guard import EDITORS, opens_to, takes
 from store.catalog.publishing import publication_by_slug
 from store.distribution.headings import FileUnclear
 from store.distribution.importing import ImportReport, import_customers, read_customers
 from store.distribution.reading import CustomerRows
+from store.kit.forms import Typed, status, typed
+from store.staff.guard import EDITORS, opens_to, takes
 
 bp = Blueprint("importing", __name__, url_prefix="/admin/publications/<slug>")
 

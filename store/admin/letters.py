@@ -5,7 +5,6 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin import looking
-from store.admin.guard import SUPPORT, opens_to, who
 from store.distribution.explaining import OCCASIONS
 from store.kit.database import db, transaction
 from store.kit.errors import NotFound, Refusal
@@ -14,6 +13,7 @@ from store.mail import outbox
 from store.mail.letters import kinds
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Order
+from store.staff.guard import SUPPORT, opens_to, who
 
 bp = Blueprint("letters", __name__, url_prefix="/admin/letters")
 

@@ -6,8 +6,6 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.exceptions import BadRequest
 
 from store.admin import looking
-from store.admin.forms import Typed, status, typed
-from store.admin.guard import SUPPORT, opens_to, who
 from store.admin.letters import STATUSES as LETTERS
 from store.admin.refunds import REFUNDS, plain_amount, shown_payments
 from store.entitlements.access import rights_of_order
@@ -15,6 +13,7 @@ from store.entitlements.moving import move_of, settle_held
 from store.entitlements.resending import resend_confirmation
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
+from store.kit.forms import Typed, status, typed
 from store.kit.status import StatusChange
 from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import Order, OrderStatus
@@ -26,6 +25,7 @@ from store.payments.receipts import receipt_of
 from store.payments.sums import sums_by_order, sums_of
 from store.payments.taking_back import NotAGift, take_back_gift
 from store.payments.transfer_rows import awaited_transfer, received_for, unsent_backs
+from store.staff.guard import SUPPORT, opens_to, who
 
 bp = Blueprint("orders", __name__, url_prefix="/admin/orders")
 

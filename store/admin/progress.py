@@ -8,7 +8,6 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin import looking
 from store.admin.edition_parts import files_shown, find
-from store.admin.guard import EDITORS, opens_to, who
 from store.catalog.models import Edition
 from store.distribution import pacing, recalling
 from store.distribution.coverage import Coverage, coverage
@@ -18,6 +17,7 @@ from store.kit.config import config
 from store.kit.database import db, transaction
 from store.mail import outbox
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
+from store.staff.guard import EDITORS, opens_to, who
 
 bp = Blueprint("progress", __name__, url_prefix="/admin/publications/<slug>/editions/<int:number>")
 

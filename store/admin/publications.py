@@ -7,16 +7,16 @@ import sqlalchemy as sa
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin import looking
-from store.admin.forms import Typed, of_row, status, typed
-from store.admin.guard import EDITORS, STAFF, opens_to, takes, who
 from store.catalog import publishing
 from store.catalog.editions import editions_of
 from store.catalog.models import Publication, VatTreatment
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
+from store.kit.forms import Typed, of_row, status, typed
 from store.kit.money import InvalidPrice, parse_price, to_decimal
 from store.kit.paging import paginate
 from store.orders.promises import promise_in_words
+from store.staff.guard import EDITORS, STAFF, opens_to, takes, who
 
 bp = Blueprint("publications", __name__, url_prefix="/admin/publications")
 

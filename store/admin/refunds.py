@@ -5,9 +5,8 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.admin.forms import Typed, fresh_key, status, typed
-from store.admin.guard import OWNERS, opens_to, who
 from store.kit.database import end_read
+from store.kit.forms import Typed, fresh_key, status, typed
 from store.kit.money import InvalidPrice, format_money, parse_price, to_decimal
 from store.orders.models import Order
 from store.orders.ordering import order_by_reference
@@ -15,6 +14,7 @@ from store.payments import refunding
 from store.payments.disputes import disputes_of, forbids_refund
 from store.payments.models import Dispute, Payment, Refund, RefundStatus
 from store.payments.sums import refundable
+from store.staff.guard import OWNERS, opens_to, who
 
 bp = Blueprint("refunds", __name__, url_prefix="/admin/orders")
 

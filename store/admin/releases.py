@@ -9,15 +9,15 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from store.admin import looking
 from store.admin.edition_parts import SEVERITIES, files_shown, find
-from store.admin.forms import Typed, status, typed
-from store.admin.guard import EDITORS, opens_to, who
 from store.catalog.models import Edition
 from store.distribution import releasing
 from store.distribution.rehearsing import Rehearsal, rehearse
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import transaction
+from store.kit.forms import Typed, status, typed
 from store.kit.web import PAGE_POLICY
+from store.staff.guard import EDITORS, opens_to, who
 
 bp = Blueprint("releases", __name__, url_prefix="/admin/publications/<slug>/editions/<int:number>")
 

@@ -4,13 +4,13 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.admin.forms import Typed, of_row, status, typed
-from store.admin.guard import EDITORS, OWNERS, opens_to, signed_in, who
-from store.admin.proving import password_faults
 from store.catalog.selling import SellerUnknown, current_seller, state_seller
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
+from store.kit.forms import Typed, of_row, status, typed
 from store.payments.bank_details import bank_changes, change_bank_details, masked
+from store.staff.guard import EDITORS, OWNERS, opens_to, signed_in, who
+from store.staff.proof import password_faults
 
 bp = Blueprint("seller", __name__, url_prefix="/admin/seller")
 

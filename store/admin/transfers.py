@@ -5,12 +5,11 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.admin.forms import Typed, fresh_key, status, typed
-from store.admin.guard import OWNERS, SUPPORT, opens_to, who
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, end_read
 from store.kit.errors import InvalidFields
+from store.kit.forms import Typed, fresh_key, status, typed
 from store.kit.money import InvalidPrice, format_money, parse_price, to_decimal
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import order_by_reference
@@ -26,6 +25,7 @@ from store.payments.transfers import (
     mark_sent_back,
     record_transfer,
 )
+from store.staff.guard import OWNERS, SUPPORT, opens_to, who
 
 bp = Blueprint("transfers", __name__, url_prefix="/admin")
 

@@ -5,13 +5,13 @@ import sys
 
 import click
 
-from store.admin import accounts
-from store.admin.models import Role
-from store.admin.telling import Done, tell_of
 from store.commands.base import in_shop
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import transaction
+from store.staff import people
+from store.staff.alerts import Done, tell_of
+from store.staff.models import Role
 
 DEMO_OWNER = "owner@sample-press.example"
 
@@ -34,7 +34,7 @@ def staff_add(email: str, role: str, password_stdin: bool) -> None:
     """
     password, began = _password(from_stdin=password_stdin), clock.now()
     with transaction():
-        person = accounts.add_staff(email, role, password)
+        person = people.add_staff(email, role, password)
         if person.created_at < began:
             tell_of(person, Done.RESET)
         said = f"{person.email} may sign in at /admin/ as {role}."
@@ -56,7 +56,7 @@ def ensure_demo_owner() -> str:
         path.touch(mode=0o600)
         path.write_text(f"{secrets.token_hex(3)}-{secrets.token_hex(3)}")
     password = path.read_text()
-    if accounts.staff_by_address(DEMO_OWNER) is None:
+    if people.staff_by_address(DEMO_OWNER) is None:
         with transaction():
-            accounts.add_staff(DEMO_OWNER, Role.OWNER, password)
+            people.add_staff(DEMO_OWNER, Role.OWNER, password)
     return password

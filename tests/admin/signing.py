@@ -5,8 +5,8 @@ import re
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from store.admin.accounts import add_staff
 from store.kit.database import transaction
+from store.staff.people import add_staff
 
 PASSWORD = "three plain words"
 

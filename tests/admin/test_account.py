@@ -6,17 +6,17 @@ from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.admin.accounts import (
+from store.cli import main
+from store.commands import base
+from store.kit.database import db, transaction
+from store.mail.models import Delivery
+from store.staff.people import (
     accept_code,
     codes,
     new_recovery_codes,
     staff_by_address,
     turn_on_two_step,
 )
-from store.cli import main
-from store.commands import base
-from store.kit.database import db, transaction
-from store.mail.models import Delivery
 from tests.admin.signing import PASSWORD, a_member, press, signed_in
 from tests.admin.test_signing_in import _seconds_code
 from tests.conftest import Clock, on_both

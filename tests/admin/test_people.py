@@ -10,12 +10,6 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
-from store.admin.accounts import (
-    codes,
-    new_recovery_codes,
-    staff_by_address,
-    turn_on_two_step,
-)
 from store.catalog.models import Publication
 from store.entitlements.addresses import merge_customers
 from store.entitlements.downloads import record_download
@@ -27,6 +21,12 @@ from store.kit.database import db, transaction
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer, Order
 from store.payments.models import Refund
+from store.staff.people import (
+    codes,
+    new_recovery_codes,
+    staff_by_address,
+    turn_on_two_step,
+)
 from tests.admin.signing import press, signed_in, token_in
 from tests.conftest import Clock, on_both, on_postgresql
 from tests.distribution.shop import buy, send

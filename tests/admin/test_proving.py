@@ -9,9 +9,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.admin import proving, signing_in
 from store.kit.database import db
 from store.kit.limits import TooOften, asking_network, limiter, seconds_left
+from store.staff import proof
+from store.staff import sign_in as door
 from tests.admin.signing import PASSWORD, a_member, press, sign_in, signed_in, token_in
 from tests.admin.test_signing_in import _with_two_step
 from tests.conftest import on_both
@@ -76,9 +77,9 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         monkeypatch.setattr(where, name, looked_at)
 
-    for module in (signing_in, proving):
+    for module in (door, proof):
         watch(module, "is_password_of")
-    watch(signing_in, "accept_code")
+    watch(door, "accept_code")
     return seen
 
 
@@ -89,7 +90,7 @@ def test_of_24_wrong_sign_ins_at_once_five_are_judged(
 ) -> None:
     a_member()
     if not counts_first:
-        monkeypatch.setattr("store.admin.signing_in.proves", _counted_afterwards)
+        monkeypatch.setattr("store.staff.sign_in.proves", _counted_afterwards)
     wrong = {"email": "olga@publisher.example", "password": "not that one"}
     _guess_at_once(app, app.test_client, "/admin/sign-in", wrong, judged)
     assert (len(judged) == 5) is counts_first, len(judged)
@@ -101,9 +102,9 @@ def test_of_24_wrong_codes_at_once_five_are_judged(
 ) -> None:
     _with_two_step()
     if not counts_first:
-        monkeypatch.setattr("store.admin.signing_in.proves", _counted_afterwards)
+        monkeypatch.setattr("store.staff.sign_in.proves", _counted_afterwards)
         # One code after the other is judged under the row's lock; that is no limit.
-        monkeypatch.setattr("store.admin.signing_in.transaction", nullcontext)
+        monkeypatch.setattr("store.staff.sign_in.transaction", nullcontext)
 
     def past_the_password() -> FlaskClient:
         browser = app.test_client()
@@ -122,7 +123,7 @@ def test_of_24_wrong_passwords_inside_a_session_five_are_judged(
 ) -> None:
     signed_in(app.test_client())
     if not counts_first:
-        monkeypatch.setattr(proving, "proves", _counted_afterwards)
+        monkeypatch.setattr(proof, "proves", _counted_afterwards)
 
     def at_the_desk() -> FlaskClient:
         browser = app.test_client()

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.admin.guard import ANYBODY, EDITORS, OWNERS, STAFF, SUPPORT
+from store.staff.guard import ANYBODY, EDITORS, OWNERS, STAFF, SUPPORT
 from tests.admin.signing import signed_in
 
 ROLES = ("owner", "editor", "support")

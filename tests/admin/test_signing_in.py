@@ -9,10 +9,10 @@ from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.admin.accounts import StaffCodes, add_staff, codes, owner_addresses, staff_by_address
 from store.app import create_app
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
+from store.staff.people import StaffCodes, add_staff, codes, owner_addresses, staff_by_address
 from tests.admin.signing import PASSWORD, a_member, press, sign_in, signed_in, token_in
 from tests.conftest import SECRET, Clock, make_settings, on_both
 from tests.pages import check_page
@@ -143,7 +143,7 @@ def test_signing_out_kills_a_copied_cookie(app: Flask, client: FlaskClient) -> N
 def test_a_copied_cookie_would_live_on_if_signing_out_did_not_rotate(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.admin.sessions.end_sessions", lambda _person: None)
+    monkeypatch.setattr("store.staff.sessions.end_sessions", lambda _person: None)
     signed_in(client)
     cookie = client.get_cookie("desk")
     assert cookie

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 from flask_security import current_user
 
-from store.admin.models import Role, StaffMember
 from store.kit import clock
 from store.kit.config import config
+from store.staff.models import Role, StaffMember
 
 GRACE = timedelta(days=7)
 # A stolen password connects an app of the thief's; its owner has a day to read the letter about it.

@@ -23,12 +23,12 @@ from flask_security import (
 )
 from passlib.totp import TOTP, AppWallet, TotpMatch
 
-from store.admin.models import Role, StaffMember, StaffRole
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import InvalidFields
 from store.mail.outbox import register_alert_recipients
 from store.orders.customers import InvalidAddress, address_key, parse_address
+from store.staff.models import Role, StaffMember, StaffRole
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 200

@@ -6,10 +6,10 @@ from flask import Flask, Request, g, request, session
 from flask.sessions import SecureCookieSessionInterface
 from flask_security import login_user, logout_user
 
-from store.admin.accounts import end_sessions
-from store.admin.models import StaffMember
 from store.kit import clock
 from store.kit.database import transaction
+from store.staff.models import StaffMember
+from store.staff.people import end_sessions
 
 IDLE_SECONDS = 2 * 3600
 WHOLE_SECONDS = 12 * 3600

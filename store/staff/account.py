@@ -5,15 +5,15 @@ from typing import Any
 import qrcode
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 
-from store.admin import accounts, sessions
-from store.admin.forms import status
-from store.admin.guard import STAFF, opens_to, signed_in
-from store.admin.models import StaffMember
-from store.admin.proving import code_faults, password_faults, proves
-from store.admin.second_factor import settles_at
-from store.admin.telling import Done, tell_of
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
+from store.kit.forms import status
+from store.staff import people, sessions
+from store.staff.alerts import Done, tell_of
+from store.staff.guard import STAFF, opens_to, signed_in
+from store.staff.models import StaffMember
+from store.staff.proof import code_faults, password_faults, proves
+from store.staff.second_factor import settles_at
 
 bp = Blueprint("account", __name__, url_prefix="/admin/account")
 
@@ -48,17 +48,17 @@ def two_step() -> Any:
     person, errors = signed_in(), {}
     if person.has_two_step:
         return redirect(url_for("account.show"), 303)
-    secret = session.get("new_secret") or accounts.codes().generate_totp_secret()
+    secret = session.get("new_secret") or people.codes().generate_totp_secret()
     session["new_secret"] = secret  # encrypted: the cookie can be read by its owner's browser
     if request.method == "POST":
         errors = _connect_faults(person, secret)
         if not errors:
             with transaction():
-                recovery = accounts.turn_on_two_step(person, secret)
+                recovery = people.turn_on_two_step(person, secret)
                 tell_of(person, Done.ON)
             session.pop("new_secret")
             return _show_codes(recovery, is_new=True)
-    values = accounts.codes().fetch_setup_values(secret, person)
+    values = people.codes().fetch_setup_values(secret, person)
     page = render_template(
         "admin/account-two-step.html", errors=errors, key=values["key"], qr=_drawn(values["uri"])
     )
@@ -69,14 +69,14 @@ def two_step() -> Any:
 @opens_to(STAFF)
 def two_step_off() -> Any:
     """Let the password be enough again."""
-    return _with_code(Done.OFF, accounts.turn_off_two_step)
+    return _with_code(Done.OFF, people.turn_off_two_step)
 
 
 @bp.route("/recovery-codes", methods=["GET", "POST"])
 @opens_to(STAFF)
 def recovery_codes() -> Any:
     """Fresh recovery codes in place of the old ones."""
-    return _with_code(Done.CODES, accounts.new_recovery_codes)
+    return _with_code(Done.CODES, people.new_recovery_codes)
 
 
 def _with_code(done: Done, act: Any) -> Any:
@@ -107,17 +107,17 @@ def _password_faults(person: StaffMember) -> dict[str, str]:
     if errors:
         return errors
     try:
-        accounts.checked_password(request.form.get("new_password", ""), person.email)
+        people.checked_password(request.form.get("new_password", ""), person.email)
     except InvalidFields as refusal:
         return {"new_password": refusal.faults["password"]}
     return {}
 
 
 def _set_password(person: StaffMember) -> None:
-    made = accounts.hashed(request.form["new_password"])
+    made = people.hashed(request.form["new_password"])
     with transaction():
         person.password = made
-        accounts.end_sessions(person)
+        people.end_sessions(person)
         tell_of(person, Done.PASSWORD)
     sessions.begin(person)
 
@@ -130,7 +130,7 @@ def _connect_faults(person: StaffMember, secret: str) -> dict[str, str]:
 
     def accepts() -> bool:
         with transaction():
-            return accounts.codes().verify_totp(typed, secret, person, window=30)
+            return people.codes().verify_totp(typed, secret, person, window=30)
 
     is_right = proves(f"code of {person.id}", accepts)
     return {} if is_right else {"code": "That code is not right. Wait for the next one and try it."}

@@ -2,9 +2,9 @@
 
 from enum import StrEnum
 
-from store.admin.models import StaffMember
 from store.kit import clock
 from store.mail.outbox import alert_staff
+from store.staff.models import StaffMember
 
 
 class Done(StrEnum):

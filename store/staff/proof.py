@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from flask import request
 
-from store.admin.accounts import accept_code, is_password_of
-from store.admin.models import StaffMember
-from store.admin.second_factor import settles_at
 from store.kit.database import transaction
 from store.kit.formatting import format_moment
 from store.kit.limits import asking_network, count_try, take_back
+from store.staff.models import StaffMember
+from store.staff.people import accept_code, is_password_of
+from store.staff.second_factor import settles_at
 
 # Whoever tries for one person, and whoever tries for many from one network.
 _FOR_ONE = "5 per minute;30 per hour"

@@ -14,12 +14,12 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
-from store.admin import sessions
-from store.admin.models import Role, StaffMember
-from store.admin.second_factor import due_of_this_person, is_overdue
 from store.kit.config import config
 from store.kit.errors import Refusal
 from store.kit.formatting import format_size
+from store.staff import sessions
+from store.staff.models import Role, StaffMember
+from store.staff.second_factor import due_of_this_person, is_overdue
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -31,7 +31,7 @@ OWNERS = frozenset({Role.OWNER})
 
 csrf = CSRFProtect()
 # What opens to somebody who must turn on two-step sign-in first.
-WITHOUT_SECOND_FACTOR = {"account.two_step", "signing_in.sign_out"}
+WITHOUT_SECOND_FACTOR = {"account.two_step", "sign_in.sign_out"}
 
 
 class NotYours(Refusal):
@@ -130,7 +130,7 @@ def _check() -> Response | None:
 def _to_sign_in() -> Response:
     asked = request.full_path.rstrip("?") if request.method == "GET" else None
     wanted = asked if asked not in (None, "/admin/") else None
-    return redirect(url_for("signing_in.sign_in", next=wanted), 303)
+    return redirect(url_for("sign_in.sign_in", next=wanted), 303)
 
 
 def _allow_size(view: Callable[..., Any]) -> None:

@@ -13,18 +13,18 @@ from flask import (
 )
 from flask_security import current_user
 
-from store.admin import sessions
-from store.admin.accounts import accept_code, is_password_of, staff_by_address
-from store.admin.forms import Typed, status, typed
-from store.admin.guard import ANYBODY, STAFF, opens_to, signed_in
-from store.admin.models import StaffMember
-from store.admin.proving import proves
 from store.kit import clock
 from store.kit.database import transaction
+from store.kit.forms import Typed, status, typed
 from store.kit.limits import asking_network
 from store.orders.customers import InvalidAddress, address_key, parse_address
+from store.staff import sessions
+from store.staff.guard import ANYBODY, STAFF, opens_to, signed_in
+from store.staff.models import StaffMember
+from store.staff.people import accept_code, is_password_of, staff_by_address
+from store.staff.proof import proves
 
-bp = Blueprint("signing_in", __name__, url_prefix="/admin")
+bp = Blueprint("sign_in", __name__, url_prefix="/admin")
 
 # Between password and code.
 PATIENCE_SECONDS = 600
@@ -55,7 +55,7 @@ def code() -> Any:
     """The code of the app, or a recovery code."""
     person = _pending()
     if person is None:
-        return redirect(url_for("signing_in.sign_in", next=_next()), 303)
+        return redirect(url_for("sign_in.sign_in", next=_next()), 303)
     errors = {}
     if request.method == "POST":
         errors = _missing({"code": "Enter the code."}) or _judge(person)
@@ -71,7 +71,7 @@ def code() -> Any:
 def sign_out() -> Any:
     """End every session of this person."""
     sessions.end(signed_in())
-    return redirect(url_for("signing_in.sign_in"), 303)
+    return redirect(url_for("sign_in.sign_in"), 303)
 
 
 def _proven() -> StaffMember | None:
@@ -95,7 +95,7 @@ def _let_in(person: StaffMember) -> Any:
     session.clear()
     session["pending"] = person.fs_uniquifier
     session["pending_at"] = session["began_at"] = session["seen_at"] = _seconds()
-    return redirect(url_for("signing_in.code", next=_next()), 303)
+    return redirect(url_for("sign_in.code", next=_next()), 303)
 
 
 def _pending() -> StaffMember | None:
