@@ -49,13 +49,13 @@ def measure() -> list[Figure]:
 
 def run_shop(given: settings.Settings, port: int) -> None:
     """The shop as `store web` serves it."""
-    serving.run_web(given, port)
+    serving.run_web(given, f"127.0.0.1:{port}")
 
 
 def _run_bare(_given: None, port: int) -> None:
     app = Flask("bare")
     app.add_url_rule("/", view_func=lambda: "hello")
-    serving.WebServer(lambda: app, serving.web_options(port)).run()
+    serving.WebServer(lambda: app, f"127.0.0.1:{port}").run()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Shops to measure: migrated, with a publication and as many customers as wanted."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,13 +22,13 @@ from store.kit.database import db, transaction
 from store.orders.models import Customer
 
 KEY = "a-key-for-measuring-that-is-long-enough"
+# What the configuration of gunicorn reads in each server that is measured, the bare ones too.
+os.environ |= {"STORE_ENV": "testing", "STORE_SECRET_KEY": KEY}
 
 
 @contextmanager
 def postgresql() -> Iterator[str]:
     """A PostgreSQL server of this run's own; yields its address."""
-    import os
-
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         os.environ["TMPDIR"] = os.environ["XDG_RUNTIME_DIR"] = folder
         tempfile.tempdir = folder

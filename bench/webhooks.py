@@ -101,7 +101,7 @@ def _run_bare(bare: str, port: int) -> None:
         return "Received."
 
     app.add_url_rule("/", view_func=write, methods=["POST"])
-    serving.WebServer(lambda: app, serving.web_options(port)).run()
+    serving.WebServer(lambda: app, f"127.0.0.1:{port}").run()
 
 
 def _open(bare: str) -> Any:

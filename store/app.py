@@ -64,10 +64,10 @@ CUSTOMERS_DOORS = (
 
 
 def place(name: str) -> Path:
-    """Where `templates`, `static` or `migrations` stand: beside the package in a checkout, inside
-    it in an installed wheel."""
+    """Where `templates`, `static`, `migrations` or `gunicorn.conf.py` stand: beside the package in
+    a checkout, inside it in an installed wheel."""
     inside = PACKAGE / "_beside" / name
-    return inside if inside.is_dir() else PACKAGE.parent / name
+    return inside if inside.exists() else PACKAGE.parent / name
 
 
 def create_app(settings: Settings) -> Flask:

@@ -21,6 +21,7 @@ __all__ = ["Refused", "main"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="colophon", message="Colophon %(version)s")
 def main() -> None:
     """Colophon: sell a publication and keep every buyer's copy current."""
 

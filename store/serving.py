@@ -12,13 +12,13 @@ from types import FrameType
 from typing import Any
 
 from flask import Flask
-from gunicorn.app.base import BaseApplication
+from gunicorn.app.base import Application
 from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest
 
 from store import tasks
-from store.app import create_app
+from store.app import create_app, place
 from store.kit import jobs, logs
 from store.settings import Settings
 
@@ -37,33 +37,33 @@ class WebLog(Logger):  # type: ignore[misc]
             handler.addFilter(logs.tell_once)
 
 
-class WebServer(BaseApplication):  # type: ignore[misc]
-    """Gunicorn with our settings and no configuration file of its own."""
+class WebServer(Application):  # type: ignore[misc]
+    """Gunicorn with the project's `gunicorn.conf.py` and no command line of its own."""
 
-    def __init__(self, make_app: Callable[[], Flask], options: dict[str, Any]) -> None:
+    def __init__(self, make_app: Callable[[], Flask], bind: str | None = None) -> None:
         self._make_app = make_app
-        self._options = options
+        self._bind = bind
         super().__init__()
 
     def load_config(self) -> None:
-        for name, value in self._options.items():
-            self.cfg.set(name, value)
+        self.load_config_from_file(str(place("gunicorn.conf.py")))
+        if self._bind:
+            self.cfg.set("bind", [self._bind])
 
     def load(self) -> Flask:
-        app = self._make_app()
-        app.wsgi_app = _CarefulBodies(app.wsgi_app)  # type: ignore[method-assign]
-        return app
+        return self._make_app()
 
 
-class _CarefulBodies:
-    """A body whose chunks are broken shows only when a door reads it: a bad request, no fault."""
+def refuse_broken_bodies(worker: Any) -> None:
+    """A hook of gunicorn's: a body whose chunks are broken shows only when a door reads it, and is
+    a bad request then, no fault of ours."""
+    app = worker.wsgi
 
-    def __init__(self, app: Callable[..., Any]) -> None:
-        self._app = app
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+    def careful(environ: dict[str, Any], start_response: Any) -> Any:
         environ["wsgi.input"] = _CarefulBody(environ["wsgi.input"])
-        return self._app(environ, start_response)
+        return app(environ, start_response)
+
+    worker.wsgi = careful
 
 
 class _CarefulBody:
@@ -84,41 +84,23 @@ class _CarefulBody:
             raise BadRequest from None
 
 
-def port_is_free(port: int) -> bool:
-    """Whether nothing else on this machine listens there."""
-    with socket.socket() as probe:
+def is_free(bind: str) -> bool:
+    """Whether this process could listen there: nothing else does, and the address is ours."""
+    host, _, port = bind.rpartition(":")
+    host = host.strip("[]")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, int(port)))
         except OSError:
             return False
     return True
 
 
-def run_web(settings: Settings, port: int) -> None:
-    """Serve pages on `port` until a signal comes."""
+def run_web(settings: Settings, bind: str | None = None) -> None:
+    """Serve pages until a signal comes, where `STORE_BIND` says unless told otherwise."""
     logs.log_to_stderr()
-    WebServer(lambda: create_app(settings), web_options(port, settings.web_threads)).run()
-
-
-def web_options(port: int, threads: int = 16) -> dict[str, Any]:
-    """How gunicorn serves: two processes of many threads, and no line for a request."""
-    return {
-        "bind": [f"127.0.0.1:{port}"],
-        "workers": 2,
-        "threads": threads,
-        "worker_class": "gthread",
-        # Addresses hold tokens, so there is no access log, and what is logged is masked.
-        "accesslog": None,
-        "logger_class": WebLog,
-        "loglevel": "warning",
-        "timeout": 120,
-        "graceful_timeout": GRACE_SECONDS,
-        "keepalive": 5,
-        "control_socket_disable": True,
-        "proc_name": "colophon-web",
-        "when_ready": lambda _server: watch_parent(),
-    }
+    WebServer(lambda: create_app(settings), bind).run()
 
 
 def run_worker(settings: Settings) -> None:
@@ -132,13 +114,12 @@ def run_worker(settings: Settings) -> None:
     consumer.run()
 
 
-def serve(port: int) -> int:
+def serve(bind: str) -> int:
     """Web and worker as children of this process; one that dies ends both. Returns an exit code."""
-    environment = os.environ | {PARENT: str(os.getpid())}
-    commands = [["web", "--port", str(port)], ["worker"]]
+    environment = os.environ | {PARENT: str(os.getpid()), "STORE_BIND": bind}
     children = [
-        subprocess.Popen([sys.executable, "-m", "store.cli", *command], env=environment)  # noqa: S603
-        for command in commands
+        subprocess.Popen([sys.executable, "-m", "store.cli", command], env=environment)  # noqa: S603
+        for command in ("web", "worker")
     ]
     stopping = threading.Event()
 

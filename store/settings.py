@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     time_zone: str = "Europe/London"
     release_delay: int = Field(default=600, ge=0)
     max_upload: int = Field(default=250_000_000, ge=1_000)
+    bind: str = "127.0.0.1:8000"
+    web_workers: int = Field(default=2, ge=1, le=64)
     web_threads: int = Field(default=16, ge=1, le=64)
     accel_redirect: str | None = None
     trusted_proxies: int = Field(default=0, ge=0, le=5)
@@ -153,6 +155,11 @@ class Settings(BaseSettings):
     @classmethod
     def _host_alone(cls, value: str | None) -> str | None:
         return judged.host(value) if value else None
+
+    @field_validator("bind")
+    @classmethod
+    def _listening(cls, value: str) -> str:
+        return judged.bind(value)
 
     @field_validator("database_url")
     @classmethod

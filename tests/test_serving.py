@@ -5,6 +5,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from tests.serving import (
     store,
     until,
 )
+
+ROOT = Path(__file__).parent.parent
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 
@@ -82,15 +85,73 @@ def test_children_end_when_the_command_is_killed(data_dir: Path) -> None:
         until(lambda: gone(family), "web and worker end by themselves")
 
 
-def test_a_taken_port_is_said(data_dir: Path) -> None:
+@pytest.mark.parametrize("told", ["--port", "STORE_BIND"])
+def test_a_taken_port_is_said(data_dir: Path, told: str) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        shop = store("serve", "--port", str(port), env=environment(data_dir, port))
+        words = ["--port", str(port)] if told == "--port" else []
+        bind = {} if words else {"STORE_BIND": f"127.0.0.1:{port}"}
+        shop = store("serve", *words, env=environment(data_dir, port, **bind))
         said, _ = shop.communicate(timeout=40)
     assert shop.returncode == 1
-    assert f"Port {port} is taken" in said
+    assert said == (
+        f"127.0.0.1:{port} is taken, or is no address of this machine; choose another port with "
+        "--port, or another address with STORE_BIND.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["gunicorn", "--config", "gunicorn.conf.py", "wsgi:app"],
+        ["flask", "--app", "wsgi", "run", "--port", "{port}"],
+    ],
+    ids=["gunicorn", "flask"],
+)
+def test_a_server_that_knows_wsgi_serves_the_shop_and_logs_no_token(
+    data_dir: Path, command: list[str]
+) -> None:
+    with create_app(make_settings(data_dir)).app_context():
+        token = tokens.sign(tokens.new_reference(), "library")
+    port = free_port()
+    given = {"STORE_SECRET_KEY": SECRET, "STORE_BIND": f"127.0.0.1:{port}"}
+    words = [word.format(port=port) for word in command]
+    shop = subprocess.Popen(
+        [sys.executable, "-m", *words],
+        cwd=ROOT,
+        env=environment(data_dir, port, STORE_WEB_WORKERS="1", **given),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        until(lambda: answers(port) == 200 or shop.poll() is not None, "the shop answers")
+        assert [answers(port, path) for path in ("/terms", f"/library/{token}")] == [200, 404]
+        if "gunicorn" in command:
+            assert _breaks_a_chunk(port, "/find-my-copies", "zz\r\nwho=x\r\n") == 400
+            assert len(below(shop)) == 1
+    finally:
+        shop.terminate()
+        said, _ = shop.communicate(timeout=40)
+    assert token.split(".")[0] not in said
+
+
+def test_a_server_that_knows_wsgi_is_told_of_settings_that_do_not_fit(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "wsgi:app"],
+        cwd=ROOT,
+        env=environment(tmp_path, 8000, STORE_BIND="80"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=40,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "STORE_BIND needs an address of this machine like 127.0.0.1:8000, 0.0.0.0 or [::1]:8000\n"
+    )
 
 
 def test_settings_that_do_not_fit_are_said_before_anything_starts(tmp_path: Path) -> None:
@@ -136,10 +197,8 @@ def test_a_body_of_broken_chunks_is_refused_with_one_line(data_dir: Path) -> Non
     with serving(data_dir, port) as shop:
         family = below(shop)
         for path, kind in doors.items():
-            head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n"
             for chunks in ("zz\r\nwho=x\r\n", "3\r\nwho=x\r\n0\r\n\r\n", "-1\r\n\r\n"):
-                answer = _say(port, f"{head}Transfer-Encoding: chunked\r\n\r\n{chunks}")
-                assert answer.startswith(b"HTTP/1.1 400"), (path, chunks, answer[:60])
+                assert _breaks_a_chunk(port, path, chunks, kind) == 400, (path, chunks)
         shop.terminate()
         code, said = _ends(shop, family)
     assert code == 0
@@ -175,6 +234,15 @@ def test_term_lets_the_letter_under_way_end(data_dir: Path) -> None:
         assert (delivery.status, delivery.tries) == ("sent", 1)
         db.engine.dispose()
     assert len(server.letters) == 1
+
+
+def _breaks_a_chunk(
+    port: int, path: str, chunks: str, kind: str = "application/x-www-form-urlencoded"
+) -> int:
+    """The status that answers a body which is not cut into chunks as it should be."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n"
+    answer = _say(port, f"{head}Transfer-Encoding: chunked\r\n\r\n{chunks}")
+    return int(answer.split()[1])
 
 
 def _say(port: int, words: str) -> bytes:

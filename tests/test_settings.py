@@ -70,6 +70,8 @@ WRONG = {
         "ftp://user:hunter2@x/y",
         "s3://",
     ],
+    "STORE_BIND": ["", "8000", ":8000", "http://127.0.0.1", "127.0.0.1:0", "127.0.0.1:x", "::1:80"],
+    "STORE_WEB_WORKERS": ["0", "many"],
     "STORE_ACCEL_REDIRECT": [
         "files",
         "/files\r\nX: y",
@@ -210,3 +212,18 @@ def test_the_demo_keeps_the_key_that_it_made(tmp_path: Path) -> None:
     assert first.signing_keys == second.signing_keys
     assert first.release_delay == 0
     assert (tmp_path / "demo-secret-key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("127.0.0.1", "127.0.0.1:8000"),
+        ("0.0.0.0:80", "0.0.0.0:80"),
+        ("[::1]", "[::1]:8000"),
+        ("[::]:8443", "[::]:8443"),
+        ("localhost:81", "localhost:81"),
+    ],
+)
+def test_where_to_listen_may_be_given_without_a_port(given: str, used: str) -> None:
+    demo = settings.load({"STORE_ENV": "demo", "STORE_SECRET_KEY": KEY, "STORE_BIND": given})
+    assert demo.bind == used

@@ -22,7 +22,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir()
     for name in BUILT_FROM:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "gunicorn.conf.py"):
         shutil.copy(ROOT / name, source)
     _pip("wheel", str(source), "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder))
     (built,) = folder.glob("*.whl")
@@ -72,6 +72,7 @@ def test_everything_beside_the_package_is_in_the_wheel(wheel: Path) -> None:
         for path in (ROOT / name).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    beside.add("store/_beside/gunicorn.conf.py")
     assert beside - inside == set()
     samples = {f"store/demo/sample/edition-{n}.{kind}" for n in (1, 2) for kind in ("pdf", "epub")}
     assert samples <= inside

@@ -111,10 +111,11 @@ def free_port(first: int = FIRST_PORT) -> int:
 def _start(port: int) -> subprocess.Popen[bytes]:
     environment = os.environ | {
         "STORE_BASE_URL": f"http://127.0.0.1:{port}",
+        "STORE_BIND": f"127.0.0.1:{port}",
         PARENT: str(os.getpid()),
     }
-    return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "store.cli", "serve", "--port", str(port)],
+    return subprocess.Popen(
+        [sys.executable, "-m", "store.cli", "serve"],
         env=environment,
         start_new_session=True,  # Ctrl-C comes to us; we end the shop in order
     )

@@ -5,8 +5,11 @@ from flask_migrate import upgrade as migrate_upward
 
 from store import serving, tasks
 from store.commands.base import Refused, in_shop, load_settings
+from store.settings import Settings
 
-PORT = click.option("--port", default=8000, show_default=True, help="Port on this machine.")
+PORT = click.option(
+    "--port", type=click.IntRange(1, 65_535), help="Another port than STORE_BIND names."
+)
 
 
 @click.group()
@@ -24,20 +27,17 @@ def db_upgrade() -> None:
 
 @click.command()
 @PORT
-def serve(port: int) -> None:
+def serve(port: int | None) -> None:
     """Web server and worker together, for one machine."""
-    load_settings()
-    _must_be_free(port)
-    raise SystemExit(serving.serve(port))
+    raise SystemExit(serving.serve(_free_bind(load_settings(), port)))
 
 
 @click.command()
 @PORT
-def web(port: int) -> None:
+def web(port: int | None) -> None:
     """The web server alone."""
     settings = load_settings()
-    _must_be_free(port)
-    serving.run_web(settings, port)
+    serving.run_web(settings, _free_bind(settings, port))
 
 
 @click.command()
@@ -54,6 +54,12 @@ def tick() -> None:
     click.echo("Done what was due.")
 
 
-def _must_be_free(port: int) -> None:
-    if not serving.port_is_free(port):
-        raise Refused(f"Port {port} is taken; choose another with --port.")
+def _free_bind(settings: Settings, port: int | None) -> str:
+    """Where to listen; refused where somebody else does."""
+    bind = f"{settings.bind.rpartition(':')[0]}:{port}" if port else settings.bind
+    if not serving.is_free(bind):
+        raise Refused(
+            f"{bind} is taken, or is no address of this machine; choose another port with --port, "
+            "or another address with STORE_BIND."
+        )
+    return bind

@@ -54,6 +54,21 @@ def host(value: str) -> str:
     return value
 
 
+def bind(value: str) -> str:
+    """Where a server listens, with its port: 8000 where none is given."""
+    fault = ValueError(
+        "needs an address of this machine like 127.0.0.1:8000, 0.0.0.0 or [::1]:8000"
+    )
+    try:
+        port = urlsplit(f"//{value}").port
+    except ValueError:
+        raise fault from None
+    host = value if port is None else value.removesuffix(f":{port}")
+    if port == 0 or host.isdigit() or not _HOST_OR_V6.fullmatch(host):
+        raise fault
+    return f"{host}:{port or 8000}"
+
+
 def database_url(value: str) -> str:
     """The address of a database that we know."""
     try:

@@ -1,0 +1,29 @@
+"""How gunicorn serves the shop, for `store web` and for `gunicorn wsgi:app` alike."""
+
+from store.commands.base import load_settings
+from store.serving import GRACE_SECONDS, WebLog, refuse_broken_bodies, watch_parent
+
+_settings = load_settings()
+
+bind = [_settings.bind]
+workers = _settings.web_workers
+threads = _settings.web_threads
+worker_class = "gthread"
+# Addresses hold tokens, so there is no access log, and what is logged is masked.
+accesslog = None
+logger_class = WebLog
+loglevel = "warning"
+# Checking two uploaded files may take a minute.
+timeout = 120
+graceful_timeout = GRACE_SECONDS
+keepalive = 5
+control_socket_disable = True
+proc_name = "colophon-web"
+
+
+def when_ready(_server: object) -> None:
+    """The command that started the server is watched from here on."""
+    watch_parent()
+
+
+post_worker_init = refuse_broken_bodies
