@@ -26,6 +26,10 @@ CHROMIUM = shutil.which("chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 QUIET += ["--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"]
 
+# A page may wait for the gate, the worker and a machine that does other things besides.
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
+
 
 @dataclass(frozen=True)
 class Look:
@@ -155,7 +159,7 @@ def visit(browser: Browser, shop: LiveShop) -> Iterator[Callable[[Look], Page]]:
         contexts.append(context)
         context.on("page", watched.watch)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         return page
 
     yield come
@@ -212,7 +216,7 @@ def walkers(browser: Browser, live_shop: LiveShop, places: Places) -> Iterator[d
     contexts = [new_context(browser, live_shop, Look()) for _ in range(2)]
     for name, context in zip(("customer", "owner"), contexts, strict=True):
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         if name == "owner":
             sign_in(page, live_shop)
         watched = Visit(live_shop.url)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 from store.catalog.publishing import publication_by_slug, retire
 from store.catalog.selling import state_seller
@@ -30,13 +30,19 @@ from tests.browser.shop import LiveShop
 WHO = "cleo@places.example"
 
 
+def follow(page: Page, control: Locator) -> None:
+    """Press what leads to another page, and wait until that page is there whole."""
+    with page.expect_navigation():
+        control.click()
+
+
 def press(button: str, **fields: str) -> Callable[[Page], None]:
     """Fill fields in by their label and press a button."""
 
     def act(page: Page) -> None:
         for label, words in fields.items():
             page.get_by_label(label.replace("_", " ")).first.fill(words)
-        page.get_by_role("button", name=button, exact=True).click()
+        follow(page, page.get_by_role("button", name=button, exact=True))
 
     return act
 
@@ -185,23 +191,23 @@ def _undo_of(name: str) -> Link:
 def refund(page: Page) -> None:
     """Cancel, unless that was done before."""
     if page.get_by_role("link", name="Cancel this order").count():
-        page.get_by_role("link", name="Cancel this order").click()
+        follow(page, page.get_by_role("link", name="Cancel this order"))
         page.get_by_label("Yes, cancel order").check()
-        page.get_by_role("button", name="Cancel and get £12.50 back").click()
+        follow(page, page.get_by_role("button", name="Cancel and get £12.50 back"))
 
 
 def leave(page: Page) -> None:
     """Leave without paying; where that was done before, go back to the order."""
     if page.get_by_role("button", name="Leave without paying").count():
-        page.get_by_role("button", name="Leave without paying").click()
+        follow(page, page.get_by_role("button", name="Leave without paying"))
     else:
-        page.get_by_role("link", name="Go back to your order").click()
+        follow(page, page.get_by_role("link", name="Go back to your order"))
 
 
 def ask_for_links(page: Page) -> None:
     """Have the library link mailed, unless that was asked for a moment ago."""
     if page.get_by_role("button", name="Mail me the link").count():
-        page.get_by_role("button", name="Mail me the link").click()
+        follow(page, page.get_by_role("button", name="Mail me the link"))
 
 
 ORDER = "/publications/{later}/order"
@@ -234,7 +240,8 @@ PUBLIC = {
     "order form behind a link": Place("{offer}"),
     "review behind a link": Place("{offer}", (press("Continue"),)),
     "review behind a link, unsure (422)": Place(
-        "{offer}", (press("Continue"), lambda page: page.locator("main form button").first.click())
+        "{offer}",
+        (press("Continue"), lambda page: follow(page, page.locator("main form button").first)),
     ),
     "review of a copy": Place("/publications/{out}/order", (CONTINUE,)),
     "pay": Place("{pay}"),
@@ -285,7 +292,9 @@ PUBLIC = {
     "link expired (410)": Place("{expired}"),
     "fresh link asked for": Place("{expired}", (press("Mail me a fresh link"),)),
     "stop": Place("{stop}"),
-    "stopped or resumed": Place("{stop}", (lambda page: page.locator("main button").click(),)),
+    "stopped or resumed": Place(
+        "{stop}", (lambda page: follow(page, page.locator("main button")),)
+    ),
     "find my copies": Place("/find-my-copies"),
     "find with errors (422)": Place("/find-my-copies", (press("Mail me my links"),)),
     "looked for": Place(
@@ -303,7 +312,7 @@ DESK = {
     "desk publications": Place("/admin/publications"),
     "desk new publication": Place("/admin/publications/new"),
     "desk new with errors (422)": Place(
-        "/admin/publications/new", (lambda page: page.locator("main button").last.click(),)
+        "/admin/publications/new", (lambda page: follow(page, page.locator("main button").last),)
     ),
     "desk publication": Place("/admin/publications/{out}"),
     "desk edit publication": Place("/admin/publications/{out}/edit"),

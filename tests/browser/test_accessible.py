@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page
 
 from store.mail.letters import kinds, preview
 from tests.browser.conftest import Walker
-from tests.browser.places import DESK, PUBLIC
+from tests.browser.places import DESK, PUBLIC, follow
 from tests.browser.shop import LiveShop
 
 pytestmark = pytest.mark.browser
@@ -73,7 +73,7 @@ def test_a_page_of_the_desk_is_accessible_in_every_look(owner: Walker, name: str
 def test_signing_in_is_accessible(walker: Walker) -> None:
     walker.page.goto("/admin/sign-in")
     assert faults(walker.page, USUAL) == []
-    walker.page.get_by_role("button", name="Sign in").click()
+    follow(walker.page, walker.page.get_by_role("button", name="Sign in"))
     assert faults(walker.page, USUAL) == []
 
 
@@ -81,7 +81,7 @@ def test_asking_too_often_is_an_accessible_page(walker: Walker) -> None:
     page = walker.go("find my copies")
     for _ in range(30):
         page.request.post("/find-my-copies", form={"who": ""})
-    page.get_by_role("button", name="Mail me my links").click()
+    follow(page, page.get_by_role("button", name="Mail me my links"))
     assert "too often" in page.locator("main").inner_text()
     assert faults(page, USUAL) == []
 

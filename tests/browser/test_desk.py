@@ -62,7 +62,7 @@ def test_the_page_of_a_release_swaps_its_buttons_with_its_state(
     page.wait_for_timeout(3500)
     expect(take_back).to_be_focused()
     shop.schedule(slug, clock.now() - timedelta(seconds=1))
-    expect(page.get_by_role("button", name="Pause")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
     expect(take_back).to_have_count(0)
     expect(page.get_by_role("heading", level=1)).to_be_focused()
     page.get_by_role("button", name="Pause").click()

@@ -96,7 +96,7 @@ def desk() -> Iterator[type[Desk]]:
 def page(browser: Browser, desk: type[Desk]) -> Iterator[Page]:
     context = browser.new_context()
     opened = context.new_page()
-    opened.set_default_timeout(10_000)
+    opened.set_default_timeout(60_000)
     faults: list[str] = []
     opened.on("pageerror", lambda fault: faults.append(str(fault)))
     yield opened
@@ -146,7 +146,7 @@ def test_a_slow_upload_shows_bytes_and_seconds_left(page: Page, desk: type[Desk]
     figures.wait_for()
     words = r"\d\.\d MB of 3\.0 MB, about \d+ seconds? left"
     assert re.fullmatch(words, figures.text_content() or "")
-    page.wait_for_selector("text=Uploaded", timeout=20_000)
+    page.wait_for_selector("text=Uploaded", timeout=60_000)
 
 
 def test_a_refused_upload_keeps_the_chosen_file_and_leads_to_the_errors(

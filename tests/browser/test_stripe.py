@@ -42,7 +42,7 @@ def visitor(
         base_url=served, viewport={"width": request.param, "height": 844}, locale="en-GB"
     )
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(60_000)
     yield page
     context.close()
 
