@@ -15,7 +15,7 @@ from flask_migrate import upgrade
 from store import settings
 from store.app import create_app
 from store.catalog.models import Edition, EditionStatus, Publication, PublicationStatus
-from store.catalog.selling import state_seller
+from store.catalog.sellers import state_seller
 from store.entitlements.models import Entitlement, Link
 from store.kit import tokens
 from store.kit.database import db, transaction

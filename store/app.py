@@ -17,7 +17,7 @@ import store.payments.letters  # noqa: F401 - letters register themselves
 from store import tasks
 from store.admin import desk
 from store.catalog.models import Seller
-from store.catalog.selling import SellerUnknown, current_seller, seller_in_letters
+from store.catalog.sellers import SellerUnknown, current_seller, seller_in_letters
 from store.demo import inbox, pay
 from store.kit import jobs, limits, web
 from store.kit.database import db

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from store.catalog import receiving
+from store.catalog import uploads
 from store.distribution import overdue, owing, recalling, releasing
 from store.entitlements import forgetting
 from store.kit import jobs, limits
@@ -73,5 +73,5 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     forgetting.forget_unknown_addresses,
     forgetting.forget_unproved_addresses,
     offers.forget_offers,
-    receiving.forget_broken_uploads,
+    uploads.forget_broken_uploads,
 )

@@ -9,7 +9,7 @@ from flask import Flask
 
 from store.app import place
 from store.catalog.models import Publication
-from store.catalog.publishing import publication_by_slug
+from store.catalog.publications import publication_by_slug
 from store.entitlements.addresses import request_change
 from store.entitlements.links import address_url, make_link, order_url
 from store.entitlements.moving import request_move

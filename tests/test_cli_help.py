@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from store.app import create_app
-from store.catalog.selling import state_seller
+from store.catalog.sellers import state_seller
 from store.cli import main
 from store.demo.seed import edition_files
 from store.entitlements.links import open_link

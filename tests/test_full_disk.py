@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from obstore.exceptions import GenericError
 
 from store import tasks
-from store.catalog import receiving
+from store.catalog import uploads
 from store.cli import main
 from store.entitlements.models import Download
 from store.kit import logs, space
@@ -214,7 +214,7 @@ def test_an_upload_at_the_desk_is_refused_by_the_space_and_keeps_what_was_typed(
     assert "guide.pdf: There is not enough space left on the shop’s disk for this file" in page
     assert "What I typed" in page
     assert _files_of(app) == before
-    assert list(receiving._work_room().iterdir()) == []
+    assert list(uploads._work_room().iterdir()) == []
 
 
 def test_a_copy_that_does_not_fit_leaves_nothing(
@@ -224,9 +224,9 @@ def test_a_copy_that_does_not_fit_leaves_nothing(
         def read(self, size: int | None = -1) -> bytes:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(receiving.NoSpaceForFile):
-        receiving.receive_file(Stream(), name="guide.pdf")
-    assert list(receiving._work_room().iterdir()) == []
+    with pytest.raises(uploads.NoSpaceForFile):
+        uploads.receive_file(Stream(), name="guide.pdf")
+    assert list(uploads._work_room().iterdir()) == []
 
 
 def _command(app: Flask, database_url: str, *words: str) -> Any:

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 from store.app import create_app
 from store.catalog.models import Publication
-from store.catalog.selling import state_seller
+from store.catalog.sellers import state_seller
 from store.entitlements.addresses import confirm_change, undo_change
 from store.entitlements.finding import ask_for_copies
 from store.entitlements.links import open_link

@@ -4,8 +4,8 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
-from store.catalog import publishing
-from store.catalog.covers import LARGEST_BYTES, CoverRefused, store_cover
+from store.catalog import publications
+from store.catalog.uploads import LARGEST_BYTES, CoverRefused, store_cover
 from store.kit.database import end_read, transaction
 from store.kit.errors import NotFound
 from store.kit.forms import status
@@ -20,7 +20,7 @@ bp = Blueprint("covers", __name__, url_prefix="/admin/publications/<slug>")
 @takes(lambda: LARGEST_BYTES + 100_000)
 def replace(slug: str) -> Any:
     """Upload a cover, or go back to page one of the newest PDF."""
-    publication = publishing.publication_by_slug(slug)
+    publication = publications.publication_by_slug(slug)
     errors = {}
     if request.method == "POST":
         end_read()
@@ -28,10 +28,10 @@ def replace(slug: str) -> Any:
             digest = None if "give_up" in request.form else _uploaded()
         except CoverRefused as refusal:
             errors = {"cover": refusal.sentence}
-            publication = publishing.publication_by_slug(slug)
+            publication = publications.publication_by_slug(slug)
         else:
             with transaction():
-                publishing.publication_by_slug(slug).cover_sha256 = digest
+                publications.publication_by_slug(slug).cover_sha256 = digest
             flash("The cover is changed.")
             return redirect(url_for("publications.one", slug=slug), 303)
     page = render_template(
@@ -44,7 +44,7 @@ def replace(slug: str) -> Any:
 @opens_to(STAFF)
 def picture(slug: str) -> Any:
     """The picture, also of a publication that is not on sale."""
-    digest = publishing.cover_of(publishing.publication_by_slug(slug))
+    digest = publications.cover_of(publications.publication_by_slug(slug))
     end_read()
     try:
         return Response(storage().read(f"covers/{digest}"), content_type="image/png")

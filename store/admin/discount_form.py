@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from store.catalog import publishing
+from store.catalog import publications
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import transaction
@@ -29,7 +29,7 @@ def add_typed(values: Typed) -> None:
     texts = {name: values[name] for name in ("code", "currency", "domains", "members")}
     with transaction():
         slug = values["publication"]
-        of = publishing.publication_by_slug(slug) if slug else None
+        of = publications.publication_by_slug(slug) if slug else None
         discount_rows.add_discount(values["name"], publication=of, **texts, **read)
 
 

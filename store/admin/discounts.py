@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin.discount_form import add_typed
-from store.catalog import publishing
+from store.catalog import publications
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, status, typed
@@ -49,7 +49,7 @@ def new() -> Any:
         values=values,
         errors=errors,
         choices=[("", "All of them")]
-        + [(one.slug, one.title) for one in publishing.all_publications()],
+        + [(one.slug, one.title) for one in publications.all_publications()],
     )
     return page, status(errors)
 

@@ -6,7 +6,7 @@ from flask import url_for
 
 from store.catalog import editions
 from store.catalog.models import Asset, Edition
-from store.catalog.publishing import publication_by_slug
+from store.catalog.publications import publication_by_slug
 
 SEVERITIES = (
     ("law", "The law or the rules have changed", "Whoever works by the old edition may do wrong."),

@@ -8,11 +8,10 @@ from werkzeug.datastructures import FileStorage
 from store.admin import progress, releases
 from store.admin.edition_parts import SEVERITIES, find
 from store.catalog import editions
-from store.catalog.editions import ReceivedFile, receive_file
 from store.catalog.models import EditionStatus, Publication
 from store.catalog.notes import look_at_notes, notes_fault
-from store.catalog.publishing import publication_by_slug
-from store.catalog.receiving import FileRefused, NoSpaceForFile
+from store.catalog.publications import publication_by_slug
+from store.catalog.uploads import FileRefused, NoSpaceForFile, ReceivedFile, receive_file
 from store.kit.config import config
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields, NotFound

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.catalog.publishing import publication_by_slug
+from store.catalog.publications import publication_by_slug
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, fresh_key, status, typed

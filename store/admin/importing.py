@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, render_template, request
 
-from store.catalog.publishing import publication_by_slug
+from store.catalog.publications import publication_by_slug
 from store.distribution.headings import FileUnclear
 from store.distribution.importing import ImportReport, import_customers, read_customers
 from store.distribution.reading import CustomerRows

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin import looking
-from store.catalog import publishing
+from store.catalog import publications
 from store.catalog.editions import editions_of
 from store.catalog.models import Publication, VatTreatment
 from store.kit.database import transaction
@@ -59,7 +59,7 @@ def new() -> Any:
     if request.method == "POST":
         try:
             slug = _add(values)
-        except (InvalidFields, publishing.SlugTaken) as refusal:
+        except (InvalidFields, publications.SlugTaken) as refusal:
             errors = _faults(refusal)
         else:
             flash("The publication is added. Nobody sees it until you put it on sale.")
@@ -74,16 +74,16 @@ def new() -> Any:
 @opens_to(STAFF)
 def one(slug: str) -> Any:
     """One publication with its editions."""
-    publication = publishing.publication_by_slug(slug)
-    waits = publishing.is_preorder(publication)
-    promised = publishing.promised_date(publication) if waits else None
+    publication = publications.publication_by_slug(slug)
+    waits = publications.is_preorder(publication)
+    promised = publications.promised_date(publication) if waits else None
     return render_template(
         "admin/publication.html",
         publication=publication,
         editions=editions_of(publication),
         expected=promise_in_words(promised) if promised else "",
         cover_url=url_for("covers.picture", slug=slug)
-        if publishing.cover_of(publication)
+        if publications.cover_of(publication)
         else None,
         customers=looking.customers_of(publication.id),
         history=looking.publication_history(publication.id),
@@ -95,7 +95,7 @@ def one(slug: str) -> Any:
 @takes(lambda: LARGEST_FORM)
 def edit(slug: str) -> Any:
     """Change a publication. Orders keep title and price as they were."""
-    publication = publishing.publication_by_slug(slug)
+    publication = publications.publication_by_slug(slug)
     values, errors = _stored(publication), {}
     if request.method == "POST":
         values = typed()
@@ -117,7 +117,7 @@ def edit(slug: str) -> Any:
 def put_on_sale(slug: str) -> Any:
     """Put a publication on sale."""
     with transaction():
-        publishing.put_on_sale(publishing.publication_by_slug(slug), who())
+        publications.put_on_sale(publications.publication_by_slug(slug), who())
     flash("It is on sale.")
     return redirect(url_for("publications.one", slug=slug), 303)
 
@@ -126,10 +126,10 @@ def put_on_sale(slug: str) -> Any:
 @opens_to(EDITORS)
 def retire(slug: str) -> Any:
     """Take a publication off sale, after a page that says what that means."""
-    publication = publishing.publication_by_slug(slug)
+    publication = publications.publication_by_slug(slug)
     if request.method == "POST":
         with transaction():
-            publishing.retire(publishing.publication_by_slug(slug), who())
+            publications.retire(publications.publication_by_slug(slug), who())
         flash("It is no longer sold. Its customers keep what they have.")
         return redirect(url_for("publications.one", slug=slug), 303)
     return render_template("admin/publication-retire.html", publication=publication)
@@ -138,14 +138,14 @@ def retire(slug: str) -> Any:
 def _add(values: Typed) -> str:
     fields = _read(values)
     with transaction():
-        added = publishing.add_publication(values["slug"].strip(), **fields)
+        added = publications.add_publication(values["slug"].strip(), **fields)
         return added.slug
 
 
 def _change(slug: str, values: Typed) -> None:
     fields = _read(values)
     with transaction():
-        publishing.edit_publication(publishing.publication_by_slug(slug), **fields)
+        publications.edit_publication(publications.publication_by_slug(slug), **fields)
 
 
 def _read(values: Typed) -> dict[str, Any]:
@@ -186,8 +186,8 @@ def _months(text: str, faults: dict[str, str]) -> int | None:
     return int(text)
 
 
-def _faults(refusal: InvalidFields | publishing.SlugTaken) -> dict[str, str]:
-    if isinstance(refusal, publishing.SlugTaken):
+def _faults(refusal: InvalidFields | publications.SlugTaken) -> dict[str, str]:
+    if isinstance(refusal, publications.SlugTaken):
         return {"slug": refusal.sentence}
     names = {"price_amount": "price"}
     return {names.get(name, name): words for name, words in refusal.faults.items()}

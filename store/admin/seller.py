@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.catalog.selling import SellerUnknown, current_seller, state_seller
+from store.catalog.sellers import SellerUnknown, current_seller, state_seller
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, of_row, status, typed

@@ -8,13 +8,11 @@ import sqlalchemy as sa
 
 from store.catalog.models import Asset, Edition, EditionStatus, Publication
 from store.catalog.notes import notes_fault
-from store.catalog.receiving import FileRefused, ReceivedFile, receive_file
+from store.catalog.uploads import ReceivedFile
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.text import clean_line, clean_text
-
-__all__ = ["FileRefused", "ReceivedFile", "receive_file"]
 
 SEVERITIES = ("law", "guidance", "minor")
 MEDIA_TYPES = {"pdf": "application/pdf", "epub": "application/epub+zip"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from store.catalog.publishing import publication_by_slug
+from store.catalog.publications import publication_by_slug
 from store.commands.base import Refused, in_shop, json_option, print_json, who_types
 from store.distribution.importing import (
     ImportReport,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from store.catalog.publishing import publication_by_slug
+from store.catalog.publications import publication_by_slug
 from store.commands.base import Refused, in_shop, json_option, print_json, print_table
 from store.kit import clock
 from store.kit.config import config

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from store.catalog.publishing import publication_by_slug
+from store.catalog.publications import publication_by_slug
 from store.commands.base import in_shop, json_option, print_json, print_table, who_types
 from store.entitlements.moving import settle_held
 from store.entitlements.resending import resend_confirmation

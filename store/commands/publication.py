@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from store.catalog import publishing
+from store.catalog import publications
 from store.catalog.editions import editions_of
 from store.catalog.models import Edition, Publication, PublicationStatus, VatTreatment
 from store.commands.base import Refused, in_shop, json_option, print_json, print_table, who_types
@@ -60,9 +60,9 @@ def add(slug: str, title: str, price: str, currency: str, status: str, **given: 
     """A new publication; a draft unless it is put on sale at once."""
     amount = parse_price(price, currency)
     with transaction():
-        added = publishing.add_publication(slug, title, amount, currency, **_read(given))
+        added = publications.add_publication(slug, title, amount, currency, **_read(given))
         if status == "listed":
-            publishing.put_on_sale(added, who_types())
+            publications.put_on_sale(added, who_types())
         click.echo(f"{added.slug} is {_place(added)} at {_price(added)}.")
 
 
@@ -76,17 +76,17 @@ def add(slug: str, title: str, price: str, currency: str, status: str, **given: 
 def edit(slug: str, title: str | None, price: str | None, status: str | None, **given: Any) -> None:
     """Change what is given; orders keep what they saw."""
     with transaction():
-        found = publishing.publication_by_slug(slug)
+        found = publications.publication_by_slug(slug)
         fields = _read(given)
         if title is not None:
             fields["title"] = title
         if price is not None:
             fields["price_amount"] = parse_price(price, found.currency)
-        publishing.edit_publication(found, **fields)
+        publications.edit_publication(found, **fields)
         if status == "listed":
-            publishing.put_on_sale(found, who_types())
+            publications.put_on_sale(found, who_types())
         elif status == "retired":
-            publishing.retire(found, who_types())
+            publications.retire(found, who_types())
         click.echo(f"{found.slug} is {_place(found)} at {_price(found)}.")
 
 
@@ -96,7 +96,7 @@ def edit(slug: str, title: str | None, price: str | None, status: str | None, **
 @in_shop
 def show(slug: str, as_json: bool) -> None:
     """One publication with its editions."""
-    found = publishing.publication_by_slug(slug)
+    found = publications.publication_by_slug(slug)
     told = _told(found)
     told["editions"] = [_edition(one) for one in editions_of(found)]
     if as_json:
@@ -116,7 +116,7 @@ def show(slug: str, as_json: bool) -> None:
 @in_shop
 def list_(as_json: bool) -> None:
     """Every publication, drafts and retired ones too."""
-    found = publishing.all_publications()
+    found = publications.all_publications()
     if as_json:
         print_json([_told(one) for one in found])
         return

@@ -3,7 +3,7 @@
 import click
 
 from store.catalog.models import Seller
-from store.catalog.publishing import current_seller, state_seller
+from store.catalog.sellers import current_seller, state_seller
 from store.commands.base import in_shop, json_option, print_json, print_table, who_types
 from store.kit.database import transaction
 from store.payments.bank_details import change_bank_details

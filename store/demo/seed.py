@@ -4,8 +4,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from store.catalog.models import Publication
-from store.catalog.publishing import add_publication, all_publications, put_on_sale
-from store.catalog.selling import SellerUnknown, current_seller, state_seller
+from store.catalog.publications import add_publication, all_publications, put_on_sale
+from store.catalog.sellers import SellerUnknown, current_seller, state_seller
 from store.kit import clock
 from store.kit.config import config
 

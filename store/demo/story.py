@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from store.catalog.editions import upload_edition
 from store.catalog.models import Edition, Publication
-from store.catalog.receiving import ReceivedFile, receive_file
+from store.catalog.uploads import ReceivedFile, receive_file
 from store.demo.seed import WHO, edition_files, edition_notes, seed_publication, seed_seller
 from store.demo.visitor import Page, StoryEnds, Visitor
 from store.distribution.coverage import coverage

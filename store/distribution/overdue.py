@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from store.catalog.models import Publication
-from store.catalog.publishing import overdue_publications
+from store.catalog.publications import overdue_publications
 from store.kit.database import db, transaction
 from store.kit.formatting import format_day
 from store.mail.outbox import alert_staff

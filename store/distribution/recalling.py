@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
-from store.catalog.publishing import lock_publication
+from store.catalog.publications import lock_publication
 from store.distribution.recipients import RECALLED, WITHDRAWN, batch_of
 from store.entitlements.access import editions_of_order
 from store.entitlements.copies import CONFIRMATION, NOTICE, UNSENT, has_copy

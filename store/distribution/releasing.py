@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from store.catalog.editions import EditionAlreadyReleased
 from store.catalog.models import Asset, Edition, EditionStatus
-from store.catalog.publishing import lock_publication
+from store.catalog.publications import lock_publication
 from store.distribution.owing import begin_terms, owe_missing, owe_notices
 from store.distribution.recalling import (
     NothingToRecall,

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus, Seller
-from store.catalog.publishing import newest_released, promised_date
+from store.catalog.publications import newest_released, promised_date
 from store.entitlements.access import copy_waits, readable_editions, rights_of_order
 from store.entitlements.links import library_url, order_url
 from store.entitlements.models import Entitlement

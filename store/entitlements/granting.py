@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from store.catalog.editions import edition_at, edition_before
 from store.catalog.models import Edition, Publication
-from store.catalog.publishing import lock_publication, newest_released
+from store.catalog.publications import lock_publication, newest_released
 from store.entitlements.access import editions_within
 from store.entitlements.copies import (
     CONFIRMATION,

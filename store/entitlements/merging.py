@@ -6,7 +6,7 @@ from math import inf
 
 import sqlalchemy as sa
 
-from store.catalog.publishing import lock_publication
+from store.catalog.publications import lock_publication
 from store.entitlements.copies import NOTICE, notice_key
 from store.entitlements.links import Ended, revoke_pending
 from store.entitlements.models import Entitlement, NoticeStop

@@ -6,7 +6,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from store.catalog.models import Asset, Edition
-from store.catalog.publishing import lock_publication
+from store.catalog.publications import lock_publication
 from store.entitlements.access import rights_of_order
 from store.entitlements.addresses import SameAddress
 from store.entitlements.carrying import carry_over, confirm_again, hand_over

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from store.catalog.publishing import lock_publication
+from store.catalog.publications import lock_publication
 from store.entitlements.models import NoticeStop
 from store.kit import clock
 from store.kit.config import config

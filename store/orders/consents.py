@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
-from store.catalog import publishing
+from store.catalog import publications
 from store.catalog.models import Publication
 from store.kit import clock
 from store.kit.config import config
@@ -54,7 +54,7 @@ def waiver_needed(publication: Publication, ordered_at: datetime) -> bool:
 
     A pre-order is judged by its expected date; without one the copy may come any day.
     """
-    if not publishing.is_preorder(publication):
+    if not publications.is_preorder(publication):
         return True
     expected = publication.expected_on
     return expected is None or expected < _day(ordered_at) + _WAIT

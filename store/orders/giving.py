@@ -2,9 +2,9 @@
 
 import hashlib
 
-from store.catalog import publishing
+from store.catalog import publications
 from store.catalog.models import Publication, PublicationStatus
-from store.catalog.selling import current_seller
+from store.catalog.sellers import current_seller
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import InvalidFields, Refusal
@@ -87,7 +87,7 @@ def _line(publication: Publication) -> OrderLine:
         title=publication.title,
         price_amount=publication.price_amount,
         quantity=1,
-        is_preorder=publishing.is_preorder(publication),
+        is_preorder=publications.is_preorder(publication),
         expected_on=publication.expected_on,
         updates_months=publication.updates_months,
     )

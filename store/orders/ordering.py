@@ -9,10 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload, selectinload
 
-from store.catalog import publishing
+from store.catalog import publications
 from store.catalog.countries import countries_sold_to
 from store.catalog.models import Publication, PublicationStatus
-from store.catalog.selling import current_seller
+from store.catalog.sellers import current_seller
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
@@ -334,7 +334,7 @@ def _agreed_line(publication: Publication, quoted: Quote) -> dict[str, Any]:
         "vat_treatment": quoted.vat_treatment,
         "vat_rate": quoted.vat_rate,
         "vat_amount": quoted.vat_amount,
-        "is_preorder": publishing.is_preorder(publication),
+        "is_preorder": publications.is_preorder(publication),
         "expected_on": publication.expected_on,
         "updates_months": publication.updates_months,
     }

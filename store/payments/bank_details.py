@@ -5,7 +5,7 @@ import re
 import sqlalchemy as sa
 
 from store.catalog.models import Seller
-from store.catalog.selling import current_seller, state_seller
+from store.catalog.sellers import current_seller, state_seller
 from store.kit.database import db
 from store.kit.status import StatusChange, record_change
 from store.kit.text import clean_text

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import selectinload
 
-from store.catalog.publishing import promised_date
+from store.catalog.publications import promised_date
 from store.entitlements.access import (
     Doors,
     Shelf,

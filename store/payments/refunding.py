@@ -7,7 +7,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
-from store.catalog.publishing import lock_publication
+from store.catalog.publications import lock_publication
 from store.entitlements.access import is_waiting
 from store.kit import clock
 from store.kit.database import db, end_read, transaction

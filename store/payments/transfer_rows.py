@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import joinedload, selectinload
 
 from store.catalog.models import Seller
-from store.catalog.selling import SellerUnknown, current_seller
+from store.catalog.sellers import SellerUnknown, current_seller
 from store.kit import clock
 from store.kit.database import db
 from store.kit.money import format_money

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify, render_template, request
 
 from store.catalog.countries import countries_sold_to
 from store.catalog.models import Seller
-from store.catalog.selling import SellerUnknown, current_seller
+from store.catalog.sellers import SellerUnknown, current_seller
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db

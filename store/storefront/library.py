@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, render_template
 
-from store.catalog.publishing import promised_date
+from store.catalog.publications import promised_date
 from store.entitlements.access import Doors, Shelf, copy_waits, doors_of, shelves
 from store.entitlements.links import open_link
 from store.entitlements.models import Link

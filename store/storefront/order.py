@@ -7,7 +7,7 @@ from flask import Blueprint, Response, make_response, render_template, request
 
 from store.catalog.countries import countries_sold_to, country_name
 from store.catalog.models import Publication
-from store.catalog.selling import current_seller
+from store.catalog.sellers import current_seller
 from store.entitlements.links import order_url
 from store.kit import clock, tokens
 from store.kit.errors import InvalidFields

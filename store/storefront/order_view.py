@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from store.catalog.models import Edition
-from store.catalog.publishing import is_preorder, promised_date
+from store.catalog.publications import is_preorder, promised_date
 from store.entitlements.access import (
     copy_waits,
     editions_of_order,

@@ -2,10 +2,10 @@
 
 from flask import Blueprint, Response, make_response, render_template, request
 
-from store.catalog import publishing
+from store.catalog import publications
 from store.catalog.countries import countries_sold_to
 from store.catalog.models import Publication, PublicationStatus
-from store.catalog.selling import current_seller
+from store.catalog.sellers import current_seller
 from store.kit.config import config
 from store.kit.errors import NotFound, Refusal
 from store.kit.static_files import YEAR_SECONDS
@@ -37,7 +37,7 @@ class NoCover(NotFound):
 @bp.get("/")
 def home() -> Response:
     """Everything that is on sale."""
-    page = publishing.listed_publications(request.args.get("page", 1, int))
+    page = publications.listed_publications(request.args.get("page", 1, int))
     page = page.linked(lambda number: f"/?page={number}")
     canonical = config().base_url + ("/" if page.number == 1 else f"/?page={page.number}")
     shelf = show_all(page.rows)
@@ -89,7 +89,7 @@ def cover(slug: str) -> Response:
 def on_sale(slug: str) -> Publication:
     """The listed publication at an address; refuses a draft as unknown (404) and says of a retired
     one that it is no longer sold."""
-    publication = publishing.publication_by_slug(
+    publication = publications.publication_by_slug(
         slug, statuses={PublicationStatus.LISTED, PublicationStatus.RETIRED}
     )
     if publication.status is PublicationStatus.RETIRED:

@@ -7,8 +7,8 @@ from datetime import date
 import sqlalchemy as sa
 from sqlalchemy.orm import selectinload
 
-from store.catalog import publishing
 from store.catalog.models import Edition, EditionStatus, Publication
+from store.catalog.publications import newest_released, promised_date
 from store.kit.database import db
 from store.kit.formatting import format_day
 from store.kit.money import format_money
@@ -74,11 +74,11 @@ class Shown:
 
 def show(publication: Publication) -> Shown:
     """The publication with its newest edition and the date that is still promised."""
-    return _shown(publication, publishing.newest_released(publication.id))
+    return _shown(publication, newest_released(publication.id))
 
 
 def _shown(publication: Publication, edition: Edition | None) -> Shown:
-    promised = publishing.promised_date(publication) if edition is None else None
+    promised = promised_date(publication) if edition is None else None
     return Shown(publication, edition, promised)
 
 

@@ -1,6 +1,6 @@
 """How an order may be paid for, and whether its total is one that can be."""
 
-from store.catalog.selling import current_seller
+from store.catalog.sellers import current_seller
 from store.orders.quoting import Quote, TooLittleToCharge, check_chargeable
 from store.payments.gateways.registry import NoGateway, default_gateway
 

@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Publication, PublicationStatus
-from store.catalog.selling import current_seller, state_seller
+from store.catalog.sellers import current_seller, state_seller
 from store.cli import main
 from store.commands import base
 from store.entitlements.models import Entitlement

@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Edition, EditionStatus, Publication
-from store.catalog.publishing import publication_by_slug
+from store.catalog.publications import publication_by_slug
 from store.distribution import releasing
 from store.kit import clock
 from store.kit.database import db, transaction

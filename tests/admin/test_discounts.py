@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.catalog.publishing import publication_by_slug
+from store.catalog.publications import publication_by_slug
 from store.cli import main
 from store.commands import base
 from store.kit.database import db, transaction

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from playwright.sync_api import Locator, Page
 
-from store.catalog.publishing import publication_by_slug, retire
-from store.catalog.selling import state_seller
+from store.catalog.publications import publication_by_slug, retire
+from store.catalog.sellers import state_seller
 from store.entitlements.addresses import confirm_change, end_links, request_change
 from store.entitlements.links import address_url, library_url, order_url
 from store.entitlements.models import Link

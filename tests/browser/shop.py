@@ -23,8 +23,8 @@ from store import tasks
 from store.app import create_app
 from store.catalog.editions import upload_edition
 from store.catalog.models import EditionStatus, Publication
-from store.catalog.publishing import publication_by_slug
-from store.catalog.receiving import ReceivedFile, receive_file
+from store.catalog.publications import publication_by_slug
+from store.catalog.uploads import ReceivedFile, receive_file
 from store.commands.staff import DEMO_OWNER, ensure_demo_owner
 from store.demo.seed import edition_files, edition_notes, seed_publication, seed_seller
 from store.distribution.releasing import schedule_release

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from store.catalog import editions, receiving
+from store.catalog import editions, uploads
 from store.catalog.models import Asset, Edition, EditionStatus
 from store.kit.config import config
 from store.kit.database import db, transaction
@@ -26,7 +26,7 @@ def _left_in(folder: Path) -> list[str]:
 
 
 def test_a_good_file_is_stored_under_its_checksum_with_its_cover(app: Flask) -> None:
-    received = editions.receive_file(PDF)
+    received = uploads.receive_file(PDF)
     data = PDF.read_bytes()
     assert received.format == "pdf"
     assert received.sha256 == received.uploaded_sha256 == hashlib.sha256(data).hexdigest()
@@ -37,35 +37,35 @@ def test_a_good_file_is_stored_under_its_checksum_with_its_cover(app: Flask) -> 
 
 
 def test_a_stream_is_taken_like_a_path(app: Flask) -> None:
-    assert editions.receive_file(io.BytesIO(EPUB.read_bytes())) == editions.receive_file(EPUB)
+    assert uploads.receive_file(io.BytesIO(EPUB.read_bytes())) == uploads.receive_file(EPUB)
 
 
 def test_the_content_decides_whatever_the_file_is_called(app: Flask, tmp_path: Path) -> None:
     for name in ("Guide.EPUB", "guide", "Frühe Hilfe.pdf", "Frühe Hilfe.pdf"):
         path = tmp_path / name
         path.write_bytes(EPUB.read_bytes())
-        assert editions.receive_file(path).format == "epub"
+        assert uploads.receive_file(path).format == "epub"
 
 
 def test_an_epub_whose_layout_the_gate_repairs_keeps_both_checksums(app: Flask) -> None:
     odd = HOSTILE / "epub-mimetype-deflated.epub"
-    received = editions.receive_file(odd)
+    received = uploads.receive_file(odd)
     assert received.uploaded_sha256 == hashlib.sha256(odd.read_bytes()).hexdigest()
     stored = storage().read(f"assets/{received.sha256}")
     assert hashlib.sha256(stored).hexdigest() == received.sha256 != received.uploaded_sha256
 
 
 def test_a_refused_file_says_why_and_leaves_nothing(app: Flask) -> None:
-    with pytest.raises(editions.FileRefused) as refused:
-        editions.receive_file(HOSTILE / "pdf-javascript-openaction.pdf", name="guide.pdf")
+    with pytest.raises(uploads.FileRefused) as refused:
+        uploads.receive_file(HOSTILE / "pdf-javascript-openaction.pdf", name="guide.pdf")
     assert refused.value.sentence.startswith("guide.pdf: ")
     assert "script" in refused.value.sentence
     assert _left_in(config().data_dir / "work") == _left_in(config().data_dir / "files") == []
 
 
 def test_a_path_that_leads_nowhere_is_refused_in_words(app: Flask, tmp_path: Path) -> None:
-    with pytest.raises(editions.FileRefused, match="could not be uploaded"):
-        editions.receive_file(tmp_path / "none.pdf")
+    with pytest.raises(uploads.FileRefused, match="could not be uploaded"):
+        uploads.receive_file(tmp_path / "none.pdf")
 
 
 def test_of_a_file_that_is_too_large_little_is_copied(
@@ -82,8 +82,8 @@ def test_of_a_file_that_is_too_large_little_is_copied(
             Endless.given += size
             return b"%PDF" + b" " * (size - 4)
 
-    with pytest.raises(editions.FileRefused, match="1 MB or smaller"):
-        editions.receive_file(Endless())  # type: ignore[arg-type]
+    with pytest.raises(uploads.FileRefused, match="1 MB or smaller"):
+        uploads.receive_file(Endless())  # type: ignore[arg-type]
     assert Endless.given < 2_000_000
 
 
@@ -98,7 +98,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(app: Flask) -> None:
                 raise ConnectionResetError from None
 
     with pytest.raises(ConnectionResetError):
-        editions.receive_file(Broken())  # type: ignore[arg-type]
+        uploads.receive_file(Broken())  # type: ignore[arg-type]
     assert _left_in(config().data_dir / "work") == _left_in(config().data_dir / "files") == []
 
 
@@ -108,28 +108,28 @@ def test_what_a_dead_process_left_is_cleared_away_after_an_hour(
     folder = config().data_dir / "work" / "upload-dead"
     folder.mkdir(parents=True)
     (folder / "upload").write_bytes(b"%PDF")
-    receiving.forget_broken_uploads()
+    uploads.forget_broken_uploads()
     assert folder.exists()
     written = folder.stat().st_mtime
-    monkeypatch.setattr(receiving.time, "time", lambda: written + 3601)
-    receiving.forget_broken_uploads()
+    monkeypatch.setattr(uploads.time, "time", lambda: written + 3601)
+    uploads.forget_broken_uploads()
     assert not folder.exists()
 
 
 def test_the_same_file_again_is_not_written_again(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    editions.receive_file(PDF)
+    uploads.receive_file(PDF)
     written: list[str] = []
     monkeypatch.setattr(Storage, "put_file", lambda self, key, path: written.append(key))
-    editions.receive_file(PDF)
+    uploads.receive_file(PDF)
     assert written == []
 
 
 @on_both
 def test_uploads_make_one_draft_and_replace_its_formats(app: Flask) -> None:
-    first, second = editions.receive_file(PDF), editions.receive_file(SAMPLE / "edition-2.pdf")
-    book = editions.receive_file(EPUB)
+    first, second = uploads.receive_file(PDF), uploads.receive_file(SAMPLE / "edition-2.pdf")
+    book = uploads.receive_file(EPUB)
     with transaction():
         publication = a_publication()
         edition = editions.upload_edition(publication, [first], notes="One", severity="law")
@@ -147,7 +147,7 @@ def test_uploads_make_one_draft_and_replace_its_formats(app: Flask) -> None:
 
 @on_both
 def test_after_a_release_an_upload_begins_the_next_number(app: Flask) -> None:
-    received = editions.receive_file(PDF)
+    received = uploads.receive_file(PDF)
     with transaction():
         publication = a_publication()
         a_released_edition(publication, 1)
@@ -170,7 +170,7 @@ def test_after_a_release_an_upload_begins_the_next_number(app: Flask) -> None:
 def test_only_a_draft_can_be_changed(
     app: Flask, status: EditionStatus, refusal: type[Exception]
 ) -> None:
-    received = editions.receive_file(PDF)
+    received = uploads.receive_file(PDF)
     with transaction():
         edition = an_edition(a_publication(), status=status)
     with pytest.raises(refusal), transaction():
@@ -181,7 +181,7 @@ def test_only_a_draft_can_be_changed(
 
 @on_both
 def test_a_release_that_came_between_is_seen_although_the_row_was_read_before(app: Flask) -> None:
-    received = editions.receive_file(PDF)
+    received = uploads.receive_file(PDF)
     with transaction():
         edition = an_edition(a_publication())
     with transaction():
@@ -194,7 +194,7 @@ def test_a_release_that_came_between_is_seen_although_the_row_was_read_before(ap
 
 
 def test_an_upload_of_nothing_or_of_two_pdfs_makes_no_edition(app: Flask) -> None:
-    received = editions.receive_file(PDF)
+    received = uploads.receive_file(PDF)
     with transaction():
         publication = a_publication()
     for files in ([], [received, received]):

@@ -8,10 +8,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.catalog.editions import receive_file, upload_edition
+from store.catalog.editions import upload_edition
 from store.catalog.models import Publication
 from store.catalog.notes import LONGEST_NOTES
-from store.catalog.publishing import publication_by_slug
+from store.catalog.publications import publication_by_slug
+from store.catalog.uploads import receive_file
 from store.distribution.rehearsing import rehearse
 from store.kit.database import db, transaction
 from tests.admin.signing import press, signed_in, token_in

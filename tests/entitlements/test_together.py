@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Edition, Publication
-from store.catalog.publishing import lock_publication
+from store.catalog.publications import lock_publication
 from store.distribution import releasing
 from store.entitlements import addresses, moving
 from store.entitlements.addresses import (

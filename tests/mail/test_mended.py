@@ -8,7 +8,7 @@ from flask import Flask
 
 from store import tasks
 from store.catalog.models import Seller
-from store.catalog.selling import state_seller
+from store.catalog.sellers import state_seller
 from store.kit import mailboxes
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields

@@ -6,7 +6,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Edition, PublicationStatus
-from store.catalog.publishing import publication_by_slug
+from store.catalog.publications import publication_by_slug
 from store.distribution.coverage import coverage
 from store.entitlements.access import readable_editions, rights_of_order
 from store.kit.database import db, transaction

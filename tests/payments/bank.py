@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from store.catalog.selling import state_seller
+from store.catalog.sellers import state_seller
 from store.entitlements.links import order_link, token_of
 from store.kit import clock
 from store.kit.database import db, transaction

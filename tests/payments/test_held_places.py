@@ -3,8 +3,8 @@
 import pytest
 from flask import Flask
 
-from store.catalog.publishing import publication_by_slug
-from store.catalog.selling import state_seller
+from store.catalog.publications import publication_by_slug
+from store.catalog.sellers import state_seller
 from store.kit.database import db, transaction
 from store.orders.details import Details
 from store.orders.discount_limits import CodeRefused

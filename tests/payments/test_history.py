@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from store.catalog.models import Publication
-from store.catalog.selling import state_seller
+from store.catalog.sellers import state_seller
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal

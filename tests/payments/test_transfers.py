@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.app import create_app
-from store.catalog.selling import state_seller
+from store.catalog.sellers import state_seller
 from store.entitlements.access import rights_of_order
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import InvalidFields, Refusal

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
-from store.catalog.selling import state_seller
+from store.catalog.sellers import state_seller
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.orders.models import Order

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.catalog.selling import state_seller
+from store.catalog.sellers import state_seller
 from store.entitlements.links import order_link, token_of
 from store.kit.database import transaction
 from store.orders import consents

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
-from store.catalog.publishing import retire
+from store.catalog.publications import retire
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.mail.models import Delivery

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Publication, VatTreatment
-from store.catalog.selling import state_seller
+from store.catalog.sellers import state_seller
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.orders.discount_rows import add_discount, discount_by_name, end_discount

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Edition, Publication, PublicationStatus
-from store.catalog.publishing import publication_by_slug
+from store.catalog.publications import publication_by_slug
 from store.kit.database import db, transaction
 from store.kit.storage import storage
 from tests import factories

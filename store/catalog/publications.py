@@ -14,7 +14,7 @@ from store.catalog.models import (
     PublicationStatus,
     VatTreatment,
 )
-from store.catalog.selling import SellerUnknown, current_seller, state_seller, too_long
+from store.catalog.sellers import current_seller, too_long
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
@@ -23,8 +23,6 @@ from store.kit.money import LARGEST_PRICE, InvalidPrice, charge_fault, parse_cur
 from store.kit.paging import Page, paginate
 from store.kit.status import advance
 from store.kit.text import clean_line, clean_text
-
-__all__ = ["SellerUnknown", "current_seller", "state_seller"]
 
 LISTED = PublicationStatus.LISTED
 SHELF_SIZE = 12

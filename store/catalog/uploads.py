@@ -1,16 +1,19 @@
-"""An uploaded file on its way in: copied, judged, stored. Nothing of it is in the database yet."""
+"""Uploaded files and covers on their way in: judged, then stored under their SHA-256. No database
+is touched."""
 
 import hashlib
+import io
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from PIL import Image
+
 from store.catalog.inspecting import Report, inspect_file
+from store.catalog.inspecting.cover import cover_from
 from store.kit.config import config
 from store.kit.errors import Refusal
 from store.kit.formatting import format_size
@@ -21,6 +24,9 @@ from store.kit.text import clean_line
 # Longer than any inspection may take; what is older was left by a process that died.
 _ABANDONED_SECONDS = 3600
 _NEXT_TO_NOTHING = 65_536  # bytes
+LARGEST_BYTES = 10_000_000  # of a cover
+_MOST_PIXELS = 40_000_000
+_COVER_FORMATS = ("PNG", "JPEG")
 
 
 class FileRefused(Refusal):
@@ -33,6 +39,13 @@ class FileRefused(Refusal):
         self.name = clean_line(name)
         told = " ".join(failure.sentence for failure in report.failures)
         super().__init__(f"{self.name}: {told}" if name else told)
+
+
+class CoverRefused(Refusal):
+    """A picture that cannot be taken."""
+
+    status = 422
+    sentence = "The cover must be a PNG or JPEG."
 
 
 class NoSpaceForFile(NoSpace):
@@ -67,8 +80,8 @@ def receive_file(source: Path | BinaryIO, *, name: str = "") -> ReceivedFile:
     left behind.
     """
     try:
-        with _work_folder() as folder:
-            return _receive(source, folder, name)
+        with tempfile.TemporaryDirectory(dir=_work_room(), prefix="upload-") as folder:
+            return _receive(source, Path(folder), name)
     except OSError as fault:
         if is_full(fault):
             raise NoSpaceForFile(name) from None
@@ -77,13 +90,49 @@ def receive_file(source: Path | BinaryIO, *, name: str = "") -> ReceivedFile:
 
 def _receive(source: Path | BinaryIO, folder: Path, name: str) -> ReceivedFile:
     taken, most = folder / "upload", config().max_upload
-    digest = _copy(source, taken, most)
+    uploaded = digest = _copy(source, taken, most)
     report = inspect_file(taken, folder, max_bytes=most)
     if not report.accepted or report.format is None:
         if shutil.disk_usage(folder).free < _NEXT_TO_NOTHING:
             raise NoSpaceForFile(name)  # it ended the inspection, not the file
         raise FileRefused(report, name)
-    return _store(taken, digest, report)
+    if report.repaired is not None:
+        taken = report.repaired
+        with taken.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    size = taken.stat().st_size
+    if storage().size(f"assets/{digest}") != size:
+        storage().put_file(f"assets/{digest}", taken)
+    return ReceivedFile(
+        format=str(report.format),
+        sha256=digest,
+        uploaded_sha256=uploaded,
+        size=size,
+        facts=dict(report.facts),
+        findings=[asdict(finding) for finding in report.findings],
+        cover_sha256=_keep_cover(report.cover_png) if report.cover_png is not None else None,
+    )
+
+
+def store_cover(content: bytes) -> str:
+    """Store a PNG or JPEG picture as a PNG of our own, without what else the file held; returns
+    its SHA-256. Refuses (`CoverRefused`) what is empty, too large or no such picture."""
+    if not content:
+        raise CoverRefused("The cover file is empty. Choose the picture again.")
+    if len(content) > LARGEST_BYTES:
+        raise CoverRefused(f"The cover must be {LARGEST_BYTES // 1_000_000} MB or smaller.")
+    try:
+        with Image.open(io.BytesIO(content), formats=_COVER_FORMATS) as picture:
+            pixels = picture.width * picture.height
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise CoverRefused from None
+    if pixels > _MOST_PIXELS:
+        raise CoverRefused("The cover has too many pixels. 2,000 in height are plenty.")
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "cover.png"
+        if not cover_from(content, made):
+            raise CoverRefused("The cover could not be opened. Export the picture again.")
+        return _keep_cover(made.read_bytes())
 
 
 def forget_broken_uploads() -> None:
@@ -98,12 +147,6 @@ def _work_room() -> Path:
     room = config().data_dir.absolute() / "work"
     room.mkdir(parents=True, exist_ok=True)
     return room
-
-
-@contextmanager
-def _work_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir=_work_room(), prefix="upload-") as name:
-        yield Path(name)
 
 
 def _copy(source: Path | BinaryIO, target: Path, most: int) -> str:
@@ -123,29 +166,7 @@ def _copy(source: Path | BinaryIO, target: Path, most: int) -> str:
     return digest.hexdigest()
 
 
-def _store(taken: Path, digest: str, report: Report) -> ReceivedFile:
-    uploaded = digest
-    if report.repaired is not None:
-        taken = report.repaired
-        with taken.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    size = taken.stat().st_size
-    if storage().size(f"assets/{digest}") != size:
-        storage().put_file(f"assets/{digest}", taken)
-    return ReceivedFile(
-        format=str(report.format),
-        sha256=digest,
-        uploaded_sha256=uploaded,
-        size=size,
-        facts=dict(report.facts),
-        findings=[asdict(finding) for finding in report.findings],
-        cover_sha256=_store_cover(report.cover_png),
-    )
-
-
-def _store_cover(picture: bytes | None) -> str | None:
-    if picture is None:
-        return None
+def _keep_cover(picture: bytes) -> str:
     digest = hashlib.sha256(picture).hexdigest()
     storage().put_bytes(f"covers/{digest}", picture)
     return digest
