@@ -1,15 +1,13 @@
 """Downloads as they are noted: once for a granted transfer, with where it went."""
 
 import hashlib
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from store.catalog.models import Asset
 from store.entitlements.models import Download
 from store.kit import clock
-from store.kit.database import db
+from store.kit.database import db, insert_once
 from store.kit.text import clean_line
 
 
@@ -25,22 +23,17 @@ def record_download(
     """Count a granted transfer once, however many ranges and tries it takes; True if it is new.
     `order_id` is that of the order link it was fetched behind; `network` and `user_agent` of the
     first are kept, should the payment be disputed."""
-    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
-    statement = (
-        dialect.insert(Download)
-        .values(
-            grant_digest=grant_digest(grant_token),
-            customer_id=customer_id,
-            asset_id=asset.id,
-            order_id=order_id,
-            started_at=clock.now(),
-            network=network[:45],
-            user_agent=clean_line(user_agent)[:300],
-        )
-        .on_conflict_do_nothing()
-        .returning(Download.id)
+    added = insert_once(
+        Download,
+        grant_digest=grant_digest(grant_token),
+        customer_id=customer_id,
+        asset_id=asset.id,
+        order_id=order_id,
+        started_at=clock.now(),
+        network=network[:45],
+        user_agent=clean_line(user_agent)[:300],
     )
-    return db.session.execute(statement).first() is not None
+    return added is not None
 
 
 def is_recorded(grant_token: str, asset: Asset) -> bool:

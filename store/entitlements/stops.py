@@ -1,16 +1,14 @@
 """Who asked not to hear of new editions of a publication; what was bought stays theirs."""
 
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from store.catalog.publications import lock_publication
 from store.entitlements.models import NoticeStop
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import db
+from store.kit.database import db, insert_into
 from store.mail import outbox
 
 NEWS_STOPPED = "news_stopped"
@@ -59,8 +57,7 @@ def is_stopped(customer_id: int, publication_id: int) -> bool:
 
 
 def _put(customer_id: int, publication_id: int, stopped_at: datetime | None) -> None:
-    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(NoticeStop).values(
+    statement = insert_into(NoticeStop).values(
         customer_id=customer_id, publication_id=publication_id, stopped_at=stopped_at
     )
     db.session.execute(

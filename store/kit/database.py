@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 
 from store.kit.columns import UtcDateTime
@@ -64,6 +65,22 @@ def transaction() -> Iterator[Session]:
         session.info["writing"] = False
     for call in session.info.pop("after_commit"):
         call()
+
+
+def insert_into(model: type[Base]) -> Any:
+    """The INSERT of our database's own dialect, which knows ON CONFLICT."""
+    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
+    return dialect.insert(model)
+
+
+def insert_once(model: type[Base], **values: Any) -> int | None:
+    """Add a row and return its id; None where any unique constraint says that it is there.
+
+    Where somebody else is just writing the same, waits until that is committed or given up.
+    """
+    statement = insert_into(model).values(values).on_conflict_do_nothing()
+    added: int | None = db.session.scalar(statement.returning(model.__table__.c.id))
+    return added
 
 
 def after_commit(call: Callable[[], None]) -> None:

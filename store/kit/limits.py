@@ -17,10 +17,9 @@ from flask_limiter import Limiter, RateLimitExceeded
 from flask_limiter.util import get_remote_address
 from limits import RateLimitItem, parse_many
 from limits.storage import Storage
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.kit.database import Base, NestedTransaction, db
+from store.kit.database import Base, NestedTransaction, db, insert_into
 from store.kit.engine import PATIENCE, WRITES
 from store.kit.errors import Refusal
 from store.kit.formatting import format_span
@@ -56,11 +55,10 @@ class DatabaseStorage(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count once more and return the count; a window that has ended begins anew."""
         now = time.time()
-        dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
         row = RateCount.__table__.c
         fresh = {"key": key, "count": amount, "ends_at": now + expiry}
         ended = row.ends_at <= now
-        statement = dialect.insert(RateCount).values(fresh)
+        statement = insert_into(RateCount).values(fresh)
         statement = statement.on_conflict_do_update(
             index_elements=["key"],
             set_={

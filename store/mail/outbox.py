@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from store.kit import clock
 from store.kit.columns import UtcDateTime
 from store.kit.config import config
-from store.kit.database import after_commit, db
+from store.kit.database import after_commit, db, insert_into
 from store.kit.jobs import ring
 from store.kit.status import advance, record_change
 from store.mail.letters import Letter, letter, seller
@@ -81,8 +80,7 @@ def owe(
 
 
 def _insert(values: dict[str, Any], *, again_if_skipped: bool) -> bool:
-    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(Delivery).values(values)
+    statement = insert_into(Delivery).values(values)
     if again_if_skipped:
         # A letter that stands is written too, as it was: work that is done only for one that was
         # left out takes time that somebody could measure.
@@ -119,9 +117,8 @@ def owe_rows(kind: str, rows: sa.Select[Any]) -> int:
     }
     # SQLite takes the ON of the conflict for that of a join unless a WHERE stands between.
     query = sa.select(*values.values()).where(chosen.c.dedupe_key.is_not(None))
-    dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
     statement = (
-        dialect.insert(Delivery)
+        insert_into(Delivery)
         .from_select(list(values), query, include_defaults=False)
         .on_conflict_do_nothing(index_elements=["dedupe_key"])
         .execution_options(preserve_rowcount=True)

@@ -10,8 +10,7 @@ from store.catalog import publications
 from store.catalog.models import Publication
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import db
-from store.orders.inserting import insert_once
+from store.kit.database import db, insert_once
 from store.orders.models import Consent, Order
 
 IMMEDIATE_SUPPLY = "immediate_supply"

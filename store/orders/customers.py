@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from store.kit import clock
-from store.kit.database import db
+from store.kit.database import db, insert_once
 from store.kit.text import search_key
 from store.orders.addresses import (
     InvalidAddress,
@@ -14,7 +14,6 @@ from store.orders.addresses import (
     parse_address,
     suggest_correction,
 )
-from store.orders.inserting import insert_once
 from store.orders.models import Customer
 
 __all__ = [

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from store.catalog.models import Publication
 from store.kit import clock, tokens
 from store.kit.config import config
-from store.kit.database import db, transaction
+from store.kit.database import db, insert_once, transaction
 from store.kit.errors import Refusal
 from store.mail import outbox
 from store.mail.forgetting import forget_addresses, long_past
@@ -22,7 +22,6 @@ from store.orders.addresses import address_key, parse_address
 from store.orders.discount_limits import CodeRefused
 from store.orders.discounts import Reduction, code_that_counts, member_reduction, reduction_for
 from store.orders.form_orders import is_of_form
-from store.orders.inserting import insert_once
 from store.orders.models import Discount, Offer, Order, OrderStatus
 
 OFFER = "offer"

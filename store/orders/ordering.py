@@ -14,7 +14,7 @@ from store.catalog.countries import countries_sold_to
 from store.catalog.models import Publication, PublicationStatus
 from store.catalog.sellers import current_seller
 from store.kit import clock
-from store.kit.database import db
+from store.kit.database import db, insert_once
 from store.kit.errors import NotFound, Refusal
 from store.kit.money import format_money
 from store.kit.paging import Page, paginate
@@ -33,7 +33,6 @@ from store.orders.customers import find_or_add_customer
 from store.orders.details import Details, check_details
 from store.orders.discount_limits import HELD_FOR, hold_place
 from store.orders.form_orders import first_key, is_for, next_key, orders_of_form
-from store.orders.inserting import insert_once
 from store.orders.models import Customer, Offer, Order, OrderLine, OrderStatus
 from store.orders.offers import offer_of_form, use_offer
 from store.orders.quoting import Quote, check_chargeable, quote

@@ -10,12 +10,11 @@ from store.entitlements.granting import grant_order
 from store.entitlements.links import order_link
 from store.entitlements.twins import earlier_twin
 from store.kit import clock
-from store.kit.database import db
+from store.kit.database import db, insert_once
 from store.kit.money import format_money
 from store.kit.status import advance
 from store.mail.outbox import SOMEBODY_WAITS, alert_staff, hour_after_last, owe
 from store.orders.discount_limits import give_place_back, keep_place
-from store.orders.inserting import insert_once
 from store.orders.models import Order, OrderStatus
 from store.payments.disputes import record_dispute
 from store.payments.gateways.base import DisputeOutcome, GatewayState, RefundStanding, Standing

@@ -8,12 +8,11 @@ import sqlalchemy as sa
 
 from store.kit import clock, limits
 from store.kit.config import config
-from store.kit.database import db, end_read, transaction
+from store.kit.database import db, end_read, insert_once, transaction
 from store.kit.jobs import ring
 from store.kit.space import reading_goes_on
 from store.kit.status import advance
 from store.mail.outbox import alert_staff
-from store.orders.inserting import insert_once
 from store.payments.applying import Applied, apply_state
 from store.payments.gateways.base import GatewayRefused, GatewayUnreachable, News
 from store.payments.gateways.registry import gateway_named, gateways

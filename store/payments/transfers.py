@@ -6,14 +6,13 @@ import sqlalchemy as sa
 
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import db, end_read, transaction
+from store.kit.database import db, end_read, insert_once, transaction
 from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.formatting import format_day
 from store.kit.money import format_money
 from store.kit.text import clean_line
 from store.mail.outbox import alert_staff
 from store.orders.discount_limits import keep_place
-from store.orders.inserting import insert_once
 from store.orders.models import Order, OrderStatus
 from store.payments.fulfilment import fulfil_checkout
 from store.payments.gateways import manual

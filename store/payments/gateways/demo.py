@@ -15,8 +15,7 @@ import sqlalchemy as sa
 
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import db, end_read, transaction
-from store.orders.inserting import insert_once
+from store.kit.database import db, end_read, insert_once, transaction
 from store.payments.gateways import signing
 from store.payments.gateways.base import (
     BadSignature,

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from store.kit import clock
-from store.kit.database import db, end_read, transaction
+from store.kit.database import db, end_read, insert_once, transaction
 from store.kit.money import format_money
 from store.mail.outbox import alert_staff
-from store.orders.inserting import insert_once
 from store.payments.gateways.base import (
     CheckoutRequest,
     GatewayRefund,
