@@ -12,7 +12,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.mailboxes import AddressUnwritable, OwnAddressUnwritable, own_address
-from store.mail.claiming import Claim
+from store.mail.claims import Claim
 from store.mail.letters import Hold, Letter, Skip, cut_letter, facts_of, render_letter, seller
 from store.mail.mime import (
     Envelope,

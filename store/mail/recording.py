@@ -14,7 +14,7 @@ from store.kit.database import after_commit, transaction
 from store.kit.status import StatusChange, advance
 from store.mail import outbox
 from store.mail.captured import capture
-from store.mail.claiming import settle_unsent
+from store.mail.claims import settle_unsent
 from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
 from store.mail.preparing import Prepared, Unsent
 from store.mail.smtp import Outcome, OutcomeKind

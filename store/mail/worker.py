@@ -19,11 +19,10 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.kit.jobs import ring
-from store.mail import claiming, outbox, recording
-from store.mail.claiming import Claim
+from store.mail import claims, outbox, recording
+from store.mail.claims import Claim, take_slot
 from store.mail.mime import Envelope
 from store.mail.models import Delivery, DeliveryStatus
-from store.mail.pacing import take_slot
 from store.mail.preparing import (
     HELD_FOR_A_SETTING,
     Prepared,
@@ -102,7 +101,7 @@ def send_due_letters(seconds: float | None = None) -> int:
 
 def _anything_due() -> bool:
     try:
-        return claiming.anything_due(db.session())
+        return claims.anything_due(db.session())
     finally:
         end_read()
 
@@ -116,7 +115,7 @@ def wake_when_due() -> None:
 def sweep() -> None:
     """Free the claims of the dead and finish the batches of which nothing is left (timetable)."""
     with transaction() as session:
-        freed = claiming.free_dead_claims(session)
+        freed = claims.free_dead_claims(session)
         recording.finish_batches(session)
     if freed:
         log.warning("%s letters of workers that ended were queued again", freed)
@@ -175,7 +174,7 @@ class Drain:
     def __init__(self, line: Line, until: float | None = None) -> None:
         self.line = line
         self.until = until
-        self.worker = claiming.worker_name()
+        self.worker = claims.worker_name()
         self.claims: deque[Claim] = deque()
         self.in_hand: Tried | None = None
         self.sent = 0
@@ -202,7 +201,7 @@ class Drain:
         if not self._reach_server():
             return False
         with transaction() as session:
-            self.claims.extend(claiming.claim(session, self.worker))
+            self.claims.extend(claims.claim(session, self.worker))
         return bool(self.claims)
 
     def _reach_server(self) -> bool:
@@ -249,7 +248,7 @@ class Drain:
     def _send(self, letter: Prepared) -> None:
         with transaction() as session:
             self._record_in_hand(session)
-            attempt_id = claiming.begin_sending(
+            attempt_id = claims.begin_sending(
                 session, letter.claim, letter.message_id, letter.address
             )
         self.in_hand = None
@@ -282,7 +281,7 @@ class Drain:
             if unsent:
                 recording.record_unsent(session, unsent)
             if gives_back:
-                claiming.release(session, list(self.claims))
+                claims.release(session, list(self.claims))
         self.in_hand = None
         if gives_back:
             self.claims.clear()

@@ -13,7 +13,7 @@ from store.distribution import pacing, releasing
 from store.entitlements import addresses, granting, links, stops
 from store.kit.database import db, transaction
 from store.mail import outbox, worker
-from store.mail.claiming import Claim
+from store.mail.claims import Claim
 from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.mail.preparing import Prepared, Unsent, prepare
 from store.orders.models import Order

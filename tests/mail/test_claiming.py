@@ -18,15 +18,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from store.kit import clock
 from store.kit.database import db, transaction
-from store.mail import claiming, worker
-from store.mail.claiming import LEASE, Claim
+from store.mail import claims, worker
+from store.mail.claims import LEASE, Claim
 from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
 from tests.conftest import Clock, on_both, on_postgresql
 
 from .posting import a_batch, a_shop, attempts, deliveries, delivery, owe_to, readers, statuses
 
 ANNA, BEN = "anna@reader.example", "ben@reader.example"
-HERE = claiming.worker_name()
+HERE = claims.worker_name()
 
 
 @pytest.fixture
@@ -37,12 +37,12 @@ def shop(database_url: str, tmp_path: Path, frozen: Clock) -> Iterator[Flask]:
 
 def claim(name: str = HERE) -> list[Claim]:
     with transaction() as session:
-        return claiming.claim(session, name)
+        return claims.claim(session, name)
 
 
 def start(one: Claim) -> int | None:
     with transaction() as session:
-        return claiming.begin_sending(session, one, "<m@shop.example.org>", ANNA)
+        return claims.begin_sending(session, one, "<m@shop.example.org>", ANNA)
 
 
 def claimed_rows() -> int:
@@ -53,7 +53,7 @@ def claimed_rows() -> int:
 def a_dead_process() -> Iterator[str]:
     """The name that a worker had whose process is gone."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    name = f"{claiming._process_name(child.pid)}:1"
+    name = f"{claims._process_name(child.pid)}:1"
     child.kill()
     child.communicate()
     yield name
@@ -87,7 +87,7 @@ def test_a_claim_keeps_to_its_limit_with_nested_loops_forced(shop: Flask) -> Non
     with transaction() as session:
         for off in ("hashjoin", "mergejoin", "hashagg", "sort", "bitmapscan"):
             session.execute(sa.text(f"SET LOCAL enable_{off} = off"))
-        assert len(claiming.claim(session, HERE)) == 50
+        assert len(claims.claim(session, HERE)) == 50
 
     assert claimed_rows() == 50
 
@@ -96,13 +96,13 @@ def test_a_claim_keeps_to_its_limit_with_nested_loops_forced(shop: Flask) -> Non
 def test_control_written_with_in_the_claim_takes_the_whole_table(shop: Flask) -> None:
     owe_to(*readers(400))
     with transaction() as session:
-        naive = claiming._claim_sql(session, 50).replace("= ANY(ARRAY(", "IN (")
+        naive = claims._claim_sql(session, 50).replace("= ANY(ARRAY(", "IN (")
         naive = naive.replace("LOCKED))", "LOCKED)")
         for off in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan"):
             session.execute(sa.text(f"SET LOCAL enable_{off} = off"))
         values = {"now": clock.now(), "worker": HERE}
-        plan = session.execute(claiming._timed("EXPLAIN " + naive), values).scalars().all()
-        found = session.execute(claiming._timed(naive), values).all()
+        plan = session.execute(claims._timed("EXPLAIN " + naive), values).scalars().all()
+        found = session.execute(claims._timed(naive), values).all()
 
     assert len(found) == 400, plan
 
@@ -115,7 +115,7 @@ def test_the_queue_index_serves_the_claim(shop: Flask) -> None:
     with transaction() as session:
         if not is_sqlite:
             session.execute(sa.text("SET LOCAL enable_seqscan = off"))
-        statement = claiming._timed(explain + claiming._claim_sql(session, 20))
+        statement = claims._timed(explain + claims._claim_sql(session, 20))
         rows = session.execute(statement, {"now": clock.now(), "worker": HERE}).all()
 
     plan = "\n".join(str(row) for row in rows)
@@ -158,8 +158,8 @@ def test_what_another_worker_claimed_meanwhile_is_left_to_it(shop: Flask) -> Non
 
     assert start(one) is None
     with transaction() as session:
-        assert not claiming.settle_unsent(session, one, DeliveryStatus.HELD, "why")
-        claiming.release(session, [one])
+        assert not claims.settle_unsent(session, one, DeliveryStatus.HELD, "why")
+        claims.release(session, [one])
     assert delivery(ANNA).claimed_by == "elsewhere:1.1:1"
 
 
@@ -218,7 +218,7 @@ def test_the_lease_begins_again_when_the_letter_begins(shop: Flask, frozen: Cloc
     ids=["this process", "another host", "the pid used again", "no name of ours"],
 )
 def test_who_is_dead_is_told_by_host_pid_and_start(name: str, dead: bool) -> None:
-    assert claiming.is_dead(name) is dead
+    assert claims.is_dead(name) is dead
 
 
 @on_both
@@ -275,7 +275,7 @@ class ClaimHistory(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["far:1.1:1", "far:2.1:1"]))
     def gives_back(self, name: str) -> None:
         with transaction() as session:
-            claiming.release(session, self.held.pop(name, []))
+            claims.release(session, self.held.pop(name, []))
 
     @rule()
     def the_lease_ends(self) -> None:

@@ -1,4 +1,4 @@
-"""Who sends which letter: claims with a lease, and what becomes of those of the dead.
+"""Who sends which letter, and when: claims with a lease, those of the dead, the common pace.
 
 A claim is not a status: claimed rows stay `queued` until just before DATA.
 """
@@ -6,7 +6,7 @@ A claim is not a status: claimed rows stay `queued` until just before DATA.
 import os
 import socket
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 from store.kit import clock
 from store.kit.columns import UtcDateTime
 from store.kit.config import config
-from store.mail.models import Attempt, Delivery, DeliveryStatus
+from store.kit.database import insert_once
+from store.mail.models import Attempt, Delivery, DeliveryStatus, Pace
 from store.mail.smtp import MailServer
 
 MOST_CLAIMED = 100
@@ -47,7 +48,7 @@ _BEGIN = (
         _deliveries.c.claimed_by == sa.bindparam("worker"),
         sa.text(_MAY_LEAVE),
     )
-    # The lease counts anew: the wait for the server begins here.
+    # The lease counts from now: the wait for the server begins here.
     .values(
         status=DeliveryStatus.SENDING,
         message_id=sa.bindparam("named"),
@@ -86,7 +87,10 @@ def _started(pid: int) -> str:
 def claim(session: Session, worker: str) -> list[Claim]:
     """Claim the next few letters that are due, fewer when few are waiting so that no connection
     idles; the most urgent first."""
-    limit = _claim_size(session)
+    lines, rate = config().mail_connections, config().mail_rate
+    queued = _count_due(session, 2 * lines * MOST_CLAIMED)
+    ahead = max(1, int(rate * _SECONDS_AHEAD)) if rate else MOST_CLAIMED
+    limit = min(MOST_CLAIMED, -(-queued // (2 * lines)), ahead)
     if limit == 0:
         return []
     statement = _timed(_claim_sql(session, limit))
@@ -98,14 +102,6 @@ def claim(session: Session, worker: str) -> list[Claim]:
 def anything_due(session: Session) -> bool:
     """Whether a letter waits that somebody could claim now."""
     return _count_due(session, 1) > 0
-
-
-def _claim_size(session: Session) -> int:
-    lines = config().mail_connections
-    queued = _count_due(session, 2 * lines * MOST_CLAIMED)
-    rate = config().mail_rate
-    ahead = max(1, int(rate * _SECONDS_AHEAD)) if rate else MOST_CLAIMED
-    return min(MOST_CLAIMED, -(-queued // (2 * lines)), ahead)
 
 
 def _count_due(session: Session, enough: int) -> int:
@@ -185,19 +181,15 @@ def settle_unsent(session: Session, claim: Claim, status: DeliveryStatus, reason
     """Leave a claimed letter out or hold it, with the reason; says whether it was still ours."""
     changed = (
         sa.update(_deliveries)
-        .where(*_ours(claim))
+        .where(
+            Delivery.id == claim.delivery_id,
+            Delivery.status == DeliveryStatus.QUEUED,
+            Delivery.claimed_by == claim.worker,
+        )
         .values(status=status, reason=reason[:300], claimed_by=None, claimed_at=None)
         .returning(Delivery.id)
     )
     return session.execute(changed).first() is not None
-
-
-def _ours(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        Delivery.id == claim.delivery_id,
-        Delivery.status == DeliveryStatus.QUEUED,
-        Delivery.claimed_by == claim.worker,
-    )
 
 
 def free_dead_claims(session: Session) -> int:
@@ -208,10 +200,7 @@ def free_dead_claims(session: Session) -> int:
     ).all()
     dead = [name for name in holders if name and is_dead(name)]
     expired = sa.and_(Delivery.claimed_at.is_not(None), Delivery.claimed_at < clock.now() - LEASE)
-    return _free(session, sa.or_(Delivery.claimed_by.in_(dead), expired))
-
-
-def _free(session: Session, which: sa.ColumnElement[bool]) -> int:
+    which = sa.or_(Delivery.claimed_by.in_(dead), expired)
     cut_off = session.scalars(
         sa.update(_deliveries)
         .where(which, Delivery.status == DeliveryStatus.SENDING)
@@ -248,3 +237,15 @@ def is_dead(worker: str) -> bool:
         pass
     now_started = _started(int(pid))
     return bool(start and now_started and start != now_started)
+
+
+def take_slot(session: Session, rate: float) -> datetime:
+    """Reserve the next moment at which a letter may leave, at `rate` letters a second: one row
+    that all workers of all machines share."""
+    now = clock.now()
+    insert_once(Pace, id=1, next_at=now)
+    row = session.execute(sa.select(Pace).where(Pace.id == 1).with_for_update()).scalar_one()
+    slot = max(row.next_at, now)
+    row.next_at = slot + timedelta(seconds=1 / rate)
+    session.flush()
+    return slot
