@@ -9,11 +9,11 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import sqlalchemy as sa
@@ -36,6 +36,7 @@ from store.orders.models import Customer, Offer, Order
 from store.orders.offers import OFFER, ask_for_offer
 from store.orders.ordering import place_order
 from store.payments.demo_news import Arrival, Decision, decide
+from tests.conftest import Clock
 from tests.entitlements.making import a_shop, link_to
 from tests.factories import a_publication, a_released_edition
 from tests.payments.making import apply_received, start
@@ -47,14 +48,18 @@ pytestmark = pytest.mark.usefixtures("frozen")
 PLAN = Path(__file__).parent.parent / "docs" / "architecture.md"
 RESUME = "/publications/<slug>/order?resume=<token>"
 RENEW = "/find-my-copies/renew"
+# What the pages of an order form carry in `form_key` is no token, and opens this door alone.
+FORM = "/publications/<slug>/order"
 FIELDS: dict[str, dict[str, str]] = PUBLIC_POSTS | {
     RESUME: {"step": "details"},
     "/library/<token>/address": {"email": "new@elsewhere.example"},
     "/orders/<token>/move": {"email": "right@elsewhere.example"},
+    FORM: {"step": "place", "seen_amount": "1250", "wants_now": "yes", "sure": "yes"},
 }
 # What each order of a person is called; the first two can be read, the third waits for its 14
 # days, the fourth is not paid, and the fifth went to another address of theirs.
 ORDERS = ("guide", "atlas", "later", "unpaid", "moved")
+KEY = "form key"
 PURPOSES = {
     "order, ready": "order",
     "order, waiting": "order",
@@ -68,6 +73,16 @@ PURPOSES = {
     "offer": OFFER,
     "download": "download",
     "order download": "order_download",
+    "form key": KEY,
+    "form key, unpaid": KEY,
+    "form key, moved": KEY,
+}
+# The order that a link is to, where it is not the guide.
+ORDER_OF = {
+    "order, waiting": "later",
+    "order, unpaid": "unpaid",
+    "form key, unpaid": "unpaid",
+    "form key, moved": "moved",
 }
 # A stop holds until it is ended.
 TOO_OLD = timedelta(days=401)
@@ -150,6 +165,9 @@ def _person(name: str) -> Person:
             "move": request_move(orders["later"], f"{name}@right.example").reference,
             "undo of a move": _moved(orders["moved"], f"{name}@right.example"),
             "offer": offer.reference if offer else "",
+            "form key": session.get_one(Order, orders["guide"]).form_key,
+            "form key, unpaid": session.get_one(Order, orders["unpaid"]).form_key,
+            "form key, moved": session.get_one(Order, orders["moved"]).form_key,
         }
         person.references["download"] = person.references["library"]
         person.references["order download"] = person.references["order, ready"]
@@ -212,35 +230,73 @@ def doors(app: Flask) -> list[tuple[str, str]]:
         and method in (rule.methods or ())
         and not rule.rule.startswith(("/admin", "/demo"))
     ]
-    more = [("GET", RESUME), ("POST", RESUME), ("POST", RENEW)]
+    more = [("GET", RESUME), ("POST", RESUME), ("POST", RENEW), ("POST", FORM)]
     return sorted(rules + more, key=lambda door: (door[1], door[0]))
 
 
-def _paths(rule: str, person: Person, kind: str) -> Iterator[tuple[str, str]]:
-    """What is asked for at a door, and the path of it without the token."""
+@dataclass(frozen=True)
+class Knock:
+    """One request at a door. `asked` says what for, where a door has more than one answer; `path`
+    is without the token."""
+
+    method: str
+    rule: str
+    asked: str
+    path: str
+    email: str = ""
+
+    @property
+    def door(self) -> str:
+        return f"{self.method} {self.rule}{self.asked}"
+
+
+def knocks(app: Flask, person: Person, kind: str) -> Iterator[Knock]:
+    """Every request that is made with one kind of link."""
+    slug = f"{person.name}-{ORDER_OF.get(kind, 'guide')}"
+    for method, rule in doors(app):
+        path = rule.replace("<slug>", slug)
+        if rule == FORM:
+            # A press with anything else is a first one: it needs no link, and leads to none.
+            if PURPOSES[kind] == KEY:
+                yield Knock(method, rule, " (for its address)", path, person.email)
+                yield Knock(method, rule, " (for another)", path, f"{person.name}@typo.example")
+        elif "<asset>" in rule:
+            for asked, asset in _assets(person):
+                filled = path.replace("<asset>", asset).replace("<filename>", "any.pdf")
+                yield Knock(method, rule, f" ({asked})", filled)
+        else:
+            yield Knock(method, rule, "", path)
+
+
+def _assets(person: Person) -> list[tuple[str, str]]:
     other = "bea" if person.name == "anna" else "anna"
-    if "<asset>" not in rule:
-        title = {"order, waiting": "later", "order, unpaid": "unpaid"}.get(kind, "guide")
-        yield "", rule.replace("<slug>", f"{person.name}-{title}")
-        return
-    for words, slug in (
-        ("its own", f"{person.name}-guide"),
-        ("of another order", f"{person.name}-atlas"),
-        ("of another customer", f"{other}-guide"),
-    ):
-        path = rule.replace("<asset>", f"{slug}-1-pdf").replace("<filename>", "any.pdf")
-        yield f" ({words})", path
+    return [
+        ("its own", f"{person.name}-guide-1-pdf"),
+        ("of another order", f"{person.name}-atlas-1-pdf"),
+        ("of another customer", f"{other}-guide-1-pdf"),
+    ]
 
 
-def _ask(client: FlaskClient, method: str, path: str, rule: str, token: str) -> TestResponse:
-    fields = dict(FIELDS[rule]) if method == "POST" else None
-    if fields is not None and rule == RESUME:
-        fields["resume"] = token
-        path = path.partition("?")[0]
-    if fields is not None and rule == RENEW:
-        fields["token"] = token
-    where = path.replace("<token>", token)
-    return client.get(where) if method == "GET" else client.post(where, data=fields)
+def _token(person: Person, kind: str, at: datetime | None = None) -> str:
+    """What is presented: the reference, signed for its purpose at a moment, or the bare key."""
+    reference = person.references[kind]
+    return reference if PURPOSES[kind] == KEY else tokens.sign(reference, PURPOSES[kind], at)
+
+
+def _ask(client: FlaskClient, knock: Knock, token: str) -> TestResponse:
+    if knock.method == "GET":
+        path = knock.path.replace("<token>", token)
+        head, answer = client.head(path), client.get(path)
+        assert (head.status_code, head.data) == (answer.status_code, b""), path
+        assert head.headers.get("Location") == answer.headers.get("Location"), path
+        return answer
+    more = {
+        RESUME: {"resume": token},
+        RENEW: {"token": token},
+        FORM: {"form_key": token, "email": knock.email},
+    }
+    path = knock.path.partition("?")[0].replace("<token>", token)
+    return client.post(path, data=FIELDS[knock.rule] | more.get(knock.rule, {}))
 
 
 # What is seen -----------------------------------------------------------------------------------
@@ -338,33 +394,43 @@ def _good(world: World, app: Flask, whose: str) -> dict[str, dict[str, str]]:
     """For each kind of link, what each door answers, shows and changes."""
     person = world.people[whose]
     found: dict[str, dict[str, str]] = {}
-    for kind, purpose in PURPOSES.items():
-        token = tokens.sign(person.references[kind], purpose)
-        for method, rule in doors(app):
-            for asked, path in _paths(rule, person, kind):
-                answer = _ask(world.client, method, path, rule, token)
-                words = [str(answer.status_code)]
-                if shown := _shown(answer, world.people, whose):
-                    words.append("shows " + ", ".join(shown))
-                if changed := _changed(world, whose):
-                    words.append("changes " + ", ".join(changed))
-                    world.restore()
-                found.setdefault(kind, {})[f"{method} {rule}{asked}"] = "; ".join(words)
+    for kind in PURPOSES:
+        token = _token(person, kind)
+        for knock in knocks(app, person, kind):
+            answer = _ask(world.client, knock, token)
+            words = [str(answer.status_code)]
+            if knock.rule == FORM and answer.status_code == 303:
+                words.append(f"leads to {_way(app, answer)}")
+            if shown := _shown(answer, world.people, whose):
+                words.append("shows " + ", ".join(shown))
+            if changed := _changed(world, whose):
+                words.append("changes " + ", ".join(changed))
+                world.restore()
+            found.setdefault(kind, {})[knock.door] = "; ".join(words)
     return found
 
 
-def _statuses(
-    world: World, app: Flask, token_of: Callable[[str], str]
-) -> dict[str, dict[str, str]]:
-    """The bare answers of every door to links that should open nothing."""
-    person = world.people["anna"]
+def _way(app: Flask, answer: TestResponse) -> str:
+    """Where an answer leads: to the page of an order, named by its title, or to another address."""
+    path = urlsplit(answer.headers["Location"]).path
+    rule, values = app.url_map.bind("127.0.0.1").match(path, return_rule=True)
+    if rule.rule != "/orders/<token>":
+        return rule.rule
+    link = db.session.scalars(
+        sa.select(Link).filter_by(reference=tokens.reference_of(values["token"]))
+    ).one()
+    title = db.session.get_one(Order, link.order_id).lines[0].title
+    return f"the page of “{title}”"
+
+
+def _statuses(world: World, app: Flask, at: datetime | None = None) -> dict[str, dict[str, str]]:
+    """The bare answers of every door to Anna's links, signed at a moment, that should open
+    nothing."""
+    anna = world.people["anna"]
     return {
         kind: {
-            f"{method} {rule}{asked}": _bare(
-                world, _ask(world.client, method, path, rule, token_of(kind))
-            )
-            for method, rule in doors(app)
-            for asked, path in _paths(rule, person, kind)
+            knock.door: _bare(world, _ask(world.client, knock, _token(anna, kind, at)))
+            for knock in knocks(app, anna, kind)
         }
         for kind in PURPOSES
     }
@@ -377,15 +443,13 @@ def _bare(world: World, answer: TestResponse) -> str:
 
 
 def _table(matrix: dict[str, dict[str, str]]) -> str:
-    kinds = list(matrix)
-    rows = {door: [matrix[kind][door].split(";")[0] for kind in kinds] for door in matrix[kinds[0]]}
-    wide = max(len(door) for door in rows)
-    numbers = "".join(f"{number:>6}" for number in range(1, len(kinds) + 1))
+    doors_of_all = max(matrix.values(), key=len)
+    wide = max(len(door) for door in doors_of_all)
+    numbers = "".join(f"{number:>6}" for number in range(1, len(matrix) + 1))
     lines = [" " * wide + numbers]
-    lines += [
-        f"{door:<{wide}}" + "".join(f"{answer:>6}" for answer in answers)
-        for door, answers in rows.items()
-    ]
+    for door in doors_of_all:
+        answers = [cells.get(door, "-").split(";")[0] for cells in matrix.values()]
+        lines.append(f"{door:<{wide}}" + "".join(f"{answer:>6}" for answer in answers))
     return "\n".join(lines)
 
 
@@ -393,7 +457,7 @@ def _legend() -> str:
     return "\n".join(f"{number:>3}  {kind}" for number, kind in enumerate(PURPOSES, 1))
 
 
-def test_every_link_at_every_door(world: World, app: Flask) -> None:
+def test_every_link_at_every_door(world: World, app: Flask, frozen: Clock) -> None:
     anna = _good(world, app, "anna")
     bea = _good(world, app, "bea")
     told = [(kind, door, cell) for matrix in (anna, bea) for kind, cells in matrix.items()
@@ -401,23 +465,14 @@ def test_every_link_at_every_door(world: World, app: Flask) -> None:
     assert told == [], told
     assert _swapped(bea) == anna
 
-    signed_long_ago = clock.now() - TOO_OLD
-    purposes = PURPOSES
-    old = _statuses(
-        world,
-        app,
-        lambda kind: tokens.sign(
-            world.people["anna"].references[kind], purposes[kind], signed_long_ago
-        ),
-    )
+    signed = clock.now()
+    frozen.advance(days=401)
+    old = _statuses(world, app, signed)
+    frozen.set(signed)
     world.restore()
     with transaction() as session:
         session.execute(sa.update(Link).values(revoked_at=clock.now(), revoked_reason="asked"))
-    ended = _statuses(
-        world,
-        app,
-        lambda kind: tokens.sign(world.people["anna"].references[kind], purposes[kind]),
-    )
+    ended = _statuses(world, app)
     world.restore()
     assert "SHOWS" not in str(old) + str(ended)
     snapshot("links.txt", _as_text(anna, old, ended))
@@ -446,7 +501,7 @@ def _as_text(
         opened = [
             f"{door}\n    {cell}" for door, cell in cells.items() if cell[:3] not in {"404", "410"}
         ]
-        parts.append(f"What a good link opens: {kind}\n" + "\n".join(opened))
+        parts.append(f"What a good link opens: {kind}\n" + "\n".join(opened or ["nothing"]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -455,17 +510,15 @@ def test_what_opens_nothing_changes_nothing(world: World, app: Flask) -> None:
     with transaction() as session:
         session.execute(sa.update(Link).values(revoked_at=clock.now()))
     before = _rows()
-    for kind, purpose in PURPOSES.items():
+    anna = world.people["anna"]
+    for kind in PURPOSES:
         for at in (None, clock.now() - TOO_OLD):
             if (kind, at is None) in {("offer", True), ("stop", False)}:
                 continue
-            token = tokens.sign(world.people["anna"].references[kind], purpose, at)
-            for method, rule in doors(app):
-                if rule == RENEW:
-                    continue
-                for _, path in _paths(rule, world.people["anna"], kind):
-                    answer = _ask(world.client, method, path, rule, token)
-                    assert answer.status_code in {404, 410}, (kind, method, path)
+            token = _token(anna, kind, at)
+            for knock in [one for one in knocks(app, anna, kind) if one.rule != RENEW]:
+                answer = _ask(world.client, knock, token)
+                assert answer.status_code in {404, 410}, (kind, knock.door)
     assert _rows() == before
 
 
@@ -482,14 +535,40 @@ def test_the_moved_order_is_dead_at_every_door(world: World, app: Flask) -> None
         for order in session.scalars(sa.select(Order)):
             order.customer_id = find_or_add_customer("else@elsewhere.example").id
     person = world.people["anna"]
-    for kind in ("order, ready", "order, waiting", "order, unpaid", "order download"):
-        token = tokens.sign(person.references[kind], PURPOSES[kind])
+    for kind in ("order, ready", "order, waiting", "order, unpaid", "order download", "form key"):
+        token = _token(person, kind)
         answers = {
-            f"{method} {rule}": _ask(world.client, method, path, rule, token).status_code
-            for method, rule in doors(app)
-            for _, path in _paths(rule, person, kind)
-            if rule != RENEW
+            knock.door: _ask(world.client, knock, token).status_code
+            for knock in knocks(app, person, kind)
+            if knock.rule != RENEW
         }
         assert set(answers.values()) == {404, 410}, kind
-        own = "/download/<token>/<asset>" if kind == "order download" else "/orders/<token>"
+        more = {"order download": "/download/<token>/<asset>", "form key": f"{FORM} ("}
+        own = more.get(kind, "/orders/<token>")
         assert {status for door, status in answers.items() if own in door} == {410}
+
+
+def test_what_is_no_form_key_leads_to_no_order(world: World, app: Flask) -> None:
+    """Links in its place make a first press of the form, for an order of its own."""
+    anna = world.people["anna"]
+    (press, _) = (one for one in knocks(app, anna, "form key") if one.rule == FORM)
+    for kind in [one for one in PURPOSES if PURPOSES[one] != KEY]:
+        count = len(world.rows["orders"])
+        answer = _ask(world.client, press, _token(anna, kind))
+        assert (answer.status_code, _way(app, answer)) == (303, "/demo/pay/<token>"), kind
+        new = {tuple(row) for row in _rows()["orders"]} - world.rows["orders"]
+        assert (len(new), len(_rows()["orders"])) == (1, count + 1)
+        world.restore()
+
+
+def test_a_form_key_that_opens_nothing_says_so_to_everybody_in_the_same_way(
+    world: World, app: Flask
+) -> None:
+    """Whether the address is that of the order or another, once its links have ended."""
+    with transaction() as session:
+        session.execute(sa.update(Link).values(revoked_at=clock.now(), revoked_reason="asked"))
+    for kind in ("form key", "form key, unpaid", "form key, moved"):
+        anna = world.people["anna"]
+        presses = [one for one in knocks(app, anna, kind) if one.rule == FORM]
+        own, another = (_ask(world.client, one, _token(anna, kind)) for one in presses)
+        assert (own.status_code, own.text) == (410, another.text), kind
