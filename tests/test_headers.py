@@ -47,7 +47,7 @@ MASKS = [
     (r"\b[0-9a-f]{64}\b", "SHA256"),
     (r"^(Message-ID: <)[^@]+@", r"\1RANDOM@"),
     (r"^Date: .*$", "Date: MOMENT"),
-    (r"\b[2-9A-Z]{4}-[2-9A-Z]{4}\b", "XXXX-XXXX"),
+    (r"\b[2-9A-Z]{4}-[2-9A-Z]{4}\b", "REFERENCE"),
     (r"\.[0-9a-f]{12}\.", ".DIGEST."),
 ]
 
