@@ -1,7 +1,6 @@
 """What tests of distribution do to a shop, by the rules that the doors call."""
 
 from dataclasses import dataclass
-from secrets import token_urlsafe
 
 import sqlalchemy as sa
 from flask import current_app
@@ -10,7 +9,7 @@ from store.catalog.models import Edition, EditionStatus, Publication
 from store.distribution import releasing
 from store.entitlements import granting
 from store.entitlements.models import Entitlement
-from store.kit import clock
+from store.kit import clock, tokens
 from store.kit.database import db, transaction
 from store.kit.status import advance
 from store.mail import outbox, worker
@@ -29,10 +28,17 @@ def buy(
     wants_now: bool = True,
 ) -> Order:
     """Order and pay, in the caller's transaction."""
-    details = Details(email=email, name=name, wants_now=wants_now)
-    order = place_order(
-        publication, details, form_key=token_urlsafe(8), seen_amount=publication.price_amount
-    )
+    return pay(place(publication, Details(email=email, name=name, wants_now=wants_now)))
+
+
+def place(publication: Publication, details: Details) -> Order:
+    """Order and do not pay yet, in the caller's transaction."""
+    key = tokens.new_reference()
+    return place_order(publication, details, form_key=key, seen_amount=publication.price_amount)
+
+
+def pay(order: Order) -> Order:
+    """The money of an order comes, in the caller's transaction."""
     advance(order, OrderStatus.PAID)
     order.paid_at = clock.now()
     granting.grant_order(order, clock.now())

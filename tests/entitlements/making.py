@@ -9,19 +9,17 @@ from typing import cast
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus, Publication
-from store.entitlements.granting import grant_order
 from store.entitlements.links import PATHS, make_link, token_of
 from store.entitlements.models import Link
 from store.entitlements.moving import accept_move, hold_order, request_move
-from store.kit import clock, tokens
+from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.status import advance
 from store.mail.models import CapturedLetter
 from store.mail.worker import send_due_letters
 from store.orders.customers import customer_by_address
-from store.orders.details import Details
-from store.orders.models import Customer, Order, OrderStatus
-from store.orders.ordering import place_order
+from store.orders.models import Customer, Order
+from tests.distribution.shop import buy
 from tests.factories import a_publication, a_released_edition, a_seller
 
 ANNA = "anna@reader.example"
@@ -40,19 +38,27 @@ def a_shop(*, editions: int = 1, slug: str = "send-early-years") -> Publication:
 
 def a_paid_order(publication: Publication, address: str = ANNA, *, wants_now: bool = True) -> Order:
     """An order placed and paid at this moment."""
-    details = Details(
-        email=address,
-        name="Anna Berg",
-        organisation="",
-        purchase_order_number="",
-        wants_now=wants_now,
-    )
     with transaction():
-        order = place_order(publication, details, form_key=tokens.new_reference(), seen_amount=1250)
-        advance(order, OrderStatus.PAID)
-        order.paid_at = clock.now()
-        grant_order(order, clock.now())
-    return order
+        return buy(publication, address, wants_now=wants_now)
+
+
+def annas_order() -> int:
+    """A paid order of Anna's in a shop of its own, whose letters have left; its number."""
+    made = a_paid_order(a_shop()).id
+    sent()
+    return made
+
+
+def guide(publication_id: int) -> Publication:
+    """The publication, in the session that is open now."""
+    db.session.rollback()
+    return db.session.get_one(Publication, publication_id)
+
+
+def edition_of(edition_id: int) -> Edition:
+    """The edition, in the session that is open now."""
+    db.session.rollback()
+    return db.session.get_one(Edition, edition_id)
 
 
 def release(publication: Publication, number: int) -> Edition:

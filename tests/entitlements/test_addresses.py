@@ -18,51 +18,26 @@ from tests.entitlements.making import (
     a_paid_order,
     a_shop,
     anna,
+    annas_order,
     count_rows,
     links_in,
     path_to,
     sent,
     text_of,
 )
+from tests.entitlements.pressing import SURE, address_of, asked_to_change, changed
 from tests.factories import a_customer
 from tests.pages import check_page
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
 NEW = "Anna.New+send@Reader.Example"
-SURE = {"sure": "yes"}
 
 
 @pytest.fixture
 def library_path(client: FlaskClient, frozen: Clock) -> str:
-    a_paid_order(a_shop())
-    sent()
+    annas_order()
     return path_to("library", anna().id)
-
-
-def asked(client: FlaskClient, library_path: str, new: str = NEW) -> str:
-    """Ask for a change; the path in the letter to the new address."""
-    answer = client.post(f"{library_path}/address", data={"email": new})
-    assert answer.status_code == 200
-    check_page(answer.text, path=library_path)
-    letter = sent()[-1]
-    assert letter["Subject"] == "Confirm your new e-mail address"
-    assert letter["To"].addresses[0].addr_spec == new
-    return links_in(text_of(letter))[0]
-
-
-def changed(client: FlaskClient, customer_id: int, new: str) -> str:
-    """Change the address wholly; the path that undoes it, from the letter to the old one."""
-    answer = client.post(asked(client, path_to("library", customer_id), new), data=SURE)
-    assert answer.status_code == 200, answer.text
-    db.session.rollback()
-    told = [one for one in sent() if one["Subject"] == "Your e-mail address was changed"]
-    return links_in(text_of(told[-1]))[0]
-
-
-def address_of(customer_id: int) -> str:
-    db.session.rollback()
-    return db.session.get_one(Customer, customer_id).email
 
 
 @on_both
@@ -71,7 +46,7 @@ def test_the_new_address_is_proved_and_the_old_links_die(
 ) -> None:
     customer_id = anna().id
     mailed = [path_to(purpose, customer_id) for purpose in ("library", "order", "stop")]
-    path = asked(client, library_path)
+    path = asked_to_change(client, library_path, NEW)
     before = count_rows()
     page = client.get(path)
     assert client.head(path).status_code == page.status_code == 200
@@ -135,7 +110,7 @@ def test_an_order_link_changes_no_address(client: FlaskClient, library_path: str
 def test_nothing_changes_until_the_button_is_pressed(
     client: FlaskClient, library_path: str
 ) -> None:
-    asked(client, library_path)
+    asked_to_change(client, library_path, NEW)
     db.session.rollback()
     assert anna().email == ANNA
     assert client.get(library_path).status_code == 200
@@ -144,8 +119,8 @@ def test_nothing_changes_until_the_button_is_pressed(
 def test_only_the_newest_link_counts_and_only_for_a_day(
     client: FlaskClient, library_path: str, frozen: Clock
 ) -> None:
-    first = asked(client, library_path)
-    second = asked(client, library_path, "other@reader.example")
+    first = asked_to_change(client, library_path, NEW)
+    second = asked_to_change(client, library_path, "other@reader.example")
     answer = client.post(first, data=SURE)
     assert answer.status_code == 410
     check_page(answer.text, path="/address/…")
@@ -156,7 +131,7 @@ def test_only_the_newest_link_counts_and_only_for_a_day(
 
 
 def test_a_second_press_says_that_it_is_done(client: FlaskClient, library_path: str) -> None:
-    path = asked(client, library_path)
+    path = asked_to_change(client, library_path, NEW)
     client.post(path, data=SURE)
     for again in (client.post(path, data=SURE), client.get(path)):
         assert again.status_code == 200
@@ -170,7 +145,7 @@ def test_an_address_of_another_customer_is_refused_and_leads_to_a_person(
     client: FlaskClient, library_path: str
 ) -> None:
     a_paid_order(a_shop(slug="other"), NEW.lower())
-    path = asked(client, library_path)
+    path = asked_to_change(client, library_path, NEW)
     answer = client.post(path, data=SURE)
     assert answer.status_code == 409
     check_page(answer.text, path="/address/…")
@@ -227,7 +202,7 @@ def test_what_cannot_be_an_address_is_said_beside_the_field(
 
 
 def test_only_the_capitals_may_change(client: FlaskClient, library_path: str) -> None:
-    client.post(asked(client, library_path, "ANNA@reader.example"), data=SURE)
+    client.post(asked_to_change(client, library_path, "ANNA@reader.example"), data=SURE)
     db.session.rollback()
     assert anna().email == "ANNA@reader.example"
 
@@ -277,6 +252,6 @@ def test_staff_cannot_bring_two_customers_together_by_the_way(library_path: str)
 def test_orders_keep_the_address_that_they_were_placed_with(
     client: FlaskClient, library_path: str
 ) -> None:
-    client.post(asked(client, library_path), data=SURE)
+    client.post(asked_to_change(client, library_path, NEW), data=SURE)
     db.session.rollback()
     assert db.session.scalar(sa.select(Order.email)) == ANNA

@@ -19,13 +19,14 @@ from tests.entitlements.making import (
     a_paid_order,
     a_shop,
     anna,
+    annas_order,
     count_rows,
     links_in,
     path_to,
     sent,
     text_of,
 )
-from tests.entitlements.test_addresses import SURE, asked, changed
+from tests.entitlements.pressing import SURE, asked_to_change, changed
 from tests.pages import Page, check_page
 
 pytestmark = pytest.mark.usefixtures("frozen")
@@ -34,11 +35,9 @@ pytestmark = pytest.mark.usefixtures("frozen")
 @pytest.fixture
 def everything(client: FlaskClient, frozen: Clock) -> list[str]:
     """Every address that reached Anna's mailbox: in letters, and on the pages behind them."""
-    publication = a_shop()
-    a_paid_order(publication)
-    sent()
+    annas_order()
     frozen.advance(minutes=1)
-    asked(client, path_to("library", anna().id), "later@reader.example")
+    asked_to_change(client, path_to("library", anna().id), "later@reader.example")
     letters = [one for one in sent() if one["To"].addresses[0].addr_spec == ANNA]
     found = [link for letter in letters for link in links_in(text_of(letter))]
     found.append(path_to("stop", anna().id))

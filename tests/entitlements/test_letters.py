@@ -13,18 +13,18 @@ from markupsafe import Markup
 
 from store.catalog.models import Edition, Publication
 from store.entitlements.finding import ask_for_copies
-from store.entitlements.granting import grant_order, revoke_order
+from store.entitlements.granting import revoke_order
 from store.entitlements.links import order_link, order_url, token_of
 from store.entitlements.resending import NotPaid, resend_confirmation
-from store.kit import clock, tokens
+from store.kit import tokens
 from store.kit.database import db, transaction
-from store.kit.status import advance
 from store.mail.letters import preview
 from store.mail.models import CapturedLetter, Delivery
 from store.orders.details import Details
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import place_order
 from tests.conftest import Clock, on_both
+from tests.distribution.shop import pay, place
 from tests.entitlements.making import (
     ANNA,
     a_paid_order,
@@ -310,10 +310,7 @@ def test_a_customer_has_the_name_of_whoever_paid_first(app: Flask, frozen: Clock
     for name, is_paid in [("Somebody Rude", False), ("Anna Berg", True), ("Another", True)]:
         with transaction():
             details = Details(email=ANNA, name=name, wants_now=True)
-            key = tokens.new_reference()
-            order = place_order(publication, details, form_key=key, seen_amount=1250)
+            placed = place(publication, details)
             if is_paid:
-                advance(order, OrderStatus.PAID)
-                order.paid_at = clock.now()
-                grant_order(order, clock.now())
+                pay(placed)
     assert anna().name == "Anna Berg"

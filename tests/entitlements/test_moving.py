@@ -14,7 +14,6 @@ from store.distribution import releasing
 from store.distribution.coverage import coverage, coverage_of
 from store.entitlements.access import shelves
 from store.entitlements.granting import revoke_order
-from store.entitlements.links import PATHS, order_link, token_of
 from store.entitlements.models import Download, OrderMove
 from store.entitlements.moving import settle_held
 from store.kit.database import db, transaction
@@ -30,11 +29,23 @@ from tests.entitlements.making import (
     a_paid_order,
     a_shop,
     anna,
+    annas_order,
     count_rows,
+    edition_of,
+    guide,
     links_in,
     path_to,
     sent,
     text_of,
+)
+from tests.entitlements.pressing import (
+    CARL,
+    SURE,
+    asked_to_move,
+    moved,
+    objection,
+    order_path,
+    owner_of,
 )
 from tests.factories import a_customer, a_publication, a_seller
 from tests.pages import Page, check_page
@@ -43,60 +54,11 @@ from tests.storefront.forms import text_of as read
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
-SURE = {"sure": "yes"}
-CARL = "carl@other.example"
-
 
 @pytest.fixture
 def order_id(frozen: Clock) -> int:
     """A paid order of a copy that can be had at once, placed with Anna's address."""
-    made = a_paid_order(a_shop()).id
-    sent()
-    return made
-
-
-def order_path(order_id: int) -> str:
-    """The order's page, by its standing link."""
-    with transaction() as session:
-        link = order_link(order_id, session.get_one(Order, order_id).customer_id)
-        return PATHS["order"] + token_of(link)
-
-
-def asked(client: FlaskClient, order_id: int, to: str = CARL) -> str:
-    """Ask for the move; the path in the letter to the other mailbox."""
-    answer = client.post(f"{order_path(order_id)}/move", data={"email": to})
-    assert answer.status_code == 200, answer.text
-    check_page(answer.text, path="/orders/…/move")
-    letter = sent()[-1]
-    assert letter["Subject"].startswith("Is order ")
-    assert letter["To"].addresses[0].addr_spec == to
-    return links_in(text_of(letter))[0]
-
-
-def moved(client: FlaskClient, order_id: int, to: str = CARL) -> None:
-    answer = client.post(asked(client, order_id, to), data=SURE)
-    assert answer.status_code == 200, answer.text
-    db.session.rollback()
-
-
-def objection(order_id: int) -> str:
-    """The path in the letter to the old address."""
-    letters = [one for one in sent() if "went to another address" in one["Subject"]]
-    return links_in(text_of(letters[-1]))[0]
-
-
-def owner_of(order_id: int) -> str:
-    db.session.rollback()
-    return db.session.get_one(Order, order_id).customer.email
-
-
-def to(address: str, words: str) -> list[str]:
-    """The subjects of the letters to an address that hold the words."""
-    return [
-        one["Subject"]
-        for one in sent()
-        if one["To"].addresses[0].addr_spec == address and words in one["Subject"]
-    ]
+    return annas_order()
 
 
 @on_both
@@ -116,7 +78,7 @@ def test_an_order_moves_alone_to_the_mailbox_that_accepts_it(
     assert client.get(file).status_code == 200
     assert 'name="email"' in client.get(f"{old}/move").text
     check_page(client.get(f"{old}/move").text, path=f"{old}/move")
-    path = asked(client, order_id)
+    path = asked_to_move(client, order_id)
     before = count_rows()
     page = client.get(path)
     check_page(page.text, path=path)
@@ -229,9 +191,9 @@ def test_all_is_judged_again_when_the_order_is_accepted(
     client: FlaskClient, order_id: int, frozen: Clock, what: str, words: str
 ) -> None:
     frozen.advance(days=13, hours=23)
-    path = asked(client, order_id)
+    path = asked_to_move(client, order_id)
     if what == "moved":
-        other = asked(client, order_id, "dora@third.example")
+        other = asked_to_move(client, order_id, "dora@third.example")
         client.post(other, data=SURE)
         # The newest alone counts, so the older one is dead; its page gives no order.
         assert client.post(path, data=SURE).status_code == 410
@@ -323,7 +285,7 @@ def test_a_robot_that_opens_every_link_and_sends_every_form_as_it_stands_changes
     customer_id = anna().id
     moved(client, other_id)
     client.post(f"{path_to('library', customer_id)}/address", data={"email": "n@new.example"})
-    asked(client, order_id)
+    asked_to_move(client, order_id)
     letters = sent()
     found = [link for letter in letters for link in links_in(text_of(letter))]
     library = path_to("library", customer_id)
@@ -454,16 +416,6 @@ def test_a_person_decides_and_both_are_told(
     assert client.get(f"{order_path(order_id)}/move").status_code == 409
 
 
-def guide(publication_id: int) -> Publication:
-    db.session.rollback()
-    return db.session.get_one(Publication, publication_id)
-
-
-def edition_of(edition_id: int) -> Edition:
-    db.session.rollback()
-    return db.session.get_one(Edition, edition_id)
-
-
 def nobody_missed_nobody_twice(publication_id: int) -> None:
     """The invariants at the end of the architecture page."""
     db.session.rollback()
@@ -532,7 +484,7 @@ def test_a_move_around_a_release_misses_nobody_and_tells_nobody_twice(
     if has_it:
         a_paid_order(guide(publication_id), CARL)
     sent()
-    path = asked(client, order_id)
+    path = asked_to_move(client, order_id)
     frozen.advance(minutes=1)
 
     def accept() -> None:

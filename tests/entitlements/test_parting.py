@@ -8,41 +8,46 @@ from store.catalog.models import Publication
 from store.distribution import releasing
 from store.distribution.coverage import coverage
 from store.entitlements.access import shelves
-from store.entitlements.granting import grant_imported, grant_order
+from store.entitlements.granting import grant_imported
 from store.entitlements.models import NoticeStop, OrderMove
 from store.entitlements.moving import settle_held
 from store.entitlements.stops import stop_notices
-from store.kit import clock, tokens
 from store.kit.database import db, transaction
-from store.kit.status import StatusChange, advance
+from store.kit.status import StatusChange
 from store.mail.models import CapturedLetter
 from store.orders.customers import customer_by_address, find_or_add_customer
 from store.orders.details import Details
 from store.orders.giving import give_copy
-from store.orders.models import Order, OrderStatus
-from store.orders.ordering import place_order
+from store.orders.models import Order
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import drafted_and_released
+from tests.distribution.shop import drafted_and_released, pay, place
 from tests.entitlements.making import (
     ANNA,
     a_paid_order,
     a_shop,
     anna,
+    annas_order,
+    edition_of,
+    guide,
     html_of,
     links_in,
     path_to,
     sent,
     text_of,
 )
-from tests.entitlements.test_addresses import SURE, address_of, asked, changed
-from tests.entitlements.test_moving import (
+from tests.entitlements.pressing import (
+    SURE,
+    B,
+    C,
+    address_of,
+    asked_to_change,
+    changed,
+    letters_to,
     moved,
     objection,
     order_path,
     owner_of,
-    to,
 )
-from tests.entitlements.test_undoing import B, C, edition_of, guide
 from tests.pages import check_page
 
 pytestmark = pytest.mark.usefixtures("frozen")
@@ -52,10 +57,22 @@ OUT = "out@fourth.example"
 
 @pytest.fixture
 def customer_id(client: FlaskClient, frozen: Clock) -> int:
-    a_paid_order(a_shop())
-    sent()
+    annas_order()
     frozen.advance(days=1)
     return anna().id
+
+
+@pytest.fixture
+def undo(client: FlaskClient, customer_id: int, frozen: Clock) -> str:
+    """Anna changed her address to B a day ago; the path that undoes it."""
+    return changed_yesterday(client, customer_id, B, frozen)
+
+
+def changed_yesterday(client: FlaskClient, customer_id: int, new: str, frozen: Clock) -> str:
+    """Change the address, and wait a day; the path that undoes it."""
+    undo = changed(client, customer_id, new)
+    frozen.advance(days=1)
+    return undo
 
 
 def ordered(slug: str, address: str) -> int:
@@ -85,10 +102,8 @@ def undone(client: FlaskClient, path: str) -> list[str]:
 
 @on_both
 def test_what_was_ordered_at_the_new_address_stays_with_it(
-    client: FlaskClient, customer_id: int, frozen: Clock
+    client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
-    undo = changed(client, customer_id, B)
-    frozen.advance(days=1)
     order_id = ordered("dear", B)
     assert owner_of(order_id) == B
     reference = db.session.get_one(Order, order_id).reference
@@ -132,15 +147,12 @@ def test_what_was_ordered_at_the_new_address_stays_with_it(
 
 @on_both
 def test_along_a_chain_each_address_keeps_what_was_ordered_at_it(
-    client: FlaskClient, customer_id: int, frozen: Clock
+    client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
-    first = changed(client, customer_id, B)
-    frozen.advance(days=1)
     at_b = ordered("one", B)
-    changed(client, customer_id, C)
-    frozen.advance(days=1)
+    changed_yesterday(client, customer_id, C, frozen)
     at_c, at_a = ordered("two", C), ordered("three", ANNA)
-    told = undone(client, first)
+    told = undone(client, undo)
     assert [owner_of(one) for one in (at_a, at_b, at_c)] == [ANNA, B, C]
     assert titles_of(ANNA) == ["send-early-years", "three"]
     assert (titles_of(B), titles_of(C)) == (["one"], ["two"])
@@ -154,78 +166,59 @@ def test_along_a_chain_each_address_keeps_what_was_ordered_at_it(
 
 @on_both
 def test_undone_one_after_the_other_each_keeps_its_own(
-    client: FlaskClient, customer_id: int, frozen: Clock
+    client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
-    first = changed(client, customer_id, B)
-    frozen.advance(days=1)
     at_b = ordered("one", B)
-    second = changed(client, customer_id, C)
-    frozen.advance(days=1)
+    second = changed_yesterday(client, customer_id, C, frozen)
     at_c, again_at_b = ordered("two", C), ordered("three", B)
     undone(client, second)
     assert [owner_of(one) for one in (at_b, again_at_b, at_c)] == [B, B, C]
-    undone(client, first)
+    undone(client, undo)
     assert [owner_of(one) for one in (at_b, again_at_b, at_c)] == [B, B, C]
     assert titles_of(ANNA) == ["send-early-years"]
 
 
 @on_both
 def test_a_customer_who_has_the_address_by_then_gets_what_was_ordered_there(
-    client: FlaskClient, customer_id: int, frozen: Clock
+    client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
-    first = changed(client, customer_id, B)
-    frozen.advance(days=1)
     at_b = ordered("one", B)
-    changed(client, customer_id, C)
-    frozen.advance(days=1)
+    changed_yesterday(client, customer_id, C, frozen)
     ordered("two", B)
     found = customer_by_address(B)
     assert found is not None
     known_id = found.id
-    undone(client, first)
+    undone(client, undo)
     assert db.session.get_one(Order, at_b).customer_id == known_id
     assert titles_of(B) == ["one", "two"]
 
 
 @on_both
 def test_an_order_that_waits_for_its_money_follows_its_address(
-    client: FlaskClient, customer_id: int, frozen: Clock
+    client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
-    undo = changed(client, customer_id, B)
-    frozen.advance(days=1)
-    details = Details(
-        email=B, name="Vic Tim", organisation="", purchase_order_number="", wants_now=True
-    )
     publication = a_shop(slug="dear")
     with transaction():
-        key = tokens.new_reference()
-        order_id = place_order(publication, details, form_key=key, seen_amount=1250).id
+        order_id = place(publication, Details(B, "Vic Tim", wants_now=True)).id
     undone(client, undo)
     assert owner_of(order_id) == B
-    assert to(B, "Your copies and orders")
+    assert letters_to(B, "Your copies and orders")
     with transaction() as session:
-        order = session.get_one(Order, order_id)
-        advance(order, OrderStatus.PAID)
-        order.paid_at = clock.now()
-        grant_order(order, clock.now())
+        pay(session.get_one(Order, order_id))
     assert (titles_of(ANNA), titles_of(B)) == (["send-early-years"], ["dear"])
-    assert len(to(B, "Your order")) == 1
+    assert len(letters_to(B, "Your order")) == 1
 
 
 @on_both
 def test_a_gift_stays_where_it_was_given(
-    client: FlaskClient, customer_id: int, frozen: Clock
+    client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
-    undo = changed(client, customer_id, B)
-    frozen.advance(days=1)
     publication = a_shop(slug="gift")
     with transaction():
-        order = give_copy(
+        gift = give_copy(
             publication, email=B, name="", reason="thanks", who="olga", form_key="gift:1"
         )
-        advance(order, OrderStatus.PAID)
-        grant_order(order, clock.now())
-        order_id = order.id
+        order_id = pay(gift).id
     undone(client, undo)
     assert owner_of(order_id) == B
     assert (titles_of(ANNA), titles_of(B)) == (["send-early-years"], ["gift"])
@@ -234,10 +227,8 @@ def test_a_gift_stays_where_it_was_given(
 @on_both
 @pytest.mark.parametrize("is_sent", [True, False], ids=["sent", "waiting"])
 def test_of_a_title_that_both_have_no_edition_comes_twice_and_none_is_missed(
-    client: FlaskClient, customer_id: int, frozen: Clock, is_sent: bool
+    client: FlaskClient, frozen: Clock, undo: str, is_sent: bool
 ) -> None:
-    undo = changed(client, customer_id, B)
-    frozen.advance(days=1)
     with transaction() as session:
         publication_id = session.scalars(sa.select(Publication.id)).one()
     order_id = a_paid_order(guide(publication_id), B).id
@@ -268,10 +259,8 @@ def test_of_a_title_that_both_have_no_edition_comes_twice_and_none_is_missed(
 
 @on_both
 def test_an_import_and_a_stop_stay_with_the_restored_customer(
-    client: FlaskClient, customer_id: int, frozen: Clock
+    client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
-    undo = changed(client, customer_id, B)
-    frozen.advance(days=1)
     order_id = ordered("dear", B)
     other_id = a_shop(slug="imported").id
     with transaction() as session:
@@ -288,10 +277,8 @@ def test_an_import_and_a_stop_stay_with_the_restored_customer(
 @on_both
 @pytest.mark.parametrize("is_given_back", [True, False], ids=["back", "left"])
 def test_a_held_order_that_the_new_address_accepted_is_decided_between_its_two_mailboxes(
-    client: FlaskClient, customer_id: int, frozen: Clock, is_given_back: bool
+    client: FlaskClient, customer_id: int, undo: str, is_given_back: bool
 ) -> None:
-    undo = changed(client, customer_id, B)
-    frozen.advance(days=1)
     order_id = ordered("dear", OUT)
     moved(client, order_id, B)
     assert db.session.get_one(Order, order_id).customer_id == customer_id
@@ -305,8 +292,8 @@ def test_a_held_order_that_the_new_address_accepted_is_decided_between_its_two_m
     assert owner_of(order_id) == (OUT if is_given_back else B)
     assert "dear" in titles_of(OUT if is_given_back else B)
     sent()
-    assert to(B if is_given_back else OUT, "We have looked at order")
-    assert to(ANNA, "We have looked at order") == []
+    assert letters_to(B if is_given_back else OUT, "We have looked at order")
+    assert letters_to(ANNA, "We have looked at order") == []
 
 
 @on_both
@@ -325,10 +312,8 @@ def test_what_was_accepted_before_the_change_comes_back_with_it(
 
 @on_both
 def test_an_order_that_moved_on_goes_back_if_at_all_to_where_it_was_ordered(
-    client: FlaskClient, customer_id: int, frozen: Clock
+    client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
-    undo = changed(client, customer_id, B)
-    frozen.advance(days=1)
     order_id = ordered("dear", B)
     moved(client, order_id, OUT)
     objects = objection(order_id)
@@ -351,7 +336,7 @@ def test_who_accepts_an_address_reads_what_comes_along_and_what_stays(
 ) -> None:
     if count == 2:
         ordered("second", ANNA)
-    path = asked(client, path_to("library", customer_id), B)
+    path = asked_to_change(client, path_to("library", customer_id), B)
     page = client.get(path)
     check_page(page.text, path="/address/…")
     letter = sent()[-1]

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.catalog.models import Edition, Publication
+from store.catalog.models import Publication
 from store.distribution import releasing
 from store.distribution.coverage import coverage
 from store.entitlements.access import shelves
@@ -23,25 +23,25 @@ from tests.entitlements.making import (
     a_paid_order,
     a_shop,
     anna,
+    annas_order,
     count_rows,
+    edition_of,
+    guide,
     links_in,
     path_to,
     sent,
     text_of,
 )
-from tests.entitlements.test_addresses import SURE, address_of, asked, changed
+from tests.entitlements.pressing import SURE, B, C, address_of, asked_to_change, changed
 from tests.factories import a_publication, a_seller
 from tests.pages import check_page
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
-B, C = "b@other.example", "c@third.example"
-
 
 @pytest.fixture
 def customer_id(client: FlaskClient, frozen: Clock) -> int:
-    a_paid_order(a_shop())
-    sent()
+    annas_order()
     return anna().id
 
 
@@ -51,7 +51,7 @@ def test_undoing_restores_the_address_ends_all_links_and_mails_fresh_ones(
 ) -> None:
     undo = changed(client, customer_id, B)
     thief = [path_to(purpose, customer_id) for purpose in ("library", "order", "stop")]
-    pending = asked(client, thief[0], C)
+    pending = asked_to_change(client, thief[0], C)
     before = count_rows()
     page = client.get(undo)
     assert page.status_code == 200
@@ -198,18 +198,6 @@ def moved_away(client: FlaskClient) -> tuple[str, int]:
     return changed(client, customer_id, B), customer_id
 
 
-def guide(publication_id: int) -> Publication:
-    """The publication, in the session that is open now."""
-    db.session.rollback()
-    return db.session.get_one(Publication, publication_id)
-
-
-def edition_of(edition_id: int) -> Edition:
-    """The edition, in the session that is open now."""
-    db.session.rollback()
-    return db.session.get_one(Edition, edition_id)
-
-
 @on_both
 @pytest.mark.parametrize("is_sent", [True, False], ids=["sent", "waiting"])
 def test_no_edition_comes_twice_where_both_had_the_title(
@@ -343,7 +331,7 @@ def test_downloads_come_along(client: FlaskClient, customer_id: int, frozen: Clo
 def test_fourteen_days_run_from_the_change_however_late_its_letter_leaves(
     client: FlaskClient, customer_id: int, frozen: Clock, days_late: int
 ) -> None:
-    path = asked(client, path_to("library", customer_id), B)
+    path = asked_to_change(client, path_to("library", customer_id), B)
     assert client.post(path, data=SURE).status_code == 200
     frozen.advance(days=days_late)
     letter = next(one for one in sent() if one["Subject"] == "Your e-mail address was changed")
@@ -361,7 +349,7 @@ def test_fourteen_days_run_from_the_change_however_late_its_letter_leaves(
 def test_a_letter_that_leaves_when_it_is_too_late_to_undo_offers_no_undo(
     client: FlaskClient, customer_id: int, frozen: Clock
 ) -> None:
-    path = asked(client, path_to("library", customer_id), B)
+    path = asked_to_change(client, path_to("library", customer_id), B)
     assert client.post(path, data=SURE).status_code == 200
     frozen.advance(days=15)
     letter = next(one for one in sent() if one["Subject"] == "Your e-mail address was changed")

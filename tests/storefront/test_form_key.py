@@ -15,8 +15,7 @@ from store.payments.demo_news import Arrival, Decision, decide
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, links_in, path_to, sent
 from tests.entitlements.making import text_of as text_part
-from tests.entitlements.test_addresses import SURE, changed
-from tests.entitlements.test_moving import moved, objection
+from tests.entitlements.pressing import SURE, changed, moved, objection
 from tests.pages import check_page
 from tests.payments.making import apply_received
 from tests.storefront.forms import fields_of, text_of
