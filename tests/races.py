@@ -9,6 +9,9 @@ from flask import Flask
 
 from store.kit.database import db, end_read
 
+# A ceiling and no pace: what one side of a race waits for the other on a machine under load.
+PATIENCE_SECONDS = 60
+
 
 def at_once(app: Flask, *acts: Callable[[], object]) -> list[str]:
     """Run each in a thread with a session of its own; the names of what they raised, sorted."""
@@ -46,7 +49,7 @@ def is_waiting() -> bool:
 
 def until_waiting(is_over: Callable[[], bool] = lambda: False) -> None:
     """Come back when somebody waits for a lock, or when there is nobody any more who would."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_over() and not is_waiting():
         assert time.monotonic() < deadline
         time.sleep(0.01)
