@@ -15,6 +15,7 @@ from store.kit.status import StatusChange, advance, record_change
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import lock_customers, take_name
+from store.orders.locks import locking
 from store.orders.models import Customer, Order
 
 TOGETHER = "two customers became one"
@@ -33,7 +34,7 @@ def lock_histories(customer_ids: Sequence[int]) -> dict[int, Customer]:
     """Lock all that customers have: orders, publications shared, then the customers, in the order
     in which granting and releasing do."""
     orders = sa.select(Order.id).where(Order.customer_id.in_(customer_ids)).order_by(Order.id)
-    db.session.scalars(orders.with_for_update(key_share=True)).all()
+    db.session.scalars(locking(orders)).all()
     publications = sa.select(Entitlement.publication_id).where(
         Entitlement.customer_id.in_(customer_ids)
     )

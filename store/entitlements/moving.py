@@ -28,6 +28,7 @@ from store.orders.customers import (
     find_or_add_customer,
     parse_address,
 )
+from store.orders.locks import lock_order
 from store.orders.models import Order, OrderStatus
 
 ACCEPT = "accept_order"
@@ -227,8 +228,7 @@ def _judged(order_id: int) -> Order:
 
 def _locked(order_id: int) -> Order:
     """The order's row and its publications', locked as granting does."""
-    query = sa.select(Order).where(Order.id == order_id).with_for_update(key_share=True)
-    order = db.session.scalars(query.execution_options(populate_existing=True)).one()
+    order = lock_order(order_id)
     for publication_id in sorted({line.publication_id for line in order.lines}):
         lock_publication(publication_id)
     return order

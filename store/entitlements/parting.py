@@ -14,6 +14,7 @@ from store.kit.database import db
 from store.kit.status import record_change
 from store.mail import outbox
 from store.orders.customers import address_key, find_or_add_customer
+from store.orders.locks import locking
 from store.orders.models import Order
 
 Bought = Sequence[tuple[Order, str]]
@@ -56,10 +57,8 @@ def lock_moved_on(link: Link) -> Bought:
             Order.placed_at >= link.created_at,
         )
         .order_by(Order.id)
-        .with_for_update(of=Order, key_share=True)
-        .execution_options(populate_existing=True)
     )
-    return _not_at(link, query)
+    return _not_at(link, locking(query))
 
 
 def leave_behind(link: Link, bought: Bought, moved_on: Bought) -> set[str]:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from store.kit.database import db
 from store.orders.addresses import address_key
+from store.orders.locks import locking
 from store.orders.models import Order
 
 # What a form carries: the key it was opened with, or that of an order which followed from it.
@@ -23,9 +24,8 @@ def orders_of_form(form_key: str, *, is_locked: bool = False) -> Sequence[Order]
     """Every order of a form as it stands now, the first one first; locked in that order, so that
     none is paid between judging and writing it."""
     query = sa.select(Order).where(is_of_form(form_key)).order_by(Order.id)
-    if is_locked:
-        query = query.with_for_update(key_share=True)
-    return db.session.scalars(query.execution_options(populate_existing=True)).all()
+    query = locking(query) if is_locked else query.execution_options(populate_existing=True)
+    return db.session.scalars(query).all()
 
 
 def first_key(form_key: str) -> str:

@@ -33,6 +33,7 @@ from store.orders.customers import find_or_add_customer
 from store.orders.details import Details, check_details
 from store.orders.discount_limits import HELD_FOR, hold_place
 from store.orders.form_orders import first_key, is_for, next_key, orders_of_form
+from store.orders.locks import locking
 from store.orders.models import Customer, Offer, Order, OrderLine, OrderStatus
 from store.orders.offers import offer_of_form, use_offer
 from store.orders.quoting import Quote, check_chargeable, quote
@@ -268,10 +269,8 @@ def _give_up_others(known: Sequence[Order], mine: Order, judge: Judge) -> None:
 
 
 def _order_of(form_key: str) -> Order | None:
-    # Two presses of one form: the second waits and then sees what the first wrote. A link to the
-    # order can be written meanwhile by whoever holds the customer that the press wants next.
-    query = sa.select(Order).where(Order.form_key == form_key).with_for_update(key_share=True)
-    return db.session.scalar(query.execution_options(populate_existing=True))
+    # Two presses of one form: the second waits and then sees what the first wrote.
+    return db.session.scalar(locking(sa.select(Order).where(Order.form_key == form_key)))
 
 
 def _agreed(details: Details, quoted: Quote) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
 from store.orders.discount_limits import HELD_FOR_TRANSFER, keep_place
+from store.orders.locks import lock_order
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import expire_order
 from store.payments.applying import SOONEST, end_unheard
@@ -29,7 +30,6 @@ from store.payments.gateways.base import (
 )
 from store.payments.gateways.registry import gateway_named
 from store.payments.models import Checkout, CheckoutStatus
-from store.payments.sums import lock_order
 from store.payments.transfer_rows import TIME_TO_TRANSFER, has_part, owe_details
 
 log = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from store.kit import clock
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
+from store.orders.locks import lock_order
 from store.orders.models import Order, OrderStatus
 from store.payments.applying import SOONEST, end_unheard
 from store.payments.charged import charge_of, is_money_under_way
@@ -14,7 +15,6 @@ from store.payments.fulfilment import fulfil_checkout
 from store.payments.gateways.base import GatewayRefused, GatewayUnreachable
 from store.payments.gateways.registry import gateway_named
 from store.payments.models import Checkout, CheckoutStatus
-from store.payments.sums import lock_order
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from store.kit import clock
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
 from store.orders.consents import has_waiver
+from store.orders.locks import lock_order
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.payments.fulfilment import fulfil_checkout
 from store.payments.gateways.base import GatewayRefund, GatewayRefused, GatewayUnreachable
@@ -33,7 +34,6 @@ from store.payments.settling import settle_order
 from store.payments.sums import (
     is_held_by_bank,
     is_wholly_refunded,
-    lock_order,
     paid_amount,
     payments_of,
     refunded_amount,

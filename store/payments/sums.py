@@ -78,19 +78,6 @@ def sums_since(since: datetime | None = None) -> list[Sums]:
     return [Sums(currency, **found[currency]) for currency in sorted(found)]
 
 
-def lock_order(order_id: int) -> Order:
-    """The order's row, locked: the money of one order moves one step at a time.
-
-    Weaker than FOR UPDATE, so that a release may meanwhile write letters that name the order.
-    """
-    return db.session.scalars(
-        sa.select(Order)
-        .where(Order.id == order_id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    ).one()
-
-
 def payments_of(order_id: int) -> list[Payment]:
     """Every payment of an order, in the order of arrival; more than one means: paid twice."""
     query = sa.select(Payment).where(Payment.order_id == order_id).order_by(Payment.id)

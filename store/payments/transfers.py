@@ -13,12 +13,12 @@ from store.kit.money import format_money
 from store.kit.text import clean_line
 from store.mail.outbox import alert_staff
 from store.orders.discount_limits import keep_place
+from store.orders.locks import lock_order
 from store.orders.models import Order, OrderStatus
 from store.payments.fulfilment import fulfil_checkout
 from store.payments.gateways import manual
 from store.payments.gateways.manual import received_amount
 from store.payments.models import Checkout, CheckoutStatus, Payment, Transfer, TransferBack
-from store.payments.sums import lock_order
 from store.payments.transfer_rows import AT_ONCE, newest_checkout
 
 LONGEST_NOTE = 300

@@ -15,6 +15,7 @@ from store.kit.limits import limiter
 from store.kit.refusal_pages import private_page, refusal_page
 from store.kit.web import same_site
 from store.orders.consents import CONSENT_WORDINGS, CURRENT_WORDING, give_waiver
+from store.orders.locks import lock_order
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import cancel_pending
 from store.payments.cancelling import can_cancel, why_not_cancellable
@@ -30,7 +31,6 @@ from store.payments.refunding import (
     cancel_within_14_days,
     cools_off,
 )
-from store.payments.sums import lock_order
 from store.payments.transfer_rows import is_partly_received
 from store.storefront.copies import show_copies
 from store.storefront.library_link import letter_asked_for

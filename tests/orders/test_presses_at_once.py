@@ -19,9 +19,9 @@ from store.orders import ordering
 from store.orders.details import Details
 from store.orders.discount_rows import add_discount
 from store.orders.form_orders import orders_of_form
+from store.orders.locks import lock_order
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import Change, place_order
-from store.payments.sums import lock_order
 from tests import factories
 from tests.conftest import Clock, on_postgresql
 from tests.races import PATIENCE_SECONDS, at_once, until_waiting

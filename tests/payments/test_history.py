@@ -26,6 +26,7 @@ from store.kit.errors import Refusal
 from store.mail.models import Delivery
 from store.orders.details import Details
 from store.orders.discount_rows import add_discount
+from store.orders.locks import lock_order
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.ordering import cancel_pending
 from store.payments import fulfilment, placing, refunding
@@ -44,7 +45,7 @@ from store.payments.models import (
     RefundStatus,
     Transfer,
 )
-from store.payments.sums import lock_order, paid_amount, refunded_amount
+from store.payments.sums import paid_amount, refunded_amount
 from store.payments.transfer_rows import is_partly_received
 from store.payments.transfers import look_after_transfers, mark_sent_back
 from tests.conftest import Clock, on_both

@@ -160,7 +160,7 @@ def test_money_for_an_order_that_ran_out_in_our_eyes_still_wins(
 
 def order_of_locked(order_id: int) -> object:
     """The order's row, under its lock."""
-    from store.payments.sums import lock_order
+    from store.orders.locks import lock_order
 
     return lock_order(order_id)
 
