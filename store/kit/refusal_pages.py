@@ -6,9 +6,11 @@ from werkzeug.exceptions import HTTPException
 from store.kit.errors import Refusal
 
 
-def private_page(answer: Response | str) -> Response:
-    """A page behind a link: kept by no cache, listed by no search engine."""
+def private_page(answer: Response | str, status: int | None = None) -> Response:
+    """A page behind a link, with this status or the one it has: kept by no cache, listed by no
+    search engine."""
     answer = make_response(answer)
+    answer.status_code = status or answer.status_code
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["X-Robots-Tag"] = "noindex"
     return answer
@@ -27,8 +29,7 @@ def refusal_page(refusal: Refusal, way_out: tuple[str, str] | None = None) -> Re
         way_out_label=label,
         layout="admin/base.html" if is_desk else "base.html",
     )
-    answer = private_page(page)
-    answer.status_code = refusal.status
+    answer = private_page(page, refusal.status)
     if refusal.retry_after is not None:
         answer.headers["Retry-After"] = str(refusal.retry_after)
     return answer

@@ -21,6 +21,7 @@ from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
 from store.orders.customers import InvalidAddress, mask, parse_address
 from store.storefront.letter_limits import count_letter
+from store.storefront.sure import is_sure, sure_page
 
 bp = Blueprint("address", __name__)
 
@@ -59,8 +60,8 @@ def show(token: str) -> Response:
 def confirm(token: str) -> Response:
     """Take the new address over."""
     same_site(request)
-    if not _is_sure():
-        return _ask_sure("address_confirm", open_link(token, "address"), token, is_missing=True)
+    if not is_sure():
+        return _ask_sure("address_confirm", open_link(token, "address"), token)
     with transaction():
         email = confirm_change(open_link(token, "address")).email
     return private_page(render_template("storefront/address_confirmed.html", email=email))
@@ -76,8 +77,8 @@ def show_undo(token: str) -> Response:
 def undo(token: str) -> Response:
     """Give the address back to whom it belonged before; an order that was moved is held."""
     same_site(request)
-    if not _is_sure():
-        return _ask_undo(token, is_missing=True)
+    if not is_sure():
+        return _ask_undo(token)
     with transaction():
         link = open_link(token, "undo")
         if link.order_id is not None:
@@ -88,10 +89,10 @@ def undo(token: str) -> Response:
     return private_page(page)
 
 
-def _ask_undo(token: str, *, is_missing: bool = False) -> Response:
+def _ask_undo(token: str) -> Response:
     link = open_link(token, "undo")
     template = "address_undo" if link.order_id is None else "move_undo"
-    return _ask_sure(template, link, token, is_missing=is_missing)
+    return _ask_sure(template, link, token)
 
 
 @bp.get("/library/<token>/end-links")
@@ -104,17 +105,13 @@ def show_end_links(token: str) -> Response:
 def end(token: str) -> Response:
     """End every link that was mailed, and mail fresh ones to the address on file."""
     same_site(request)
-    if not _is_sure():
-        return _ask_sure("end_links", open_link(token, "library"), token, is_missing=True)
+    if not is_sure():
+        return _ask_sure("end_links", open_link(token, "library"), token)
     with transaction():
         customer = open_link(token, "library").customer
         end_links(customer, "customer")
         masked = mask(customer.email)
     return private_page(render_template("storefront/links_ended.html", masked=masked))
-
-
-def _is_sure() -> bool:
-    return request.form.get("sure") == "yes"
 
 
 UNTICKED = {
@@ -125,20 +122,16 @@ UNTICKED = {
 }
 
 
-def _ask_sure(template: str, link: Link, token: str, *, is_missing: bool = False) -> Response:
-    errors = {"sure": UNTICKED[template]} if is_missing else {}
-    page = render_template(
+def _ask_sure(template: str, link: Link, token: str) -> Response:
+    return sure_page(
         f"storefront/{template}.html",
+        UNTICKED[template],
         link=link,
         order=order_behind(link) if link.order_id else None,
         masked=mask(link.customer.email),
         orders=count_orders_along(link.customer_id) if template == "address_confirm" else 0,
-        errors=errors,
         token=token,
     )
-    answer = private_page(page)
-    answer.status_code = 422 if errors else 200
-    return answer
 
 
 def _form(
@@ -151,6 +144,4 @@ def _form(
         errors=errors or {},
         token=token,
     )
-    answer = private_page(page)
-    answer.status_code = status
-    return answer
+    return private_page(page, status)

@@ -63,20 +63,16 @@ def expired(refusal: LinkExpired) -> Response:
         reason="" if is_hidden else refusal.reason,
         token=tokens.unsigned(refusal.link.reference),
     )
-    answer = private_page(page)
     # A second press of a button that has done its work is no mistake.
     is_done = is_address and refusal.link.used_at is not None
-    answer.status_code = 200 if is_done else refusal.status
-    return answer
+    return private_page(page, 200 if is_done else refusal.status)
 
 
 @bp.app_errorhandler(FormSent)
 def form_sent(refusal: FormSent) -> Response:
     """What a form shows that was sent before, where its key opens no order: the same button."""
     page = render_template("storefront/form_sent.html", refusal=refusal)
-    answer = private_page(page)
-    answer.status_code = refusal.status
-    return answer
+    return private_page(page, refusal.status)
 
 
 @bp.app_errorhandler(FileUnknown)
@@ -92,9 +88,7 @@ def file_unknown(refusal: FileUnknown) -> Response:
         way_out_label="Mail me a fresh link",
         way_out_fields={"token": tokens.unsigned(link.reference)},
     )
-    answer = private_page(page)
-    answer.status_code = refusal.status
-    return answer
+    return private_page(page, refusal.status)
 
 
 @bp.app_errorhandler(404)

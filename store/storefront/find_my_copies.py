@@ -29,7 +29,5 @@ def ask() -> Response:
             asked = ask_for_copies(who)
     except InvalidFields as refusal:
         page = render_template("storefront/find_my_copies.html", typed=who, errors=refusal.faults)
-        answer = private_page(page)
-        answer.status_code = refusal.status
-        return answer
+        return private_page(page, refusal.status)
     return private_page(render_template("storefront/find_my_copies_sent.html", asked=asked))

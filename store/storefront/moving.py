@@ -5,7 +5,6 @@ from flask import Blueprint, Response, render_template, request, url_for
 from store.entitlements.access import order_behind
 from store.entitlements.addresses import SameAddress
 from store.entitlements.links import open_link
-from store.entitlements.models import Link
 from store.entitlements.moving import NotMovable, accept_move, request_move, why_unmovable
 from store.kit.database import transaction
 from store.kit.limits import TooOften, limiter
@@ -13,6 +12,7 @@ from store.kit.refusal_pages import private_page, refusal_page
 from store.kit.web import same_site
 from store.orders.customers import InvalidAddress, mask, parse_address
 from store.storefront.letter_limits import count_letter
+from store.storefront.sure import is_sure, sure_page
 
 bp = Blueprint("moving", __name__)
 
@@ -45,29 +45,26 @@ def ask(token: str) -> Response:
 @bp.get("/move/<token>")
 def show(token: str) -> Response:
     """What accepting the order means, and the box; opening it changes nothing."""
-    return _ask_sure(open_link(token, "move"), token, {})
+    return _ask_sure(token)
 
 
 @bp.post("/move/<token>")
 def accept(token: str) -> Response:
     """The order becomes the other mailbox's."""
     same_site(request)
-    if request.form.get("sure") != "yes":
-        return _ask_sure(open_link(token, "move"), token, {"sure": UNTICKED})
+    if not is_sure():
+        return _ask_sure(token)
     with transaction():
         order = accept_move(open_link(token, "move"))
         page = render_template("storefront/move_accepted.html", order=order)
     return private_page(page)
 
 
-def _ask_sure(link: Link, token: str, errors: dict[str, str]) -> Response:
-    order = order_behind(link)
-    page = render_template(
-        "storefront/move_accept.html", link=link, order=order, errors=errors, token=token
+def _ask_sure(token: str) -> Response:
+    link = open_link(token, "move")
+    return sure_page(
+        "storefront/move_accept.html", UNTICKED, link=link, order=order_behind(link), token=token
     )
-    answer = private_page(page)
-    answer.status_code = 422 if errors else 200
-    return answer
 
 
 def _form(
@@ -86,6 +83,4 @@ def _form(
         errors=errors or {},
         token=token,
     )
-    answer = private_page(page)
-    answer.status_code = status
-    return answer
+    return private_page(page, status)

@@ -106,6 +106,4 @@ def _asking_page(
     page = render_template(
         "storefront/offer_ask.html", shown=shown, typed=typed, errors=errors or {}
     )
-    answer = private_page(page)
-    answer.status_code = status
-    return answer
+    return private_page(page, status)

@@ -42,6 +42,7 @@ from store.storefront.checkout_limits import count_checkout
 from store.storefront.publication import on_sale
 from store.storefront.resuming import filled_in, kept_details, notice_of, order_to_resume
 from store.storefront.showing import Shown, show
+from store.storefront.sure import is_sure
 from store.storefront.ways_to_pay import ways_to_pay, why_not_chargeable
 
 bp = Blueprint("order", __name__)
@@ -121,8 +122,7 @@ def next_step(shown: Shown, given: Form) -> Response:
         return _code_refused(shown, given, refusal)
     if step == "place":
         # What a robot opens and sends on, as it stands, orders nothing.
-        is_sure = request.form.get("sure") == "yes"
-        if (given.token or _awaits_transfer(given, shown)) and not is_sure:
+        if (given.token or _awaits_transfer(given, shown)) and not is_sure():
             return _review_page(shown, given, quoted, unsure=UNSURE)
         return _place(shown.slug, given)
     meant = None if given.proven else suggest_correction(given.details.email)

@@ -35,6 +35,7 @@ from store.payments.transfer_rows import is_partly_received
 from store.storefront.copies import show_copies
 from store.storefront.library_link import letter_asked_for
 from store.storefront.order_view import view_order, what_happens_next
+from store.storefront.sure import is_sure, sure_page
 
 bp = Blueprint("order_page", __name__)
 
@@ -107,16 +108,15 @@ def pay(token: str) -> BaseResponse:
 @bp.get("/orders/<token>/cancel")
 def ask_cancel(token: str) -> Response:
     """What cancelling means, and the button; nothing changes yet."""
-    return _cancel_page(token, {})
+    return _cancel_page(token)
 
 
 @bp.post("/orders/<token>/cancel")
 def cancel(token: str) -> BaseResponse:
     """Cancel, give the money back, and show the order as it stands then."""
     same_site(request)
-    if request.form.get("sure") != "yes":
-        # Robots open letters and send forms as they stand.
-        return _cancel_page(token, {"sure": UNSURE})
+    if not is_sure():
+        return _cancel_page(token)
     with transaction():
         order = lock_order(_order(token).id)
         if order.status is OrderStatus.PENDING and is_partly_received(order.id):
@@ -140,20 +140,17 @@ def _give_back(order_id: int) -> None:
         cancel_within_14_days(order_id, "customer")
 
 
-def _cancel_page(token: str, errors: dict[str, str]) -> Response:
+def _cancel_page(token: str) -> Response:
     order, charge = _asked(token)
     if not can_cancel(order):
         return _not_cancellable(order, token)
-    page = render_template(
+    return sure_page(
         "storefront/order_cancel.html",
+        UNSURE,
         view=view_order(order),
         charge=charge,
-        errors=errors,
         token=token,
     )
-    answer = private_page(page)
-    answer.status_code = 422 if errors else 200
-    return answer
 
 
 def _not_cancellable(order: Order, token: str) -> Response:
@@ -163,15 +160,15 @@ def _not_cancellable(order: Order, token: str) -> Response:
 @bp.get("/orders/<token>/consent")
 def ask_consent(token: str) -> Response:
     """The consent box, for who wants the copy sooner after all."""
-    return _consent_page(token, {})
+    return _consent_page(token)
 
 
 @bp.post("/orders/<token>/consent")
 def consent(token: str) -> BaseResponse:
     """Note the consent, let what waited go, and confirm both by letter."""
     same_site(request)
-    if request.form.get("wants_now") != "yes":
-        return _consent_page(token, {"wants_now": UNTICKED})
+    if not is_sure("wants_now"):
+        return _consent_page(token)
     with transaction():
         order = lock_order(_order(token).id)
         if not cools_off(order):
@@ -183,20 +180,18 @@ def consent(token: str) -> BaseResponse:
     return _back(token)
 
 
-def _consent_page(token: str, errors: dict[str, str]) -> Response:
+def _consent_page(token: str) -> Response:
     order = _order(token)
     if not cools_off(order):
         return refusal_page(_nothing_waits(order), _to_order(token))
-    page = render_template(
+    return sure_page(
         "storefront/order_consent.html",
+        UNTICKED,
+        box="wants_now",
         view=view_order(order),
         wording=CONSENT_WORDINGS[CURRENT_WORDING],
-        errors=errors,
         token=token,
     )
-    answer = private_page(page)
-    answer.status_code = 422 if errors else 200
-    return answer
 
 
 def _nothing_waits(order: Order) -> NothingWaits:

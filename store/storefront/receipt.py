@@ -70,9 +70,7 @@ def _form(order: Order, values: Billing, token: str, errors: dict[str, str]) -> 
     page = render_template(
         "storefront/billing_form.html", order=order, values=values, errors=errors, token=token
     )
-    answer = private_page(page)
-    answer.status_code = 422 if errors else 200
-    return answer
+    return private_page(page, 422 if errors else 200)
 
 
 def _order(token: str) -> Order:
