@@ -8,12 +8,12 @@ from store.entitlements.copies import send_missed
 from store.entitlements.finding import FIND
 from store.entitlements.links import (
     Ended,
+    ask_mailbox,
     ensure_links,
     lock_link,
     make_link,
     order_link,
     revoke_links,
-    revoke_pending,
     use_up,
 )
 from store.entitlements.merging import bring_together, lock_histories
@@ -61,24 +61,14 @@ class AddressTaken(Refusal):
 
 
 def request_change(customer: Customer, new_email: str) -> Link:
-    """Mail a link to the new address that proves it, good for 24 hours; only the newest counts.
+    """Mail a link to the new address that proves it, as `ask_mailbox` does.
 
-    Says nothing of who else may have the address. Refuses with `InvalidAddress`, `SameAddress`.
+    Refuses with `InvalidAddress`, `SameAddress`.
     """
     address = parse_address(new_email)
     if address == customer.email:
         raise SameAddress
-    revoke_pending("address", Ended.NEWER, customer_id=customer.id)
-    link = make_link("address", customer.id, new_email=address)
-    outbox.owe(
-        CONFIRM,
-        f"{CONFIRM}:{link.id}",
-        customer_id=customer.id,
-        link_id=link.id,
-        address=address,
-        priority=0,
-    )
-    return link
+    return ask_mailbox(CONFIRM, "address", customer.id, address)
 
 
 def count_orders_along(customer_id: int) -> int:

@@ -249,6 +249,29 @@ def revoke_pending(purpose: str, why: Ended, **which: int | None) -> None:
     _revoke(why, Link.purpose == purpose, *chosen)
 
 
+def ask_mailbox(
+    letter: str, purpose: str, customer_id: int, address: str, *, order_id: int | None = None
+) -> Link:
+    """Mail an address a link of this purpose, good for 24 hours, by which whoever reads it agrees
+    to have what the customer has, or this order; only the newest counts. Says nothing of who has
+    the address."""
+    if order_id is None:
+        revoke_pending(purpose, Ended.NEWER, customer_id=customer_id)
+    else:
+        revoke_pending(purpose, Ended.NEWER, order_id=order_id)
+    link = make_link(purpose, customer_id, order_id=order_id, new_email=address)
+    outbox.owe(
+        letter,
+        f"{letter}:{link.id}",
+        customer_id=customer_id if order_id is None else None,
+        order_id=order_id,
+        link_id=link.id,
+        address=address,
+        priority=0,
+    )
+    return link
+
+
 def use_up(link: Link) -> None:
     """The link has done its one act."""
     link.used_at = link.revoked_at = clock.now()

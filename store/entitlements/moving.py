@@ -11,10 +11,9 @@ from store.entitlements.access import rights_of_order
 from store.entitlements.addresses import SameAddress
 from store.entitlements.carrying import carry_over, confirm_again, hand_over
 from store.entitlements.links import (
-    Ended,
+    ask_mailbox,
     lock_link,
     make_link,
-    revoke_pending,
     use_up,
 )
 from store.entitlements.models import Download, Entitlement, Link, OrderMove
@@ -91,8 +90,7 @@ def move_of(order_id: int) -> OrderMove | None:
 
 
 def request_move(order_id: int, new_email: str) -> Link:
-    """Ask the new address, by a letter with a link good for 24 hours, whether it takes the order;
-    only the newest counts. Says nothing of who has the address.
+    """Ask the new address, as `ask_mailbox` does, whether it takes the order.
 
     Refuses with `InvalidAddress`, `SameAddress`, `NotMovable`.
     """
@@ -100,17 +98,7 @@ def request_move(order_id: int, new_email: str) -> Link:
     order = _judged(order_id)
     if address_key(address) == order.customer.email_key:
         raise SameAddress("That is the address that this order has already.")
-    revoke_pending("move", Ended.NEWER, order_id=order.id)
-    link = make_link("move", order.customer_id, order_id=order.id, new_email=address)
-    outbox.owe(
-        ACCEPT,
-        f"{ACCEPT}:{link.id}",
-        order_id=order.id,
-        link_id=link.id,
-        address=address,
-        priority=0,
-    )
-    return link
+    return ask_mailbox(ACCEPT, "move", order.customer_id, address, order_id=order.id)
 
 
 def accept_move(link: Link) -> Order:
