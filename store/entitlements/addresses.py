@@ -18,7 +18,7 @@ from store.entitlements.links import (
 )
 from store.entitlements.merging import bring_together, lock_histories
 from store.entitlements.models import Entitlement, Link
-from store.entitlements.parting import bought_elsewhere, leave_behind, lock_moved_on
+from store.entitlements.parting import bought_elsewhere, is_moved_on, leave_behind, moved_on
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
@@ -127,12 +127,11 @@ def undo_change(link: Link) -> Customer:
     `LinkExpired` where the link was used or ended meanwhile.
     """
     address = _address_of(link)
-    moved_on = lock_moved_on(link)
     keys = {address_key(one) for one in (address, *(each for _, each in bought_elsewhere(link)))}
     others = db.session.scalars(sa.select(Customer.id).where(Customer.email_key.in_(keys)))
-    customers = lock_histories([link.customer_id, *others])
+    customers = lock_histories([link.customer_id, *others], beside=is_moved_on(link))
     lock_link(link)
-    bought = bought_elsewhere(link)
+    bought, moved = bought_elsewhere(link), moved_on(link)
     customer = customers.pop(link.customer_id)
     for other in customers.values():
         if other.email_key == address_key(address):
@@ -142,7 +141,7 @@ def undo_change(link: Link) -> Customer:
     _put(customer, address, "restored address", who="customer")
     use_up(link)
     _end_later_undos(link)
-    stayed = leave_behind(link, bought, moved_on)
+    stayed = leave_behind(link, bought, moved)
     _start_afresh(customer, Ended.ADDRESS)
     mark = f"{customer.id}:{link.id}"
     if replaced != address:

@@ -30,17 +30,31 @@ _FURTHEST = (
 )
 
 
-def lock_histories(customer_ids: Sequence[int]) -> dict[int, Customer]:
-    """Lock all that customers have: orders, publications shared, then the customers, in the order
-    in which granting and releasing do."""
-    orders = sa.select(Order.id).where(Order.customer_id.in_(customer_ids)).order_by(Order.id)
-    db.session.scalars(locking(orders)).all()
+def lock_histories(
+    customer_ids: Sequence[int], *, beside: sa.ColumnElement[bool] | None = None
+) -> dict[int, Customer]:
+    """Lock all that customers have, and the orders `beside` it: orders, publications shared, then
+    the customers, in the order in which granting and releasing do. Where something came to them
+    while this waited, all is let go and locked again with it."""
+    theirs = Order.customer_id.in_(customer_ids)
+    orders = sa.select(Order.id).where(theirs if beside is None else sa.or_(theirs, beside))
     publications = sa.select(Entitlement.publication_id).where(
         Entitlement.customer_id.in_(customer_ids)
     )
-    for publication_id in sorted(set(db.session.scalars(publications))):
-        lock_publication(publication_id)
-    return lock_customers(customer_ids, for_address=True)
+    while True:
+        with db.session.begin_nested() as attempt:
+            locked = set(db.session.scalars(locking(orders.order_by(Order.id))))
+            shared = set(db.session.scalars(publications))
+            for publication_id in sorted(shared):
+                lock_publication(publication_id)
+            customers = lock_customers(customer_ids, for_address=True)
+            if not _has_more(orders, locked) and not _has_more(publications, shared):
+                return customers
+            attempt.rollback()
+
+
+def _has_more(query: sa.Select[int], known: set[int]) -> bool:
+    return not known.issuperset(db.session.scalars(query))
 
 
 def bring_together(gone: Customer, kept: Customer, who: str) -> None:

@@ -14,7 +14,6 @@ from store.kit.database import db
 from store.kit.status import record_change
 from store.mail import outbox
 from store.orders.customers import address_key, find_or_add_customer
-from store.orders.locks import locking
 from store.orders.models import Order
 
 Bought = Sequence[tuple[Order, str]]
@@ -45,23 +44,22 @@ def bought_elsewhere(link: Link) -> Bought:
     return _not_at(link, query)
 
 
-def lock_moved_on(link: Link) -> Bought:
-    """What was ordered likewise and moved on to another customer since, who keeps it; locked as
-    the decision about an objection does. It goes back, if at all, to where it was ordered."""
-    query = (
-        sa.select(Order, Order.email)
-        .join(OrderMove, OrderMove.order_id == Order.id)
-        .where(
-            OrderMove.from_customer_id == link.customer_id,
-            OrderMove.settled_at.is_(None),
-            Order.placed_at >= link.created_at,
-        )
-        .order_by(Order.id)
+def is_moved_on(link: Link) -> sa.ColumnElement[bool]:
+    """Orders that were placed likewise and moved on to another customer since, who keeps them:
+    they go back, if at all, to where they were ordered."""
+    unsettled = sa.select(OrderMove.order_id).where(
+        OrderMove.from_customer_id == link.customer_id, OrderMove.settled_at.is_(None)
     )
-    return _not_at(link, locking(query))
+    return sa.and_(Order.id.in_(unsettled), Order.placed_at >= link.created_at)
 
 
-def leave_behind(link: Link, bought: Bought, moved_on: Bought) -> set[str]:
+def moved_on(link: Link) -> Bought:
+    """Those orders, each with the address that it was placed with."""
+    query = sa.select(Order, Order.email).where(is_moved_on(link)).order_by(Order.id)
+    return _not_at(link, query.execution_options(populate_existing=True))
+
+
+def leave_behind(link: Link, bought: Bought, moved: Bought) -> set[str]:
     """Give what was bought elsewhere to the customers of those addresses, found or added, and mail
     them their links. Called once the restored address is on file; returns the addresses' keys."""
     mailboxes = set()
@@ -71,7 +69,7 @@ def leave_behind(link: Link, bought: Bought, moved_on: Bought) -> set[str]:
         _rewrite(OrderMove.to_customer_id, order, old_id, mailbox_id)
         _note(order)
         mailboxes.add(mailbox_id)
-    for order, address in moved_on:
+    for order, address in moved:
         mailbox_id = find_or_add_customer(address, order.name).id
         _rewrite(OrderMove.from_customer_id, order, link.customer_id, mailbox_id)
         objects = Link.purpose == "undo", Link.order_id == order.id

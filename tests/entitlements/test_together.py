@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from store.catalog.models import Edition, Publication
 from store.catalog.publications import lock_publication
 from store.distribution import releasing
-from store.entitlements import addresses, moving
+from store.entitlements import addresses, merging, moving
 from store.entitlements.addresses import (
     AddressTaken,
     confirm_change,
@@ -26,6 +26,7 @@ from store.entitlements.addresses import (
     undo_change,
 )
 from store.entitlements.links import LinkExpired
+from store.entitlements.merging import lock_histories
 from store.entitlements.models import Link, OrderMove
 from store.entitlements.moving import accept_move, request_move
 from store.kit.database import db, transaction
@@ -207,7 +208,7 @@ def test_an_address_changes_during_a_release_and_both_come_to_their_end(
     publication_id, edition_id = publication.id, edition.id
     if not is_guarded:
         monkeypatch.setattr(
-            addresses, "lock_histories", lambda ids: lock_customers(ids, for_address=True)
+            addresses, "lock_histories", lambda ids, **_: lock_customers(ids, for_address=True)
         )
     held = threading.Event()
 
@@ -224,6 +225,43 @@ def test_an_address_changes_during_a_release_and_both_come_to_their_end(
             WAYS[way]()
 
     assert at_once(app, release, change) == ([] if is_guarded else ["OperationalError"])
+
+
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "control"])
+def test_an_order_that_comes_to_a_customer_while_they_are_locked_is_locked_with_them(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    publication, other = a_shop(), a_shop(slug="another-title")
+    a_paid_order(publication)
+    order_id = a_paid_order(other, "carl@other.example").id
+    anna_id, other_id = anna().id, other.id
+    with transaction():
+        link_id = request_move(order_id, ANNA).id
+    if not is_guarded:
+        monkeypatch.setattr(merging, "_has_more", lambda *_: False)
+    moved = threading.Event()
+    free: list[bool] = []
+
+    def move() -> None:
+        with transaction() as session:
+            accept_move(session.get_one(Link, link_id))
+            moved.set()
+            until_waiting()
+
+    def lock() -> None:
+        moved.wait(20)
+        with transaction():
+            lock_histories([anna_id])
+            free.extend((_is_free(Order, order_id), _is_free(Publication, other_id)))
+
+    assert at_once(app, move, lock) == []
+    assert free == [not is_guarded, not is_guarded]
+
+
+def _is_free(model: type[Order | Publication], row_id: int) -> bool:
+    query = sa.select(model.id).where(model.id == row_id).with_for_update(skip_locked=True)
+    with db.engine.begin() as connection:
+        return connection.execute(query).first() is not None
 
 
 def _asked_link() -> Link:
