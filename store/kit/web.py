@@ -1,20 +1,18 @@
 """What every page shares: security headers, refusals as pages, who may send a form."""
 
 import logging
-from collections.abc import Hashable
-from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from flask import Flask, Request, Response, request
 from jinja2 import StrictUndefined
-from jinja2.runtime import Macro
 from werkzeug.exceptions import HTTPException
 
 from store.kit import patience, reading_requests, space
 from store.kit.config import config
 from store.kit.database import db
+from store.kit.drawn_covers import draw_cover
 from store.kit.errors import Refusal
 from store.kit.formatting import FILTERS
 from store.kit.refusal_pages import http_error_page, refusal_page
@@ -41,7 +39,7 @@ def init_app(app: Flask, static_folder: Path) -> None:
     files = StaticFiles(static_folder)
     app.add_url_rule("/static/<name>", "static", files.serve)
     app.jinja_env.globals["asset"] = files.url
-    app.jinja_env.globals["once"] = once
+    app.jinja_env.globals["draw_cover"] = draw_cover
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.undefined = StrictUndefined  # a misspelt name in a template is a fault, not a gap
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -67,12 +65,6 @@ def same_site(asked: Request) -> None:
         ok = origin is None or urlsplit(origin).netloc == asked.host
     if not ok:
         raise ForeignForm
-
-
-@lru_cache(maxsize=512)
-def once(macro: Macro, *values: Hashable) -> str:
-    """What a macro makes of plain values, made once; it must read nothing besides."""
-    return macro(*values)
 
 
 def _not_written(fault: Exception) -> Response:
