@@ -70,7 +70,6 @@ NOT_OUR_WORDS = set(
         campaign blast stats suppression blocklist team""",
     )
 )
-# The staff's library asks for its own names.
 # HTTP's own name for the program that asks.
 LENT_NAMES = {"orders.user_agent", "downloads.user_agent"}
 

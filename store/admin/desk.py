@@ -20,6 +20,7 @@ from store.admin import (
     seller,
     transfers,
 )
+from store.mail.outbox import register_alert_recipients
 from store.staff import account, guard, people, sign_in
 
 DOORS = (
@@ -46,8 +47,8 @@ DOORS = (
 
 def init_app(app: Flask) -> None:
     """Open the desk in this application."""
-    people.init_app(app)
     guard.init_app(app)
+    register_alert_recipients(people.owner_addresses)
     for door in DOORS:
         app.register_blueprint(door)
     app.jinja_env.filters["kind"] = letters.kind_in_words

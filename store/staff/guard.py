@@ -6,10 +6,10 @@ account are open to all staff. Editors see of customers only the one whose lette
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 from flask import Flask, current_app, redirect, request, url_for
-from flask_security import current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
@@ -19,7 +19,7 @@ from store.kit.errors import Refusal
 from store.kit.formatting import format_size
 from store.staff import sessions
 from store.staff.models import Role, StaffMember
-from store.staff.second_factor import due_of_this_person, is_overdue
+from store.staff.second_factor import due_at, is_overdue
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -84,17 +84,19 @@ def takes(most: Callable[[], int]) -> Callable[[View], View]:
 
 def init_app(app: Flask) -> None:
     """Stand before every address of the desk."""
-    app.session_interface = sessions.DeskSessions()
+    sessions.init_app(app)
     csrf.init_app(app)
     app.before_request(_check)
     app.after_request(_keep_private)
     app.jinja_env.globals["may"] = may
-    app.jinja_env.globals["second_factor_due"] = due_of_this_person
+    app.jinja_env.globals["second_factor_due"] = _second_factor_due
 
 
 def signed_in() -> StaffMember:
     """Who sits at the desk; only behind a door that opens to staff."""
-    person: StaffMember = current_user._get_current_object()  # noqa: SLF001 - werkzeug's own way
+    person = sessions.person_at_desk()
+    if person is None:
+        raise RuntimeError("nobody is signed in")
     return person
 
 
@@ -106,7 +108,14 @@ def who() -> str:
 def may(roles: str) -> bool:
     """Whether the person may do what editors, support or owners do; for templates."""
     wanted = {"editors": EDITORS, "support": SUPPORT, "owners": OWNERS}[roles]
-    return current_user.is_authenticated and bool(wanted & signed_in().role_names())
+    person = sessions.person_at_desk()
+    return person is not None and person.role in wanted
+
+
+def _second_factor_due() -> datetime | None:
+    """By when the person at the desk must have turned on two-step sign-in; for templates."""
+    person = sessions.person_at_desk()
+    return due_at(person) if person is not None else None
 
 
 def _check() -> Response | None:
@@ -116,11 +125,12 @@ def _check() -> Response | None:
     roles: frozenset[Any] = getattr(view, "opens_to", frozenset())
     sessions.drop_if_stale()
     if roles is not ANYBODY:
-        if not current_user.is_authenticated:
+        person = sessions.person_at_desk()
+        if person is None:
             return _to_sign_in()
-        if not roles & signed_in().role_names():
+        if person.role not in roles:
             raise NotYours
-        if is_overdue(signed_in()) and request.endpoint not in WITHOUT_SECOND_FACTOR:
+        if is_overdue(person) and request.endpoint not in WITHOUT_SECOND_FACTOR:
             return redirect(url_for("account.two_step"), 303)
     _allow_size(view)
     _check_token()

@@ -1,13 +1,13 @@
-"""Tables of staff: who may use the desk, and in which role."""
+"""The table of staff: who may use the desk, and in which role."""
 
 from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
-from flask_security import RoleMixin, UserMixin
-from sqlalchemy.ext.mutable import MutableList
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from flask_login import UserMixin
+from sqlalchemy.orm import Mapped, mapped_column
 
+from store.kit.columns import status_type
 from store.kit.database import Base
 
 
@@ -19,50 +19,36 @@ class Role(StrEnum):
     SUPPORT = "support"
 
 
-staff_role_members = sa.Table(
-    "staff_role_members",
-    Base.metadata,
-    sa.Column("staff_id", sa.ForeignKey("staff.id"), primary_key=True),
-    sa.Column("role_id", sa.ForeignKey("staff_roles.id"), primary_key=True),
-)
-
-
-class StaffRole(RoleMixin, Base):
-    """A role as Flask-Security wants it: a row with a name."""
-
-    __tablename__ = "staff_roles"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(sa.String(20), unique=True)
-
-
-class StaffMember(UserMixin, Base):
-    """A person who may use the desk; names of columns are those that Flask-Security knows."""
+class StaffMember(UserMixin, Base):  # type: ignore[misc] # Flask-Login has no types
+    """A person who may use the desk."""
 
     __tablename__ = "staff"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(sa.String(320), unique=True)
+    role: Mapped[Role] = mapped_column(status_type(Role))
     password: Mapped[str] = mapped_column(sa.String(255))  # argon2id
     active: Mapped[bool] = mapped_column(default=True)
-    # What a session holds instead of the id: made anew it ends every session of the person.
-    fs_uniquifier: Mapped[str] = mapped_column(sa.String(64), unique=True)
-    tf_primary_method: Mapped[str | None] = mapped_column(sa.String(20))
-    tf_totp_secret: Mapped[str | None] = mapped_column(sa.String(255))  # encrypted
+    # What a session holds instead of the id: a new one ends every session of the person.
+    sign_in_key: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    totp_secret: Mapped[str | None] = mapped_column(sa.String(255))  # encrypted
     # The time step of the last accepted code: no code counts twice (RFC 6238, 5.2).
-    tf_last_counter: Mapped[int | None]
-    mf_recovery_codes: Mapped[list[str] | None] = mapped_column(MutableList.as_mutable(sa.JSON()))
+    totp_step: Mapped[int | None]
+    recovery_codes: Mapped[list[str] | None] = mapped_column(sa.JSON)  # encrypted, unused ones
     # When the app was connected; null: before we kept it.
     two_step_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
-    roles: Mapped[list[RoleMixin]] = relationship(StaffRole, secondary=staff_role_members)
+    def get_id(self) -> str:
+        """What Flask-Login keeps in the session."""
+        return self.sign_in_key
+
+    @property
+    def is_active(self) -> bool:
+        """Whether Flask-Login may let the person in."""
+        return self.active
 
     @property
     def has_two_step(self) -> bool:
         """Whether signing in asks for a code after the password."""
-        return bool(self.tf_primary_method and self.tf_totp_secret)
-
-    def role_names(self) -> set[str]:
-        """The names of the person's roles."""
-        return {role.name for role in self.roles}
+        return self.totp_secret is not None

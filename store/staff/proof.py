@@ -8,10 +8,10 @@ from store.kit.database import transaction
 from store.kit.formatting import format_moment
 from store.kit.limits import asking_network, count_try, take_back
 from store.staff.models import StaffMember
-from store.staff.people import accept_code, is_password_of
-from store.staff.second_factor import settles_at
+from store.staff.passwords import is_password_of
+from store.staff.second_factor import accept_code, settles_at
 
-# Whoever tries for one person, and whoever tries for many from one network.
+# Tries for one person, and tries for many people from one network.
 _FOR_ONE = "5 per minute;30 per hour"
 _FROM_ONE_NETWORK = "20 per minute;200 per hour"
 WRONG_PASSWORD = {"password": "That is not your password."}
@@ -55,7 +55,7 @@ def code_faults(person: StaffMember) -> dict[str, str]:
 
 def settled_code_faults(person: StaffMember) -> dict[str, str]:
     """The same beside an act that hands something over: also a sentence where the app is so new
-    that whoever has just learnt the password may have connected it."""
+    that somebody who has just learnt the password may have connected it."""
     settled = settles_at(person)
     if settled is not None:
         moment = format_moment(settled)

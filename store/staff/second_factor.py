@@ -1,17 +1,84 @@
-"""The second factor: who must have one, and from when on its codes hand something over."""
+"""The second factor: codes of an authenticator app (RFC 6238) and recovery codes; who must have
+one, and from when on its codes hand something over.
 
+Secrets and recovery codes are kept encrypted by keys that follow from the shop's.
+"""
+
+import base64
+import hashlib
+import re
+import secrets
+from contextlib import suppress
 from datetime import datetime, timedelta
 
-from flask_security import current_user
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from flask import current_app
+from pyotp import TOTP, random_base32
+from pyotp.exceptions import OTPVerificationError
 
 from store.kit import clock
 from store.kit.config import config
+from store.kit.database import db
 from store.staff.models import Role, StaffMember
 
+RECOVERY_CODES = 8
 GRACE = timedelta(days=7)
 # A stolen password connects an app of the thief's; its owner has a day to read the letter about it.
 SETTLES_AFTER = timedelta(hours=24)
 _DEMANDED_OF = {Role.OWNER, Role.EDITOR}
+
+
+def new_secret() -> str:
+    """A secret for an app, encrypted: a cookie can be read by its owner's browser."""
+    return _encrypted(random_base32())
+
+
+def authenticator(secret: str) -> TOTP:
+    """What the app with this secret shows. Raises `InvalidToken` where its key is gone."""
+    return TOTP(_decrypted(secret), issuer="Colophon desk")
+
+
+def accept_app_code(person: StaffMember, secret: str, code: str) -> bool:
+    """Use up a code of the app with this secret; the caller's transaction keeps that it is."""
+    step = matching_step(authenticator(secret), _typed(code), after=person.totp_step)
+    if step is not None:
+        person.totp_step = step
+    return step is not None
+
+
+def accept_code(person: StaffMember, code: str) -> bool:
+    """Use up a code of the person's app or a recovery code, likewise."""
+    # Two who send one code at the same moment come one after the other.
+    judged = ["totp_secret", "totp_step", "recovery_codes"]
+    db.session.refresh(person, judged, with_for_update=True)
+    typed = _typed(code)
+    if len(typed) != 6:
+        return _accept_recovery_code(person, typed)
+    with suppress(InvalidToken):  # the key that the secret was kept under is gone
+        return person.totp_secret is not None and accept_app_code(person, person.totp_secret, typed)
+    return False
+
+
+def turn_on_two_step(person: StaffMember, secret: str) -> list[str]:
+    """Ask for codes from now on; returns the recovery codes, to be shown once."""
+    person.totp_secret = secret
+    person.two_step_at = clock.now()
+    return new_recovery_codes(person)
+
+
+def turn_off_two_step(person: StaffMember) -> None:
+    """The password alone is enough again."""
+    person.totp_secret = None
+    person.totp_step = None
+    person.two_step_at = None
+    person.recovery_codes = None
+
+
+def new_recovery_codes(person: StaffMember) -> list[str]:
+    """Fresh recovery codes, `0123-4567-89ab`; older ones are worth nothing any more."""
+    made = [secrets.token_hex(6) for _ in range(RECOVERY_CODES)]
+    person.recovery_codes = [_encrypted(code) for code in made]
+    return ["-".join(re.findall("....", code)) for code in made]
 
 
 def due_at(person: StaffMember) -> datetime | None:
@@ -19,7 +86,7 @@ def due_at(person: StaffMember) -> datetime | None:
     not demanded."""
     if config().env != "production" or person.has_two_step:
         return None
-    return person.created_at + GRACE if _DEMANDED_OF & person.role_names() else None
+    return person.created_at + GRACE if person.role in _DEMANDED_OF else None
 
 
 def is_overdue(person: StaffMember) -> bool:
@@ -37,6 +104,39 @@ def settles_at(person: StaffMember) -> datetime | None:
     return settled if settled > clock.now() else None
 
 
-def due_of_this_person() -> datetime | None:
-    """The same for whoever sits at the desk; for templates."""
-    return due_at(current_user) if current_user.is_authenticated else None
+def matching_step(app: TOTP, code: str, *, after: int | None) -> int | None:
+    """The time step whose code this is, be it now, before or next; none that is not `after`."""
+    try:
+        step = app.verify_and_get_timecode(code, for_time=clock.now(), valid_window=1)
+    except OTPVerificationError:
+        return None
+    return step if step > (after or 0) else None
+
+
+def _accept_recovery_code(person: StaffMember, code: str) -> bool:
+    kept = person.recovery_codes or []
+    for number, encrypted in enumerate(kept):
+        with suppress(InvalidToken):
+            if secrets.compare_digest(_decrypted(encrypted).encode(), code.encode()):
+                person.recovery_codes = kept[:number] + kept[number + 1 :]
+                return True
+    return False
+
+
+def _typed(code: str) -> str:
+    return re.sub(r"[\s-]", "", code).lower()
+
+
+def _encrypted(text: str) -> str:
+    return _cipher().encrypt(text.encode()).decode()
+
+
+def _decrypted(text: str) -> str:
+    return _cipher().decrypt(text).decode()
+
+
+def _cipher() -> MultiFernet:
+    """Encrypts by the key of the shop, decrypts by those before it, too."""
+    keys = [current_app.config["SECRET_KEY"], *current_app.config["SECRET_KEY_FALLBACKS"]]
+    derived = [hashlib.sha256(b"colophon staff codes " + key.encode()).digest() for key in keys]
+    return MultiFernet(Fernet(base64.urlsafe_b64encode(key)) for key in derived)

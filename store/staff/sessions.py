@@ -4,12 +4,12 @@ from typing import Any
 
 from flask import Flask, Request, g, request, session
 from flask.sessions import SecureCookieSessionInterface
-from flask_security import login_user, logout_user
+from flask_login import LoginManager, current_user, login_user, logout_user
 
 from store.kit import clock
 from store.kit.database import transaction
 from store.staff.models import StaffMember
-from store.staff.people import end_sessions
+from store.staff.people import end_sessions, staff_by_sign_in_key
 
 IDLE_SECONDS = 2 * 3600
 WHOLE_SECONDS = 12 * 3600
@@ -23,16 +23,32 @@ class DeskSessions(SecureCookieSessionInterface):
         return super().open_session(app, request) if is_desk(request.path) else None
 
 
+def init_app(app: Flask) -> None:
+    """Know the staff by their sessions, in this application."""
+    app.session_interface = DeskSessions()
+    login_manager = LoginManager(app)
+    login_manager.user_loader(staff_by_sign_in_key)
+
+
 def is_desk(path: str) -> bool:
     """Whether an address belongs to the desk."""
     return path == "/admin" or path.startswith("/admin/")
 
 
+def person_at_desk() -> StaffMember | None:
+    """Who is signed in."""
+    if not current_user.is_authenticated:
+        return None
+    person: StaffMember = current_user._get_current_object()  # noqa: SLF001 - werkzeug's own way
+    return person
+
+
 def begin(person: StaffMember) -> None:
     """Sign the person in, with nothing kept of the session before."""
-    _empty()
-    login_user(person, remember=False)
-    session["began_at"] = session["seen_at"] = _seconds()
+    session.clear()
+    g.pop("csrf_token", None)  # Flask-WTF keeps the old one for this request
+    login_user(person)
+    session["began_at"] = session["seen_at"] = seconds()
 
 
 def end(person: StaffMember) -> None:
@@ -46,7 +62,7 @@ def drop_if_stale() -> None:
     """End a session that idled too long or is too old; else note that somebody is there."""
     if "began_at" not in session:
         return  # nobody signed in
-    now = _seconds()
+    now = seconds()
     began, seen = session["began_at"], session["seen_at"]
     if now - began > WHOLE_SECONDS or now - seen > IDLE_SECONDS:
         _forget()
@@ -60,10 +76,6 @@ def _forget() -> None:
     session.clear()
 
 
-def _empty() -> None:
-    session.clear()
-    g.pop("csrf_token", None)  # Flask-WTF keeps the old one for this request
-
-
-def _seconds() -> int:
+def seconds() -> int:
+    """The moment as sessions keep it."""
     return int(clock.now().timestamp())

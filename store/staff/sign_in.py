@@ -2,18 +2,8 @@
 
 from typing import Any
 
-from flask import (
-    Blueprint,
-    current_app,
-    redirect,
-    render_template,
-    request,
-    session,
-    url_for,
-)
-from flask_security import current_user
+from flask import Blueprint, redirect, render_template, request, session, url_for
 
-from store.kit import clock
 from store.kit.database import transaction
 from store.kit.forms import Typed, status, typed
 from store.kit.limits import asking_network
@@ -21,8 +11,10 @@ from store.orders.customers import InvalidAddress, address_key, parse_address
 from store.staff import sessions
 from store.staff.guard import ANYBODY, STAFF, opens_to, signed_in
 from store.staff.models import StaffMember
-from store.staff.people import accept_code, is_password_of, staff_by_address
+from store.staff.passwords import is_password_of
+from store.staff.people import staff_by_address, staff_by_sign_in_key
 from store.staff.proof import proves
+from store.staff.second_factor import accept_code
 
 bp = Blueprint("sign_in", __name__, url_prefix="/admin")
 
@@ -35,13 +27,16 @@ WRONG = "The e-mail address or the password is not right."
 @opens_to(ANYBODY)
 def sign_in() -> Any:
     """Address and password."""
-    if current_user.is_authenticated:
+    if sessions.person_at_desk() is not None:
         return redirect(url_for("home.home"), 303)
     if request.method == "GET":
         return render_template("admin/sign-in.html", values=Typed(), errors={}, next=_next())
     errors = _missing({"email": "Enter your e-mail address.", "password": "Enter your password."})
     if not errors:
         person = _proven()
+        if person is not None and person.has_two_step:
+            _ask_for_code(person)
+            return redirect(url_for("sign_in.code", next=_next()), 303)
         if person is not None:
             return _let_in(person)
         errors = {"form": WRONG}
@@ -58,10 +53,9 @@ def code() -> Any:
         return redirect(url_for("sign_in.sign_in", next=_next()), 303)
     errors = {}
     if request.method == "POST":
-        errors = _missing({"code": "Enter the code."}) or _judge(person)
+        errors = _missing({"code": "Enter the code."}) or _code_faults(person)
         if not errors:
-            sessions.begin(person)
-            return redirect(_next() or url_for("home.home"), 303)
+            return _let_in(person)
     page = render_template("admin/sign-in-code.html", errors=errors, next=_next())
     return page, status(errors)
 
@@ -88,32 +82,40 @@ def _proven() -> StaffMember | None:
     return found if is_right and found is not None and found.active else None
 
 
-def _let_in(person: StaffMember) -> Any:
-    if not person.has_two_step:
-        sessions.begin(person)
-        return redirect(_next() or url_for("home.home"), 303)
+def _typed_address() -> str:
+    typed = request.form.get("email", "")
+    try:
+        return address_key(parse_address(typed))
+    except InvalidAddress:
+        return typed.strip().casefold()
+
+
+def _ask_for_code(person: StaffMember) -> None:
     session.clear()
-    session["pending"] = person.fs_uniquifier
-    session["pending_at"] = session["began_at"] = session["seen_at"] = _seconds()
-    return redirect(url_for("sign_in.code", next=_next()), 303)
+    session["pending"] = person.sign_in_key
+    session["pending_at"] = session["began_at"] = session["seen_at"] = sessions.seconds()
 
 
 def _pending() -> StaffMember | None:
     """Who has given the right password and no code yet."""
     key = session.get("pending")
-    if not key or _seconds() - session.get("pending_at", 0) > PATIENCE_SECONDS:
+    if not key or sessions.seconds() - session.get("pending_at", 0) > PATIENCE_SECONDS:
         return None
-    found = current_app.extensions["security"].datastore.find_user(fs_uniquifier=key)
-    return found if found is not None and found.active else None
+    return staff_by_sign_in_key(key)
 
 
-def _judge(person: StaffMember) -> dict[str, str]:
+def _code_faults(person: StaffMember) -> dict[str, str]:
     def accepts() -> bool:
         with transaction():
             return accept_code(person, request.form["code"])
 
     is_right = proves(f"code of {person.id}", accepts)
     return {} if is_right else {"code": "That code is not right, or it was used already."}
+
+
+def _let_in(person: StaffMember) -> Any:
+    sessions.begin(person)
+    return redirect(_next() or url_for("home.home"), 303)
 
 
 def _missing(sentences: dict[str, str]) -> dict[str, str]:
@@ -124,21 +126,9 @@ def _missing(sentences: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _typed_address() -> str:
-    typed = request.form.get("email", "")
-    try:
-        return address_key(parse_address(typed))
-    except InvalidAddress:
-        return typed.strip().casefold()
-
-
 def _next() -> str | None:
     """Where the person wanted to go; only addresses of the desk are taken."""
     wanted = request.values.get("next", "")
     path = wanted.partition("?")[0]
     is_ours = sessions.is_desk(path) and wanted.isprintable() and not {"\\", ".."} & set(path)
     return wanted if is_ours and "//" not in path and "/../" not in path else None
-
-
-def _seconds() -> int:
-    return int(clock.now().timestamp())

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -19,8 +20,8 @@ class Browser(FlaskClient):
 
 
 @pytest.fixture(autouse=True)
-def _browser(app: Flask) -> None:
+def _browser(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     app.test_client_class = Browser
     # The cheapest hash there is: what it costs is the library's business, not these tests'.
-    hashing = app.extensions["security"].pwd_context
-    hashing.update(argon2__time_cost=1, argon2__memory_cost=64, argon2__parallelism=1)
+    cheapest = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr("store.staff.passwords.HASHER", cheapest)

@@ -10,11 +10,11 @@ from store.cli import main
 from store.commands import base
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
-from store.staff.people import (
+from store.staff.people import staff_by_address
+from store.staff.second_factor import (
     accept_code,
-    codes,
     new_recovery_codes,
-    staff_by_address,
+    new_secret,
     turn_on_two_step,
 )
 from tests.admin.signing import PASSWORD, a_member, press, signed_in
@@ -41,7 +41,7 @@ def with_app(email: str) -> list[str]:
     with transaction():
         person = staff_by_address(email)
         assert person is not None
-        return turn_on_two_step(person, codes().generate_totp_secret())
+        return turn_on_two_step(person, new_secret())
 
 
 @on_both
@@ -123,15 +123,15 @@ def signed_in_again(client: FlaskClient) -> FlaskClient:
     with transaction():
         person = staff_by_address(ME)
         assert person is not None
-        since, kept = person.two_step_at, list(person.mf_recovery_codes or [])
-        person.tf_primary_method = None
+        since, kept = person.two_step_at, list(person.recovery_codes or [])
+        secret, person.totp_secret = person.totp_secret, None
     answer = press(client, "/admin/sign-in", {"email": ME, "password": PASSWORD})
     assert answer.status_code == 303
     with transaction():
         person = staff_by_address(ME)
         assert person is not None
-        person.tf_primary_method = "authenticator"
-        assert (person.two_step_at, person.mf_recovery_codes) == (since, kept)
+        person.totp_secret = secret
+        assert (person.two_step_at, person.recovery_codes) == (since, kept)
     return client
 
 
