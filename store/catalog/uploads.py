@@ -12,8 +12,9 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from store.catalog.inspecting import Report, inspect_file
-from store.catalog.inspecting.cover import cover_from
+from store.catalog.gate.cover import cover_from
+from store.catalog.gate.inspection import inspect_file
+from store.catalog.gate.report import Report
 from store.kit.config import config
 from store.kit.errors import Refusal
 from store.kit.formatting import format_size

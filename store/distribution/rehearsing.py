@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from store.catalog.inspecting import odd_beside
+from store.catalog.gate.comparison import suspicious_changes
 from store.catalog.models import Asset, Edition, EditionStatus, Publication, PublicationStatus
 from store.catalog.notes import look_at_notes
 from store.distribution.letters import edition_notice
@@ -150,7 +150,7 @@ def _beside_last(edition: Edition) -> list[str]:
                 f"Edition {before.number} came as {old.format.upper()} too; this one does not."
             )
             continue
-        odd = odd_beside(old.facts, old.sha256, new.facts, new.sha256, old.size, new.size)
+        odd = suspicious_changes(old.facts, old.sha256, new.facts, new.sha256, old.size, new.size)
         found += [_named(new, one.sentence) for one in odd if one.code != "same-bytes"]
     return found
 
