@@ -11,8 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from store.catalog.gate.inspection import inspect_file
-from store.catalog.gate.limits import Limits
+from store.catalog.gate.inspection import Limits, inspect_file
 from store.catalog.gate.report import Report
 
 PICTURE_ITEM = '<item id="p" href="{}" media-type="image/png"/>'

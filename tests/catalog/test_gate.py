@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from store.catalog.gate import sentences
-from store.catalog.gate.inspection import inspect_file
-from store.catalog.gate.limits import Limits
-from store.catalog.gate.report import Report
+from store.catalog.gate.inspection import Limits, inspect_file
+from store.catalog.gate.report import Report, finding, shorten
 from tests.catalog.making import MIMETYPE, Entry, archive, book, fails, inspect, pdf, warns
 
 NAMES = [
@@ -96,9 +95,9 @@ def test_nothing_of_a_former_inspection_in_the_folder_is_taken_for_the_new_one(
 
 
 def test_every_sentence_can_be_said_and_tells_what_to_do() -> None:
-    for code, (level, template) in sentences._ALL.items():
+    for code, (level, template) in sentences.SENTENCES.items():
         gaps = dict.fromkeys(re.findall(r"{(\w+)}", template), "x")
-        said = sentences.finding(code, **gaps)
+        said = finding(code, **gaps)
 
         assert (said.level, said.code) == (level, code)
         assert not set("{}") & set(said.sentence)
@@ -106,7 +105,7 @@ def test_every_sentence_can_be_said_and_tells_what_to_do() -> None:
 
 
 def test_a_value_out_of_a_strangers_file_is_shown_on_one_line_without_tricks() -> None:
-    shown = sentences.shorten("evil\u202efdp.exe\r\nBcc: x\x00" + "a" * 500)
+    shown = shorten("evil\u202efdp.exe\r\nBcc: x\x00" + "a" * 500)
 
     assert shown.startswith("evilfdp.exeBcc: xaaa")
     assert (len(shown), shown[-1]) == (160, "…")

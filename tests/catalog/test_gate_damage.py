@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from store.catalog.gate.child import _judge
+from store.catalog.gate.child import judge
 from tests.catalog.making import CONTAINER, NAV, book, package, page, pdf, stream
 
 TOKENS = (b"<< ", b" [ ", b"null", b"(x) ", b"1e99", b"-999", b"&a;", b"</p>")
@@ -59,7 +59,7 @@ def test_a_file_damaged_anywhere_gets_a_verdict(
     for _ in range(250):
         path.write_bytes(make(chance))
 
-        report = _judge("pdf" if make is damaged_pdf else "zip", path, tmp_path)
+        report = judge("pdf" if make is damaged_pdf else "epub", path, tmp_path)
 
         assert report.findings
         accepted += report.accepted

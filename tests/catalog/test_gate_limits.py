@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from store.catalog.gate.limits import Limits
+from store.catalog.gate.inspection import Limits
 from tests.catalog.making import (
     archive,
     book,

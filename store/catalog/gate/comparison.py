@@ -1,7 +1,6 @@
 """What is odd about a file when it is laid beside the last edition's file of that format."""
 
-from store.catalog.gate.report import JSON, Finding
-from store.catalog.gate.sentences import finding
+from store.catalog.gate.report import JSON, Finding, finding
 
 _SIZE_JUMP = 3
 

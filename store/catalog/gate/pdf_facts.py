@@ -4,13 +4,13 @@ What is a claim to the public is noted only where the content bears it out.
 """
 
 import re
+from collections.abc import Iterator
+from typing import Literal
 
 import pikepdf
 
 from store.catalog.gate.languages import is_language
-from store.catalog.gate.notes import Notes
-from store.catalog.gate.pdf_claims import Tags, has_bookmarks, tags_of
-from store.catalog.gate.sentences import shorten
+from store.catalog.gate.report import Notebook, shorten
 from store.catalog.gate.xml import Tree, parse_leniently
 
 _DC = "{http://purl.org/dc/elements/1.1/}"
@@ -33,71 +33,67 @@ _TAGGED = {
     "empty": "pdf-tags-empty",
     "none": "pdf-untagged",
 }
+# A tagged book has some hundred elements a page; one with more than this gets no pass for it.
+_MOST_ELEMENTS = 400_000
+_MOST_BOOKMARKS = 1000
+
+Tags = Literal["none", "empty", "partly", "whole"]
 
 
-def note_facts(document: pikepdf.Pdf, notes: Notes) -> None:
+def note_facts(document: pikepdf.Pdf, notebook: Notebook) -> None:
     """Write down what the document says about itself."""
-    root = document.Root
-    xmp = _metadata(root)
-    facts = notes.facts
+    root, facts = document.Root, notebook.facts
+    stream = root.get("/Metadata")
+    metadata = stream.read_bytes() if isinstance(stream, pikepdf.Stream) else b""
+    xmp = parse_leniently(metadata)
     facts["title"] = _described(xmp, "title") or _info(document, "/Title")
     facts["author"] = _described(xmp, "creator") or _info(document, "/Author")
     said = root.get("/Lang")
     language = shorten(said) if isinstance(said, pikepdf.String) else ""
     facts["language"] = language if is_language(language) else ""
-    tags = tags_of(document)
+    tags = _tags_of(document)
     facts["tagged"] = tags == "whole"
-    facts["bookmarks"] = has_bookmarks(root)
-    facts["pdfua"] = _held_pdfua(_claim(xmp, _UA + "part"), notes)
+    facts["bookmarks"] = _has_bookmarks(root)
+    facts["pdfua"] = _held_pdfua(_claim(xmp, _UA + "part"), notebook)
     facts["pdfa"] = _claim(xmp, _A + "part") + _claim(xmp, _A + "conformance").lower()
     facts["identifier"] = _described(xmp, "identifier") or _claim(xmp, _PRISM + "isbn")
     facts["modified"] = _claim(xmp, _XMP + "ModifyDate")
     facts["pdf_version"] = document.pdf_version
-    _look_for_paths(root, notes)
-    _advise(notes, tags, language)
+    if found := _PATH.search(metadata):
+        notebook.add("pdf-author-path", path=found[1].decode("utf-8", "replace"))
+    _advise(notebook, tags, language)
 
 
-def _held_pdfua(claimed: str, notes: Notes) -> str:
+def _held_pdfua(claimed: str, notebook: Notebook) -> str:
     """PDF/UA asks for tags, a language and a title first of all."""
-    lacking = [name for name in ("tagged", "language", "title") if not notes.facts[name]]
+    lacking = [name for name in ("tagged", "language", "title") if not notebook.facts[name]]
     if not claimed or not lacking:
         return claimed
     words = {"tagged": "tags that reach its pages", "language": "a language", "title": "a title"}
-    notes.add("pdf-ua-unfounded", lacking=" and ".join(words[name] for name in lacking))
+    notebook.add("pdf-ua-unfounded", lacking=" and ".join(words[name] for name in lacking))
     return ""
 
 
-def _look_for_paths(root: pikepdf.Object, notes: Notes) -> None:
-    stream = root.get("/Metadata")
-    if isinstance(stream, pikepdf.Stream) and (found := _PATH.search(stream.read_bytes())):
-        notes.add("pdf-author-path", path=found[1].decode("utf-8", "replace"))
-
-
-def _advise(notes: Notes, tags: Tags, language: str) -> None:
-    facts = notes.facts
+def _advise(notebook: Notebook, tags: Tags, language: str) -> None:
+    facts = notebook.facts
     if not str(facts["title"]).strip():
-        notes.add("pdf-no-title")
+        notebook.add("pdf-no-title")
     elif _NO_TITLE.fullmatch(str(facts["title"]).strip()):
-        notes.add("pdf-poor-title", title=facts["title"])
+        notebook.add("pdf-poor-title", title=facts["title"])
     else:
-        notes.add("pdf-title", title=facts["title"])
+        notebook.add("pdf-title", title=facts["title"])
     if facts["language"]:
-        notes.add("pdf-language", language=facts["language"])
+        notebook.add("pdf-language", language=facts["language"])
     elif language:
-        notes.add("pdf-odd-language", language=language)
+        notebook.add("pdf-odd-language", language=language)
     else:
-        notes.add("pdf-no-language")
-    notes.add(_TAGGED[tags])
+        notebook.add("pdf-no-language")
+    notebook.add(_TAGGED[tags])
     pages = facts["pages"]
     if facts["bookmarks"]:
-        notes.add("pdf-bookmarks")
+        notebook.add("pdf-bookmarks")
     elif isinstance(pages, int) and pages >= _BOOKMARKS_FROM:
-        notes.add("pdf-no-bookmarks", pages=pages)
-
-
-def _metadata(root: pikepdf.Object) -> Tree | None:
-    stream = root.get("/Metadata")
-    return parse_leniently(stream.read_bytes()) if isinstance(stream, pikepdf.Stream) else None
+        notebook.add("pdf-no-bookmarks", pages=pages)
 
 
 def _info(document: pikepdf.Pdf, key: str) -> str:
@@ -126,3 +122,76 @@ def _claim(xmp: Tree | None, name: str) -> str:
         return shorten(found.text or "")
     holders = (one.get(name) for one in xmp.iter(_RDF + "Description"))
     return shorten(next((value for value in holders if value), ""))
+
+
+def _tags_of(document: pikepdf.Pdf) -> Tags:
+    """How far the structure tree bears out the mark: to no page, to less than half, or farther.
+
+    Pages of pictures or of mere ornament may stand outside the tree, so half of them suffice.
+    """
+    root = document.Root
+    marks = root.get("/MarkInfo")
+    if not isinstance(marks, pikepdf.Dictionary) or not bool(marks.get("/Marked")):
+        return "none"
+    tree = root.get("/StructTreeRoot")
+    if not isinstance(tree, pikepdf.Dictionary):
+        return "empty"
+    pages = {page.obj.objgen for page in document.pages}
+    reached: set[tuple[int, int]] = set()
+    for page in _pages_tagged(tree):
+        if page in pages:
+            reached.add(page)
+            if len(reached) * 2 >= len(pages):
+                return "whole"
+    return "partly" if reached else "empty"
+
+
+def _has_bookmarks(root: pikepdf.Object) -> bool:
+    """Whether the outline has an entry with a name that leads somewhere."""
+    outlines = root.get("/Outlines")
+    waiting = [outlines.get("/First")] if isinstance(outlines, pikepdf.Dictionary) else []
+    for _ in range(_MOST_BOOKMARKS):
+        entry = waiting.pop() if waiting else None
+        if not isinstance(entry, pikepdf.Dictionary):
+            return False
+        named = isinstance(entry.get("/Title"), pikepdf.String) and str(entry.Title).strip()
+        if named and ("/Dest" in entry or "/A" in entry):
+            return True
+        waiting += [one for one in (entry.get("/Next"), entry.get("/First")) if one is not None]
+    return False
+
+
+def _pages_tagged(tree: pikepdf.Object) -> Iterator[tuple[int, int]]:
+    """The pages that hold content of an element, in the order of the tree."""
+    nowhere = (0, 0)
+    waiting: list[tuple[pikepdf.Object, tuple[int, int]]] = [(tree, nowhere)]
+    seen: set[tuple[int, int]] = set()
+    for _ in range(_MOST_ELEMENTS):
+        if not waiting:
+            return
+        element, page = waiting.pop()
+        if element.is_indirect:
+            if element.objgen in seen:
+                continue
+            seen.add(element.objgen)
+        page = _page_of(element) or page
+        for kid in reversed(_kids(element)):
+            if isinstance(kid, pikepdf.Dictionary):
+                if kid.get("/Type") in ("/MCR", "/OBJR"):
+                    yield _page_of(kid) or page
+                else:
+                    waiting.append((kid, page))
+            elif isinstance(kid, int):
+                yield page
+
+
+def _page_of(element: pikepdf.Object) -> tuple[int, int] | None:
+    page = element.get("/Pg")
+    return page.objgen if isinstance(page, pikepdf.Dictionary) else None
+
+
+def _kids(element: pikepdf.Object) -> list[pikepdf.Object | int]:
+    kids = element.get("/K")
+    if isinstance(kids, pikepdf.Array):
+        return list(kids)
+    return [] if kids is None else [kids]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pikepdf
 
-from store.catalog.gate.notes import Notes
+from store.catalog.gate.report import Notebook
 
 _LARGEST_IMAGE = 200_000_000
 _DEEPEST = 60
@@ -22,21 +22,9 @@ _ACTIONS = {
     "/ImportData": "pdf-form-sending",
 }
 _PROGRAM_ENDINGS = (
-    *(
-        ".exe",
-        ".com",
-        ".scr",
-        ".bat",
-        ".cmd",
-        ".msi",
-        ".dll",
-        ".jar",
-        ".js",
-        ".vbs",
-        ".wsf",
-        ".ps1",
-    ),
-    *(".sh", ".app", ".apk", ".hta", ".lnk", ".reg", ".py", ".deb", ".rpm", ".dmg", ".pkg"),
+    *(".exe", ".com", ".scr", ".bat", ".cmd", ".msi", ".dll", ".jar", ".js", ".vbs", ".wsf"),
+    *(".ps1", ".sh", ".app", ".apk", ".hta", ".lnk", ".reg", ".py", ".deb", ".rpm", ".dmg"),
+    ".pkg",
 )
 _PROGRAM_STARTS = (b"MZ", b"\x7fELF", b"#!", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
@@ -48,21 +36,21 @@ class _Seen:
     attached: dict[str, bool] = field(default_factory=dict)
 
 
-def look_at_objects(document: pikepdf.Pdf, notes: Notes) -> None:
+def look_at_objects(document: pikepdf.Pdf, notebook: Notebook) -> None:
     """Write down what no reader should run, and what staff should know of."""
     seen = _Seen()
     for found in document.objects:
         if isinstance(found, pikepdf.Object):
             for dictionary in _suspects(found):
-                _look_at(dictionary, seen, notes)
+                _look_at(dictionary, seen, notebook)
     for code in sorted(seen.codes):
-        notes.add(code)
+        notebook.add(code)
     for name, is_program in seen.attached.items():
-        notes.add("pdf-program-attached" if is_program else "pdf-attachment", name=name)
+        notebook.add("pdf-program-attached" if is_program else "pdf-attachment", name=name)
     if seen.file_links:
-        notes.add("pdf-file-links", count=len(seen.file_links), example=seen.file_links[0])
+        notebook.add("pdf-file-links", count=len(seen.file_links), example=seen.file_links[0])
     active = (*_ACTIONS.values(), "pdf-xfa", "pdf-rich-media", "pdf-program-attached")
-    notes.passes("pdf-no-active-content", unless=(*active, "pdf-attachment"))
+    notebook.passes("pdf-no-active-content", unless=(*active, "pdf-attachment"))
 
 
 def _suspects(found: pikepdf.Object) -> Iterator[pikepdf.Object]:
@@ -90,10 +78,12 @@ def _dictionaries(found: pikepdf.Object, depth: int) -> Iterator[pikepdf.Object]
             yield from _dictionaries(value, depth + 1)
 
 
-def _look_at(found: pikepdf.Object, seen: _Seen, notes: Notes) -> None:
+def _look_at(found: pikepdf.Object, seen: _Seen, notebook: Notebook) -> None:
     seen.codes.update(_active_parts(found))
     if found.get("/Subtype") == "/Image":
-        _measure(found, notes)
+        width, height = int(found.get("/Width", 0)), int(found.get("/Height", 0))
+        if width * height > _LARGEST_IMAGE:
+            notebook.add("pdf-image-size", width=f"{width:,}", height=f"{height:,}")
     if "/URI" in found:
         _look_at_link(found, seen)
     if "/EF" in found:
@@ -112,12 +102,6 @@ def _active_parts(found: pikepdf.Object) -> Iterator[str]:
         yield "pdf-rich-media"
     if "/ByteRange" in found and "/Contents" in found:
         yield "pdf-signed"
-
-
-def _measure(image: pikepdf.Object, notes: Notes) -> None:
-    width, height = int(image.get("/Width", 0)), int(image.get("/Height", 0))
-    if width * height > _LARGEST_IMAGE:
-        notes.add("pdf-image-size", width=f"{width:,}", height=f"{height:,}")
 
 
 def _look_at_link(action: pikepdf.Object, seen: _Seen) -> None:

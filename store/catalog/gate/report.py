@@ -1,13 +1,19 @@
-"""What the gate answers: findings in plain words, facts for the publication page."""
+"""What the gate answers: findings in plain words, facts for the publication page; and the notebook
+in which both are gathered while a file is inspected."""
 
 import json
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import Literal, NoReturn, TypeAlias, cast
+
+from store.catalog.gate.sentences import SENTENCES, Level
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
-Level = Literal["pass", "warn", "fail"]
 Format = Literal["pdf", "epub"]
+_SHOWN_PER_CODE = 10
+_LONGEST_VALUE = 160
+_LEFT_OUT = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 @dataclass(frozen=True)
@@ -67,3 +73,56 @@ class Report:
             ],
             facts=cast("dict[str, JSON]", values["facts"]),
         )
+
+
+def finding(code: str, **values: object) -> Finding:
+    """The finding of this code; values fill the gaps in its sentence."""
+    level, sentence = SENTENCES[code]
+    shown = {name: shorten(value) for name, value in values.items()}
+    return Finding(level, code, sentence.format(**shown))
+
+
+def shorten(value: object) -> str:
+    """A value out of a stranger's file, fit to be shown: one line, no control characters, short."""
+    kept = (sign for sign in str(value) if unicodedata.category(sign) not in _LEFT_OUT)
+    text = " ".join("".join(kept).split())
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+class Stop(Exception):
+    """Nothing more can be learned from this file; the notebook says why."""
+
+
+class Notebook:
+    """Findings and facts as they come; the tenth finding of one kind is the last one shown."""
+
+    def __init__(self) -> None:
+        self.facts: dict[str, JSON] = {}
+        self._findings: list[Finding] = []
+        self._seen: dict[str, int] = {}
+
+    def add(self, code: str, **values: object) -> None:
+        """Write down one finding; values fill its sentence."""
+        self._seen[code] = self._seen.get(code, 0) + 1
+        if self._seen[code] <= _SHOWN_PER_CODE:
+            self._findings.append(finding(code, **values))
+
+    def refuse(self, code: str, **values: object) -> NoReturn:
+        """Write down a finding after which looking further makes no sense."""
+        self.add(code, **values)
+        raise Stop
+
+    def passes(self, code: str, unless: tuple[str, ...], **values: object) -> None:
+        """Write down a pass unless one of these other findings stands already."""
+        if not any(other in self._seen for other in unless):
+            self.add(code, **values)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a finding so far forbids the file."""
+        return any(one.level == "fail" for one in self._findings)
+
+    def findings(self) -> list[Finding]:
+        """All findings in the order they came, with a line for those left out."""
+        more = sum(max(0, count - _SHOWN_PER_CODE) for count in self._seen.values())
+        return [*self._findings, finding("and-more", count=more)] if more else self._findings

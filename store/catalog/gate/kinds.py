@@ -1,6 +1,6 @@
-"""Whether a zip archive is meant to be an EPUB, and what it is where not. Read leniently: an
-archive that is cut off or odd must still be called what it is."""
+"""What a file is by its content; its name and declared type are never asked."""
 
+import codecs
 import os
 import re
 import struct
@@ -8,14 +8,56 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from store.catalog.gate.limits import MIB
-from store.catalog.gate.notes import Notes
+from store.catalog.gate.report import Format, Notebook
 
+_PDF = re.compile(rb"%PDF-\d")
+_ZIP = b"PK\x03\x04"
+_PAGES = (b"<!doctype html", b"<html", b"<script")
+_TEXT = re.compile(r"[^\x00-\x08\x0e-\x1f\x7f]+")
+
+_OTHERS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xd0\xcf\x11\xe0", "an Office document in the old format or with a password"),
+    (0, b"{\\rtf", "a rich text document (RTF)"),
+    (60, b"BOOKMOBI", "a Kindle book (MOBI or AZW3)"),
+    (60, b"TEXtREAd", "an old Palm or Kindle book"),
+    (0, b"\xeaDRMION\xee", "a Kindle book with copy protection"),
+    (0, b"CONT\x02\x00", "a Kindle book (KFX)"),
+    (0, b"\x89PNG", "a picture (PNG)"),
+    (0, b"\xff\xd8\xff", "a picture (JPEG)"),
+    (0, b"GIF8", "a picture (GIF)"),
+    (8, b"WEBP", "a picture (WebP)"),
+    (0, b"II*\x00", "a picture (TIFF)"),
+    (0, b"MM\x00*", "a picture (TIFF)"),
+    (0, b"8BPS", "a Photoshop picture"),
+    (4, b"ftypheic", "a picture (HEIC)"),
+    (4, b"ftypmif1", "a picture (HEIC)"),
+    (4, b"ftypavif", "a picture (AVIF)"),
+    (4, b"ftyp", "a film or sound file"),
+    (0, b"\x06\x06\xed\xf5\xd8\x1d\x46\xe5", "an InDesign document"),
+    (0, b"AT&TFORM", "a DjVu document"),
+    (0, b"ITSF", "a Windows help file (CHM)"),
+    (0, b"ITOLITLS", "a Microsoft Reader book (LIT)"),
+    (0, b"MZ", "a Windows program"),
+    (0, b"\x7fELF", "a program"),
+    (0, b"%!PS", "a PostScript file"),
+    (0, b"Rar!", "a RAR archive"),
+    (0, b"7z\xbc\xaf", "a 7-Zip archive"),
+    (0, b"\x1f\x8b", "a compressed file (gzip)"),
+    (0, b"PK\x05\x06", "an empty zip archive"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"\x00\x05\x16\x07", "the hidden file that a Mac puts beside the real one"),
+    (0, b"\x00\x05\x16\x00", "the hidden file that a Mac puts beside the real one"),
+)
+_MARKUP = (
+    (b"<svg", "a picture (SVG)"),
+    (b"<fictionbook", "an FB2 book"),
+    (b"<?xml", "an XML file"),
+)
 MIMETYPE = b"application/epub+zip"
 CONTAINER = "META-INF/container.xml"
 _END = struct.Struct("<4s4H2LH")
 _LOCAL = struct.Struct("<4s5H3L2H")
-_LOOKED_AT = 4 * MIB
+_LOOKED_AT = 4 * 1024 * 1024
 _MOST_NAMES = 5000
 _LONGEST_MIMETYPE = 200
 
@@ -43,24 +85,60 @@ _BOOK_INSIDE = re.compile(r"(?!__MACOSX/).*\.(?:epub|pdf)", re.IGNORECASE)
 _PICTURE = re.compile(r".*(?:/|\.jpe?g|\.png|\.gif|\.webp|comicinfo\.xml)", re.IGNORECASE)
 
 
-def look_at_kind(stream: BinaryIO, notes: Notes) -> None:
-    """Refuse an archive that is no EPUB by what it is; one that is meant to be one passes."""
+def kind_of(first: bytes) -> Format | None:
+    """As what a file is to be inspected, by its first kilobyte; None: neither PDF nor EPUB."""
+    if first.startswith(_ZIP):
+        return "epub"
+    return "pdf" if _PDF.search(first[:1024]) else None
+
+
+def describe(first: bytes) -> str:
+    """What a file that is neither PDF nor EPUB seems to be, for a sentence."""
+    for offset, mark, words in _OTHERS:
+        if first[offset : offset + len(mark)] == mark:
+            return words
+    if holds_html(first):
+        return "a web page"
+    lower = first.lower()
+    for mark, words in _MARKUP:
+        if mark in lower:
+            return words
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(first)  # the last sign may be cut
+    except UnicodeDecodeError:
+        text = ""
+    if _TEXT.fullmatch(text):
+        return "a plain text"
+    return "something else" if first.strip(b"\0") else "a file of zeros, as a broken copy leaves"
+
+
+def holds_html(first: bytes) -> bool:
+    """Whether a browser that guesses could take this for a web page."""
+    lower = first[:1024].lower()
+    return any(mark in lower for mark in _PAGES)
+
+
+def refuse_other_archives(stream: BinaryIO, notebook: Notebook) -> None:
+    """Refuse a zip archive that is no EPUB by what it is; one that is meant to be an EPUB passes.
+
+    Read leniently: an archive that is cut off or odd must still be called what it is.
+    """
     names = _names(stream)
     says = _mimetype(stream)
     if says in _BY_MIMETYPE:
-        notes.refuse("wrong-type", what=_BY_MIMETYPE[says])
+        notebook.refuse("wrong-type", what=_BY_MIMETYPE[says])
     if MIMETYPE.decode() in says or CONTAINER in names:
         return
     for pattern, what in _BY_NAME:
         if any(re.fullmatch(pattern if pattern[-1] != "/" else f"{pattern}.*", n) for n in names):
-            notes.refuse("wrong-type", what=what)
+            notebook.refuse("wrong-type", what=what)
     if says:
-        notes.refuse("wrong-type", what=f"another kind of document ({says})")
+        notebook.refuse("wrong-type", what=f"another kind of document ({says})")
     inside = next((name for name in names if _BOOK_INSIDE.fullmatch(name)), None)
     if inside:
-        notes.refuse("wrong-type-packed", name=inside)
+        notebook.refuse("wrong-type-packed", name=inside)
     is_comic = bool(names) and all(_PICTURE.fullmatch(name) for name in names)
-    notes.refuse("wrong-type", what="a zip archive of pictures" if is_comic else "a zip archive")
+    notebook.refuse("wrong-type", what="a zip archive of pictures" if is_comic else "a zip archive")
 
 
 def _names(stream: BinaryIO) -> list[str]:
