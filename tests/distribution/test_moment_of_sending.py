@@ -16,6 +16,7 @@ from store.mail import outbox, worker
 from store.mail.claims import Claim
 from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.mail.preparing import Prepared, Unsent, prepare
+from store.mail.smtp import Outcome, OutcomeKind, Step
 from store.orders.models import Order
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import buy, deliveries, drafted_and_released, send
@@ -112,6 +113,33 @@ def test_what_changes_after_the_letter_is_written_leaves_it_out(
 ) -> None:
     _amid(monkeypatch, change)
     assert _told(edition) == []
+    assert deliveries(edition) == {ANNA: (SKIPPED, left_out)}
+
+
+@pytest.mark.parametrize(("change", "left_out"), [(_refund, "refunded"), (_dispute, "suspended")])
+def test_a_letter_under_way_that_comes_back_is_left_out_where_the_right_ended_meanwhile(
+    edition: Edition,
+    frozen: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Change,
+    left_out: str,
+) -> None:
+    """What ends a right leaves out the letters that wait, and this one is not among them."""
+
+    def changed_then_deferred(*_: object) -> Outcome:
+        with current_app.app_context(), transaction() as session:
+            query = sa.select(Delivery.status).where(Delivery.edition_id == edition_id)
+            assert session.scalars(query).all() == [DeliveryStatus.SENDING]
+            change(session.scalars(sa.select(Order)).one(), session.get_one(Edition, edition_id))
+        return Outcome(OutcomeKind.DEFERRED, "451 4.3.0 Later", Step.RCPT)
+
+    edition_id = edition.id
+    with monkeypatch.context() as busy:
+        busy.setattr(worker.CapturingLine, "send", changed_then_deferred)
+        tried = _told(edition)
+    assert deliveries(edition) == {ANNA: (QUEUED, "")}
+    frozen.advance(minutes=2)
+    assert (len(tried), _told(edition)) == (1, tried)
     assert deliveries(edition) == {ANNA: (SKIPPED, left_out)}
 
 
