@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import psutil
 
-PATIENCE_SECONDS = 40
+PATIENCE_SECONDS = 60
 T = TypeVar("T")
 
 
@@ -63,7 +63,7 @@ def until(ask: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) ->
 def answers(port: int, path: str = "/healthz") -> int:
     """The status of a page, 0 while nothing listens."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as page:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as page:
             return int(page.status)
     except urllib.error.HTTPError as error:
         return error.code

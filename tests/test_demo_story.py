@@ -127,7 +127,7 @@ def _tell(data_dir: Path) -> str:
         demo = _demo(data_dir)
         with _watched(demo) as family:
             out, err = demo.communicate(timeout=170)
-            until(lambda: gone(family), "every process of the demonstration has ended", 20)
+            until(lambda: gone(family), "every process of the demonstration has ended")
     assert (demo.returncode, err) == (0, ""), out
     assert out.startswith("Port 8000 is taken; trying 8001.\n")
     return out
@@ -180,7 +180,7 @@ def test_a_step_that_does_not_hold_ends_the_story_with_1(tmp_path: Path) -> None
     demo = _demo(tmp_path / "shop", code=WITH_OTHER_FILES, words=(str(damaged),))
     with _watched(demo) as family:
         out, err = demo.communicate(timeout=170)
-        until(lambda: gone(family), "every process of the demonstration has ended", 20)
+        until(lambda: gone(family), "every process of the demonstration has ended")
     assert demo.returncode == 1
     assert "Dev Patel orders (buy) and pays £12.50." in out
     assert "Edition 2 is uploaded" not in out
@@ -195,7 +195,7 @@ def test_a_worker_that_dies_ends_the_story_with_1(tmp_path: Path) -> None:
         worker = next(one for one in family if one.cmdline()[-1] == "worker")
         worker.kill()
         _, err = demo.communicate(timeout=170)
-        until(lambda: gone(family), "every process of the demonstration has ended", 20)
+        until(lambda: gone(family), "every process of the demonstration has ended")
     assert demo.returncode == 1
     # Either the shop was still starting, or a step of the story got no answer.
     assert err.startswith(("The shop did not start", "The story ends here: ")), err
@@ -220,7 +220,7 @@ def test_with_a_terminal_the_shop_stays_until_ctrl_c(tmp_path: Path) -> None:
             ]
             demo.send_signal(signal.SIGINT)
             out, _ = demo.communicate(timeout=150)
-            until(lambda: gone(family), "every process of the demonstration has ended", 20)
+            until(lambda: gone(family), "every process of the demonstration has ended")
     finally:
         os.close(ours)
         os.close(theirs)

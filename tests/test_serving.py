@@ -47,8 +47,8 @@ def data_dir(sqlite_template: Path, tmp_path: Path) -> Path:
 
 def _ends(shop: "subprocess.Popen[str]", family: list[psutil.Process]) -> tuple[int, str]:
     """The exit code and all that was said, once every process has ended."""
-    said, _ = shop.communicate(timeout=40)
-    until(lambda: gone(family), "every process that the shop started has ended", 20)
+    said, _ = shop.communicate(timeout=60)
+    until(lambda: gone(family), "every process that the shop started has ended")
     return shop.returncode, said
 
 
@@ -94,7 +94,7 @@ def test_a_taken_port_is_said(data_dir: Path, told: str) -> None:
         words = ["--port", str(port)] if told == "--port" else []
         bind = {} if words else {"STORE_BIND": f"127.0.0.1:{port}"}
         shop = store("serve", *words, env=environment(data_dir, port, **bind))
-        said, _ = shop.communicate(timeout=40)
+        said, _ = shop.communicate(timeout=60)
     assert shop.returncode == 1
     assert said == (
         f"127.0.0.1:{port} is taken, or is no address of this machine; choose another port with "
@@ -134,7 +134,7 @@ def test_a_server_that_knows_wsgi_serves_the_shop_and_logs_no_token(
             assert len(below(shop)) == 1
     finally:
         shop.terminate()
-        said, _ = shop.communicate(timeout=40)
+        said, _ = shop.communicate(timeout=60)
     assert token.split(".")[0] not in said
 
 
@@ -146,7 +146,7 @@ def test_a_server_that_knows_wsgi_is_told_of_settings_that_do_not_fit(tmp_path: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=40,
+        timeout=60,
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
@@ -157,7 +157,7 @@ def test_a_server_that_knows_wsgi_is_told_of_settings_that_do_not_fit(tmp_path: 
 def test_settings_that_do_not_fit_are_said_before_anything_starts(tmp_path: Path) -> None:
     env = environment(tmp_path, 8000, STORE_MAIL_PORT="many", STORE_COLOUR="red")
     shop = store("serve", env=env)
-    said, _ = shop.communicate(timeout=40)
+    said, _ = shop.communicate(timeout=60)
     assert shop.returncode == 1
     assert [line.split()[0] for line in said.splitlines()] == ["STORE_MAIL_PORT", "STORE_COLOUR"]
 
@@ -213,7 +213,7 @@ def test_term_lets_the_letter_under_way_end(data_dir: Path) -> None:
     def script(_talk: Talk, verb: str, _line: str) -> None:
         if verb == ".":
             under_way.set()
-            assert answered.wait(30)
+            assert answered.wait(90)
 
     with create_app(make_settings(data_dir)).app_context():
         with transaction():
@@ -223,7 +223,7 @@ def test_term_lets_the_letter_under_way_end(data_dir: Path) -> None:
             mail = {"STORE_MAIL_SERVER": "127.0.0.1", "STORE_MAIL_PORT": str(server.port)}
             with serving(data_dir, free_port(), **mail) as shop:
                 family = below(shop)
-                assert under_way.wait(30)
+                assert under_way.wait(60)
                 shop.terminate()
                 web, worker = child(shop, "web"), child(shop, "worker")
                 until(lambda: gone([web]), "the web server has ended")
@@ -246,6 +246,6 @@ def _breaks_a_chunk(
 
 
 def _say(port: int, words: str) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(words.encode())
         return connection.recv(4096)

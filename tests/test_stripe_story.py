@@ -48,7 +48,7 @@ def _tell(data_dir: Path, *program: str) -> tuple[int, str, str]:
         until(lambda: len(below(story)) >= 5 or story.poll() is not None, "the shop is started")
         family = below(story) if story.poll() is None else []
         out, err = story.communicate(timeout=300)
-        until(lambda: gone(family), "every process of the story has ended", 20)
+        until(lambda: gone(family), "every process of the story has ended")
     finally:
         for one in family:
             if one.is_running():

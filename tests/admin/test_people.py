@@ -291,7 +291,7 @@ def test_links_sent_again_wait_for_who_merges_the_customer_at_that_moment(
             until_waiting()
 
     def resend() -> None:
-        merged.wait(20)
+        merged.wait(60)
         path = f"/admin/customers/{gone_id}/resend"
         answers.append(desk.post(path, data={"csrf_token": token}).status_code)
 

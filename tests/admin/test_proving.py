@@ -50,7 +50,7 @@ def _guess_at_once(
     came = threading.Barrier(AT_ONCE)
 
     def send(browser: FlaskClient, token: str) -> int:
-        came.wait(30)
+        came.wait(60)
         return browser.post(url, data={"csrf_token": token, **data}).status_code
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

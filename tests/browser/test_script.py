@@ -48,7 +48,7 @@ class Desk(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.posts.append(self.rfile.read(int(self.headers["Content-Length"])))
-        self.gate.wait(20)
+        self.gate.wait(60)
         status, body = self.answer
         if status == 303:
             self.send_response(303)
@@ -226,7 +226,7 @@ def press_often(page: Page, desk: type[Desk]) -> list[bytes]:
         "() => { setInterval(() => { document.querySelector('button').click();"
         " fetch('/pressed') }, 30) }"
     )
-    assert desk.pressed.wait(10)
+    assert desk.pressed.wait(60)
     desk.gate.set()
     page.wait_for_selector("text=Uploaded")
     return desk.posts

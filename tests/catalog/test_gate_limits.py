@@ -55,7 +55,7 @@ def test_the_clock_ends_a_child_that_takes_too_long(tmp_path: Path, slow_file: b
     report = inspect(slow_file, tmp_path, limits=Limits(wall_seconds=1.0))
 
     assert fails(report) == ["checker-out-of-time"]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_the_processor_limit_ends_a_child_that_computes_too_long(
@@ -94,7 +94,7 @@ def test_a_pdf_whose_page_swells_to_a_gibibyte_is_refused(tmp_path: Path) -> Non
 
     assert len(twice) < 200_000
     assert set(fails(report)) & {"checker-out-of-memory", "checker-stopped", "checker-out-of-time"}
-    assert time.monotonic() - began < 25
+    assert time.monotonic() - began < 60
 
 
 def _with_contents(packed: bytes) -> bytes:
@@ -159,7 +159,7 @@ def test_a_child_never_holds_more_memory_than_promised_and_the_answer_is_a_sente
     assert bool(fails(report)) is refused
     assert set(fails(report)) <= {"checker-out-of-memory", "checker-stopped"}
     assert all(one.sentence.endswith("then upload the new file.") for one in report.failures)
-    assert time.monotonic() - began < 40
+    assert time.monotonic() - began < 60
 
 
 def test_a_child_that_was_stopped_leaves_no_process_behind(

@@ -36,7 +36,7 @@ from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_postgresql
 from tests.distribution.shop import buy, draft, drafted_and_released
 from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, path_to
-from tests.races import at_once, until_waiting
+from tests.races import PATIENCE_SECONDS, at_once, until_waiting
 
 pytestmark = [on_postgresql, pytest.mark.usefixtures("frozen")]
 # How long one side of a race waits for the other, which a guard may be holding up.
@@ -56,7 +56,7 @@ def test_of_two_presses_at_once_one_moves_the_order(
     def meet(asked: int) -> Order:
         order = judged(asked)
         try:
-            gate.wait(MEETING_SECONDS)
+            gate.wait(MEETING_SECONDS if is_guarded else PATIENCE_SECONDS)
         except threading.BrokenBarrierError:
             assert is_guarded  # the other one waits for the lock
         return order
@@ -103,7 +103,7 @@ def test_an_order_placed_while_its_address_is_given_back_is_not_lost(
         with transaction():
             assert find_or_add_customer(ANNA).id == meanwhile
             found.set()
-            undone.wait(MEETING_SECONDS)
+            undone.wait(MEETING_SECONDS if is_guarded else PATIENCE_SECONDS)
             if not is_guarded:
                 # What was found before is what the order is written for.
                 monkeypatch.setattr(
@@ -112,7 +112,7 @@ def test_an_order_placed_while_its_address_is_given_back_is_not_lost(
             buy(_publication(publication_id), ANNA)
 
     def undo() -> None:
-        found.wait(MEETING_SECONDS)
+        found.wait(PATIENCE_SECONDS)
         with transaction() as session:
             undo_change(session.get_one(Link, undo_id))
         undone.set()
@@ -174,7 +174,7 @@ def test_two_customers_merged_both_ways_at_once_keep_an_address(
     def merge(gone_id: int, kept_id: int) -> None:
         with transaction() as session:
             gone, kept = session.get_one(Customer, gone_id), session.get_one(Customer, kept_id)
-            both_found.wait(20)
+            both_found.wait(PATIENCE_SECONDS)
             merge_customers(gone, kept, "Olga")
 
     faults = at_once(app, lambda: merge(first, second), lambda: merge(second, first))
@@ -220,7 +220,7 @@ def test_an_address_changes_during_a_release_and_both_come_to_their_end(
             releasing.release_edition(session.get_one(Edition, edition_id), "timetable")
 
     def change() -> None:
-        held.wait(20)
+        held.wait(PATIENCE_SECONDS)
         with transaction():
             WAYS[way]()
 

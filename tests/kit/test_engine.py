@@ -56,9 +56,9 @@ def test_turns_come_in_the_order_of_coming_and_go_on_after_a_fault() -> None:
     begun = threading.Event()
 
     def come(name: int) -> None:
-        with turns.turn(time.monotonic() + 20) as is_ours:
+        with turns.turn(time.monotonic() + 60) as is_ours:
             assert is_ours
-            begun.wait(20)
+            begun.wait(60)
             served.append(name)
             if name == 2:
                 raise OSError("in the middle of a turn")
@@ -75,13 +75,13 @@ def test_turns_come_in_the_order_of_coming_and_go_on_after_a_fault() -> None:
 
 def test_who_gives_up_waiting_leaves_the_queue() -> None:
     turns = Turns()
-    with turns.turn(time.monotonic() + 20), ThreadPoolExecutor(1) as pool:
+    with turns.turn(time.monotonic() + 60), ThreadPoolExecutor(1) as pool:
 
         def give_up() -> bool:
             with turns.turn(time.monotonic() + 0.01) as is_ours:
                 return is_ours
 
-        assert pool.submit(give_up).result(20) is False
+        assert pool.submit(give_up).result(60) is False
         assert turns.waiting() == 1
     assert turns.waiting() == 0
 
@@ -114,17 +114,17 @@ def test_one_thread_of_a_process_asks_for_the_lock_while_the_others_sleep(
 
     def write() -> None:
         with app.app_context():
-            came.wait(20)
+            came.wait(60)
             with transaction() as session:
                 session.execute(sa.text("UPDATE pace SET id = id"))
 
     with ThreadPoolExecutor(THREADS, thread_name_prefix="writer") as pool:
         with held_lock(tmp_path):
             done = [pool.submit(write) for _ in range(THREADS)]
-            came.wait(20)
+            came.wait(60)
             until(lambda: most[0] >= at_once, "so many ask")
             time.sleep(0.3)
-        assert [one.result(20) for one in done] == [None] * THREADS
+        assert [one.result(60) for one in done] == [None] * THREADS
     assert most[0] == at_once
     _close(app)
 
@@ -132,7 +132,7 @@ def test_one_thread_of_a_process_asks_for_the_lock_while_the_others_sleep(
 def test_patience_is_counted_over_the_whole_wait(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "LOCK_PATIENCE_SECONDS", 0.4)
+    monkeypatch.setattr(engine, "LOCK_PATIENCE_SECONDS", 3.0)
     app = create_app(make_settings(tmp_path, database_url=database_url))
 
     def write() -> float:
@@ -141,10 +141,10 @@ def test_patience_is_counted_over_the_whole_wait(
             pass
         return time.monotonic() - start
 
-    with ThreadPoolExecutor(6) as pool, held_lock(tmp_path):
-        took = [one.result(20) for one in [pool.submit(write) for _ in range(6)]]
-    # Turn after turn of 0.4 seconds each would make 2.4 of the last.
-    assert max(took) < 1.2
+    with ThreadPoolExecutor(THREADS) as pool, held_lock(tmp_path):
+        took = [one.result(90) for one in [pool.submit(write) for _ in range(THREADS)]]
+    # Turn after turn of 3 seconds each would make 48 of the last.
+    assert max(took) < 30
     _close(app)
 
 
@@ -192,13 +192,13 @@ def test_as_many_orders_as_threads_wait_for_a_held_lock_and_all_are_taken(
             "seen_currency": "GBP",
         }
         client = app.test_client()
-        came.wait(20)
+        came.wait(60)
         return client.post("/publications/send-early-years/order", data=form).status_code
 
     with ThreadPoolExecutor(THREADS) as pool:
         with held_lock(tmp_path):
             done = [pool.submit(order, number) for number in range(THREADS)]
-            came.wait(20)
+            came.wait(60)
             time.sleep(1)
         codes = [one.result(60) for one in done]
     assert (codes == [303] * THREADS) is gives_back, codes

@@ -140,7 +140,7 @@ def test_an_old_token_is_told_from_a_broken_one(token: tuple[str, str]) -> None:
 
 
 @settings(
-    deadline=timedelta(seconds=2), suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=timedelta(seconds=30), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(noise=st.text(max_size=120))
 def test_whatever_is_typed_is_refused_without_a_crash(app: Flask, noise: str) -> None:

@@ -13,7 +13,8 @@ BEN = address_envelope("bounce@shop.example.org", "ben@reader.example")
 LETTER = b"Subject: x\r\n\r\n.\r\n..two\r\nend\r\n"
 PIPELINED = ("PIPELINING", "8BITMIME", "SMTPUTF8")
 IN_TURN = ("8BITMIME", "SMTPUTF8")
-SHORT = 0.2
+# What a silent server is waited for, and within which every other answer comes.
+SHORT = 1.0
 
 
 def server_at(port: int, **options: object) -> MailServer:

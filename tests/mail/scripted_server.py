@@ -85,7 +85,7 @@ class ScriptedServer:
         for connection in self._sockets:
             _shut(connection)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(30)
             assert not thread.is_alive()
         self._listener.close()
 

@@ -302,7 +302,7 @@ def test_the_final_answer_is_waited_for_longer_than_the_others() -> None:
         return None
 
     with ScriptedServer(script) as sink:
-        with connected(sink, reply_timeout=SHORT, final_timeout=10) as connection:
+        with connected(sink, reply_timeout=SHORT, final_timeout=60) as connection:
             assert connection.send(ANNA, LETTER).kind is OutcomeKind.ACCEPTED
         with connected(sink, reply_timeout=SHORT, final_timeout=SHORT) as connection:
             assert connection.send(ANNA, LETTER).kind is OutcomeKind.UNKNOWN

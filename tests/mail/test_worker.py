@@ -333,7 +333,7 @@ def test_no_transaction_is_open_while_the_server_is_awaited(
 
         assert len(sink.letters) == 5
         assert open_ones == [0] * 5
-        assert max(waits) < 1
+        assert max(waits) < 30
 
 
 def test_control_a_read_left_open_is_seen_as_open(
@@ -382,7 +382,7 @@ def test_other_connections_go_on_while_a_server_thinks(
         slow = threading.Thread(target=send)
         slow.start()
         assert thinking.wait(60)
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 60
         while len(sink.letters) < 7 and time.monotonic() < deadline:
             worker.send_due_letters()
         others_done.set()

@@ -255,7 +255,7 @@ def test_without_the_lock_more_would_get_a_place(
 
     def count_together(*args: object, **given: object) -> int:
         found = counted(*args, **given)  # type: ignore[arg-type]
-        met.wait(20)
+        met.wait(60)
         return found
 
     monkeypatch.setattr(discount_limits, "orders_with", count_together)

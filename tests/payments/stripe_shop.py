@@ -179,7 +179,7 @@ def post_all(client: FlaskClient, double: StripeDouble) -> list[int]:
 def pay_on_page(url: str, **fields: str) -> requests.Response:
     """Fill in the payment page over HTTP; gives its answer, redirects not followed."""
     form = {"email": "anna@reader.example", "card": GOOD_CARD, "action": "pay"} | fields
-    return requests.post(url, data=form, allow_redirects=False, timeout=20)
+    return requests.post(url, data=form, allow_redirects=False, timeout=60)
 
 
 def calls(double: StripeDouble, method: str = "POST") -> list[str]:
@@ -197,7 +197,7 @@ def together(*work: Callable[[], Any]) -> list[Any]:
     answers: list[Any] = [None] * len(work)
 
     def do(number: int) -> None:
-        gate.wait(20)
+        gate.wait(60)
         answers[number] = work[number]()
 
     threads = [threading.Thread(target=do, args=(number,)) for number in range(len(work))]

@@ -107,7 +107,7 @@ def test_two_orders_at_once_bring_one_letter(
     gate, owe = threading.Barrier(2), transfer_rows.owe
 
     def meet_and_owe(kind: str, dedupe_key: str, **given: Any) -> bool:
-        gate.wait(10)
+        gate.wait(60)
         mark = "" if guarded else f":{given['order_id']}"
         return owe(kind, dedupe_key + mark, **given)
 
@@ -123,7 +123,7 @@ def test_two_orders_at_once_bring_one_letter(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert [row for row in rows(Delivery.kind) if row[0] == DETAILS] == [(DETAILS,)] * letters
     assert second not in {order for (order,) in rows(Delivery.order_id)}
 

@@ -43,7 +43,7 @@ def test_a_buyer_pays_on_stripes_page_and_owns_the_copy_once(
 
     paid = pay_on_page(page, country="FR")
     assert paid.status_code == 303
-    thanks = requests.get(paid.headers["Location"], timeout=20)
+    thanks = requests.get(paid.headers["Location"], timeout=60)
 
     assert thanks.status_code == 200
     assert "Thank you for your pre-order" in text_of(thanks.text)
@@ -108,7 +108,7 @@ def test_a_bank_that_asks_its_customer_is_answered_and_the_order_is_paid(
 
     outcome = double.control.authenticate(newest_session(double)["id"])
     assert outcome["kind"] == "complete"
-    assert "Thank you for your pre-order" in requests.get(outcome["url"], timeout=20).text
+    assert "Thank you for your pre-order" in requests.get(outcome["url"], timeout=60).text
 
 
 def test_going_back_from_stripes_page_keeps_what_was_typed_and_the_same_session(
@@ -116,7 +116,7 @@ def test_going_back_from_stripes_page_keeps_what_was_typed_and_the_same_session(
 ) -> None:
     page = press_order(buyer, name="Anna Berg", organisation="Little Oaks").headers["Location"]
     back = newest_session(double)["cancel_url"]
-    review = requests.get(back, timeout=20)
+    review = requests.get(back, timeout=60)
 
     words = text_of(review.text)
     assert review.status_code == 200

@@ -393,17 +393,18 @@ def _both_record_the_rest(app: Flask, order_id: int) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(90)
 
 
-def _meeting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has read what came waits a moment for the other to have read it too."""
+def _meeting(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Whoever has read what came waits so long for the other to have read it too; long where no
+    lock holds that up."""
     barrier, real = threading.Barrier(2), transfers.received_amount
 
     def read(checkout_id: int) -> int:
         received = real(checkout_id)
         with contextlib.suppress(threading.BrokenBarrierError):
-            barrier.wait(1.5)
+            barrier.wait(seconds)
         return received
 
     monkeypatch.setattr(transfers, "received_amount", read)
@@ -414,7 +415,7 @@ def test_two_who_mark_the_same_money_at_once_mark_it_once(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order_id = a_transfer_order()
-    _meeting(monkeypatch)
+    _meeting(monkeypatch, 1.5)
     _both_record_the_rest(app, order_id)
     assert rows(Transfer.amount) == [(1250,)]
 
@@ -424,7 +425,7 @@ def test_without_the_lock_on_the_order_both_would_mark_it(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order_id = a_transfer_order()
-    _meeting(monkeypatch)
+    _meeting(monkeypatch, 60)
     unlocked: Callable[[int], Order] = lambda one: db.session.get_one(Order, one)  # noqa: E731
     monkeypatch.setattr(transfers, "lock_order", unlocked)
     _both_record_the_rest(app, order_id)
