@@ -6,6 +6,7 @@ A claim is not a status: claimed rows stay `queued` until just before DATA.
 import os
 import socket
 import threading
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from store.kit import clock
 from store.kit.columns import UtcDateTime
 from store.kit.config import config
 from store.kit.database import insert_once
+from store.mail.mime import Envelope
 from store.mail.models import Attempt, Delivery, DeliveryStatus, Pace
 from store.mail.smtp import MailServer
 
@@ -63,6 +65,32 @@ class Claim(NamedTuple):
 
     delivery_id: int
     worker: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One letter that could leave now: plain values, no row behind them."""
+
+    claim: Claim
+    kind: str
+    batch_id: int | None
+    message_id: str
+    address: str
+    subject: str
+    envelope: Envelope
+    octets: bytes
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """A letter that does not leave: left out or held, with the reason. `alert` where staff must
+    hear of it."""
+
+    claim: Claim
+    kind: str
+    status: DeliveryStatus
+    reason: str
+    alert: bool = False
 
 
 def worker_name() -> str:

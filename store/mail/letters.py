@@ -1,4 +1,4 @@
-"""Letters: what each room registers of its kinds, and how one is put into words.
+"""Letters: what each room registers of its kinds, how one is put into words, and its octets.
 
 The outbox knows this registry and never the rooms, which import it.
 """
@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import css_inline
 import jinja2
 from flask import current_app
 from markupsafe import escape
 
+from store.kit import clock
 from store.kit.config import config
-from store.kit.errors import NotFound
+from store.kit.errors import NotFound, Refusal
 from store.kit.formatting import FILTERS
+from store.kit.mailboxes import OwnAddressUnwritable, own_address
 from store.kit.text import clean_line, plain_name
-from store.mail.mime import LetterText, Mailbox
+from store.mail.mime import LetterText, Mailbox, address_envelope, compose, new_message_id
 from store.mail.models import Delivery
 
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")
@@ -79,6 +82,10 @@ class Kind:
     name: str
     facts: Facts
     sample: Sample | None
+
+
+class SettingFault(Exception):
+    """What stands on every letter cannot be written; says which setting, in words."""
 
 
 class KindUnknown(NotFound):
@@ -207,6 +214,57 @@ def _filled(text: str, values: dict[str, str]) -> str:
     """In one pass, so that a value which looks like a mark stays as it is."""
     marked = {_mark(name): value for name, value in values.items()}
     return _MARK.sub(lambda found: marked.get(found[0], found[0]), text)
+
+
+def octets_of(letter: Letter, text: LetterText, message_id: str, who: Any) -> bytes:
+    """The letter as it goes after DATA, from the seller `who` to the address of `letter`."""
+    answers = who.reply_to or who.email
+    return compose(
+        text,
+        sender=Mailbox(config().mail_sender, who.trading_name),
+        to=letter.to,
+        reply_to=Mailbox(answers) if answers else None,
+        message_id=message_id,
+        date=clock.now(),
+        list_id=letter.list_id,
+        unsubscribe_url=letter.unsubscribe_url,
+    )
+
+
+def own_part() -> Any:
+    """The seller, once all that every letter bears of the shop's own can be written. Raises
+    `SettingFault`."""
+    try:
+        who = seller()
+    except Refusal as refusal:
+        raise SettingFault(refusal.sentence) from None
+    sender = config().mail_sender
+    for address, setting in (
+        (sender, "STORE_MAIL_DEFAULT_SENDER"),
+        (who.email, "the seller’s e-mail address"),
+        (who.reply_to, "the seller’s address for replies"),
+    ):
+        try:
+            _ = own_address(address) if address else ""
+        except OwnAddressUnwritable as refusal:
+            raise SettingFault(f"{setting}: {refusal.sentence}") from None
+    return who
+
+
+def compose_sample() -> bytes:
+    """A letter that goes to nobody, with all that every letter bears. Raises `SettingFault`."""
+    who = own_part()
+    context = {"seller": who, "title": "A test of the settings", "text": "It is sent to nobody."}
+    to = Mailbox(config().mail_sender)
+    text = render_letter("staff_alert", context)
+    address_envelope(config().mail_sender, to.address)
+    return octets_of(Letter(to, context), text, own_message_id(), who)
+
+
+def own_message_id() -> str:
+    """A new Message-ID of the domain that letters are sent from."""
+    sender = config().mail_sender
+    return new_message_id(sender.rpartition("@")[2] or str(urlsplit(config().base_url).hostname))
 
 
 def _environments() -> tuple[jinja2.Environment, jinja2.Environment]:

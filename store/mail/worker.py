@@ -7,7 +7,8 @@ may be doubtful, and none is lost.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import Empty, LifoQueue
 from typing import Protocol, cast
 
@@ -19,26 +20,25 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.kit.jobs import ring
-from store.mail import claims, outbox, recording
-from store.mail.claims import Claim, take_slot
-from store.mail.mime import Envelope
-from store.mail.models import Delivery, DeliveryStatus
-from store.mail.preparing import (
-    HELD_FOR_A_SETTING,
-    Prepared,
+from store.kit.mailboxes import AddressUnwritable
+from store.mail import claims, outbox, outcomes
+from store.mail.captured import CapturingLine
+from store.mail.claims import Claim, Prepared, Unsent
+from store.mail.letters import (
+    Hold,
     SettingFault,
-    Unsent,
+    Skip,
+    cut_letter,
+    facts_of,
+    octets_of,
+    own_message_id,
     own_part,
-    prepare,
+    render_letter,
 )
-from store.mail.recording import Tried
-from store.mail.smtp import (
-    Connection,
-    Outcome,
-    OutcomeKind,
-    ServerUnavailable,
-    mail_server,
-)
+from store.mail.mime import Envelope, address_envelope
+from store.mail.models import Delivery, DeliveryStatus
+from store.mail.outcomes import Tried
+from store.mail.smtp import Connection, Outcome, OutcomeKind, ServerUnavailable, mail_server
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,15 @@ log = logging.getLogger(__name__)
 BRIEF_WAITS = (1.0, 5.0)
 sleep: Callable[[float], None] = time.sleep
 
+# The database is out of reach: no fault of the letter, so it is not held for it.
+_DATABASE_FAULTS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+
+_deliveries = cast(sa.Table, Delivery.__table__)
+_CLAIMED = sa.select(_deliveries).where(_deliveries.c.id == sa.bindparam("claimed"))
+
+# How the reason of a letter begins that waits for a setting; it goes on once that is mended.
+HELD_FOR_A_SETTING = "a setting of the shop is to be mended: "
+
 
 class Line(Protocol):
     """A kept connection to whatever takes letters."""
@@ -54,20 +63,6 @@ class Line(Protocol):
     def ready(self) -> None: ...
     def send(self, envelope: Envelope, octets: bytes) -> Outcome: ...
     def close(self) -> None: ...
-
-
-class CapturingLine:
-    """Takes every letter; what it takes is stored with the outcome."""
-
-    def ready(self) -> None:
-        """Always ready."""
-
-    def send(self, envelope: Envelope, octets: bytes) -> Outcome:  # noqa: ARG002 - as a server's
-        """Accepted."""
-        return Outcome(OutcomeKind.ACCEPTED, "captured: no mail server is set")
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 def send_due_letters(seconds: float | None = None) -> int:
@@ -99,6 +94,179 @@ def send_due_letters(seconds: float | None = None) -> int:
             return sent
 
 
+class Drain:
+    """One pass through the outbox with one connection. Letter by letter:
+
+    1. connect, then claim the next few letters that are due (`_has_claims`);
+    2. wait for the pace, ask for the facts, write the octets (`_take_next`, `prepare`);
+    3. in one commit record the outcome before, ask whether the letter may still leave, and move
+       it to `sending`; hand it to the server; keep the answer in hand (`_send`).
+
+    `in_hand` is the answer that is not yet written down: it is committed with the next letter's
+    start, and before anything that may take long.
+    """
+
+    def __init__(self, line: Line, until: float | None = None) -> None:
+        self.line = line
+        self.until = until
+        self.worker = claims.worker_name()
+        self.claims: deque[Claim] = deque()
+        self.in_hand: Tried | None = None
+        self.sent = 0
+        self.was_stopped = False
+        self._has_slot = False
+        self._waits = iter(BRIEF_WAITS)
+
+    def run(self) -> None:
+        """Send until nothing is due, the time is over, or the server takes no more."""
+        try:
+            while not self.was_stopped and not self.is_late() and self._has_claims():
+                self._take_next()
+        finally:
+            self._give_back()
+            with transaction() as session:
+                outcomes.finish_batches(session)
+
+    def is_late(self) -> bool:
+        """Whether the time given is over."""
+        return self.until is not None and time.monotonic() >= self.until
+
+    def _has_claims(self) -> bool:
+        """Connects before anything is claimed, so that an outage charges no letter a try."""
+        if self.claims:
+            return True
+        if self.in_hand is not None:
+            with self._commit():
+                pass
+        end_read()
+        while not self.was_stopped:
+            try:
+                self.line.ready()
+            except ServerUnavailable as fault:
+                log.warning("no letters leave: %s", fault.reply)
+                self._wait_briefly()
+                continue
+            with transaction() as session:
+                self.claims.extend(claims.claim(session, self.worker))
+            return bool(self.claims)
+        return False
+
+    def _take_next(self) -> None:
+        claim, rate = self.claims.popleft(), config().mail_rate
+        try:
+            # First the wait, then the facts: a letter says what holds when it leaves. A moment of
+            # the pace that no letter used serves the one after it.
+            if rate and not self._has_slot:
+                with self._commit() as session:
+                    slot = claims.take_slot(session, rate)
+                self._has_slot = True
+                sleep(max(0.0, (slot - clock.now()).total_seconds()))
+            prepared = prepare(claim)
+            if isinstance(prepared, Prepared):
+                self._send(prepared)
+            elif prepared is not None:
+                with self._commit() as session:
+                    outcomes.record_unsent(session, prepared)
+            else:
+                end_read()
+        except BaseException:
+            self.claims.appendleft(claim)  # given back at the end, where it is not under way
+            raise
+
+    def _send(self, letter: Prepared) -> None:
+        with self._commit() as session:
+            attempt_id = claims.begin_sending(
+                session, letter.claim, letter.message_id, letter.address
+            )
+        if attempt_id is None:
+            return
+        self._has_slot = False
+        end_read()  # nothing of ours is open while the server is awaited
+        outcome = self.line.send(letter.envelope, letter.octets)
+        self.in_hand = Tried(letter, attempt_id, outcome, isinstance(self.line, CapturingLine))
+        if outcome.kind is OutcomeKind.ACCEPTED:
+            self.sent += 1
+            self._waits = iter(BRIEF_WAITS)
+        elif not outcome.charged:
+            self._give_back()
+            self._wait_briefly()
+
+    @contextmanager
+    def _commit(self) -> Iterator[Session]:
+        """One commit that also writes down what is in hand."""
+        with transaction() as session:
+            if self.in_hand is not None:
+                outcomes.record(session, self.in_hand)
+            yield session
+        self.in_hand = None
+
+    def _give_back(self) -> None:
+        with self._commit() as session:
+            claims.release(session, list(self.claims))
+        self.claims.clear()
+
+    def _wait_briefly(self) -> None:
+        """Let the server have a rest; after the last wait this worker stops."""
+        wait = next(self._waits, None)
+        if wait is None:
+            self.was_stopped = True
+        else:
+            sleep(wait)
+
+
+def prepare(claim: Claim) -> Prepared | Unsent | None:
+    """Find the facts of a claimed letter and write it; None where the claim is no longer ours.
+
+    Reads only. One letter that cannot be written is held and never stops the others.
+    """
+    # Its plain values: nothing here changes a delivery, and rows of a session cost more.
+    found = db.session.connection().execute(_CLAIMED, {"claimed": claim.delivery_id}).first()
+    delivery = cast(Delivery | None, found)
+    if delivery is None or delivery.claimed_by != claim.worker:
+        return None
+    try:
+        return _written(claim, delivery)
+    except _DATABASE_FAULTS:
+        raise
+    except SettingFault as fault:
+        return _held(claim, delivery, f"{HELD_FOR_A_SETTING}{fault}")
+    except AddressUnwritable as refusal:
+        return _held(claim, delivery, refusal.sentence)
+    except Exception as fault:
+        # Whatever a room's function or a template raises concerns this letter alone.
+        log.exception("letter %s (%s) could not be written", claim.delivery_id, delivery.kind)
+        return _held(claim, delivery, f"could not be written: {type(fault).__name__}")
+
+
+def _held(claim: Claim, delivery: Delivery, reason: str) -> Unsent:
+    return Unsent(claim, delivery.kind, DeliveryStatus.HELD, reason, alert=True)
+
+
+def _written(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
+    found = facts_of(delivery)
+    if isinstance(found, Skip):
+        return Unsent(claim, delivery.kind, DeliveryStatus.SKIPPED, found.reason)
+    if isinstance(found, Hold):
+        return Unsent(claim, delivery.kind, DeliveryStatus.HELD, found.reason)
+    who = own_part()
+    context = {"seller": who} | found.context
+    if found.own:
+        text = cut_letter(delivery.kind, context, found.own)
+    else:
+        text = render_letter(delivery.kind, context)
+    message_id = delivery.message_id or own_message_id()
+    return Prepared(
+        claim=claim,
+        kind=delivery.kind,
+        batch_id=delivery.batch_id,
+        message_id=message_id,
+        address=found.to.address,
+        subject=text.subject,
+        envelope=address_envelope(config().mail_sender, found.to.address),
+        octets=octets_of(found, text, message_id, who),
+    )
+
+
 def _anything_due() -> bool:
     try:
         return claims.anything_due(db.session())
@@ -116,7 +284,7 @@ def sweep() -> None:
     """Free the claims of the dead and finish the batches of which nothing is left (timetable)."""
     with transaction() as session:
         freed = claims.free_dead_claims(session)
-        recording.finish_batches(session)
+        outcomes.finish_batches(session)
     if freed:
         log.warning("%s letters of workers that ended were queued again", freed)
 
@@ -155,142 +323,6 @@ def _lines() -> "LifoQueue[Line]":
     if "colophon.mail_lines" not in extensions:
         lines: LifoQueue[Line] = LifoQueue()
         for _ in range(config().mail_connections):
-            lines.put(_new_line())
+            lines.put(Connection(mail_server()) if config().mail_server else CapturingLine())
         extensions.setdefault("colophon.mail_lines", lines)
     return cast("LifoQueue[Line]", extensions["colophon.mail_lines"])
-
-
-def _new_line() -> Line:
-    return Connection(mail_server()) if config().mail_server else CapturingLine()
-
-
-class Drain:
-    """One pass through the outbox with one connection.
-
-    `in_hand` is the answer that is not yet written down: it is committed with the next letter's
-    start, and before anything that may take long.
-    """
-
-    def __init__(self, line: Line, until: float | None = None) -> None:
-        self.line = line
-        self.until = until
-        self.worker = claims.worker_name()
-        self.claims: deque[Claim] = deque()
-        self.in_hand: Tried | None = None
-        self.sent = 0
-        self.was_stopped = False
-        self._has_slot = False
-        self._waits = iter(BRIEF_WAITS)
-
-    def run(self) -> None:
-        """Send until nothing is due, the time is over, or the server takes no more."""
-        try:
-            while not self.was_stopped and not self.is_late() and self._has_claims():
-                self._take_next()
-        finally:
-            self._end()
-
-    def is_late(self) -> bool:
-        """Whether the time given is over."""
-        return self.until is not None and time.monotonic() >= self.until
-
-    def _has_claims(self) -> bool:
-        if self.claims:
-            return True
-        self._write_down()
-        if not self._reach_server():
-            return False
-        with transaction() as session:
-            self.claims.extend(claims.claim(session, self.worker))
-        return bool(self.claims)
-
-    def _reach_server(self) -> bool:
-        """Connects before anything is claimed, so that an outage charges no letter a try."""
-        end_read()
-        while not self.was_stopped:
-            try:
-                self.line.ready()
-            except ServerUnavailable as fault:
-                log.warning("no letters leave: %s", fault.reply)
-                self._wait_briefly()
-            else:
-                return True
-        return False
-
-    def _take_next(self) -> None:
-        claim = self.claims.popleft()
-        try:
-            # First the wait, then the facts: a letter says what holds when it leaves.
-            self._wait_for_pace()
-            prepared = prepare(claim)
-            if isinstance(prepared, Unsent):
-                self._write_down(prepared)
-            elif prepared is not None:
-                self._send(prepared)
-            else:
-                end_read()
-        except BaseException:
-            self.claims.appendleft(claim)  # given back at the end, where it is not under way
-            raise
-
-    def _wait_for_pace(self) -> None:
-        """Take the next moment of the pace; one that no letter used serves the one after it."""
-        rate = config().mail_rate
-        if not rate or self._has_slot:
-            return
-        with transaction() as session:
-            self._record_in_hand(session)
-            slot = take_slot(session, rate)
-        self.in_hand = None
-        self._has_slot = True
-        sleep(max(0.0, (slot - clock.now()).total_seconds()))
-
-    def _send(self, letter: Prepared) -> None:
-        with transaction() as session:
-            self._record_in_hand(session)
-            attempt_id = claims.begin_sending(
-                session, letter.claim, letter.message_id, letter.address
-            )
-        self.in_hand = None
-        if attempt_id is None:
-            return
-        self._has_slot = False
-        end_read()  # nothing of ours is open while the server is awaited
-        outcome = self.line.send(letter.envelope, letter.octets)
-        self.in_hand = Tried(letter, attempt_id, outcome, isinstance(self.line, CapturingLine))
-        if outcome.kind is OutcomeKind.ACCEPTED:
-            self.sent += 1
-            self._waits = iter(BRIEF_WAITS)
-        elif not outcome.charged:
-            self._write_down(gives_back=True)
-            self._wait_briefly()
-
-    def _wait_briefly(self) -> None:
-        """Let the server have a rest; after the last wait this worker stops."""
-        wait = next(self._waits, None)
-        if wait is None:
-            self.was_stopped = True
-        else:
-            sleep(wait)
-
-    def _write_down(self, unsent: Unsent | None = None, *, gives_back: bool = False) -> None:
-        if self.in_hand is None and unsent is None and not gives_back:
-            return
-        with transaction() as session:
-            self._record_in_hand(session)
-            if unsent:
-                recording.record_unsent(session, unsent)
-            if gives_back:
-                claims.release(session, list(self.claims))
-        self.in_hand = None
-        if gives_back:
-            self.claims.clear()
-
-    def _end(self) -> None:
-        self._write_down(gives_back=True)
-        with transaction() as session:
-            recording.finish_batches(session)
-
-    def _record_in_hand(self, session: Session) -> None:
-        if self.in_hand is not None:
-            recording.record(session, self.in_hand)

@@ -13,10 +13,10 @@ from store.distribution import pacing, releasing
 from store.entitlements import addresses, granting, links, stops
 from store.kit.database import db, transaction
 from store.mail import outbox, worker
-from store.mail.claims import Claim
+from store.mail.claims import Claim, Prepared, Unsent
 from store.mail.models import Attempt, Delivery, DeliveryStatus
-from store.mail.preparing import Prepared, Unsent, prepare
 from store.mail.smtp import Outcome, OutcomeKind, Step
+from store.mail.worker import prepare
 from store.orders.models import Order
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import buy, deliveries, drafted_and_released, send

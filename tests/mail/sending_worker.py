@@ -13,8 +13,8 @@ from store.app import create_app
 from store.kit import clock
 from store.kit.database import transaction
 from store.mail import worker
+from store.mail.claims import Prepared
 from store.mail.models import Delivery
-from store.mail.preparing import Prepared
 from store.mail.worker import Drain
 from tests.conftest import make_settings
 

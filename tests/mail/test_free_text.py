@@ -9,10 +9,9 @@ import sqlalchemy as sa
 
 from store.catalog.models import Publication
 from store.kit.database import db, transaction
-from store.mail.letters import Letter, cut_letter, facts_of, kinds, render_letter, seller
+from store.mail.letters import Letter, cut_letter, facts_of, kinds, octets_of, render_letter, seller
 from store.mail.mime import Mailbox
 from store.mail.models import Delivery, DeliveryStatus
-from store.mail.preparing import octets_of
 from store.orders.models import Customer, Order, OrderLine
 from tests import test_headers
 from tests.entitlements import making

@@ -17,10 +17,9 @@ from store.kit.database import db, transaction
 from store.kit.status import ForbiddenMove, StatusChange
 from store.kit.text import plain_name
 from store.mail import letters, outbox, worker
-from store.mail.letters import Hold, Kind, Letter, Skip, seller
+from store.mail.letters import Hold, Kind, Letter, Skip, octets_of, seller
 from store.mail.mime import Mailbox, new_message_id
 from store.mail.models import Batch, CapturedLetter, Delivery, DeliveryStatus
-from store.mail.preparing import octets_of
 from tests.conftest import Clock, on_both
 from tests.factories import a_customer
 from tests.pages import check_letter_html

@@ -14,9 +14,8 @@ from store.kit.database import after_commit, transaction
 from store.kit.status import StatusChange, advance
 from store.mail import outbox
 from store.mail.captured import capture
-from store.mail.claims import settle_unsent
+from store.mail.claims import Claim, Prepared, Unsent, settle_unsent
 from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
-from store.mail.preparing import Prepared, Unsent
 from store.mail.smtp import Outcome, OutcomeKind
 
 log = logging.getLogger(__name__)
@@ -100,7 +99,7 @@ def record(session: Session, tried: Tried) -> None:
         "said": outcome.reply[:1000],
     }
     session.connection().execute(_ENDED, ended)
-    if not _move_on(session, letter, outcome):
+    if not _move_on(session, letter.claim, outcome):
         return
     if tried.is_captured:
         capture(session, letter)
@@ -110,60 +109,39 @@ def record(session: Session, tried: Tried) -> None:
         _brake(session, letter.batch_id, outcome)
 
 
-def _move_on(session: Session, letter: Prepared, outcome: Outcome) -> bool:
+def _move_on(session: Session, claim: Claim, outcome: Outcome) -> bool:
     """Give the delivery what follows; says whether it was still ours."""
     if outcome.kind is OutcomeKind.ACCEPTED:
-        claim = letter.claim
         ours = {"ours": claim.delivery_id, "worker": claim.worker, "moment": clock.now()}
         return session.connection().execute(_SENT, ours).rowcount > 0
-    still_ours = _still_ours(letter)
+    still_ours = (
+        Delivery.id == claim.delivery_id,
+        Delivery.status == DeliveryStatus.SENDING,
+        Delivery.claimed_by == claim.worker,
+    )
     tries = session.scalar(sa.select(Delivery.tries).where(*still_ours))
     if tries is None:
         return False
-    free = {"claimed_by": None, "claimed_at": None}
-    values = _what_follows(outcome, tries) | free
+    values = _what_follows(outcome, tries) | {"claimed_by": None, "claimed_at": None}
     session.execute(sa.update(_deliveries).where(*still_ours).values(values))
     return True
 
 
-def _still_ours(letter: Prepared) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        Delivery.id == letter.claim.delivery_id,
-        Delivery.status == DeliveryStatus.SENDING,
-        Delivery.claimed_by == letter.claim.worker,
-    )
-
-
 def _what_follows(outcome: Outcome, tries: int) -> dict[str, Any]:
-    """The delivery's new values, where the letter was not taken. What was not charged is queued as if it had not been tried."""
-    match outcome.kind:
-        case OutcomeKind.REFUSED:
-            return _failed(outcome, tries)
-        case OutcomeKind.UNSENDABLE:
-            return {"status": DeliveryStatus.HELD, "reason": outcome.reply[:300]}
-    if not outcome.charged:
+    """The delivery's new values, where the letter was not taken. What was not charged is queued
+    as if it had not been tried."""
+    if outcome.kind is OutcomeKind.UNSENDABLE:
+        return {"status": DeliveryStatus.HELD, "reason": outcome.reply[:300]}
+    is_refused = outcome.kind is OutcomeKind.REFUSED
+    if not outcome.charged and not is_refused:
         return {"status": DeliveryStatus.QUEUED}
-    wait = wait_after(tries + 1)
+    values: dict[str, Any] = {"tries": tries + 1}
+    if outcome.kind is OutcomeKind.UNKNOWN:
+        values["is_possibly_twice"] = True
+    wait = None if is_refused else wait_after(tries + 1)
     if wait is None:
-        return _failed(outcome, tries) | _twice(outcome)
-    again = {
-        "status": DeliveryStatus.QUEUED,
-        "due_at": clock.now() + wait,
-        "tries": tries + 1,
-    }
-    return again | _twice(outcome)
-
-
-def _failed(outcome: Outcome, tries: int) -> dict[str, Any]:
-    return {
-        "status": DeliveryStatus.FAILED,
-        "reason": outcome.reply[:300],
-        "tries": tries + 1,
-    }
-
-
-def _twice(outcome: Outcome) -> dict[str, Any]:
-    return {"is_possibly_twice": True} if outcome.kind is OutcomeKind.UNKNOWN else {}
+        return values | {"status": DeliveryStatus.FAILED, "reason": outcome.reply[:300]}
+    return values | {"status": DeliveryStatus.QUEUED, "due_at": clock.now() + wait}
 
 
 def _alert_held(kind: str, reason: str) -> None:
@@ -200,7 +178,9 @@ def _brake(session: Session, batch_id: int, outcome: Outcome) -> None:
     else:
         return
     batch = session.get_one(Batch, batch_id)
-    if batch.status is not BatchStatus.RUNNING or not _has_more(session, batch_id):
+    is_open = sa.and_(Delivery.batch_id == batch_id, Delivery.status.in_(DeliveryStatus.open()))
+    has_more = session.scalar(sa.select(sa.exists().where(is_open)))
+    if batch.status is not BatchStatus.RUNNING or not has_more:
         return
     if advance(batch, BatchStatus.PAUSED, why=why):
         batch.pause_reason = why
@@ -235,13 +215,6 @@ def _is_refused_too_often(session: Session, batch_id: int) -> bool:
     outcomes = session.scalars(query).all()
     refused = outcomes.count(str(OutcomeKind.REFUSED))
     return len(outcomes) >= _FIRST_OUTCOMES and refused > _BRAKE_SHARE * len(outcomes)
-
-
-def _has_more(session: Session, batch_id: int) -> bool:
-    still_open = Delivery.status.in_(DeliveryStatus.open())
-    return bool(
-        session.scalar(sa.select(sa.exists().where(Delivery.batch_id == batch_id, still_open)))
-    )
 
 
 def finish_batches(session: Session) -> int:
