@@ -15,7 +15,7 @@ from store.distribution.reading import (
     read_customers,
 )
 from store.distribution.spreadsheet import Cell, to_csv
-from store.entitlements.granting import grant_imported
+from store.entitlements.granting import grant_imported, name_first
 from store.entitlements.models import Entitlement
 from store.kit.config import config
 from store.kit.database import db, transaction
@@ -152,8 +152,9 @@ def _import_chunk(
 
 def _grant(row: Row, publication: Publication, *, notify: bool) -> bool:
     customer = find_or_add_customer(row.email, row.name)
+    # The publisher's list, not a form that anybody fills in.
+    name_first(customer, row.name)
     if not customer.name:
-        # The publisher's list, not a form that anybody fills in.
         take_name(customer, row.name)
     return grant_imported(customer, publication, notify=notify, ordered_at=row.ordered_at)
 

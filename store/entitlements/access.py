@@ -51,6 +51,12 @@ class NoLongerYours(Refusal):
     sentence = "This edition was withdrawn or is no longer part of what you bought."
 
 
+def has_rights(customer_id: int) -> bool:
+    """Whether a customer was ever given a right, be it over by now."""
+    query = sa.select(sa.exists().where(Entitlement.customer_id == customer_id))
+    return bool(db.session.scalar(query))
+
+
 @dataclass
 class Shelf:
     """One publication in a customer's library. `editions` are those that may be fetched now."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from store.catalog.editions import edition_at, edition_before
 from store.catalog.models import Edition, Publication
 from store.catalog.publications import lock_publication, newest_released
-from store.entitlements.access import editions_within
+from store.entitlements.access import editions_within, has_rights
 from store.entitlements.copies import (
     CONFIRMATION,
     FIRST_COPIES,
@@ -28,7 +28,7 @@ from store.kit.database import db
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus, Occasion
 from store.orders.consents import agreed_at
-from store.orders.customers import take_name
+from store.orders.customers import rename
 from store.orders.models import Customer, Order, OrderLine
 from store.orders.ordering import has_waiver, supply_starts_at
 
@@ -45,9 +45,7 @@ def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
     # Where nothing was paid there is no money to cool off about: the copy is there at once.
     is_at_once = has_waiver(order.id) or order.total_amount == 0
     available_at = paid_at if is_at_once else supply_starts_at(agreed_at(order, paid_at))
-    if not _has_rights(order.customer_id):
-        # Anybody may type an address; who pays first for it says whose it is.
-        take_name(order.customer, order.name)
+    name_first(order.customer, order.name)
     granted = [
         _grant_line(line, order.customer_id, paid_at, max(available_at, paid_at))
         for line in sorted(order.lines, key=lambda line: line.publication_id)
@@ -63,6 +61,14 @@ def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
         priority=0,
     )
     return granted
+
+
+def name_first(customer: Customer, name: str) -> None:
+    """Called before a right is granted, by who brings it. The name of a customer who never had one
+    may be anybody's who typed the address, so that of the first right stands for it, an empty one
+    too; who has had a right keeps their name."""
+    if not has_rights(customer.id):
+        rename(customer, name)
 
 
 def grant_imported(
@@ -145,11 +151,6 @@ def start_supply(order: Order) -> None:
             .values(due_at=now, occasion=Occasion.ASKED)
         )
     outbox.wake()
-
-
-def _has_rights(customer_id: int) -> bool:
-    query = sa.select(sa.exists().where(Entitlement.customer_id == customer_id))
-    return bool(db.session.scalar(query))
 
 
 def revoke_order(order: Order, reason: str) -> bool:

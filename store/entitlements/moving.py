@@ -10,6 +10,7 @@ from store.catalog.publications import lock_publication
 from store.entitlements.access import rights_of_order
 from store.entitlements.addresses import SameAddress
 from store.entitlements.carrying import carry_over, confirm_again, hand_over
+from store.entitlements.granting import name_first
 from store.entitlements.links import (
     ask_mailbox,
     lock_link,
@@ -114,10 +115,13 @@ def accept_move(link: Link) -> Order:
     lock_link(link)
     if order.customer_id != link.customer_id:
         raise NotMovable(ELSEWHERE)
-    old_id, new_id = order.customer_id, find_or_add_customer(link.new_email).id
+    taker = find_or_add_customer(link.new_email)
+    old_id, new_id = order.customer_id, taker.id
     if new_id == old_id:
         raise SameAddress("That is the address that this order has already.")
     use_up(link)
+    # Of who accepts it nothing but the address is known.
+    name_first(taker, "")
     db.session.add(
         OrderMove(
             order_id=order.id,

@@ -24,6 +24,7 @@ __all__ = [
     "lock_customers",
     "mask",
     "parse_address",
+    "rename",
     "suggest_correction",
     "take_name",
 ]
@@ -33,7 +34,7 @@ def find_or_add_customer(email: str, name: str = "") -> Customer:
     """The customer of a parsed address, added where there is none; safe when two ask at once.
 
     The address stays as it was first typed, and so does the name: anybody may type an address, so
-    who is known already is not named by it (`take_name` is for who may).
+    who is known already is not named by it (`take_name` and `rename` are for who may).
     """
     key = address_key(email)
     values = {"name": name, "name_key": search_key(name), "created_at": clock.now()}
@@ -50,7 +51,13 @@ def find_or_add_customer(email: str, name: str = "") -> Customer:
 
 def take_name(customer: Customer, name: str) -> None:
     """Know a customer by this name; an empty one changes nothing."""
-    if name and name != customer.name:
+    if name:
+        rename(customer, name)
+
+
+def rename(customer: Customer, name: str) -> None:
+    """Know a customer by this name from now on; with an empty one, by none."""
+    if name != customer.name:
         customer.name, customer.name_key = name, search_key(name)
         db.session.flush()
 
