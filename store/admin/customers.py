@@ -28,6 +28,7 @@ from store.mail.models import Delivery
 from store.orders.customers import InvalidAddress, lock_customers, suggest_correction
 from store.orders.models import Customer
 from store.orders.searching import search_customers
+from store.payments.charged import is_money_under_way
 from store.staff.guard import SUPPORT, opens_to, signed_in, who
 from store.staff.proof import settled_code_faults
 from store.staff.second_factor import settles_at
@@ -165,11 +166,11 @@ def _correct(customer_id: int, email: str) -> dict[str, str]:
     """The faults by field; none where the address is corrected."""
     try:
         # First what can be mended without a code, so that none is used up for a slip.
-        check_free(_find(customer_id), email)
+        check_free(_find(customer_id), email, has_money=is_money_under_way)
         faults = settled_code_faults(signed_in())
         if not faults:
             with transaction():
-                correct_address(_find(customer_id), email, who())
+                correct_address(_find(customer_id), email, who(), has_money=is_money_under_way)
     except (InvalidAddress, SameAddress, AddressTaken) as refusal:
         return {"email": _for_staff(refusal)}
     return faults
@@ -212,5 +213,5 @@ def _by_number(customer_id: int) -> Customer:
 
 def _for_staff(refusal: InvalidAddress | SameAddress | AddressTaken) -> str:
     if isinstance(refusal, AddressTaken):
-        return "Another customer has this address already. Look at both before you go on."
+        return "Another customer has bought at this address. Look at both before you go on."
     return refusal.sentence

@@ -17,6 +17,7 @@ from store.entitlements.addresses import correct_address, end_links, merge_custo
 from store.kit.database import transaction
 from store.orders.customers import customer_by_address, parse_address
 from store.orders.models import Customer
+from store.payments.charged import is_money_under_way
 from store.payments.sums import left_by_order
 
 
@@ -81,7 +82,7 @@ def correct(old: str, new: str) -> None:
     """Put a wrong address right; old links die, what was missed is sent to the new one. The old
     address is told, and can undo it for 14 days."""
     with transaction():
-        correct_address(_found(old), parse_address(new), who_types())
+        correct_address(_found(old), parse_address(new), who_types(), has_money=is_money_under_way)
     click.echo("The address is corrected.")
 
 

@@ -1,9 +1,12 @@
 """A customer's address changes hands: proved by a letter to the new one, told to the old one,
 which may undo it for 14 days."""
 
+from collections.abc import Callable
+
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from store.entitlements.access import has_rights
 from store.entitlements.copies import send_missed
 from store.entitlements.finding import FIND
 from store.entitlements.links import (
@@ -25,12 +28,15 @@ from store.kit.errors import Refusal
 from store.kit.status import record_change
 from store.mail import outbox
 from store.orders.customers import address_key, parse_address
-from store.orders.models import Customer, Order, OrderLine
+from store.orders.models import Customer, Order, OrderLine, OrderStatus
 from store.orders.offers import end_offers
 
 CONFIRM = "confirm_address"
 CHANGED = "address_changed"
 RESTORED = "address_restored"
+
+# Whether money of an unpaid order is here or under way: `payments` know, and the door hands it over.
+MoneyJudge = Callable[[Order], bool]
 
 
 class SameAddress(Refusal):
@@ -50,7 +56,8 @@ class CustomerMerged(Refusal):
 
 
 class AddressTaken(Refusal):
-    """Another customer has the new address: two histories become one only by a person's hand."""
+    """Another customer has bought at the new address: two histories become one only by a person's
+    hand."""
 
     status = 409
     heading = "This address has copies of its own"
@@ -84,39 +91,49 @@ def count_orders_along(customer_id: int) -> int:
     return len(found) + (db.session.scalar(imported) or 0)
 
 
-def confirm_change(link: Link) -> Customer:
-    """Take the proved address over; every link that was mailed before dies.
+def _all_of_it(_: Order) -> bool:
+    return True
 
-    Refuses with `AddressTaken` where another customer has it, `LinkExpired` where the link was
-    used or ended meanwhile.
+
+def confirm_change(link: Link, *, has_money: MoneyJudge = _all_of_it) -> Customer:
+    """Take the proved address over; every link that was mailed before dies. Who has the address
+    and never bought, nor has money under way, becomes one with the customer: anybody may have
+    typed it in an order.
+
+    Refuses with `AddressTaken` where another customer has bought there, `LinkExpired` where the
+    link was used or ended meanwhile.
     """
     address = _address_of(link)
-    customer = lock_histories([link.customer_id])[link.customer_id]
+    customer, other = _lock_both(link.customer_id, address)
     lock_link(link)
     use_up(link)
-    _take_over(customer, address, who="customer")
+    _refuse_taken(other, has_money)
+    _take_over(customer, address, other, who="customer")
     return customer
 
 
-def check_free(customer: Customer, new_email: str) -> None:
+def check_free(customer: Customer, new_email: str, *, has_money: MoneyJudge = _all_of_it) -> None:
     """Refuse what `correct_address` would: `InvalidAddress`, `SameAddress`, `AddressTaken`."""
     address = parse_address(new_email)
     if address == customer.email:
         raise SameAddress
-    _refuse_taken(customer, address)
+    _refuse_taken(db.session.scalar(_who_else_has(address, customer.id)), has_money)
 
 
-def correct_address(customer: Customer, new_email: str, who: str) -> Customer:
+def correct_address(
+    customer: Customer, new_email: str, who: str, *, has_money: MoneyJudge = _all_of_it
+) -> Customer:
     """Staff's way: the same effects without the proof. `who` is kept beside the change.
 
     Refuses with `InvalidAddress`, `SameAddress`, `AddressTaken`, `CustomerMerged`.
     """
     address = parse_address(new_email)
-    customer = lock_histories([customer.id])[customer.id]
+    customer, other = _lock_both(customer.id, address)
     _refuse_merged(customer)
     if address == customer.email:
         raise SameAddress
-    _take_over(customer, address, who=who)
+    _refuse_taken(other, has_money)
+    _take_over(customer, address, other, who=who)
     return customer
 
 
@@ -204,13 +221,44 @@ def _address_of(link: Link) -> str:
     return link.new_email
 
 
-def _take_over(customer: Customer, address: str, *, who: str) -> None:
-    _refuse_taken(customer, address)
+def _lock_both(customer_id: int, address: str) -> tuple[Customer, Customer | None]:
+    """A customer, and who has the address that is to be theirs; all that both have is locked."""
+    other = db.session.scalar(_who_else_has(address, customer_id))
+    customers = lock_histories([customer_id, *([other.id] if other else [])])
+    if other is not None and other.email_key != address_key(address):
+        other = None  # until it was locked, it changed its address, or became one with another
+    return customers[customer_id], other
+
+
+def _who_else_has(address: str, customer_id: int) -> sa.Select[Customer]:
+    theirs = Customer.email_key == address_key(address)
+    return sa.select(Customer).where(theirs, Customer.id != customer_id)
+
+
+def _refuse_taken(other: Customer | None, has_money: MoneyJudge) -> None:
+    if other is None:
+        return
+    theirs = sa.select(Order).where(Order.customer_id == other.id)
+    orders = db.session.scalars(theirs.execution_options(populate_existing=True)).all()
+    if has_rights(other.id) or any(
+        order.status is OrderStatus.PAID or has_money(order) for order in orders
+    ):
+        raise AddressTaken
+
+
+def _take_over(customer: Customer, address: str, other: Customer | None, *, who: str) -> None:
     old = customer.email
     end_offers(old)
+    came: list[int] = []
+    if other is not None:
+        orders = sa.select(Order.id).where(Order.customer_id == other.id)
+        came = list(db.session.scalars(orders))
+        bring_together(other, customer, who)
     _put(customer, address, "new address", who=who)
     _start_afresh(customer, Ended.ADDRESS)
     undo = make_link("undo", customer.id, new_email=old)
+    # What came with the address stays with it where the change is undone.
+    db.session.execute(sa.update(Order).where(Order.id.in_(came)).values(came_at=undo.created_at))
     outbox.owe(
         CHANGED,
         f"{CHANGED}:{undo.id}",
@@ -221,13 +269,6 @@ def _take_over(customer: Customer, address: str, *, who: str) -> None:
     )
     _mail_links(customer, f"moved:{undo.id}")
     send_missed(customer.id, who)
-
-
-def _refuse_taken(customer: Customer, address: str) -> None:
-    theirs = Customer.email_key == address_key(address)
-    other = sa.select(Customer.id).where(theirs, Customer.id != customer.id)
-    if db.session.scalars(other).first() is not None:
-        raise AddressTaken
 
 
 def _put(customer: Customer, address: str, what: str, *, who: str) -> None:

@@ -7,6 +7,7 @@ from math import inf
 import sqlalchemy as sa
 
 from store.catalog.publications import lock_publication
+from store.entitlements.access import has_rights
 from store.entitlements.copies import NOTICE, notice_key
 from store.entitlements.links import Ended, revoke_pending
 from store.entitlements.models import Entitlement, NoticeStop
@@ -63,7 +64,8 @@ def bring_together(gone: Customer, kept: Customer, who: str) -> None:
 
     `gone` keeps its row, so that its number is nobody else's, and has nothing any more.
     """
-    gone_id, kept_id, name = gone.id, kept.id, gone.name
+    # Who never had a right may be named by anybody who typed the address.
+    gone_id, kept_id, name = gone.id, kept.id, gone.name if has_rights(gone.id) else ""
     outbox.look_again(gone_id)
     revoke_pending("undo", Ended.UNDONE, customer_id=gone_id, order_id=None)
     gone.email, gone.email_key = "", f"merged:{gone_id}"

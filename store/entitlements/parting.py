@@ -21,7 +21,7 @@ Bought = Sequence[tuple[Order, str]]
 
 def bought_elsewhere(link: Link) -> Bought:
     """What the customer of an undo link ordered, or accepted from another mailbox, since the
-    change at another address than the restored one; each order with that address."""
+    change at another address than the restored one, or got with that address; each order with it."""
     came = sa.and_(
         OrderMove.order_id == Order.id,
         OrderMove.to_customer_id == Order.customer_id,
@@ -36,7 +36,7 @@ def bought_elsewhere(link: Link) -> Bought:
         .outerjoin(Link, accepted)
         .where(
             Order.customer_id == link.customer_id,
-            sa.func.coalesce(OrderMove.moved_at, Order.placed_at) >= link.created_at,
+            sa.func.coalesce(OrderMove.moved_at, Order.came_at, Order.placed_at) >= link.created_at,
         )
         .order_by(Order.id)
         .execution_options(populate_existing=True)
@@ -50,7 +50,8 @@ def is_moved_on(link: Link) -> sa.ColumnElement[bool]:
     unsettled = sa.select(OrderMove.order_id).where(
         OrderMove.from_customer_id == link.customer_id, OrderMove.settled_at.is_(None)
     )
-    return sa.and_(Order.id.in_(unsettled), Order.placed_at >= link.created_at)
+    since = sa.func.coalesce(Order.came_at, Order.placed_at)
+    return sa.and_(Order.id.in_(unsettled), since >= link.created_at)
 
 
 def moved_on(link: Link) -> Bought:

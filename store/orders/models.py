@@ -83,6 +83,8 @@ class Order(Base):
     place_until: Mapped[datetime | None]
     # Its move to another address was objected to, and a person decides.
     held_at: Mapped[datetime | None]
+    # Its customer came to its address then, where a stranger may have placed it unpaid.
+    came_at: Mapped[datetime | None]
 
     customer: Mapped[Customer] = relationship()
     seller: Mapped[Seller] = relationship()

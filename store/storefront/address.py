@@ -20,6 +20,7 @@ from store.kit.limits import TooOften, limiter
 from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
 from store.orders.customers import InvalidAddress, mask, parse_address
+from store.payments.charged import is_money_under_way
 from store.storefront.letter_limits import count_letter
 from store.storefront.sure import is_sure, sure_page
 
@@ -63,7 +64,8 @@ def confirm(token: str) -> Response:
     if not is_sure():
         return _ask_sure("address_confirm", open_link(token, "address"), token)
     with transaction():
-        email = confirm_change(open_link(token, "address")).email
+        link = open_link(token, "address")
+        email = confirm_change(link, has_money=is_money_under_way).email
     return private_page(render_template("storefront/address_confirmed.html", email=email))
 
 

@@ -312,6 +312,8 @@ def test_customers_are_imported_exported_and_corrected(store: Run, tmp_path: Pat
     assert "müller@reader.example,Müller".encode() in exported
     store("customer", "export", "guide", "--output", str(tmp_path / "out.csv"))
     assert (tmp_path / "out.csv").read_bytes() == exported
+    with transaction():
+        a_customer("benny@reader.example", "Somebody who never paid")
     store("customer", "correct", "ben@reader.example", "benny@reader.example")
     assert b"benny@reader.example,Ben" in store("customer", "export", "guide").stdout_bytes
     assert "ended" in store("customer", "end-links", "benny@reader.example").stdout

@@ -242,8 +242,7 @@ def test_the_old_address_undoes_what_staff_corrected(
 
 
 def test_staff_cannot_bring_two_customers_together_by_the_way(library_path: str) -> None:
-    with transaction():
-        a_customer("other@reader.example")
+    a_paid_order(a_shop(slug="other"), "other@reader.example")
     with pytest.raises(AddressTaken), transaction():
         correct_address(anna(), "OTHER@reader.example", "staff@publisher.example")
     assert anna().email == ANNA

@@ -1,23 +1,34 @@
-"""A stranger who orders at somebody's address, and never pays, names nobody (B10)."""
+"""A stranger who orders at somebody's new address, and never pays, keeps nobody from it and names
+nobody (B10)."""
+
+from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from store.distribution.importing import import_customers, read_customers
-from store.entitlements.models import Link
+from store.entitlements.granting import grant_imported, revoke_order
+from store.entitlements.models import REFUNDED, Link
 from store.entitlements.moving import accept_move, request_move
+from store.kit import clock
 from store.kit.database import db, transaction
-from store.orders.customers import customer_by_address
-from store.orders.models import Order
+from store.orders.customers import customer_by_address, find_or_add_customer, rename
+from store.orders.models import Customer, Order, OrderStatus
 from store.payments.demo_news import Arrival, Decision, decide
-from tests.admin.signing import signed_in
+from store.payments.models import Checkout
+from store.staff.second_factor import authenticator
+from tests.admin.signing import press, signed_in
+from tests.admin.test_people import with_two_step
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import ANNA, a_paid_order, anna, guide, sent
-from tests.entitlements.pressing import B, owner_of
+from tests.entitlements.making import ANNA, a_paid_order, anna, guide, path_to, sent
+from tests.entitlements.pressing import SURE, B, address_of, asked_to_change, changed, owner_of
 from tests.entitlements.test_parting import titles_of
+from tests.pages import check_page
+from tests.payments.bank import arrive
 from tests.payments.making import apply_received
 from tests.storefront.forms import fields_of
-from tests.storefront.strangers import annas_shop, places, strangers_order
+from tests.storefront.strangers import annas_shop, places, strangers_order, strangers_path
 
 pytestmark = [on_both, pytest.mark.usefixtures("frozen")]
 
@@ -36,6 +47,127 @@ def squatted(client: FlaskClient, frozen: Clock, **typed: str) -> Order:
     sent()
     frozen.advance(days=1)
     return strangers_order()
+
+
+def test_an_unpaid_order_at_the_new_address_comes_along(
+    client: FlaskClient, customer_id: int, frozen: Clock
+) -> None:
+    order_id = squatted(client, frozen).id
+    page = strangers_path()
+    path = asked_to_change(client, path_to("library", customer_id), B)
+    done = client.post(path, data=SURE)
+    assert done.status_code == 200, done.text
+    check_page(done.text, path="/address/…")
+    assert (address_of(customer_id), owner_of(order_id)) == (B, B)
+    assert db.session.get_one(Order, order_id).customer_id == customer_id
+    assert db.session.get_one(Customer, customer_id).name == "Anna Berg"
+    closed = client.get(page)
+    assert closed.status_code == 410
+    check_page(closed.text, path="/orders/…")
+    assert "address was changed" not in closed.text
+    assert titles_of(B) == ["send-early-years"]
+    assert client.get(path_to("library", customer_id)).status_code == 200
+
+
+def test_undoing_leaves_it_at_the_address_where_it_was_placed(
+    client: FlaskClient, customer_id: int, frozen: Clock
+) -> None:
+    order_id = squatted(client, frozen).id
+    undo = changed(client, customer_id, B)
+    frozen.advance(days=1)
+    assert client.post(undo, data=SURE).status_code == 200
+    assert (address_of(customer_id), owner_of(order_id)) == (ANNA, B)
+    assert (titles_of(ANNA), titles_of(B)) == (["send-early-years"], [])
+    # The customer of that address is another one, and pays for themselves.
+    sent()
+    frozen.advance(days=1)
+    again = changed(client, customer_id, B)
+    assert owner_of(order_id) == B
+    assert client.post(again, data=SURE).status_code == 200
+    assert (address_of(customer_id), owner_of(order_id)) == (ANNA, B)
+
+
+def test_what_was_ordered_before_at_an_address_of_ones_own_is_not_parted(
+    client: FlaskClient, customer_id: int, frozen: Clock
+) -> None:
+    order_id = a_paid_order(guide(1), ANNA).id
+    squatted(client, frozen)
+    changed(client, customer_id, B)
+    frozen.advance(days=1)
+    undo = changed(client, customer_id, "c@third.example")
+    assert client.post(undo, data=SURE).status_code == 200
+    assert db.session.get_one(Order, order_id).customer_id == customer_id
+    assert address_of(customer_id) == B
+
+
+def test_a_stranger_names_no_customer_by_it(
+    client: FlaskClient, customer_id: int, frozen: Clock
+) -> None:
+    with transaction():
+        rename(anna(), "")
+    squatted(client, frozen)
+    changed(client, customer_id, B)
+    assert db.session.get_one(Customer, customer_id).name == ""
+
+
+def test_staff_correct_the_address_all_the_same(
+    client: FlaskClient, customer_id: int, frozen: Clock
+) -> None:
+    order_id = squatted(client, frozen).id
+    desk = signed_in(client)
+    secret = with_two_step("owner@publisher.example")
+    form = {"email": B, "code": authenticator(secret).at(clock.now())}
+    answer = press(desk, f"/admin/customers/{customer_id}/address", form)
+    assert answer.status_code == 303, answer.text
+    assert (address_of(customer_id), owner_of(order_id)) == (B, B)
+    page = desk.get(f"/admin/customers/{customer_id}")
+    check_page(page.text, path="/admin/customers/…")
+
+
+def _part_of_a_transfer(order_id: int) -> None:
+    arrive(order_id, 100)
+
+
+def _at_the_bank(_order_id: int) -> None:
+    with transaction() as session:
+        session.execute(sa.update(Checkout).values(processing_at=clock.now()))
+
+
+def _does_not_fit(_order_id: int) -> None:
+    with transaction() as session:
+        session.execute(sa.update(Checkout).values(held_at=clock.now()))
+
+
+def _was_refunded(_order_id: int) -> None:
+    bought = a_paid_order(guide(1), B)
+    with transaction() as session:
+        revoke_order(session.get_one(Order, bought.id), REFUNDED)
+
+
+def _has_a_copy(_order_id: int) -> None:
+    with transaction():
+        grant_imported(find_or_add_customer(B), guide(1), notify=False)
+
+
+@pytest.mark.parametrize(
+    "happens", [_part_of_a_transfer, _at_the_bank, _does_not_fit, _was_refunded, _has_a_copy]
+)
+def test_who_has_bought_there_or_is_paying_stays_a_customer_of_their_own(
+    client: FlaskClient, customer_id: int, frozen: Clock, happens: Callable[[int], None]
+) -> None:
+    order_id = squatted(client, frozen, pay_by="transfer").id
+    happens(order_id)
+    path = asked_to_change(client, path_to("library", customer_id), B)
+    answer = client.post(path, data=SURE)
+    assert answer.status_code == 409
+    check_page(answer.text, path="/address/…")
+    assert "a person brings them together" in answer.text
+    assert address_of(customer_id) == ANNA
+    desk = signed_in(client)
+    answer = press(desk, f"/admin/customers/{customer_id}/address", {"email": B})
+    assert answer.status_code == 422
+    assert "Another customer has bought at this address." in answer.text
+    assert db.session.get_one(Order, order_id).status is OrderStatus.PENDING
 
 
 @pytest.mark.parametrize("given", ["Bea Berg", ""], ids=["named", "nameless"])

@@ -18,6 +18,7 @@ from store.distribution import releasing
 from store.entitlements import addresses, merging, moving
 from store.entitlements.addresses import (
     AddressTaken,
+    MoneyJudge,
     confirm_change,
     correct_address,
     end_links,
@@ -141,10 +142,10 @@ def test_an_address_where_somebody_orders_in_that_moment_is_taken(
                 find_or_add_customer(address)
             db.session.remove()
 
-    def look_too_early(customer: Customer, address: str) -> None:
-        look(customer, address)
+    def look_too_early(other: Customer | None, has_money: MoneyJudge) -> None:
+        look(other, has_money)
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(order_there, address).result()
+            pool.submit(order_there, "b@other.example").result()
 
     monkeypatch.setattr(addresses, "_refuse_taken", look_too_early)
     if door == "customer":
