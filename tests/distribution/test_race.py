@@ -10,12 +10,14 @@ from flask import Flask
 
 from store.catalog.models import Edition, Publication
 from store.distribution import recalling, releasing
-from store.entitlements import granting
+from store.entitlements import granting, stops
 from store.kit.database import db, transaction
-from store.mail.models import Delivery
+from store.mail import claims, outbox
+from store.mail.claims import Claim
+from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Customer
 from tests.conftest import on_postgresql
-from tests.distribution.shop import buy, draft
+from tests.distribution.shop import buy, deliveries, draft, drafted_and_released, send
 from tests.factories import a_publication, a_seller
 from tests.races import until_waiting
 
@@ -161,3 +163,35 @@ def test_without_the_lock_the_second_passes_the_first_unseen(
     app: Flask, order: Callable[[Flask], list[str]]
 ) -> None:
     assert len(order(app)) == 1
+
+
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "control"])
+def test_a_letter_that_waits_is_not_claimed_while_a_stop_is_being_written(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    """Who claimed it now would read that nothing is stopped, and nobody took the claim back."""
+    with transaction():
+        a_seller()
+        publication = a_publication(expected_on=None)
+        customer_id = buy(publication).customer_id
+    drafted_and_released(publication)
+    send()
+    edition = drafted_and_released(publication, 2)
+    publication_id, claimed = publication.id, list[Claim]()
+    if not is_guarded:
+        unclaim, is_claimed = outbox._unclaim, Delivery.claimed_by.is_not(None)
+        monkeypatch.setattr(outbox, "_unclaim", lambda which: unclaim(sa.and_(which, is_claimed)))
+
+    def claim() -> None:
+        with transaction() as session:
+            claimed.extend(claims.claim(session, "another-worker"))
+
+    with transaction():
+        stops.stop_notices(customer_id, publication_id)
+        thread = _start_and_see(app, claim)
+    thread.join()
+    assert len(claimed) == (0 if is_guarded else 1)
+    if is_guarded:
+        send()
+        left_out = (DeliveryStatus.SKIPPED, "asked us to stop")
+        assert deliveries(edition) == {"anna@reader.example": left_out}
