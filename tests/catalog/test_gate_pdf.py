@@ -7,6 +7,7 @@ import pikepdf
 import pytest
 from PIL import Image
 
+from tests.catalog.documents import protected
 from tests.catalog.making import book, fails, inspect, pdf, raw_pdf, stream, warns
 
 XMP = b"""<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?><x:xmpmeta xmlns:x='adobe:ns:meta/'>
@@ -36,7 +37,7 @@ def test_a_sound_pdf_passes_with_a_cover_and_its_words(tmp_path: Path) -> None:
 
 
 def test_an_encrypted_pdf_that_needs_a_password_is_refused(tmp_path: Path) -> None:
-    report = inspect(_protected(owner="o", user="u"), tmp_path)
+    report = inspect(protected(owner="o", user="u"), tmp_path)
 
     assert [finding.sentence for finding in report.findings] == [
         "This PDF is protected with a password. Export it again without protection."
@@ -44,14 +45,7 @@ def test_an_encrypted_pdf_that_needs_a_password_is_refused(tmp_path: Path) -> No
 
 
 def test_an_encrypted_pdf_that_opens_but_forbids_printing_is_refused(tmp_path: Path) -> None:
-    assert fails(inspect(_protected(owner="o", user=""), tmp_path)) == ["pdf-restricted"]
-
-
-def _protected(owner: str, user: str) -> bytes:
-    out = io.BytesIO()
-    with pikepdf.open(io.BytesIO(pdf())) as document:
-        document.save(out, encryption=pikepdf.Encryption(owner=owner, user=user))
-    return out.getvalue()
+    assert fails(inspect(protected(owner="o", user=""), tmp_path)) == ["pdf-restricted"]
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,26 @@
-"""The verdicts on the sample files and on the hostile set that this repository carries."""
+"""The verdicts on the sample files and the hostile set that this repository carries, and on
+documents made at run time."""
 
-import json
 import resource
 import time
 import zipfile
-import zlib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from store.catalog.gate.inspection import inspect_file
 from store.catalog.gate.report import Report
-from tests.catalog.making import Entry, archive, book_entries, fails, inspect, warns
+from tests.catalog.documents import MADE, gibibyte_bomb, zeros
+from tests.catalog.making import archive, book_entries, fails, inspect, warns
 
-SAMPLES = Path(__file__).parents[2] / "../shared/samples"
-HOSTILE = Path(__file__).parent / "hostile"
+HERE = Path(__file__).parent
+HOSTILE = HERE / "hostile"
+SHIPPED = {
+    path.name: path
+    for folder in (HOSTILE, HERE / "samples", HERE.parents[1] / "store/demo/sample")
+    for path in sorted(folder.iterdir())
+    if path.suffix != ".md"
+}
 EXPECTED_CODES = {
     "epub-drm-adept.epub": ["epub-drm", "epub-drm"],
     "epub-mimetype-deflated.epub": [],
@@ -30,34 +35,31 @@ EXPECTED_CODES = {
     "pdf-xref-offsets-all-wrong.pdf": ["pdf-damaged"],
     "polyglot-pdf-then-zip.pdf": ["pdf-zip"],
 }
-NOT_ACCEPTED = {"reject", "normalise"}
+REFUSED = {name for name, codes in EXPECTED_CODES.items() if codes} | {"password.pdf", "bomb.epub"}
+REPAIRED = {"epub-mimetype-deflated.epub", "epub-2.epub"}
 
 
-def manifest() -> list[Any]:
-    listed = SAMPLES / "MANIFEST.json"
-    if not listed.is_file():
-        reason = "the sample folder is not beside the repository"
-        return [pytest.param({}, marks=pytest.mark.skip(reason=reason), id="no samples")]
-    rows = json.loads(listed.read_text())["files"]
-    return [pytest.param(row, id=row["file"]) for row in rows]
-
-
-@pytest.mark.parametrize("row", manifest())
-def test_each_sample_gets_its_verdict_within_ten_seconds_of_work(
-    tmp_path: Path, row: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("name", [*SHIPPED, *MADE])
+def test_each_sample_gets_its_verdict_within_ten_seconds_of_work(tmp_path: Path, name: str) -> None:
+    path = SHIPPED.get(name, tmp_path / name)
+    if name in MADE:
+        path.write_bytes(MADE[name][0]())
+    work = tmp_path / "work"
+    work.mkdir()
     before = _worked()
 
-    report = inspect_file(SAMPLES / row["file"], tmp_path, max_bytes=100_000_000)
+    report = inspect_file(path, work, max_bytes=100_000_000)
 
     assert _worked() - before < 10
-    assert report.accepted is (row["expect"] not in NOT_ACCEPTED)
+    assert report.accepted is (name not in REFUSED)
     assert all("checker" not in code for code in fails(report))
     assert (report.cover_png is not None) or report.format == "epub" or not report.accepted
-    if row["expect"] == "repair":
-        assert "epub-repaired" in warns(report)
-    if "signed" in row:
-        assert "pdf-signed" in warns(report)
+    assert ("epub-repaired" in warns(report)) is (name in REPAIRED)
+    assert ("pdf-signed" in warns(report)) is (name == "signed.pdf")
+    if name in MADE:
+        _, fact, value = MADE[name]
+        codes = {finding.code for finding in report.findings}
+        assert value in codes if fact == "code" else report.facts[fact] == value
 
 
 def _worked() -> float:
@@ -80,13 +82,13 @@ def test_each_hostile_file_is_refused_for_its_own_reason(tmp_path: Path, name: s
 
 
 def test_a_bomb_is_refused_by_its_directory_before_anything_is_unpacked(tmp_path: Path) -> None:
-    report = inspect(archive([*book_entries(), _zeros(1 << 30)]), tmp_path)
+    report = inspect(gibibyte_bomb(), tmp_path)
 
     assert fails(report) == ["epub-too-large", "epub-too-large"]
 
 
 def test_a_bomb_that_declares_a_small_size_is_stopped_while_unpacking(tmp_path: Path) -> None:
-    bomb = _zeros(1 << 28)
+    bomb = zeros(1 << 28)
     bomb.size = 1000
     began = time.monotonic()
 
@@ -119,17 +121,6 @@ def test_a_repaired_file_passes_without_a_remark_about_its_layout(tmp_path: Path
     assert (second.accepted, second.repaired) == (True, None)
     assert "epub-repaired" not in warns(second)
     assert second.facts == first.facts
-
-
-def _zeros(size: int) -> Entry:
-    """An entry of so many zero bytes, packed in pieces so that making it takes no memory."""
-    squeezer, packed, crc = zlib.compressobj(9, zlib.DEFLATED, -15), [], 0
-    block = bytes(1 << 20)
-    for _ in range(size >> 20):
-        packed.append(squeezer.compress(block))
-        crc = zlib.crc32(block, crc)
-    packed.append(squeezer.flush())
-    return Entry(b"EPUB/big.bin", packed=b"".join(packed), size=size, crc=crc)
 
 
 def _packed(path: Path) -> dict[str, tuple[int, bytes]]:
