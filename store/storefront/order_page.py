@@ -34,7 +34,7 @@ from store.payments.refunding import (
 from store.payments.transfer_rows import is_partly_received
 from store.storefront.copies import show_copies
 from store.storefront.library_link import letter_asked_for
-from store.storefront.order_view import view_order, what_happens_next
+from store.storefront.order_view import heading, view_order, what_happens_next, what_was_ordered
 from store.storefront.sure import is_sure, sure_page
 
 bp = Blueprint("order_page", __name__)
@@ -68,6 +68,8 @@ def show(token: str) -> Response:
     page = render_template(
         "storefront/order.html",
         view=view,
+        heading=heading(view, charge),
+        rows=what_was_ordered(view),
         copies=show_copies(view.editions, open_link(token, "order")),
         order=order,
         timeline=what_happens_next(view),

@@ -16,7 +16,7 @@ from store.entitlements.models import DISPUTE_LOST
 from store.entitlements.moving import why_unmovable
 from store.kit import clock
 from store.kit.config import config
-from store.kit.formatting import format_day
+from store.kit.formatting import format_day, format_moment
 from store.kit.money import format_money
 from store.orders.consents import (
     AcceptedTerms,
@@ -31,6 +31,7 @@ from store.orders.models import Order, OrderStatus
 from store.orders.promises import promise_in_words, term_in_words
 from store.orders.vat import order_vat_note
 from store.payments.cancelling import can_cancel
+from store.payments.charged import Charge
 from store.payments.checkout import is_bank_at_work
 from store.payments.refunding import (
     is_wholly_refunded,
@@ -147,6 +148,72 @@ def view_order(order: Order) -> OrderView:
         transfer=_transfer(order),
         can_move=not why_unmovable(order),
     )
+
+
+HEADINGS = {
+    "closed": "This order is closed",
+    "processing": "Your payment is on its way",
+    "refunded": "This order is cancelled and refunded",
+    "held": "This order is held",
+    "suspended": "Your payment is disputed",
+    "lost": "Your bank took the payment back",
+    "preorder": "Thank you for your pre-order",
+}
+HEADINGS_OF_GIFTS = HEADINGS | {
+    "preorder": "A copy for you",
+    "ready": "A copy for you",
+    "waiting": "A copy for you",
+    "refunded": "This copy was taken back",
+}
+HEADINGS_UNPAID = {
+    "asking": "We are asking whether you have paid",
+    "under way": "We are looking into your payment",
+}
+
+
+def heading(view: OrderView, charge: Charge) -> str:
+    """What the page is called: how the order stands, in one line."""
+    if view.state == "pending":
+        return HEADINGS_UNPAID.get(charge.state, "Your order is not paid yet")
+    if view.transfer is not None and view.state == "transfer":
+        is_part = view.transfer.part
+        return (
+            "Part of your payment has arrived" if is_part else f"Pay {view.price} by bank transfer"
+        )
+    headings = HEADINGS_OF_GIFTS if view.is_gift else HEADINGS
+    return headings.get(view.state, "Thank you for your order")
+
+
+def what_was_ordered(view: OrderView) -> list[dict[str, str]]:
+    """The rows under "Your order"; those without a value are left out."""
+    order = view.order
+    total = "Nothing to pay" if view.is_free else f"{view.price}, {view.vat}"
+    rows = [
+        ("Reference", order.reference),
+        ("Given on" if view.is_gift else "Ordered on", format_day(order.placed_at)),
+        ("Publication", view.line.title),
+        ("E-mail", view.masked),
+        ("Name", order.name),
+        ("Organisation", order.organisation),
+        ("Purchase order", order.purchase_order_number),
+        (order.discount_label or "Discount", _discount(view)),
+        ("Total", total),
+        ("Paid on", format_day(order.paid_at) if order.paid_at and not view.is_free else ""),
+        ("Paid back", format_money(view.refunded, order.currency) if view.refunded else ""),
+    ]
+    shown = [{"key": key, "value": value} for key, value in rows if value]
+    if view.terms:
+        accepted = f"Version {view.terms.version}, accepted on {format_day(view.terms.accepted_at)}"
+        shown.append({"key": "Terms", "value": accepted, "url": view.terms.path, "act": "Read"})
+    if view.consent:
+        agreed = f"“{view.consent.wording}” On {format_moment(view.consent.given_at)}."
+        shown.append({"key": "You agreed", "value": agreed})
+    return shown
+
+
+def _discount(view: OrderView) -> str:
+    amount = view.order.discount_amount
+    return f"−{format_money(amount, view.order.currency)}" if amount and not view.is_free else ""
 
 
 def what_happens_next(view: OrderView) -> list[Moment]:
