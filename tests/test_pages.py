@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from store.kit.web import once
+from store.kit.drawn_covers import draw_cover
 from tests.pages import check_letter_html, check_page
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -125,7 +125,7 @@ def templates() -> Environment:
         undefined=StrictUndefined,
     )
     environment.globals["asset"] = lambda name: f"/static/{name}"
-    environment.globals["once"] = once
+    environment.globals["draw_cover"] = draw_cover
     environment.globals["csrf_token"] = lambda: "token"
     environment.globals["get_flashed_messages"] = lambda **_: [("warn", "Saved & kept")]
     return environment
