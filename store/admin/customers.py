@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import sqlalchemy as sa
 from flask import Blueprint, flash, redirect, render_template, request, url_for
+from sqlalchemy.orm import joinedload
 
-from store.admin import looking
 from store.admin.letters import STATUSES
+from store.admin.lists import PAGE_SIZE, history, letters_of, searched
 from store.catalog.editions import EditionUnknown
 from store.catalog.models import Edition
 from store.distribution.coverage import coverage_of
@@ -19,14 +21,16 @@ from store.entitlements.addresses import (
     end_links,
 )
 from store.entitlements.finding import again_at, asked_lately, send_copies_to
+from store.entitlements.models import Download, Entitlement
 from store.kit.database import db, transaction
 from store.kit.errors import NotFound
 from store.kit.formatting import format_time
 from store.kit.forms import Typed, status, typed
 from store.kit.limits import TooOften
+from store.kit.paging import Page, paginate
 from store.mail.models import Delivery
 from store.orders.customers import InvalidAddress, lock_customers, suggest_correction
-from store.orders.models import Customer
+from store.orders.models import Customer, Order
 from store.orders.searching import search_customers
 from store.payments.charged import is_money_under_way
 from store.staff.guard import SUPPORT, opens_to, signed_in, who
@@ -58,7 +62,7 @@ class CustomerUnknown(NotFound):
 @opens_to(SUPPORT)
 def all() -> Any:
     """Customers, newest first; found by address, name or an order's reference."""
-    text = looking.searched()
+    text = searched()
     page = search_customers(text, request.args.get("page", 1, int))
     return render_template(
         "admin/customers.html",
@@ -75,20 +79,56 @@ def one(customer_id: int) -> Any:
     if customer.merged_into_id is not None:
         return redirect(url_for("customers.one", customer_id=customer.merged_into_id), 303)
     number = request.args.get("page", 1, int)
-    letters = looking.letters_of(customer_id=customer.id, page=number)
+    letters = letters_of(customer_id=customer.id, page=number)
     return render_template(
         "admin/customer.html",
         customer=customer,
         shelves=shelves(customer.id),
-        editions=looking.released_for(customer.id),
-        orders=looking.orders_of(customer.id),
+        editions=_released_for(customer.id),
+        orders=_orders_of(customer.id),
         letters=letters.linked(
             lambda other: url_for("customers.one", customer_id=customer.id, page=other)
         ),
         letter_words=STATUSES,
-        downloads=looking.downloads_of(customer.id),
-        history=looking.history("customers", [customer.id]),
+        downloads=_downloads_of(customer.id),
+        history=history(customers=[customer.id]),
     )
+
+
+def _released_for(customer_id: int) -> dict[int, list[Edition]]:
+    """Per publication of a customer the ten newest editions that were ever released."""
+    mine = sa.select(Entitlement.publication_id).where(Entitlement.customer_id == customer_id)
+    query = (
+        sa.select(Edition)
+        .where(Edition.publication_id.in_(mine), Edition.released_at.is_not(None))
+        .order_by(Edition.number.desc())
+    )
+    found: dict[int, list[Edition]] = {}
+    for edition in db.session.scalars(query):
+        found.setdefault(edition.publication_id, []).append(edition)
+    return {publication_id: editions[:10] for publication_id, editions in found.items()}
+
+
+def _orders_of(customer_id: int) -> Page[Order]:
+    """A customer's orders, newest first."""
+    query = (
+        sa.select(Order)
+        .where(Order.customer_id == customer_id)
+        .options(sa.orm.selectinload(Order.lines))
+        .order_by(Order.id.desc())
+    )
+    return paginate(query, 1, PAGE_SIZE)
+
+
+def _downloads_of(customer_id: int) -> Page[Download]:
+    """What a customer fetched, newest first."""
+    query = (
+        sa.select(Download)
+        .where(Download.customer_id == customer_id)
+        .options(joinedload(Download.asset))
+        .order_by(Download.id.desc())
+    )
+    return paginate(query, 1, PAGE_SIZE)
 
 
 @bp.post("/<int:customer_id>/resend")

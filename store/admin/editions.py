@@ -1,14 +1,12 @@
-"""Editions: uploaded, described, opened; what their page shows follows from their status."""
+"""Editions: uploaded, described, their files opened; `releases` has their page."""
 
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from werkzeug.datastructures import FileStorage
 
-from store.admin import progress, releases
-from store.admin.edition_parts import SEVERITIES, find
 from store.catalog import editions
-from store.catalog.models import EditionStatus, Publication
+from store.catalog.models import Asset, Edition, Publication
 from store.catalog.notes import look_at_notes, notes_fault
 from store.catalog.publications import publication_by_slug
 from store.catalog.uploads import FileRefused, NoSpaceForFile, ReceivedFile, receive_file
@@ -17,13 +15,20 @@ from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields, NotFound
 from store.kit.forms import Typed, of_row, status, typed
 from store.kit.storage import storage
+from store.kit.web import PAGE_POLICY
 from store.staff.guard import EDITORS, STAFF, opens_to, takes
 
 bp = Blueprint("editions", __name__, url_prefix="/admin/publications/<slug>")
 
+SEVERITIES = (
+    ("law", "The law or the rules have changed", "Whoever works by the old edition may do wrong."),
+    ("guidance", "Guidance has changed", "Worth reading soon."),
+    ("minor", "Small changes", "Corrections and better wording."),
+)
 TEXTS = ("label", "notes", "severity")
 # Notes that are too long come back with what was typed, if they are not longer than this.
 LARGEST_TEXT = 8_000_000
+DRAFT_POLICY = f"{PAGE_POLICY}; frame-src 'self'"
 NOTES_HINT = (
     "Customers read this in the letter and in their library. Markdown: a hyphen begins a list, stars "
     "make it *stand out*, and an address becomes a link. A letter holds about 10,000 words; longer "
@@ -56,21 +61,8 @@ def upload(slug: str) -> Any:
             faults = getattr(refusal, "faults", {"files": refusal.sentence})
             return _upload_page(publication_by_slug(slug), typed(), faults, [])
         flash(f"The files of edition {number} of “{title}” are in. Nothing is sent yet.")
-        return redirect(url_for("editions.one", slug=slug, number=number), 303)
+        return redirect(url_for("releases.one", slug=slug, number=number), 303)
     return _upload_page(publication_by_slug(slug), typed(), errors, refused)
-
-
-@bp.get("/editions/<int:number>")
-@opens_to(STAFF)
-def one(slug: str, number: int) -> Any:
-    """A draft to be released, a release to come, or one that is under way or over."""
-    edition = find(slug, number)
-    match edition.status:
-        case EditionStatus.DRAFT:
-            return releases.draft_page(edition)
-        case EditionStatus.SCHEDULED:
-            return releases.scheduled_page(edition)
-    return progress.page(edition)
 
 
 @bp.route("/editions/<int:number>/edit", methods=["GET", "POST"])
@@ -89,7 +81,7 @@ def edit(slug: str, number: int) -> Any:
             errors = refusal.faults
         else:
             flash("Saved.")
-            return redirect(url_for("editions.one", slug=slug, number=number), 303)
+            return redirect(url_for("releases.one", slug=slug, number=number), 303)
     page = render_template(
         "admin/edition-form.html",
         edition=edition,
@@ -119,6 +111,38 @@ def file(slug: str, number: int, format: str) -> Any:
     return answer
 
 
+def find(slug: str, number: int) -> Edition:
+    """The edition of an address. Refuses with 404."""
+    return editions.edition_by_number(publication_by_slug(slug), number)
+
+
+def files_shown(edition: Edition) -> list[dict[str, Any]]:
+    """The files of an edition with what the gate found, as the templates want them."""
+    return [
+        {
+            "format": asset.format.upper(),
+            "size": asset.size,
+            "sha256": asset.sha256,
+            "uploaded_sha256": asset.uploaded_sha256,
+            "url": url_for(
+                "editions.file",
+                slug=edition.publication.slug,
+                number=edition.number,
+                format=asset.format,
+            ),
+            "findings": _findings(asset),
+        }
+        for asset in edition.assets
+    ]
+
+
+def _findings(asset: Asset) -> list[dict[str, str]]:
+    """What needs a look first, then what passed."""
+    order = ("fail", "warn", "pass")
+    shown = [{"verdict": one["level"], "text": one["sentence"]} for one in asset.findings]
+    return sorted(shown, key=lambda one: order.index(one["verdict"]))
+
+
 def _upload_page(
     publication: Publication, values: Typed, errors: dict[str, str], refused: list[dict[str, str]]
 ) -> Any:
@@ -135,7 +159,7 @@ def _upload_page(
         largest=config().max_upload,
     )
     # Where scripts run, the draft's page with its letter takes the place of this one.
-    return page, status(errors), {"Content-Security-Policy": releases.DRAFT_POLICY}
+    return page, status(errors), {"Content-Security-Policy": DRAFT_POLICY}
 
 
 def _receive_all() -> tuple[list[ReceivedFile], list[dict[str, str]], dict[str, str]]:

@@ -2,16 +2,18 @@
 
 from typing import Any
 
+import sqlalchemy as sa
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.admin import looking
+from store.admin.lists import PAGE_SIZE, history, people
 from store.distribution.explaining import OCCASIONS
 from store.kit.database import db, transaction
 from store.kit.errors import NotFound, Refusal
+from store.kit.paging import paginate
 from store.kit.status import ForbiddenMove
 from store.mail import outbox
 from store.mail.letters import kinds
-from store.mail.models import Delivery, DeliveryStatus
+from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.orders.models import Order
 from store.staff.guard import SUPPORT, opens_to, who
 
@@ -50,7 +52,12 @@ def all() -> Any:
     """Letters, newest first, by status and kind."""
     chosen, kind = request.args.get("status", ""), request.args.get("kind", "")
     wanted = DeliveryStatus(chosen) if chosen in set(DeliveryStatus) else None
-    page = looking.letters(status=wanted, kind=kind, page=request.args.get("page", 1, int))
+    query = sa.select(Delivery).order_by(Delivery.id.desc())
+    if wanted is not None:
+        query = query.where(Delivery.status == wanted)
+    if kind:
+        query = query.where(Delivery.kind == kind)
+    page = paginate(query, request.args.get("page", 1, int), PAGE_SIZE)
     return render_template(
         "admin/letters.html",
         page=page.linked(
@@ -58,7 +65,7 @@ def all() -> Any:
                 "letters.all", page=other, status=chosen or None, kind=kind or None
             )
         ),
-        people=looking.people(page.rows),
+        people=people(page.rows),
         statuses=STATUSES,
         kinds=[(one, kind_in_words(one)) for one in kinds()],
         chosen=chosen,
@@ -72,14 +79,15 @@ def one(letter_id: int) -> Any:
     """One letter with every try to hand it over."""
     delivery = _find(letter_id)
     order = db.session.get(Order, delivery.order_id) if delivery.order_id else None
+    tries = sa.select(Attempt).where(Attempt.delivery_id == delivery.id)
     return render_template(
         "admin/letter.html",
         letter=delivery,
         order=order,
         occasion=OCCASIONS.get(delivery.occasion) if delivery.occasion else "",
-        customer=looking.people([delivery]).get(delivery.customer_id or 0),
-        attempts=looking.attempts_of(delivery.id),
-        history=looking.history("deliveries", [delivery.id]),
+        customer=people([delivery]).get(delivery.customer_id or 0),
+        attempts=db.session.scalars(tries.order_by(Attempt.id)).all(),
+        history=history(deliveries=[delivery.id]),
         statuses=STATUSES,
         may_retry=delivery.status.may_become(DeliveryStatus.QUEUED)
         and delivery.status is not DeliveryStatus.SENDING,

@@ -5,25 +5,21 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.exceptions import BadRequest
 
-from store.admin import looking
 from store.admin.letters import STATUSES as LETTERS
+from store.admin.lists import history, letters_of, searched
 from store.admin.refunds import REFUNDS, plain_amount, shown_payments
 from store.entitlements.access import rights_of_order
 from store.entitlements.moving import move_of, settle_held
 from store.entitlements.resending import resend_confirmation
 from store.kit.database import transaction
-from store.kit.errors import InvalidFields
-from store.kit.forms import Typed, status, typed
-from store.kit.status import StatusChange
 from store.orders.consents import accepted_terms, given_consent
-from store.orders.models import Order, OrderStatus
+from store.orders.models import OrderStatus
 from store.orders.ordering import list_orders, order_by_reference
 from store.orders.vat import order_vat_note
 from store.payments import refunding
 from store.payments.disputes import disputes_of_order, fraud_warnings
 from store.payments.receipts import receipt_of
 from store.payments.sums import sums_by_order, sums_of
-from store.payments.taking_back import NotAGift, take_back_gift
 from store.payments.transfer_rows import awaited_transfer, received_for, unsent_backs
 from store.staff.guard import SUPPORT, opens_to, who
 
@@ -43,7 +39,7 @@ HELD = "held"
 @opens_to(SUPPORT)
 def all() -> Any:
     """Orders, newest first; found by reference, address, name or organisation."""
-    text, chosen = looking.searched(), request.args.get("status", "")
+    text, chosen = searched(), request.args.get("status", "")
     wanted = OrderStatus(chosen) if chosen in set(OrderStatus) else None
     number = request.args.get("page", 1, int)
     page = list_orders(number, wanted, text, is_held=chosen == HELD)
@@ -66,7 +62,7 @@ def one(reference: str) -> Any:
     """One order: lines, money, rights, letters, what happened when."""
     order = order_by_reference(reference)
     refunds = refunding.refunds_of(order.id)
-    letters = looking.letters_of(order_id=order.id, page=request.args.get("page", 1, int))
+    letters = letters_of(order_id=order.id, page=request.args.get("page", 1, int))
     return render_template(
         "admin/order.html",
         order=order,
@@ -90,7 +86,7 @@ def one(reference: str) -> Any:
             lambda other: url_for("orders.one", reference=order.reference, page=other)
         ),
         held=move_of(order.id) if order.held_at else None,
-        history=_history(order, [refund.id for refund in refunds]),
+        history=history(orders=[order.id], refunds=[refund.id for refund in refunds]),
     )
 
 
@@ -127,31 +123,3 @@ def settle(reference: str) -> Any:
     told = "is given back to the address it had" if outcome == "back" else "stays where it is"
     flash(f"The order {told}. Both addresses are told.")
     return redirect(url_for("orders.one", reference=reference), 303)
-
-
-@bp.route("/<reference>/take-back", methods=["GET", "POST"])
-@opens_to(SUPPORT)
-def take_back(reference: str) -> Any:
-    """Take a copy back that was given, for a reason."""
-    order = order_by_reference(reference)
-    if not order.given_reason:
-        raise NotAGift
-    values, errors = Typed(), {}
-    if request.method == "POST":
-        values, person, order_id = typed(), who(), order.id
-        try:
-            with transaction():
-                take_back_gift(order_id, reason=values["reason"], who=person)
-        except InvalidFields as refusal:
-            errors = refusal.faults
-        else:
-            flash("The copy is taken back: its links give no file any more.")
-            return redirect(url_for("orders.one", reference=reference), 303)
-        order = order_by_reference(reference)
-    page = render_template("admin/take-back.html", order=order, values=values, errors=errors)
-    return page, status(errors)
-
-
-def _history(order: Order, refund_ids: list[int]) -> list[StatusChange]:
-    changes = looking.history("orders", [order.id]) + looking.history("refunds", refund_ids)
-    return sorted(changes, key=lambda change: change.at)

@@ -6,11 +6,12 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.admin import looking
+from store.admin.lists import PAGE_SIZE, history
 from store.catalog import publications
 from store.catalog.editions import editions_of
-from store.catalog.models import Publication, VatTreatment
-from store.kit.database import transaction
+from store.catalog.models import Edition, EditionStatus, Publication, VatTreatment
+from store.entitlements.models import Entitlement
+from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, of_row, status, typed
 from store.kit.money import InvalidPrice, parse_price, to_decimal
@@ -40,11 +41,11 @@ LARGEST_FORM = 500_000  # bytes: descriptions may be long
 def all() -> Any:
     """Every publication, drafts and retired ones too."""
     query = sa.select(Publication).order_by(Publication.title, Publication.id)
-    page = paginate(query, request.args.get("page", 1, int), looking.PAGE_SIZE)
+    page = paginate(query, request.args.get("page", 1, int), PAGE_SIZE)
     return render_template(
         "admin/publications.html",
         page=page.linked(lambda other: url_for("publications.all", page=other)),
-        editions=looking.newest_editions([one.id for one in page.rows]),
+        editions=_newest_editions([one.id for one in page.rows]),
     )
 
 
@@ -85,8 +86,8 @@ def one(slug: str) -> Any:
         cover_url=url_for("covers.picture", slug=slug)
         if publications.cover_of(publication)
         else None,
-        customers=looking.customers_of(publication.id),
-        history=looking.publication_history(publication.id),
+        customers=_count_customers(publication.id),
+        history=history(publications=[publication.id]),
     )
 
 
@@ -133,6 +134,30 @@ def retire(slug: str) -> Any:
         flash("It is no longer sold. Its customers keep what they have.")
         return redirect(url_for("publications.one", slug=slug), 303)
     return render_template("admin/publication-retire.html", publication=publication)
+
+
+def _newest_editions(publication_ids: list[int]) -> dict[int, dict[str, Edition]]:
+    """Per publication its newest `released` edition and its newest `draft` or scheduled one."""
+    query = (
+        sa.select(Edition)
+        .where(
+            Edition.publication_id.in_(publication_ids), Edition.status != EditionStatus.WITHDRAWN
+        )
+        .order_by(Edition.number)
+    )
+    found: dict[int, dict[str, Edition]] = {}
+    for edition in db.session.scalars(query):
+        kind = "released" if edition.status is EditionStatus.RELEASED else "draft"
+        found.setdefault(edition.publication_id, {})[kind] = edition
+    return found
+
+
+def _count_customers(publication_id: int) -> int:
+    """How many customers hold a right to a publication."""
+    query = sa.select(sa.func.count(Entitlement.customer_id.distinct())).where(
+        Entitlement.publication_id == publication_id, Entitlement.revoked_at.is_(None)
+    )
+    return db.session.scalar(query) or 0
 
 
 def _add(values: Typed) -> str:

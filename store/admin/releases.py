@@ -1,87 +1,54 @@
-"""The release of an edition: looked at, tried, pressed, taken back."""
+"""The release of an edition: looked at, tried, pressed; under way, and the account of it."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, render_template, url_for
+import sqlalchemy as sa
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from store.admin import looking
-from store.admin.edition_parts import SEVERITIES, files_shown, find
-from store.catalog.models import Edition
-from store.distribution import releasing
-from store.distribution.rehearsing import Rehearsal, rehearse
+from store.admin.editions import DRAFT_POLICY, SEVERITIES, files_shown, find
+from store.admin.lists import PAGE_SIZE, history, people
+from store.catalog.models import Edition, EditionStatus
+from store.distribution import pacing, recalling, releasing
+from store.distribution.coverage import Coverage, coverage
+from store.distribution.recipients import batch_of
+from store.distribution.rehearsing import rehearse
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import transaction
+from store.kit.database import db, transaction
 from store.kit.forms import Typed, status, typed
-from store.kit.web import PAGE_POLICY
-from store.staff.guard import EDITORS, opens_to, who
+from store.kit.paging import Page, paginate
+from store.kit.status import StatusChange
+from store.mail import outbox
+from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
+from store.staff.guard import EDITORS, STAFF, opens_to, who
 
 bp = Blueprint("releases", __name__, url_prefix="/admin/publications/<slug>/editions/<int:number>")
 
 # Above this the number is typed, so that nobody writes to a thousand people by a slip.
 TYPED_ABOVE = 100
-DRAFT_POLICY = f"{PAGE_POLICY}; frame-src 'self'"
+LATELY = timedelta(minutes=1)
 LETTER_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; "
     "frame-ancestors 'self'"
 )
-# Links in the letter are the customer's own: whoever reads a preview must not come in by them.
+# Links in the letter are the customer's own: nobody who reads a preview may come in by them.
 _SECRET = re.compile(r"(/(?:library|stop)/)[\w.=-]+")
 
 
-def draft_page(
-    edition: Edition, values: Typed | None = None, errors: dict[str, str] | None = None
-) -> Any:
-    """All that is known before the press: files, notes, people, the letter, warnings."""
-    rehearsal = rehearse(edition)
-    page = render_template(
-        "admin/edition-draft.html",
-        edition=edition,
-        publication=edition.publication,
-        files=files_shown(edition),
-        rehearsal=rehearsal,
-        must_type=rehearsal.recipients > TYPED_ABOVE,
-        press=_press_words(edition, rehearsal),
-        values=values or Typed(when="now"),
-        errors=errors or {},
-        zone=config().zone.key,
-        delay=config().release_delay,
-        text=_without_secrets(rehearsal.letter.text),
-        severities={key: words for key, words, _ in SEVERITIES},
-        tester=who(),
-        history=looking.edition_history(edition.id),
-    )
-    answer = Response(page, status=status(errors or {}))
-    answer.headers["Content-Security-Policy"] = DRAFT_POLICY
-    return answer
-
-
-def scheduled_page(edition: Edition) -> Any:
-    """When it goes out, and how to take it back."""
-    return render_template(
-        "admin/edition-scheduled.html",
-        edition=edition,
-        publication=edition.publication,
-        people=rehearse(edition).recipients,
-        countdown=in_words(edition.release_at),
-        zone=config().zone.key,
-        history=looking.edition_history(edition.id),
-    )
-
-
-def in_words(moment: datetime | None) -> str:
-    """`in 9 minutes`, `in 3 days`; what is due now is `in a moment`."""
-    seconds = int((moment - clock.now()).total_seconds()) if moment else 0
-    if seconds < 1:
-        return "in a moment"
-    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
-        if seconds >= 2 * size or size == 1:
-            count = round(seconds / size)
-            return f"in {count} {name}" + ("" if count == 1 else "s")
-    raise AssertionError("seconds always fit")
+@bp.get("")
+@opens_to(STAFF)
+def one(slug: str, number: int) -> Any:
+    """A draft to be released, a release to come, or one that is under way or over."""
+    edition = find(slug, number)
+    match edition.status:
+        case EditionStatus.DRAFT:
+            return _draft_page(edition)
+        case EditionStatus.SCHEDULED:
+            return _scheduled_page(edition)
+    return _progress_page(edition)
 
 
 @bp.get("/letter")
@@ -102,8 +69,7 @@ def test(slug: str, number: int) -> Any:
     """The letter to whoever presses, marked [TEST]."""
     with transaction():
         releasing.send_test(find(slug, number), who())
-    flash(f"A test is on its way to {who()}.")
-    return redirect(url_for("editions.one", slug=slug, number=number), 303)
+    return _back(slug, number, f"A test is on its way to {who()}.")
 
 
 @bp.post("/release")
@@ -114,7 +80,8 @@ def release(slug: str, number: int) -> Any:
     errors = _faults(edition, values)
     if not errors:
         try:
-            at = clock.parse_moment(values["at"], config().zone) if _is_later(values) else None
+            is_later = values["when"] == "later"
+            at = clock.parse_moment(values["at"], config().zone) if is_later else None
             with transaction():
                 releasing.schedule_release(find(slug, number), at, who())
         except (clock.UnclearTime, releasing.MomentTooSoon) as refusal:
@@ -122,8 +89,8 @@ def release(slug: str, number: int) -> Any:
         except releasing.NothingToRelease as refusal:
             errors = {"form": refusal.sentence}
     if errors:
-        return draft_page(find(slug, number), values, errors)
-    return redirect(url_for("editions.one", slug=slug, number=number), 303)
+        return _draft_page(find(slug, number), values, errors)
+    return redirect(url_for("releases.one", slug=slug, number=number), 303)
 
 
 @bp.post("/take-back")
@@ -132,8 +99,137 @@ def take_back(slug: str, number: int) -> Any:
     """Undo the press; nothing has left."""
     with transaction():
         releasing.take_back(find(slug, number), who())
-    flash("Taken back. Nothing has left.")
-    return redirect(url_for("editions.one", slug=slug, number=number), 303)
+    return _back(slug, number, "Taken back. Nothing has left.")
+
+
+@bp.post("/pause")
+@opens_to(EDITORS)
+def pause(slug: str, number: int) -> Any:
+    """Hold what has not left."""
+    with transaction():
+        pacing.pause(find(slug, number), who(), f"{who()} paused it")
+    return _back(slug, number, "Paused. What has not left waits until you go on.")
+
+
+@bp.post("/resume")
+@opens_to(EDITORS)
+def resume(slug: str, number: int) -> Any:
+    """Go on."""
+    with transaction():
+        pacing.resume(find(slug, number), who())
+    return _back(slug, number, "The letters go on.")
+
+
+@bp.post("/retry")
+@opens_to(EDITORS)
+def retry(slug: str, number: int) -> Any:
+    """Send again what could not be delivered, and nothing else."""
+    with transaction():
+        count = outbox.retry_failed(_batch(find(slug, number)), who())
+    letters = "letter is" if count == 1 else "letters are"
+    return _back(slug, number, f"{count:,} {letters} tried again.")
+
+
+@bp.route("/recall", methods=["GET", "POST"])
+@opens_to(EDITORS)
+def recall(slug: str, number: int) -> Any:
+    """Leave out what has not left, after a page that says what that means."""
+    if request.method == "POST":
+        with transaction():
+            count = recalling.recall(find(slug, number), who())
+        letters = "letter was" if count == 1 else "letters were"
+        return _back(slug, number, f"Recalled. {count:,} {letters} left out.")
+    return _confirm("recall", slug, number)
+
+
+@bp.route("/withdraw", methods=["GET", "POST"])
+@opens_to(EDITORS)
+def withdraw(slug: str, number: int) -> Any:
+    """Take a wrong edition out of every library, after a page that says what that means."""
+    if request.method == "POST":
+        with transaction():
+            recalling.withdraw(find(slug, number), who(), request.form.get("why", "")[:300])
+        return _back(slug, number, "Withdrawn. Every link leads to the newest other edition now.")
+    return _confirm("withdraw", slug, number)
+
+
+def _draft_page(
+    edition: Edition, values: Typed | None = None, errors: dict[str, str] | None = None
+) -> Any:
+    """All that is known before the press: files, notes, people, the letter, warnings."""
+    rehearsal = rehearse(edition)
+    page = render_template(
+        "admin/edition-draft.html",
+        edition=edition,
+        publication=edition.publication,
+        files=files_shown(edition),
+        rehearsal=rehearsal,
+        must_type=rehearsal.recipients > TYPED_ABOVE,
+        press=f"Release edition {edition.number} to {rehearsal.recipients:,} "
+        + ("person" if rehearsal.recipients == 1 else "people"),
+        values=values or Typed(when="now"),
+        errors=errors or {},
+        zone=config().zone.key,
+        delay=config().release_delay,
+        text=_without_secrets(rehearsal.letter.text),
+        severities={key: words for key, words, _ in SEVERITIES},
+        tester=who(),
+        history=_history(edition),
+    )
+    answer = Response(page, status=status(errors or {}))
+    answer.headers["Content-Security-Policy"] = DRAFT_POLICY
+    return answer
+
+
+def _scheduled_page(edition: Edition) -> Any:
+    """When it goes out, and how to take it back."""
+    return render_template(
+        "admin/edition-scheduled.html",
+        edition=edition,
+        publication=edition.publication,
+        people=rehearse(edition).recipients,
+        countdown=in_words(edition.release_at),
+        zone=config().zone.key,
+        history=_history(edition),
+    )
+
+
+def _progress_page(edition: Edition) -> Any:
+    """Meter, figures, time left; reloading it is enough to follow."""
+    account, batch = coverage(edition), _batch(edition)
+    troubled = _troubled(batch, request.args.get("page", 1, int))
+    here: dict[str, Any] = {"slug": edition.publication.slug, "number": edition.number}
+    later = _due_later(batch) if account.waiting else 0
+    return render_template(
+        "admin/edition-released.html",
+        edition=edition,
+        publication=edition.publication,
+        account=account,
+        batch=batch,
+        is_going=batch.status is BatchStatus.RUNNING and account.waiting > later,
+        later=later,
+        time_left=time_left(account.waiting - later, _pace(batch)),
+        troubled=troubled.linked(lambda other: url_for("releases.one", page=other, **here)),
+        people=people(troubled.rows),
+        files=files_shown(edition),
+        parts=_parts(account),
+        history=_history(edition),
+    )
+
+
+def _confirm(what: str, slug: str, number: int) -> Any:
+    edition = find(slug, number)
+    return render_template(
+        f"admin/edition-{what}.html",
+        edition=edition,
+        publication=edition.publication,
+        account=coverage(edition),
+    )
+
+
+def _back(slug: str, number: int, said: str) -> Any:
+    flash(said)
+    return redirect(url_for("releases.one", slug=slug, number=number), 303)
 
 
 def _faults(edition: Edition, values: Typed) -> dict[str, str]:
@@ -149,16 +245,86 @@ def _faults(edition: Edition, values: Typed) -> dict[str, str]:
     return {}
 
 
+def _history(edition: Edition) -> list[StatusChange]:
+    """What happened to an edition and to the letters of its release."""
+    batches = sa.select(Batch.id).where(Batch.reason == "edition", Batch.subject_id == edition.id)
+    return history(editions=[edition.id], batches=batches)
+
+
+def _batch(edition: Edition) -> Batch:
+    batch = batch_of(db.session, edition)
+    if batch is None:
+        raise recalling.NotReleased
+    return batch
+
+
+def _troubled(batch: Batch, page: int) -> Page[Delivery]:
+    """The letters of a release that could not be delivered or wait for a person."""
+    wanted = (DeliveryStatus.FAILED, DeliveryStatus.HELD)
+    query = sa.select(Delivery).where(Delivery.batch_id == batch.id, Delivery.status.in_(wanted))
+    return paginate(query.order_by(Delivery.id), page, PAGE_SIZE)
+
+
+def _due_later(batch: Batch) -> int:
+    query = sa.select(sa.func.count()).where(
+        Delivery.batch_id == batch.id,
+        Delivery.status == DeliveryStatus.QUEUED,
+        Delivery.due_at > clock.now(),
+    )
+    return db.session.scalar(query) or 0
+
+
+def _pace(batch: Batch) -> float:
+    """Letters a second: what left in the last minute, else what the settings allow."""
+    lately = sa.select(sa.func.count(), sa.func.min(Delivery.sent_at)).where(
+        Delivery.batch_id == batch.id,
+        Delivery.status == DeliveryStatus.SENT,
+        Delivery.sent_at > clock.now() - LATELY,
+    )
+    count, first = db.session.execute(lately).one()
+    if count < 2 or first is None:
+        return config().mail_rate
+    seconds = (clock.now() - first).total_seconds()
+    return float(count) / max(seconds, 1.0)
+
+
+def _parts(account: Coverage) -> list[tuple[int, str, str]]:
+    """The columns as the meter and the figures show them: count, words, kind."""
+    return [
+        (account.handed_over, "handed over", "over"),
+        (account.waiting, "waiting", "wait"),
+        (account.held, "held", "wait"),
+        (account.undeliverable, "undeliverable", "fail"),
+        (sum(account.left_out.values()), "left out", "left"),
+        (account.missing, "missing", "fail"),
+    ]
+
+
+def in_words(moment: datetime | None) -> str:
+    """`in 9 minutes`, `in 3 days`; what is due now is `in a moment`."""
+    seconds = int((moment - clock.now()).total_seconds()) if moment else 0
+    if seconds < 1:
+        return "in a moment"
+    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= 2 * size or size == 1:
+            count = round(seconds / size)
+            return f"in {count} {name}" + ("" if count == 1 else "s")
+    raise AssertionError("seconds always fit")
+
+
+def time_left(waiting: int, per_second: float) -> str:
+    """`About 4 minutes left at 2 letters a second.`; nothing where nothing can be said."""
+    if waiting < 1 or per_second <= 0:
+        return ""
+    minutes = waiting / per_second / 60
+    pace = f"{per_second:.1f}".removesuffix(".0") if per_second < 10 else f"{per_second:,.0f}"
+    if minutes < 1:
+        return f"Less than a minute left at {pace} letters a second."
+    if minutes < 90:
+        count = round(minutes)
+        return f"About {count} minute{'' if count == 1 else 's'} left at {pace} letters a second."
+    return f"About {round(minutes / 60)} hours left at {pace} letters a second."
+
+
 def _without_secrets(letter: str) -> str:
     return _SECRET.sub(r"\1…", letter)
-
-
-def _is_later(values: Typed) -> bool:
-    return bool(values["when"] == "later")
-
-
-def _press_words(edition: Edition, rehearsal: Rehearsal) -> str:
-    people = rehearsal.recipients
-    return f"Release edition {edition.number} to {people:,} " + (
-        "person" if people == 1 else "people"
-    )

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from store.admin import importing
+from store.admin import customer_import
 from store.catalog.models import Publication
 from store.distribution import releasing
 from store.entitlements.models import Entitlement
@@ -137,7 +137,7 @@ def test_what_cannot_be_read_is_said_beside_the_field(
     rows: str,
     sentence: str,
 ) -> None:
-    monkeypatch.setattr(importing, "LARGEST_FILE", 1_000)
+    monkeypatch.setattr(customer_import, "LARGEST_FILE", 1_000)
     if rows:
         answer = bring_in(desk, rows)
     else:

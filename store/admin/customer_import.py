@@ -11,7 +11,7 @@ from store.distribution.reading import CustomerRows
 from store.kit.forms import Typed, status, typed
 from store.staff.guard import EDITORS, opens_to, takes
 
-bp = Blueprint("importing", __name__, url_prefix="/admin/publications/<slug>")
+bp = Blueprint("customer_import", __name__, url_prefix="/admin/publications/<slug>")
 
 # Some thirty thousand rows; the command takes more without keeping a browser waiting.
 LARGEST_FILE = 2_000_000
