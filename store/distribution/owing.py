@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
 from store.distribution.recipients import RECALLED, batch_of, missing
-from store.entitlements.copies import NOTICE, leave_older_out
+from store.entitlements.copies import NOTICE, leave_older_out, notice_key_of
 from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.config import config
@@ -30,12 +30,11 @@ def owe_notices(edition: Edition, batch: Batch, chosen: sa.Select[Any]) -> int:
     left_out: sa.ColumnElement[Any] = rows.c.left_out
     if batch.status == BatchStatus.RECALLED:
         left_out = sa.func.coalesce(left_out, sa.literal(RECALLED))
-    key = sa.literal(f"edition:{edition.id}:") + sa.cast(rows.c.customer_id, sa.String(20))
     owed = sa.select(
         sa.case((left_out.is_(None), "queued"), else_="skipped").label("status"),
         rows.c.occasion,
         sa.func.coalesce(left_out, "").label("reason"),
-        key.label("dedupe_key"),
+        notice_key_of(edition.id, rows.c.customer_id).label("dedupe_key"),
         sa.literal(batch.id).label("batch_id"),
         rows.c.customer_id,
         sa.literal(edition.id).label("edition_id"),

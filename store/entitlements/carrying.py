@@ -7,7 +7,13 @@ import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
 from store.entitlements.access import editions_of_order, rights_of_order
-from store.entitlements.copies import CONFIRMATION, NOTICE, notice_key, owe_what_was_missed
+from store.entitlements.copies import (
+    CONFIRMATION,
+    NOTICE,
+    confirmation_key,
+    notice_key,
+    owe_what_was_missed,
+)
 from store.entitlements.finding import FIND
 from store.entitlements.links import Ended, ensure_links, order_link, revoke_order_links
 from store.entitlements.models import Download, Entitlement
@@ -51,7 +57,7 @@ def confirm_again(order: Order, why: str) -> None:
     for line in order.lines:
         ensure_links(order.customer_id, line.publication_id)
     order_link(order.id, order.customer_id)
-    key = f"{CONFIRMATION}:{order.id}:{why}"
+    key = confirmation_key(order.id, why)
     outbox.leave_out(
         MOVED_AWAY,
         Delivery.order_id == order.id,

@@ -16,6 +16,7 @@ from store.entitlements.access import editions_within
 from store.entitlements.models import REFUNDED, Entitlement
 from store.entitlements.stops import is_stopped
 from store.kit import clock
+from store.kit.columns import formatted
 from store.kit.database import db
 from store.mail import outbox
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
@@ -29,11 +30,29 @@ CONFIRMED = "came with the order’s confirmation"
 FIRST_COPIES = frozenset({Occasion.FIRST_COPY, Occasion.DAYS_OVER, Occasion.ASKED})
 UNSENT = (DeliveryStatus.QUEUED, DeliveryStatus.HELD)
 _HANDED_OVER = (DeliveryStatus.SENT, DeliveryStatus.SENDING)
+_NOTICE_KEY, _NOTICE_KEY_AGAIN = "edition:{}:{}", "edition:{}:{}:{}"
 
 
-def notice_key(edition_id: int, customer_id: int) -> str:
-    """What makes a notice of an edition one per customer, however often they bought."""
-    return f"edition:{edition_id}:{customer_id}"
+def notice_key(edition_id: int, customer_id: int, number: int = 0) -> str:
+    """What makes a notice of an edition one per customer, however often they bought; those owed
+    again are numbered from 1."""
+    if number:
+        return _NOTICE_KEY_AGAIN.format(edition_id, customer_id, number)
+    return _NOTICE_KEY.format(edition_id, customer_id)
+
+
+def notice_key_of(edition_id: Any, customer_id: Any, number: Any = None) -> sa.ColumnElement[str]:
+    """The same, of columns."""
+    first = formatted(_NOTICE_KEY, edition_id, customer_id)
+    if number is None:
+        return first
+    again = formatted(_NOTICE_KEY_AGAIN, edition_id, customer_id, number)
+    return sa.case((number > 0, again), else_=first)
+
+
+def confirmation_key(order_id: int, why: str = "") -> str:
+    """What makes an order's confirmation one; of those sent again, one for each reason."""
+    return f"{CONFIRMATION}:{order_id}:{why}" if why else f"{CONFIRMATION}:{order_id}"
 
 
 def has_copy(customer_id: Any, publication_id: Any) -> sa.ColumnElement[bool]:
@@ -177,10 +196,9 @@ def owe_copy(edition_id: int, customer_id: int, due_at: datetime, occasion: Occa
     found = db.session.execute(theirs).all()
     if any(status is not DeliveryStatus.SKIPPED and is_of_now for status, is_of_now in found):
         return False
-    key = notice_key(edition_id, customer_id)
     return outbox.owe(
         NOTICE,
-        f"{key}:{len(found)}" if found else key,
+        notice_key(edition_id, customer_id, len(found)),
         customer_id=customer_id,
         edition_id=edition_id,
         due_at=due_at,

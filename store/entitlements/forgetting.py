@@ -7,8 +7,8 @@ from store.entitlements.finding import FIND
 from store.entitlements.models import Link
 from store.entitlements.moving import ACCEPT
 from store.kit.database import transaction
-from store.mail.forgetting import forget_addresses, long_past
 from store.mail.models import Delivery, DeliveryStatus
+from store.mail.outbox import forget_addresses, long_past
 
 _ASKING = (CONFIRM, ACCEPT)
 

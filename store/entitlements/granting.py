@@ -16,6 +16,7 @@ from store.entitlements.copies import (
     CONFIRMATION,
     FIRST_COPIES,
     NOTICE,
+    confirmation_key,
     owe_copy,
     owe_what_was_missed,
     settle_notices,
@@ -54,7 +55,7 @@ def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
     carried = [right.from_edition_id for right in granted if right.available_at <= paid_at]
     outbox.owe(
         CONFIRMATION,
-        f"{CONFIRMATION}:{order.id}",
+        confirmation_key(order.id),
         customer_id=order.customer_id,
         order_id=order.id,
         edition_id=next((edition for edition in carried if edition), None),

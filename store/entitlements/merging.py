@@ -173,18 +173,18 @@ def _one_notice_each(gone_id: int, kept_id: int, who: str) -> None:
         by_edition[row.edition_id or 0].append(row)
     for edition_id, notices in by_edition.items():
         if any(row.customer_id == gone_id for row in notices):
-            _settle_notices(notice_key(edition_id, kept_id), notices, who)
+            _settle_notices(edition_id, kept_id, notices, who)
 
 
-def _settle_notices(key: str, notices: list[Delivery], who: str) -> None:
+def _settle_notices(edition_id: int, customer_id: int, notices: list[Delivery], who: str) -> None:
     for row in notices:
         row.dedupe_key = f"merging:{row.id}"
     db.session.flush()
     best, *rest = sorted(notices, key=lambda row: (_FURTHEST.index(row.status), not row.batch_id))
-    best.dedupe_key = key
+    best.dedupe_key = notice_key(edition_id, customer_id)
     # Numbered as `owe_copy` numbers what it owes again.
     for number, row in enumerate(rest, 1):
-        row.dedupe_key = f"{key}:{number}"
+        row.dedupe_key = notice_key(edition_id, customer_id, number)
         row.batch_id = None
         if row.status in {DeliveryStatus.QUEUED, DeliveryStatus.HELD}:
             advance(row, DeliveryStatus.SKIPPED, who=who, why=TOGETHER)

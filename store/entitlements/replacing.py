@@ -7,7 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from store.catalog.models import Edition, EditionStatus
-from store.entitlements.copies import NOTICE, held_since, is_recalled, leave_older_out
+from store.entitlements.copies import (
+    NOTICE,
+    held_since,
+    is_recalled,
+    leave_older_out,
+    notice_key_of,
+)
 from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.columns import UtcDateTime
@@ -29,9 +35,7 @@ def owe_instead(publication_id: int, left_out: sa.ColumnElement[bool]) -> int:
     who, edition_id = offered.c.customer_id, offered.c.edition_id
     moment = sa.literal(clock.now(), UtcDateTime())
     waits = offered.c.available_at > moment
-    earlier = _earlier_notices(edition_id, who)
-    number = sa.case((earlier > 0, sa.literal(":") + _text(earlier)), else_="")
-    key = sa.literal("edition:") + _text(edition_id) + sa.literal(":") + _text(who) + number
+    key = notice_key_of(edition_id, who, _earlier_notices(edition_id, who))
     owed = sa.select(
         key.label("dedupe_key"),
         who.label("customer_id"),
@@ -147,7 +151,3 @@ def _is_carried(edition_id: Any, customer_id: Any, publication_id: int) -> sa.Co
             letter.created_at >= held_since(customer_id, publication_id),
         )
     )
-
-
-def _text(number: Any) -> sa.ColumnElement[str]:
-    return sa.cast(number, sa.String(20))

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from store.catalog.models import Edition
 from store.entitlements.access import editions_of_order
-from store.entitlements.copies import CONFIRMATION, CONFIRMED, NOTICE
+from store.entitlements.copies import CONFIRMATION, CONFIRMED, NOTICE, confirmation_key
 from store.kit import clock
 from store.kit.errors import Refusal
 from store.mail import outbox
@@ -45,12 +45,12 @@ def confirm_consent(order: Order) -> None:
         )
 
 
-def _owe_again(order: Order, key: str, who: str) -> tuple[bool, int | None]:
+def _owe_again(order: Order, why: str, who: str) -> tuple[bool, int | None]:
     readable = editions_of_order(order.id)
     edition_id = readable[0].id if readable else None
     is_new = outbox.owe(
         CONFIRMATION,
-        f"{CONFIRMATION}:{order.id}:{key}",
+        confirmation_key(order.id, why),
         customer_id=order.customer_id,
         order_id=order.id,
         edition_id=edition_id,

@@ -1,7 +1,8 @@
-"""Column types of ours, the same on both databases."""
+"""Column types of ours, and text made of columns, the same on both databases."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
@@ -42,3 +43,15 @@ def status_type(enum: type[StrEnum]) -> sa.Enum:
         length=20,
         values_callable=lambda members: [m.value for m in members],
     )
+
+
+def formatted(pattern: str, *values: Any) -> sa.ColumnElement[str]:
+    """`pattern.format(*values)` as the database computes it, where values are columns; so that a
+    key is spelled once, whoever writes it."""
+    first, *others = pattern.split("{}")
+    text: sa.ColumnElement[str] = sa.literal(first)
+    for value, after in zip(values, others, strict=True):
+        is_column = isinstance(value, sa.ClauseElement)
+        text = text + (sa.cast(value, sa.String(20)) if is_column else str(value))
+        text = text + after if after else text
+    return text

@@ -8,14 +8,14 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from store.kit import clock
-from store.kit.columns import UtcDateTime
+from store.kit.columns import UtcDateTime, formatted
 from store.kit.config import config
 from store.kit.database import after_commit, db, insert_into
 from store.kit.jobs import ring
 from store.kit.status import advance, record_change
 from store.mail.letters import Letter, letter, seller
 from store.mail.mime import Mailbox
-from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
+from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
 
 SOMEBODY_WAITS = 0
 NOTICE = 1
@@ -30,6 +30,14 @@ _UNTRIED = {
     "is_possibly_twice": False,
 }
 
+KEPT_FOR = timedelta(days=2)
+FORGOTTEN = "its address is forgotten"
+# The rest has its turn with the next minute of the timetable.
+_FORGOTTEN_AT_ONCE = 1000
+# What a mail server, or the shop, said of a letter that did not leave may quote its address.
+_QUOTING = (DeliveryStatus.FAILED, DeliveryStatus.HELD)
+
+_ALERT = "staff_alert"
 _alert_recipients: Callable[[], list[str]] | None = None
 
 
@@ -272,6 +280,35 @@ def _anew() -> dict[str, Any]:
     }
 
 
+def long_past() -> datetime:
+    """What is older than this (UTC) is forgotten."""
+    return clock.now() - KEPT_FOR
+
+
+def forget_addresses(*which: sa.ColumnElement[bool]) -> None:
+    """Blank the addresses of the letters of `which` that are not on their way, those of each try,
+    and what was said to them, which may quote the address."""
+    session = db.session()
+    is_closed = Delivery.status.not_in(DeliveryStatus.open())
+    chosen = sa.select(Delivery.id).where(*which, is_closed, Delivery.address.is_not(None))
+    reason = sa.case((Delivery.status.in_(_QUOTING), FORGOTTEN), else_=Delivery.reason)
+    blanked = session.scalars(
+        sa.update(Delivery)
+        .where(Delivery.id.in_(chosen.limit(_FORGOTTEN_AT_ONCE)), is_closed)
+        .values(address=None, reason=reason)
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    if blanked:
+        session.execute(
+            sa.update(Attempt)
+            .where(Attempt.delivery_id.in_(blanked))
+            .values(address="", reply="")
+            .execution_options(synchronize_session=False)
+        )
+        session.expire_all()
+
+
 def register_alert_recipients(addresses: Callable[[], list[str]]) -> None:
     """Say how the addresses of the staff who want alerts are found; a room above knows."""
     global _alert_recipients  # noqa: PLW0603 - set once, while the shop is put together
@@ -284,19 +321,22 @@ def alert_staff(subject: str, text: str, dedupe_key: str, *, also: str = "") -> 
 
     Without owners it goes to STORE_ALERTS_TO, without that to the seller.
     """
-    for address in [*_alert_addresses(), *([also] if also else [])]:
+    staff = _alert_recipients() if _alert_recipients else []
+    owners = staff or config().alerts_to or [seller().email]
+    for address in [*owners, *([also] if also else [])]:
         mark = hashlib.sha256(address.casefold().encode()).hexdigest()[:12]
         facts = {"subject": subject, "text": text}
-        owe("staff_alert", f"staff_alert:{dedupe_key}:{mark}", address=address, facts=facts)
+        owe(_ALERT, f"{_ALERT}:{dedupe_key}:{mark}", address=address, facts=facts)
 
 
-def _alert_addresses() -> list[str]:
-    staff = _alert_recipients() if _alert_recipients else []
-    return staff or config().alerts_to or [seller().email]
+def is_alert(beginning: str, *values: Any) -> sa.ColumnElement[bool]:
+    """Which deliveries are alerts whose dedupe key begins like this, "{}" standing for columns."""
+    key = formatted(f"{_ALERT}:{beginning}", *values)
+    return sa.and_(Delivery.kind == _ALERT, Delivery.dedupe_key.startswith(key))
 
 
 @letter(
-    "staff_alert",
+    _ALERT,
     sample=lambda: {
         "title": "A promised date has passed",
         "text": "“Effective SEND Practice in the Early Years” was expected on 1 April 2027 and "

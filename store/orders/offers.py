@@ -16,8 +16,8 @@ from store.kit.config import config
 from store.kit.database import db, insert_once, transaction
 from store.kit.errors import Refusal
 from store.mail import outbox
-from store.mail.forgetting import forget_addresses, long_past
 from store.mail.models import Delivery, DeliveryStatus
+from store.mail.outbox import forget_addresses, long_past
 from store.orders.addresses import address_key, parse_address
 from store.orders.discount_limits import CodeRefused
 from store.orders.discounts import Reduction, code_that_counts, member_reduction, reduction_for
@@ -83,7 +83,7 @@ def ask_for_offer(publication: Publication, text: str, code: str = "") -> str:
     )
     if offer_id is not None:
         outbox.owe(
-            OFFER, f"{OFFER}:{offer_id}", address=address, facts={"offer_id": offer_id}, priority=0
+            OFFER, _told_key(offer_id), address=address, facts={"offer_id": offer_id}, priority=0
         )
     return address
 
@@ -172,7 +172,7 @@ def is_told_already(offer: Offer) -> bool:
     others = db.session.scalars(
         sa.select(Offer).where(mine, Offer.id != offer.id, Offer.order_id.is_(None))
     ).all()
-    keys = {f"{OFFER}:{one.id}": one for one in others}
+    keys = {_told_key(one.id): one for one in others}
     before = [key for key, one in keys.items() if one.id < offer.id]
     gone = sa.or_(
         Delivery.status == DeliveryStatus.SENDING,
@@ -193,6 +193,10 @@ def forget_offers() -> None:
             sa.delete(Offer).where(Offer.order_id.is_(None), Offer.created_at < long_past())
         )
         forget_addresses(Delivery.kind == OFFER, Delivery.created_at < long_past())
+
+
+def _told_key(offer_id: int) -> str:
+    return f"{OFFER}:{offer_id}"
 
 
 def _asked_key(address: str, publication: Publication, discount: Discount | None) -> str:

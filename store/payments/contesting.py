@@ -11,8 +11,7 @@ from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
 from store.kit.formatting import format_moment
 from store.kit.limits import end_turn, is_turn
-from store.mail.models import Delivery
-from store.mail.outbox import alert_staff
+from store.mail.outbox import alert_staff, is_alert
 from store.payments.disputes import desk_address, dispute_by_id, is_open
 from store.payments.evidence import check_evidence, evidence_of, gather_evidence
 from store.payments.fulfilment import fulfil_checkout
@@ -24,6 +23,8 @@ log = logging.getLogger(__name__)
 
 REMIND = timedelta(days=2)
 AT_ONCE = 50
+# How the keys of the two reminders begin.
+_DUE, _MISSED = "dispute_due:{}:", "dispute_missed:{}:"
 # Longer than the gateway's own tries take; after it somebody else may submit.
 LONGEST_SUBMISSION_SECONDS = 180
 
@@ -145,8 +146,8 @@ def remind() -> None:
             Dispute.closed_at.is_(None),
             Dispute.submitted_at.is_(None),
             Dispute.due_at <= now + REMIND,
-            ~_is_told("dispute_missed"),
-            sa.or_(Dispute.due_at <= now, ~_is_told("dispute_due")),
+            ~sa.exists().where(is_alert(_MISSED, Dispute.id)),
+            sa.or_(Dispute.due_at <= now, ~sa.exists().where(is_alert(_DUE, Dispute.id))),
         )
         .order_by(Dispute.due_at)
         .limit(AT_ONCE)
@@ -168,20 +169,15 @@ def _remind(dispute: Dispute) -> None:
             f"The dispute about order {reference} was not answered in time",
             f"The answer was due {due} and was not submitted, so the bank will decide for the "
             f"customer. Look whether Stripe still takes one: {desk_address(dispute)}",
-            f"dispute_missed:{dispute.id}:",
+            _MISSED.format(dispute.id),
         )
         return
     alert_staff(
         f"The dispute about order {reference} is due soon",
         f"The bank takes our answer until {due}, and it is not submitted. Without it the money is "
         f"lost. {desk_address(dispute)}",
-        f"dispute_due:{dispute.id}:",
+        _DUE.format(dispute.id),
     )
-
-
-def _is_told(what: str) -> sa.Exists:
-    key = sa.literal(f"staff_alert:{what}:") + sa.cast(Dispute.id, sa.String(20)) + ":%"
-    return sa.exists().where(Delivery.kind == "staff_alert", Delivery.dedupe_key.like(key))
 
 
 def _ask(dispute_id: int) -> None:

@@ -8,12 +8,13 @@ from store.kit import clock
 from store.kit.database import db, end_read, transaction
 from store.kit.formatting import format_moment
 from store.mail.models import Delivery
-from store.mail.outbox import alert_staff
+from store.mail.outbox import alert_staff, is_alert
 from store.payments.models import GatewayEvent
 
 WITHIN = timedelta(minutes=10)
 MORE_THAN = 10
 ONE_ALERT_IN = timedelta(hours=1)
+_TOLD = "declines:"
 
 
 def alert_on_burst() -> bool:
@@ -42,7 +43,7 @@ def _count() -> int:
 
 def _is_told() -> bool:
     told = sa.select(Delivery.id).where(
-        Delivery.dedupe_key.startswith("staff_alert:declines:"),
+        is_alert(_TOLD),
         Delivery.created_at > clock.now() - ONE_ALERT_IN,
     )
     return db.session.scalars(told.limit(1)).first() is not None
@@ -58,5 +59,5 @@ def _alert(count: int) -> None:
         "limits how many payments one network and one address start in an hour; nothing else has "
         "been stopped. The next alert comes in an hour, if it goes on.",
         # Two workers at once say it once.
-        f"declines:{now:%Y-%m-%dT%H}",
+        f"{_TOLD}{now:%Y-%m-%dT%H}",
     )

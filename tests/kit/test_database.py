@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Seller
+from store.kit.columns import formatted
 from store.kit.database import NestedTransaction, after_commit, db, transaction
 from tests.conftest import on_both
 
@@ -54,3 +55,10 @@ def test_the_bell_is_rung_after_the_commit(app: Flask) -> None:
         assert seen == []
 
     assert seen == [1]
+
+
+@pytest.mark.parametrize("pattern", ["key:{}:{}", "{}:{}:", "{}-{}"])
+def test_the_database_writes_a_key_as_python_does(app: Flask, pattern: str) -> None:
+    number = sa.literal(1234567, sa.Integer)
+
+    assert db.session.scalar(sa.select(formatted(pattern, number, 7))) == pattern.format(1234567, 7)
