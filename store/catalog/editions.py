@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from store.catalog.models import Asset, Edition, EditionStatus, Publication
 from store.catalog.notes import notes_fault
+from store.catalog.publications import lock_publication
 from store.catalog.uploads import ReceivedFile
 from store.kit import clock
 from store.kit.database import db
@@ -15,7 +16,7 @@ from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.text import clean_line, clean_text
 
 SEVERITIES = ("law", "guidance", "minor")
-MEDIA_TYPES = {"pdf": "application/pdf", "epub": "application/epub+zip"}
+_MEDIA_TYPES = {"pdf": "application/pdf", "epub": "application/epub+zip"}
 
 
 class EditionUnknown(NotFound):
@@ -61,8 +62,24 @@ def upload_edition(
         raise UploadRefused("Choose a PDF or an EPUB to upload.")
     if len(set(formats)) < len(formats):
         raise UploadRefused("Two of these files have the same format. Upload one of each.")
-    _lock(publication)
-    edition = draft_of(publication.id) or _begin(publication)
+    # Two uploads at once must not both begin the same number.
+    lock_publication(publication.id, alone=True)
+    edition = draft_of(publication.id)
+    if edition is None:
+        highest = sa.select(sa.func.max(Edition.number)).where(
+            Edition.publication_id == publication.id
+        )
+        edition = Edition(
+            publication_id=publication.id,
+            number=(db.session.scalar(highest) or 0) + 1,
+            status=EditionStatus.DRAFT,
+            label="",
+            notes="",
+            severity="minor",
+            created_at=clock.now(),
+        )
+        db.session.add(edition)
+        db.session.flush()
     edit_edition(edition, label=label, notes=notes, severity=severity)
     for file in received:
         put_asset(edition, file)
@@ -182,30 +199,7 @@ def asset_named(text: str) -> tuple[str, int, str] | None:
 
 def media_type(format: str) -> str:
     """The registered media type of a format that we sell."""
-    return MEDIA_TYPES[format]
-
-
-def _begin(publication: Publication) -> Edition:
-    highest = sa.select(sa.func.max(Edition.number)).where(Edition.publication_id == publication.id)
-    edition = Edition(
-        publication_id=publication.id,
-        number=(db.session.scalar(highest) or 0) + 1,
-        status=EditionStatus.DRAFT,
-        label="",
-        notes="",
-        severity="minor",
-        created_at=clock.now(),
-    )
-    db.session.add(edition)
-    db.session.flush()
-    return edition
-
-
-def _lock(publication: Publication) -> None:
-    # Two uploads at once must not both begin the same number.
-    db.session.execute(
-        sa.select(Publication.id).where(Publication.id == publication.id).with_for_update()
-    )
+    return _MEDIA_TYPES[format]
 
 
 def _hold_draft(edition: Edition) -> None:

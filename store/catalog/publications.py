@@ -176,6 +176,19 @@ def overdue_publications() -> list[Publication]:
     return list(db.session.scalars(query.order_by(Publication.id)))
 
 
+def lock_publication(publication_id: int, *, alone: bool = False) -> Publication:
+    """The publication's row, locked: shared to grant, `alone` to upload or release.
+
+    On SQLite the writing transaction is the lock.
+    """
+    return db.session.scalars(
+        sa.select(Publication)
+        .where(Publication.id == publication_id)
+        .with_for_update(read=not alone)
+        .execution_options(populate_existing=True)
+    ).one()
+
+
 def _by_slug(slug: str) -> Publication | None:
     return db.session.scalars(_BY_SLUG, {"slug": slug}).first()
 
@@ -206,8 +219,11 @@ def _faults(values: dict[str, Any], currency: str) -> dict[str, str]:
         except InvalidPrice as refusal:
             faults["currency"] = refusal.sentence
     if "price_amount" in values:
-        price = _price_fault(values["price_amount"], values.get("currency", currency))
-        faults |= {"price_amount": price} if price else {}
+        amount = values["price_amount"]
+        if not 0 < amount <= LARGEST_PRICE:
+            faults["price_amount"] = "Enter a price of more than nothing and not beyond reason."
+        elif fault := charge_fault(amount, values.get("currency", currency)):
+            faults["price_amount"] = fault
     charges_vat = values.get("vat_treatment") == VatTreatment.STANDARD_INCLUDED
     if charges_vat and not current_seller().vat_number:
         faults["vat_treatment"] = "Only a seller with a VAT number can charge VAT. Enter it first."
@@ -223,22 +239,3 @@ def _time_faults(values: dict[str, Any]) -> dict[str, str]:
     if months is not None and not 0 < months <= 1200:
         faults["updates_months"] = "Enter for how many months new editions are included."
     return faults
-
-
-def _price_fault(amount: int, currency: str) -> str:
-    if not 0 < amount <= LARGEST_PRICE:
-        return "Enter a price of more than nothing and not beyond reason."
-    return charge_fault(amount, currency)
-
-
-def lock_publication(publication_id: int, *, for_release: bool = False) -> Publication:
-    """The publication's row, locked: shared by those who grant, alone for who releases.
-
-    On SQLite the writing transaction is the lock.
-    """
-    return db.session.scalars(
-        sa.select(Publication)
-        .where(Publication.id == publication_id)
-        .with_for_update(read=not for_release)
-        .execution_options(populate_existing=True)
-    ).one()

@@ -53,7 +53,7 @@ def seller_in_letters() -> Any:
 
 
 def state_seller(**fields: str) -> Seller:
-    """State anew who sells; what is not given stays as it stood. Orders keep what they saw.
+    """Add a wording of who sells; what is not given stays as it stood. Orders keep what they saw.
 
     Refuses (`InvalidFields`) a missing trading name or e-mail address, and what is too long.
     """

@@ -35,7 +35,7 @@ def recall(edition: Edition, who: str) -> int:
     A letter on its way at this moment still arrives. Who bought this very edition gets it all the
     same, and who still waits for a first copy the newest other one. Refuses `NothingToRecall`.
     """
-    lock_publication(edition.publication_id, for_release=True)
+    lock_publication(edition.publication_id, alone=True)
     batch = batch_of(db.session, edition)
     if batch is None or not batch.status.may_become(BatchStatus.RECALLED):
         raise NothingToRecall
@@ -62,7 +62,7 @@ def withdraw(edition: Edition, who: str, why: str = "") -> int:
 
     Who still waits for a copy bought with this edition gets the newest other one instead.
     """
-    lock_publication(edition.publication_id, for_release=True)
+    lock_publication(edition.publication_id, alone=True)
     db.session.refresh(edition)
     if edition.status != EditionStatus.RELEASED:
         raise NotReleased
@@ -89,7 +89,7 @@ def settle_recalled() -> int:
 def _settle(edition_id: int) -> int:
     with transaction() as session:
         edition = session.get_one(Edition, edition_id)
-        lock_publication(edition.publication_id, for_release=True)
+        lock_publication(edition.publication_id, alone=True)
         session.refresh(edition)
         why = WITHDRAWN if edition.status == EditionStatus.WITHDRAWN else RECALLED
         return _leave_out(edition, why, sa.and_(Delivery.edition_id == edition_id, _is_stray()))

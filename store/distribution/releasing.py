@@ -87,7 +87,7 @@ def schedule_release(edition: Edition, at: datetime | None, who: str) -> datetim
             f"That is too soon: there must be time to take it back. Say {local:%Y-%m-%dT%H:%M} "
             f"({config().zone.key}) or later."
         )
-    lock_publication(edition.publication_id, for_release=True)
+    lock_publication(edition.publication_id, alone=True)
     db.session.refresh(edition)
     _refuse_unfit(edition)
     edition.release_at = at or earliest
@@ -127,7 +127,7 @@ def release_edition(edition: Edition, who: str) -> Batch:
     The publication's row is locked first, so that a customer whose grant is being written is
     either among the recipients or sees this edition as the newest. Refuses `NotScheduled`.
     """
-    lock_publication(edition.publication_id, for_release=True)
+    lock_publication(edition.publication_id, alone=True)
     db.session.refresh(edition)
     if edition.status != EditionStatus.SCHEDULED:
         raise NotScheduled

@@ -25,7 +25,7 @@ pytestmark = on_postgresql
 BUYERS = 8
 
 
-def _without_lock(publication_id: int, *, for_release: bool = False) -> Publication:
+def _without_lock(publication_id: int, *, alone: bool = False) -> Publication:
     return db.session.get_one(Publication, publication_id)
 
 

@@ -215,7 +215,7 @@ def test_an_address_changes_during_a_release_and_both_come_to_their_end(
 
     def release() -> None:
         with transaction() as session:
-            lock_publication(publication_id, for_release=True)
+            lock_publication(publication_id, alone=True)
             held.set()
             until_waiting()
             releasing.release_edition(session.get_one(Edition, edition_id), "timetable")

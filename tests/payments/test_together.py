@@ -169,7 +169,7 @@ def _release_to(recipients: list[int], gate: threading.Barrier, seconds: float) 
     """What a release does: lock, fix the recipients, publish."""
     with transaction() as session:
         edition = session.scalars(sa.select(Edition)).one()
-        lock_publication(edition.publication_id, for_release=True)
+        lock_publication(edition.publication_id, alone=True)
         entitled = sa.select(Entitlement.customer_id).where(Entitlement.revoked_at.is_(None))
         recipients += _meeting(session.scalars, gate, seconds)(entitled).all()
         edition.status, edition.released_at = EditionStatus.RELEASED, clock.now()
