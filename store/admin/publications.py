@@ -1,6 +1,5 @@
 """Publications: listed, added, changed, put on sale, retired."""
 
-from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +12,7 @@ from store.catalog.models import Edition, EditionStatus, Publication, VatTreatme
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
-from store.kit.forms import Typed, of_row, status, typed
+from store.kit.forms import Reader, Typed, of_row, status, typed
 from store.kit.money import InvalidPrice, parse_price, to_decimal
 from store.kit.paging import paginate
 from store.orders.promises import promise_in_words
@@ -175,40 +174,21 @@ def _change(slug: str, values: Typed) -> None:
 
 def _read(values: Typed) -> dict[str, Any]:
     """The fields as the rules take them. Refuses (`InvalidFields`) what cannot be read at all."""
-    faults: dict[str, str] = {}
+    reader = Reader(values)
     fields: dict[str, Any] = {name: values[name] for name in TEXTS}
+    fields["expected_on"] = reader.day("expected_on", "Enter the expected date like 2027-03-31.")
+    fields["updates_months"] = reader.number(
+        "updates_months", "Enter a number of months, or leave it empty."
+    )
     try:
         fields["price_amount"] = parse_price(values["price"], values["currency"])
     except InvalidPrice as refusal:
         where = "currency" if "currency" in refusal.sentence.partition("“")[0] else "price"
-        faults[where] = refusal.sentence if values["price"].strip() else "Enter the price."
-        fields["price_amount"] = 1
+        reader.faults[where] = refusal.sentence if values["price"].strip() else "Enter the price."
     if values["vat_treatment"] not in set(VatTreatment):
-        faults["vat_treatment"] = "Choose what the price holds of VAT."
-    fields["expected_on"] = _date(values["expected_on"], faults)
-    fields["updates_months"] = _months(values["updates_months"], faults)
-    if faults:
-        raise InvalidFields(faults)
+        reader.faults["vat_treatment"] = "Choose what the price holds of VAT."
+    reader.check()
     return fields
-
-
-def _date(text: str, faults: dict[str, str]) -> date | None:
-    if not text.strip():
-        return None
-    try:
-        return date.fromisoformat(text.strip())
-    except ValueError:
-        faults["expected_on"] = "Enter the expected date like 2027-03-31."
-        return None
-
-
-def _months(text: str, faults: dict[str, str]) -> int | None:
-    if not text.strip():
-        return None
-    if not text.strip().isdecimal():
-        faults["updates_months"] = "Enter a number of months, or leave it empty."
-        return None
-    return int(text)
 
 
 def _faults(refusal: InvalidFields | publications.SlugTaken) -> dict[str, str]:

@@ -6,8 +6,8 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.kit.database import end_read
-from store.kit.forms import Typed, fresh_key, status, typed
-from store.kit.money import InvalidPrice, format_money, parse_price, to_decimal
+from store.kit.forms import Reader, Typed, fresh_key, status, typed
+from store.kit.money import format_money, to_decimal
 from store.orders.models import Order
 from store.orders.ordering import order_by_reference
 from store.payments import refunding
@@ -102,14 +102,11 @@ def _refusal(shown: list[ShownPayment]) -> Exception:
 
 
 def _refund(order: Order, values: Typed) -> dict[str, str]:
-    order_id, currency, text = order.id, order.currency, values["amount"].strip()
-    payment_id, errors = _chosen(order_id, values["payment"])
-    try:
-        amount = parse_price(text, currency) if text else None
-    except InvalidPrice as refusal:
-        errors["amount"] = refusal.sentence.replace("The price", "The amount", 1)
-    if errors:
-        return errors
+    order_id, reader = order.id, Reader(values)
+    payment_id, reader.faults = _chosen(order_id, values["payment"])
+    amount = reader.amount("amount", order.currency)
+    if reader.faults:
+        return reader.faults
     key = f"desk:{values['form_key']}"[:60]
     person = who()
     end_read()  # the gateway is asked, outside any transaction

@@ -1,6 +1,5 @@
 """Bank transfers at the desk: what is awaited, what came, what has to be sent back."""
 
-from datetime import date
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -9,8 +8,8 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, end_read
 from store.kit.errors import InvalidFields
-from store.kit.forms import Typed, fresh_key, status, typed
-from store.kit.money import InvalidPrice, format_money, parse_price, to_decimal
+from store.kit.forms import Reader, Typed, fresh_key, status, typed
+from store.kit.money import format_money, to_decimal
 from store.orders.models import Order, OrderStatus
 from store.orders.ordering import order_by_reference
 from store.payments.transfer_rows import (
@@ -79,18 +78,11 @@ def _fresh(transfer: AwaitedTransfer) -> Typed:
 
 
 def _record(order: Order, values: Typed) -> dict[str, str]:
-    order_id, currency, person = order.id, order.currency, who()
-    errors = {}
-    try:
-        amount = parse_price(values["amount"], currency)
-    except InvalidPrice as refusal:
-        errors["amount"] = refusal.sentence.replace("The price", "The amount", 1)
-    try:
-        day = date.fromisoformat(values["received_on"])
-    except ValueError:
-        errors["received_on"] = "Enter the day on which the money arrived."
-    if errors:
-        return errors
+    order_id, person, reader = order.id, who(), Reader(values)
+    amount = reader.amount("amount", order.currency, needed=True)
+    day = reader.day("received_on", "Enter the day on which the money arrived.", needed=True)
+    if amount is None or day is None:
+        return reader.faults
     end_read()
     try:
         record_transfer(
