@@ -10,11 +10,11 @@ help: ## List these commands
 
 setup: .venv/ready ## Make .venv and put `store` into it
 
-.venv/ready: requirements.lock pyproject.toml
+.venv/ready: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Colophon needs Python 3.11 or newer; say which with: make PYTHON=python3.12 …"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Setting up .venv (a minute on the first run)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -40,11 +40,14 @@ check: setup ## Lint, types, import contracts
 bench: setup ## Print the figures, each as a ratio to a reference of the same run
 	@$(BIN)/python -m bench
 
-sample: setup ## Make the sample publication's files anew
+sample: setup ## Make the sample publication's files again
 	@$(BIN)/python docs/sample/make.py
 
-lock: setup ## Resolve the lock file anew (needs uv)
-	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --quiet -o requirements.lock
+LOCK := uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+
+lock: setup ## Resolve both lock files again (needs uv): to run the shop, and to work on it
+	@$(LOCK) --group dev --upgrade -o requirements-dev.lock
+	@$(LOCK) --constraint requirements-dev.lock --upgrade -o requirements.lock
 
 clean: ## Remove what the commands above made, the demo shop too
 	@rm -rf .venv instance build dist .mypy_cache .ruff_cache .hypothesis test-results

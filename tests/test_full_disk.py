@@ -4,21 +4,20 @@ import errno
 import io
 import logging
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
-import obstore
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
-from obstore.exceptions import GenericError
 
 from store import tasks
 from store.catalog import uploads
 from store.cli import main
 from store.entitlements.models import Download
-from store.kit import logs, space
+from store.kit import logs, space, storage
 from store.kit.database import db, transaction
 from store.kit.probing import write_a_little
 from store.mail import outbox
@@ -182,12 +181,13 @@ def test_without_the_filter_each_step_would_fill_the_log(
 
 @pytest.fixture
 def no_room_for_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The storage's library as it speaks on a full disk."""
+    """The folder of files as it is on a full disk: there is room for a part of a file."""
 
-    def put(*_: Any, **__: Any) -> None:
-        raise GenericError("Generic LocalFileSystem error: No space left on device (os error 28)")
+    def copyfileobj(source: BinaryIO, target: BinaryIO, *_: int) -> None:
+        target.write(source.read(10))
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(obstore, "put", put)
+    monkeypatch.setattr(storage, "shutil", SimpleNamespace(copyfileobj=copyfileobj))
 
 
 def _files_of(app: Flask) -> list[Path]:

@@ -227,3 +227,22 @@ def test_the_demo_keeps_the_key_that_it_made(tmp_path: Path) -> None:
 def test_where_to_listen_may_be_given_without_a_port(given: str, used: str) -> None:
     demo = settings.load({"STORE_ENV": "demo", "STORE_SECRET_KEY": KEY, "STORE_BIND": given})
     assert demo.bind == used
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "extra"),
+    [
+        ("STORE_DATABASE_URL", "postgresql://shop@db.example/shop", "postgresql"),
+        ("STORE_STORAGE_URL", "s3://bucket/prefix", "s3"),
+    ],
+)
+def test_what_is_not_installed_is_named_with_the_way_to_it(
+    name: str, value: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"STORE_ENV": "demo", "STORE_SECRET_KEY": KEY, name: value}
+    settings.load(given)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _module: None)
+    with pytest.raises(settings.SettingsFault) as fault:
+        settings.load(given)
+    said = f"{name} needs more to be installed: pip install 'colophon[{extra}]'"
+    assert fault.value.faults == [said]

@@ -5,7 +5,6 @@ import sqlite3
 import time
 from typing import Any, cast
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -57,6 +56,8 @@ def _make_sure(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> 
     that costs each letter two more round trips."""
     if time.monotonic() - record.info.get("used_at", math.inf) < IDLE_SECONDS:
         return
+    import psycopg  # noqa: PLC0415 - the extra `postgresql`
+
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
-import psycopg
 from flask import Flask, current_app
 from huey import Huey, PostgresHuey, crontab
 from huey.consumer import Consumer
@@ -41,7 +40,9 @@ class _FileOfBells(SqliteStorage):  # type: ignore[misc]
         return connection
 
 
-def _open(dsn: str) -> psycopg.Connection[Any]:
+def _open(dsn: str) -> Any:
+    import psycopg  # noqa: PLC0415 - the extra `postgresql`
+
     connection = psycopg.connect(dsn, autocommit=True)
     connection.execute("SET synchronous_commit = off")
     return connection

@@ -1,6 +1,7 @@
 """Values of settings, judged where they are given; each returns what is to be used, or raises
 ValueError with what would be right, never with a password."""
 
+import importlib.util
 import re
 from urllib.parse import urlsplit
 
@@ -79,6 +80,8 @@ def database_url(value: str) -> str:
         raise ValueError("must begin with postgresql:// or sqlite:///")
     if not url.database:
         raise ValueError("names no database: it goes behind the host, as in postgresql://host/name")
+    if url.drivername != "sqlite":
+        _needs("psycopg", "postgresql")
     return value
 
 
@@ -92,7 +95,15 @@ def storage_url(value: str) -> str:
     is_bucket = parts.scheme == "s3" and bool(parts.netloc)
     if not (is_folder or is_bucket):
         raise ValueError("needs file:///folder or s3://bucket/prefix")
+    if is_bucket:
+        _needs("obstore", "s3")
     return value
+
+
+def _needs(module: str, extra: str) -> None:
+    """That what only some shops want was installed."""
+    if importlib.util.find_spec(module) is None:
+        raise ValueError(f"needs more to be installed: pip install 'colophon[{extra}]'")
 
 
 def path_prefix(value: str) -> str:

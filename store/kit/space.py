@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
 import sqlalchemy as sa
 
 from store.kit import limits
@@ -20,6 +19,7 @@ AGAIN_SECONDS = 300
 _UNRECORDED, _FOR_YEARS = "unrecorded downloads", 10 * 365 * 86_400
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # SQLite's words for it, in the lower eight bits of its codes: FULL, and an error while writing.
+_DISK_FULL = "53100"  # PostgreSQL's name for it
 _NOT_WRITTEN = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _told_at = [-60.0]
 _unrecorded = [0]
@@ -61,7 +61,7 @@ def is_full(fault: BaseException | None) -> bool:
     while fault is not None:
         if isinstance(fault, OSError) and fault.errno in _NO_SPACE:
             return True
-        if isinstance(fault, psycopg.errors.DiskFull) or _sqlite_code(fault) in _NOT_WRITTEN:
+        if getattr(fault, "sqlstate", None) == _DISK_FULL or _sqlite_code(fault) in _NOT_WRITTEN:
             return True
         fault = getattr(fault, "orig", None) or fault.__cause__ or fault.__context__
     return False

@@ -1,74 +1,134 @@
 """Files by key, in a local folder or an S3-compatible store; the rest of us sees no difference."""
 
-import errno
+import io
 import os
-import re
+import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import IO, TYPE_CHECKING, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
-import obstore
 from flask import current_app
-from obstore.exceptions import GenericError
-from obstore.store import LocalStore, ObjectStore, from_url
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
 
 CHUNK = 256 * 1024
+
+
+class Place(Protocol):
+    """Where files lie. What is not there raises FileNotFoundError."""
+
+    def put(self, key: str, file: IO[bytes]) -> None: ...
+    def size(self, key: str) -> int: ...
+    def part(self, key: str, start: int, end: int) -> bytes: ...
+    def delete(self, key: str) -> None: ...
+
+
+class Folder:
+    """A folder of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    def put(self, key: str, file: IO[bytes]) -> None:
+        """Whole or not at all, and through to the disk: once this returns, a power cut does not
+        take it back."""
+        target = self.path / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        growing = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        try:
+            with growing.open("xb") as copy:
+                shutil.copyfileobj(file, copy, CHUNK)
+                copy.flush()
+                os.fsync(copy.fileno())
+            growing.replace(target)
+        except BaseException:
+            growing.unlink(missing_ok=True)
+            raise
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def size(self, key: str) -> int:
+        return (self.path / key).stat().st_size
+
+    def part(self, key: str, start: int, end: int) -> bytes:
+        with (self.path / key).open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+
+    def delete(self, key: str) -> None:
+        (self.path / key).unlink()
+
+
+class Bucket:
+    """A prefix in an S3-compatible store; needs the extra `s3`."""
+
+    def __init__(self, url: str) -> None:
+        from obstore.store import from_url  # noqa: PLC0415 - the extra `s3`
+
+        self._store: ObjectStore = from_url(
+            url, client_options={"allow_http": True, "timeout": "30s"}
+        )
+
+    def put(self, key: str, file: IO[bytes]) -> None:
+        self._store.put(key, file)
+
+    def size(self, key: str) -> int:
+        return int(self._store.head(key)["size"])
+
+    def part(self, key: str, start: int, end: int) -> bytes:
+        return bytes(self._store.get_range(key, start=start, end=end))
+
+    def delete(self, key: str) -> None:
+        self._store.delete(key)
 
 
 class Storage:
     """One folder or bucket prefix. Keys look like `assets/<sha256>`."""
 
     def __init__(self, url: str) -> None:
-        self._folder = _folder_of(url)
-        if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._store: ObjectStore = LocalStore(self._folder)
-        else:
-            self._store = from_url(url, client_options={"allow_http": True, "timeout": "30s"})
-
-    @property
-    def is_local(self) -> bool:
-        """Whether files lie in a folder that a server in front could read too."""
-        return self._folder is not None
+        parts = urlsplit(url)
+        self.is_local = parts.scheme == "file"  # a server in front could read it too
+        self._place: Place = Folder(Path(unquote(parts.path))) if self.is_local else Bucket(url)
 
     def put_file(self, key: str, path: Path) -> None:
-        """Store the file durably: once this returns, a power cut does not take it back."""
-        with path.open("rb") as file, _no_space_is_said():
-            obstore.put(self._store, key, file)
-        if self._folder is not None:
-            self._sync(self._folder / key)
+        """Store the file durably."""
+        with path.open("rb") as file:
+            self._place.put(key, file)
 
     def put_bytes(self, key: str, data: bytes) -> None:
         """Store a small piece of data durably."""
-        with _no_space_is_said():
-            obstore.put(self._store, key, data)
-        if self._folder is not None:
-            self._sync(self._folder / key)
+        self._place.put(key, io.BytesIO(data))
 
     def size(self, key: str) -> int | None:
         """Bytes stored under the key; None where there is nothing."""
         try:
-            return int(obstore.head(self._store, key)["size"])
+            return self._place.size(key)
         except FileNotFoundError:
             return None
 
     def read(self, key: str) -> bytes:
         """All of a small file. Raises FileNotFoundError."""
-        return bytes(obstore.get(self._store, key).bytes())
+        size = self._place.size(key)
+        return self._place.part(key, 0, size) if size else b""
 
     def chunks(self, key: str, start: int, end: int) -> Iterator[bytes]:
         """Bytes `start` to `end` (exclusive), piece by piece. Raises FileNotFoundError."""
         while start < end:
             upto = min(end, start + CHUNK)
-            yield bytes(obstore.get_range(self._store, key, start=start, end=upto))
+            yield self._place.part(key, start, upto)
             start = upto
 
     def delete(self, key: str) -> None:
         """Remove what is stored under the key; nothing there is no fault."""
         try:
-            obstore.delete(self._store, key)
+            self._place.delete(key)
         except FileNotFoundError:
             return
 
@@ -77,32 +137,7 @@ class Storage:
         self.size("assets/none")
         return True
 
-    @staticmethod
-    def _sync(path: Path) -> None:
-        for target in (path, path.parent):
-            descriptor = os.open(target, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-
 
 def storage() -> Storage:
     """The store of the application at work."""
     return cast(Storage, current_app.extensions["colophon.storage"])
-
-
-@contextmanager
-def _no_space_is_said() -> Iterator[None]:
-    """The library has one error for everything; a full disk is told as the system does."""
-    try:
-        yield
-    except GenericError as fault:
-        if re.search(rf"os error ({errno.ENOSPC}|{errno.EDQUOT}|{errno.EFBIG})\b", str(fault)):
-            raise OSError(errno.ENOSPC, "no space left for files") from fault
-        raise
-
-
-def _folder_of(url: str) -> Path | None:
-    parts = urlsplit(url)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
