@@ -1,40 +1,160 @@
-"""Customers: persons known by an e-mail address, one row for all its spellings."""
+"""Customers: persons known by an e-mail address, one row for all its spellings; and addresses as
+people type and paste them, cleaned, judged, compared and shown."""
 
+import re
+import unicodedata
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 import sqlalchemy as sa
+from email_validator import EmailNotValidError, validate_email
 
 from store.kit import clock
 from store.kit.database import db, insert_once
-from store.kit.text import search_key
-from store.orders.addresses import (
-    InvalidAddress,
-    address_key,
-    mask,
-    parse_address,
-    suggest_correction,
-)
+from store.kit.errors import Refusal
+from store.kit.text import clean_line, search_key
 from store.orders.models import Customer
 
-__all__ = [
-    "InvalidAddress",
-    "address_key",
-    "customer_by_address",
-    "find_or_add_customer",
-    "lock_customers",
-    "mask",
-    "parse_address",
-    "rename",
-    "suggest_correction",
-    "take_name",
-]
+EXAMPLE = "name@example.com"
+_LONGEST = 254  # RFC 5321, 4.5.3.1.3, less the angle brackets of a path
+# Full-width letters and signs, as East Asian keyboards type them, and their ASCII twins.
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
+_IN_BRACKETS = re.compile(r"[^<>]*<([^<>]*)>")
+# Format, private, unassigned, surrogate and separator characters show as nothing or a blank.
+_UNSEEN = {"Cf", "Cc", "Co", "Cn", "Cs", "Zs", "Zl", "Zp"}
+
+_BIG_DOMAINS = (
+    "gmail.com",
+    "googlemail.com",
+    "hotmail.com",
+    "hotmail.co.uk",
+    "outlook.com",
+    "yahoo.com",
+    "yahoo.co.uk",
+    "icloud.com",
+    "btinternet.com",
+    "protonmail.com",
+    "talktalk.net",
+)
+# A slip away from a big one, and somebody's real domain all the same.
+_REAL_NEIGHBOURS = {"mail.com", "ymail.com", "gmx.com", "email.com", "fmail.com", "hotmail.co"}
+
+
+class InvalidAddress(Refusal):
+    """Something that no letter can be sent to."""
+
+    status = 422
+    sentence = f"Enter an e-mail address like {EXAMPLE}."
+
+
+def parse_address(text: str) -> str:
+    """The address in `text`, kept as typed, without what pasting adds: blanks, line ends,
+    characters that nobody sees, `Anna <…>`, `mailto:`, full-width letters.
+
+    Takes what RFC 6531 (SMTPUTF8) allows; no server is asked. Refuses (`InvalidAddress`) the
+    rest, naming the fault.
+    """
+    address = clean_line(text.translate(_FULL_WIDTH))
+    if found := _IN_BRACKETS.fullmatch(address):
+        address = found[1].strip()
+    if address[:7].lower() == "mailto:":
+        address = clean_line(unquote(address[7:].partition("?")[0]))
+    if fault := _plain_fault(address):
+        raise InvalidAddress(fault)
+    try:
+        validate_email(address, check_deliverability=False, allow_smtputf8=True)
+    except EmailNotValidError:
+        raise InvalidAddress(
+            f"“{address}” is not an e-mail address that we can write to. Check it for slips; "
+            f"it should look like {EXAMPLE}."
+        ) from None
+    return address
+
+
+def _plain_fault(address: str) -> str:
+    if not address:
+        return "Enter your e-mail address."
+    if len(address) > _LONGEST:
+        return f"An e-mail address has at most {_LONGEST} characters."
+    if "@" not in address:
+        return f"“{address}” has no @. It should look like {EXAMPLE}."
+    if " " in address:
+        return f"“{address}” has a blank in it. Take it out, or give one address."
+    if odd := next((letter for letter in address if unicodedata.category(letter) in _UNSEEN), None):
+        name = unicodedata.name(odd, f"U+{ord(odd):04X}").lower()
+        return (
+            f"There is a character in the address that cannot be seen ({name}). "
+            "Type the address anew instead of pasting it."
+        )
+    return ""
+
+
+def address_key(email: str) -> str:
+    """What two spellings of one address share: composed (NFC), small letters in every locale, the
+    domain as the name system writes it (IDNA)."""
+    local, _, domain = unicodedata.normalize("NFC", email).rpartition("@")
+    try:
+        if not domain.isascii():
+            checked = validate_email(f"a@{domain}", check_deliverability=False)
+            domain = str(checked.ascii_domain)
+        else:
+            domain = domain.lower()
+    except EmailNotValidError:
+        domain = domain.casefold()
+    # Letter by letter, and not folded: ß and ss are two mailboxes.
+    return "".join(letter.lower() for letter in local) + "@" + domain
+
+
+def key_of_typed(text: str) -> str:
+    """The key of the address in what somebody typed, so that each spelling counts as one; of the
+    text as it stands, where there is none."""
+    try:
+        return address_key(parse_address(text))
+    except InvalidAddress:
+        return address_key(text.strip())
+
+
+def suggest_correction(email: str) -> str | None:
+    """The address that was probably meant, where the domain is one slip from a big one."""
+    local, _, domain = email.rpartition("@")
+    domain = domain.lower()
+    if domain in _BIG_DOMAINS or domain in _REAL_NEIGHBOURS:
+        return None
+    meant = next((big for big in _BIG_DOMAINS if _is_one_slip(domain, big)), None)
+    return f"{local}@{meant}" if meant else None
+
+
+def _is_one_slip(typed: str, meant: str) -> bool:
+    """One letter too many, too few, wrong, or two neighbours swapped."""
+    if abs(len(typed) - len(meant)) > 1:
+        return False
+    start = next((i for i, (a, b) in enumerate(zip(typed, meant, strict=False)) if a != b), None)
+    if start is None:
+        return True
+    rest, goal = typed[start:], meant[start:]
+    swapped = rest[1::-1] + rest[2:] if len(rest) > 1 else rest
+    return rest[1:] == goal[1:] or rest[1:] == goal or rest == goal[1:] or swapped == goal
+
+
+def mask(email: str) -> str:
+    """`a•••@example.org`: enough for its owner, of no use to anybody else."""
+    local, _, domain = email.rpartition("@")
+    return f"{local[:1]}•••@{domain}"
+
+
+def customer_by_address(text: str) -> Customer | None:
+    """The customer of an address as typed or pasted; None for an unknown or unreadable one."""
+    try:
+        return _by_key(address_key(parse_address(text)))
+    except InvalidAddress:
+        return None
 
 
 def find_or_add_customer(email: str, name: str = "") -> Customer:
     """The customer of a parsed address, added where there is none; safe when two ask at once.
 
     The address stays as it was first typed, and so does the name: anybody may type an address, so
-    who is known already is not named by it (`take_name` and `rename` are for who may).
+    a known customer is not renamed by it (`take_name` and `rename` are for those who may).
     """
     key = address_key(email)
     values = {"name": name, "name_key": search_key(name), "created_at": clock.now()}
@@ -42,11 +162,18 @@ def find_or_add_customer(email: str, name: str = "") -> Customer:
         insert_once(Customer, email=email, email_key=key, **values)
         customer = _by_key(key, is_kept=True)
         if customer is not None:
-            break
+            return customer
         # The address was just given up, or its customer brought together with another.
-    else:
-        raise RuntimeError("a customer that was just added is not there")
-    return customer
+    raise RuntimeError("a customer that was just added is not there")
+
+
+def _by_key(key: str, *, is_kept: bool = False) -> Customer | None:
+    query = sa.select(Customer).where(Customer.email_key == key)
+    if is_kept:
+        # A change of this address waits until what is being written for it stands.
+        query = query.with_for_update(read=True, key_share=True)
+        query = query.execution_options(populate_existing=True)
+    return db.session.scalar(query)
 
 
 def take_name(customer: Customer, name: str) -> None:
@@ -62,19 +189,11 @@ def rename(customer: Customer, name: str) -> None:
         db.session.flush()
 
 
-def customer_by_address(text: str) -> Customer | None:
-    """The customer of an address as typed or pasted; None for an unknown or unreadable one."""
-    try:
-        return _by_key(address_key(parse_address(text)))
-    except InvalidAddress:
-        return None
-
-
 def lock_customers(
     customer_ids: Iterable[int], *, for_address: bool = False
 ) -> dict[int, Customer]:
     """The rows of customers, locked one after the other in a fixed order; before an address
-    changes so that whoever writes for it is waited for."""
+    changes (`for_address`), after everything that is being written for it."""
     query = (
         sa.select(Customer)
         .where(Customer.id.in_(sorted(set(customer_ids))))
@@ -83,12 +202,3 @@ def lock_customers(
         .execution_options(populate_existing=True)
     )
     return {customer.id: customer for customer in db.session.scalars(query)}
-
-
-def _by_key(key: str, *, is_kept: bool = False) -> Customer | None:
-    query = sa.select(Customer).where(Customer.email_key == key)
-    if is_kept:
-        # Whoever changes the address waits until what is being written for it stands.
-        query = query.with_for_update(read=True, key_share=True)
-        query = query.execution_options(populate_existing=True)
-    return db.session.scalar(query)

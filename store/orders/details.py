@@ -6,7 +6,7 @@ from typing import Any
 
 from store.kit.errors import InvalidFields
 from store.kit.text import clean_line
-from store.orders.addresses import InvalidAddress, parse_address
+from store.orders.customers import InvalidAddress, parse_address
 
 _LONGEST = {
     "name": (200, "Your name"),

@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from store.kit.database import db
-from store.orders.addresses import InvalidAddress, parse_address
+from store.orders.customers import InvalidAddress, parse_address
 from store.orders.discounts import code_key
 from store.orders.models import Discount
 

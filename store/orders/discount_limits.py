@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
-from store.orders.addresses import address_key
+from store.orders.customers import address_key
 from store.orders.form_orders import is_of_form
 from store.orders.models import Customer, Discount, Offer, Order, OrderStatus
 

@@ -15,7 +15,7 @@ from store.kit.database import db
 from store.kit.errors import InvalidFields, NotFound
 from store.kit.paging import Page, paginate
 from store.kit.text import clean_line
-from store.orders.addresses import address_key, parse_address
+from store.orders.customers import address_key, parse_address
 from store.orders.discount_checks import limit_faults, name_faults, period_faults, value_faults
 from store.orders.discount_limits import has_place
 from store.orders.discounts import code_key, is_over

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from store.kit.database import db
-from store.orders.addresses import address_key
+from store.orders.customers import address_key
 from store.orders.locks import locking
 from store.orders.models import Order
 

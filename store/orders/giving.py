@@ -10,8 +10,7 @@ from store.kit.database import db
 from store.kit.errors import InvalidFields, Refusal
 from store.kit.status import record_change
 from store.kit.text import clean_line
-from store.orders.addresses import address_key
-from store.orders.customers import find_or_add_customer
+from store.orders.customers import address_key, find_or_add_customer
 from store.orders.details import Details, check_details
 from store.orders.models import Order, OrderLine
 from store.orders.ordering import add_order

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from store.kit.database import db
-from store.orders.addresses import address_key
+from store.orders.customers import address_key
 from store.orders.models import Discount, DiscountMember
 
 

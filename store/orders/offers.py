@@ -18,7 +18,7 @@ from store.kit.errors import Refusal
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.outbox import forget_addresses, long_past
-from store.orders.addresses import address_key, parse_address
+from store.orders.customers import address_key, parse_address
 from store.orders.discount_limits import CodeRefused
 from store.orders.discounts import Reduction, code_that_counts, member_reduction, reduction_for
 from store.orders.form_orders import is_of_form

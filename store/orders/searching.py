@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from store.kit.paging import Page, paginate
 from store.kit.text import search_key
-from store.orders.addresses import InvalidAddress, address_key, parse_address
+from store.orders.customers import InvalidAddress, address_key, parse_address
 from store.orders.models import Customer, Order
 from store.orders.references import reference_in
 

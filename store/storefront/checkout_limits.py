@@ -1,7 +1,7 @@
 """How many payments may be started an hour: card testers try cards by the hundred, buyers do not."""
 
 from store.kit.limits import count_try, network_of, was_tried
-from store.orders.addresses import key_of_typed
+from store.orders.customers import key_of_typed
 
 # A nursery whose staff all buy in one afternoon comes from one network.
 _FROM_NETWORK = "30 per hour"

@@ -15,14 +15,13 @@ from store.kit.limits import TooOften, limiter
 from store.kit.money import format_money
 from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
-from store.orders.addresses import suggest_correction
 from store.orders.consents import (
     CONSENT_WORDINGS,
     CURRENT_WORDING,
     supply_starts_at,
     waiver_needed,
 )
-from store.orders.customers import InvalidAddress, mask
+from store.orders.customers import InvalidAddress, mask, suggest_correction
 from store.orders.details import Details, check_details
 from store.orders.discount_limits import CodeByLetter, CodeRefused
 from store.orders.form_orders import FORM_KEY

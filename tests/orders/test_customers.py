@@ -10,9 +10,15 @@ from flask import Flask
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.orders import customers as rules
-from store.orders.addresses import InvalidAddress, address_key, mask, parse_address
-from store.orders.addresses import suggest_correction as suggest
-from store.orders.customers import customer_by_address, find_or_add_customer
+from store.orders.customers import (
+    InvalidAddress,
+    address_key,
+    customer_by_address,
+    find_or_add_customer,
+    mask,
+    parse_address,
+)
+from store.orders.customers import suggest_correction as suggest
 from store.orders.models import Customer
 from store.orders.searching import search_customers
 from tests import factories

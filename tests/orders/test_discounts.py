@@ -15,7 +15,7 @@ from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.kit.status import advance
 from store.orders import discount_limits, discounts, ordering
-from store.orders.addresses import address_key
+from store.orders.customers import address_key
 from store.orders.details import Details
 from store.orders.discount_limits import CodeRefused
 from store.orders.discount_rows import (
