@@ -227,11 +227,6 @@ def _faults(values: dict[str, Any], currency: str) -> dict[str, str]:
     charges_vat = values.get("vat_treatment") == VatTreatment.STANDARD_INCLUDED
     if charges_vat and not current_seller().vat_number:
         faults["vat_treatment"] = "Only a seller with a VAT number can charge VAT. Enter it first."
-    return faults | _time_faults(values)
-
-
-def _time_faults(values: dict[str, Any]) -> dict[str, str]:
-    faults: dict[str, str] = {}
     expected = values.get("expected_on")
     if expected is not None and not 2000 <= expected.year <= LATEST_YEAR:
         faults["expected_on"] = f"Enter a date between 2000 and {LATEST_YEAR}."

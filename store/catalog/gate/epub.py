@@ -73,18 +73,15 @@ def inspect_epub(path: Path, notebook: Notebook, cover: Path, repaired: Path) ->
 def _look_for_protection(archive: Archive, notebook: Notebook) -> None:
     """Copy protection: licence files, or any encryption but that of fonts."""
     for name in archive.by_name:
-        encrypts = name.lower() == "meta-inf/encryption.xml"
-        if name.lower() in _DRM_FILES or (encrypts and not _only_fonts(archive, name, notebook)):
+        is_protected = name.lower() in _DRM_FILES
+        if name.lower() == "meta-inf/encryption.xml":
+            root = read_xml(archive, name, notebook)
+            methods = root.iter("{*}EncryptionMethod") if root is not None else ()
+            used = {method.get("Algorithm") for method in methods}
+            is_protected = not used <= _FONT_OBFUSCATION
+        if is_protected:
             notebook.add("epub-drm", name=name)
     notebook.passes("epub-unprotected", unless=("epub-drm",))
-
-
-def _only_fonts(archive: Archive, name: str, notebook: Notebook) -> bool:
-    root = read_xml(archive, name, notebook)
-    if root is None:
-        return True
-    methods = root.iter("{*}EncryptionMethod")
-    return all(method.get("Algorithm") in _FONT_OBFUSCATION for method in methods)
 
 
 def _note_text(package: Package, pages: Pages, notebook: Notebook) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from store.catalog.gate.kinds import MIMETYPE
+from store.catalog.gate.kinds import MIMETYPE, last_place
 from store.catalog.gate.report import Notebook, Stop
 
 MIB = 1024 * 1024
@@ -117,7 +117,11 @@ def open_archive(stream: BinaryIO, notebook: Notebook) -> Archive:
     """Read the layout of the archive and refuse every ambiguity in it."""
     directory_at, entries = _read_directory(stream, notebook)
     _look_at_names(entries, notebook)
-    _look_at_sizes(entries, notebook)
+    if sum(entry.size for entry in entries) > _LARGEST_TOTAL:
+        notebook.add("epub-too-large", name="more than 1 GB in all")
+    for entry in entries:
+        if entry.size > _RATIO_FROM and entry.size > _LARGEST_RATIO * max(1, entry.packed):
+            notebook.add("epub-too-large", name=entry.name)
     _look_at_layout(stream, entries, directory_at, notebook)
     if notebook.has_failed:
         raise Stop
@@ -158,7 +162,7 @@ def _read_directory(stream: BinaryIO, notebook: Notebook) -> tuple[int, list[Ent
 def _find_end(stream: BinaryIO, notebook: Notebook) -> tuple[int, int, int, int]:
     """Where the end record stands, then count, length and start of the directory."""
     size = stream.seek(0, os.SEEK_END)
-    at = _last_record(stream, size)
+    at = last_place(stream, b"PK\x05\x06", size - _END.size + 1)
     if at is None:
         notebook.refuse("epub-truncated")
     stream.seek(max(0, at - _LOCATOR))
@@ -176,20 +180,6 @@ def _find_end(stream: BinaryIO, notebook: Notebook) -> tuple[int, int, int, int]
     if disk or first_disk or here != count or not count:
         notebook.refuse("epub-damaged", what="its archive is in several parts or empty")
     return at, count, length, start
-
-
-def _last_record(stream: BinaryIO, size: int) -> int | None:
-    """Where the last end record begins, looked for through the whole file, to tell what is cut
-    off from what has something behind it."""
-    end = size
-    while end > 0:
-        begin = max(0, end - MIB)
-        stream.seek(begin)
-        at = stream.read(end - begin + _END.size - 1).rfind(b"PK\x05\x06")
-        if at >= 0 and begin + at + _END.size <= size:
-            return begin + at
-        end = begin
-    return None
 
 
 def _read_entry(
@@ -256,7 +246,9 @@ def _look_at_names(entries: list[Entry], notebook: Notebook) -> None:
 def _fault_of_name(entry: Entry) -> str:
     """Why this is no plain relative path on every system; empty where it is one."""
     parts = entry.name.removesuffix("/").split("/")
-    if _is_link(entry) or "\\" in entry.name or any(part in ("", ".", "..") for part in parts):
+    kind = stat.S_IFMT(entry.attributes >> 16)
+    is_link = entry.made_by >> 8 == _UNIX and kind not in (0, stat.S_IFREG, stat.S_IFDIR)
+    if is_link or "\\" in entry.name or any(part in ("", ".", "..") for part in parts):
         return "it could overwrite files elsewhere"
     if "\ufffd" in entry.name:
         return "it is not written in UTF-8"
@@ -267,23 +259,6 @@ def _fault_of_name(entry: Entry) -> str:
         return ""
     named = found[0] if found[0].isprintable() else "a control character"
     return f"the EPUB standard and Windows forbid {named} in names"
-
-
-def _is_link(entry: Entry) -> bool:
-    mode = entry.attributes >> 16
-    return entry.made_by >> 8 == _UNIX and stat.S_IFMT(mode) not in (
-        0,
-        stat.S_IFREG,
-        stat.S_IFDIR,
-    )
-
-
-def _look_at_sizes(entries: list[Entry], notebook: Notebook) -> None:
-    if sum(entry.size for entry in entries) > _LARGEST_TOTAL:
-        notebook.add("epub-too-large", name="more than 1 GB in all")
-    for entry in entries:
-        if entry.size > _RATIO_FROM and entry.size > _LARGEST_RATIO * max(1, entry.packed):
-            notebook.add("epub-too-large", name=entry.name)
 
 
 def _look_at_layout(
@@ -299,15 +274,11 @@ def _look_at_layout(
             notebook.add("epub-overlap", name=entry.name)
         elif entry.flags & _DESCRIBED:
             stream.seek(entry.data_at + entry.packed)
-            if not _is_descriptor(stream.read(min(gap, 17)), entry):
+            figures = struct.pack("<3L", entry.crc, entry.packed, entry.size)
+            if stream.read(min(gap, 17)) not in (figures, b"PK\x07\x08" + figures):
                 notebook.add("epub-headers-disagree", name=entry.name)
         elif gap:
             notebook.add("epub-extra-data")
-
-
-def _is_descriptor(behind: bytes, entry: Entry) -> bool:
-    figures = struct.pack("<3L", entry.crc, entry.packed, entry.size)
-    return behind in (figures, b"PK\x07\x08" + figures)
 
 
 def _has_zip64(extra: bytes) -> bool:

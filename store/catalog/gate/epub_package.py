@@ -161,11 +161,6 @@ def note_facts(package: Package, counted: Counter[str], notebook: Notebook) -> N
     facts["fixed_layout"] = is_fixed
     claimed = _accessibility(root)
     facts["accessibility"] = _hold_claims(claimed, counted, notebook, is_fixed=is_fixed)
-    _advise(notebook, has_accessibility=bool(claimed))
-
-
-def _advise(notebook: Notebook, *, has_accessibility: bool) -> None:
-    facts = notebook.facts
     if facts["title"]:
         notebook.add("epub-title", title=facts["title"])
     else:
@@ -180,7 +175,7 @@ def _advise(notebook: Notebook, *, has_accessibility: bool) -> None:
         notebook.add("epub-no-language")
     if not facts["identifier"]:
         notebook.add("epub-no-identifier")
-    notebook.add("epub-accessibility" if has_accessibility else "epub-no-accessibility")
+    notebook.add("epub-accessibility" if claimed else "epub-no-accessibility")
 
 
 def _accessibility(root: Tree) -> dict[str, JSON]:

@@ -14,7 +14,8 @@ from store.catalog.gate.epub_package import Item, Package, read_xml, target_of
 from store.catalog.gate.report import Notebook, shorten
 from store.catalog.gate.xml import Tree
 
-_LINKING = ("href", "src", "{http://www.w3.org/1999/xlink}href", "poster", "data")
+_XLINK = "{http://www.w3.org/1999/xlink}href"
+_LINKING = ("href", "src", _XLINK, "poster", "data")
 _SAMPLE = 600
 _PAGE_ENDINGS = (".xhtml", ".html", ".htm")
 _DATA_BLOCKS = frozenset({"application/ld+json", "application/json", "text/plain"})
@@ -111,7 +112,11 @@ def _read(root: Tree, name: str, item: Item, notebook: Notebook) -> Page:
             page.ids.add(identifier)
         page.links.extend(_links(element, kind, line))
         if kind == "script":
-            _look_at_script(element, name, line, notebook)
+            source = str(element.get("src") or element.get(_XLINK) or "")
+            if "//" in source:
+                notebook.add("epub-remote-script", name=name, line=line, url=source)
+            elif str(element.get("type", "")).lower() not in _DATA_BLOCKS:
+                notebook.add("epub-script", name=name, line=line)
         elif kind == "style" and element.text:
             page.styles.append((line, element.text))
     if item.is_page:
@@ -132,14 +137,6 @@ def _links(element: Tree, kind: str, line: int) -> Iterator[Link]:
         url = element.get(attribute)
         if url is not None:
             yield Link(line, str(url).strip(), kind in {"a", "area", "content", "reference"})
-
-
-def _look_at_script(element: Tree, name: str, line: int, notebook: Notebook) -> None:
-    source = str(element.get("src") or element.get("{http://www.w3.org/1999/xlink}href") or "")
-    if "//" in source:
-        notebook.add("epub-remote-script", name=name, line=line, url=source)
-    elif str(element.get("type", "")).lower() not in _DATA_BLOCKS:
-        notebook.add("epub-script", name=name, line=line)
 
 
 def _count_features(root: Tree) -> Counter[str]:
@@ -260,10 +257,8 @@ def _follow(url: str, name: str, book: _Book) -> _Outcome:
     if parts.scheme:
         special: dict[str, _Outcome] = {"file": "broken", "javascript": "script"}
         return special.get(parts.scheme, "fine")
-    return "remote" if parts.netloc else _find(url, name, book)
-
-
-def _find(url: str, name: str, book: _Book) -> _Outcome:
+    if parts.netloc:
+        return "remote"
     named, fragment = target_of(url, name)
     target = book.archive.find(named)
     if target is None:

@@ -57,6 +57,7 @@ MIMETYPE = b"application/epub+zip"
 CONTAINER = "META-INF/container.xml"
 _END = struct.Struct("<4s4H2LH")
 _LOCAL = struct.Struct("<4s5H3L2H")
+_STEP = 1024 * 1024
 _LOOKED_AT = 4 * 1024 * 1024
 _MOST_NAMES = 5000
 _LONGEST_MIMETYPE = 200
@@ -116,6 +117,20 @@ def holds_html(first: bytes) -> bool:
     """Whether a browser that guesses could take this for a web page."""
     lower = first[:1024].lower()
     return any(mark in lower for mark in _PAGES)
+
+
+def last_place(stream: BinaryIO, mark: bytes, end: int) -> int | None:
+    """Where the mark begins for the last time before `end`; None where it is nowhere. Looked for
+    through the whole file, to tell what is cut off from what has something behind it."""
+    while end > 0:
+        begin = max(0, end - _STEP)
+        stream.seek(begin)
+        # A mark may stand across the border of two pieces.
+        at = stream.read(end - begin + len(mark) - 1).rfind(mark)
+        if at >= 0:
+            return begin + at
+        end = begin
+    return None
 
 
 def refuse_other_archives(stream: BinaryIO, notebook: Notebook) -> None:

@@ -10,13 +10,12 @@ import re
 import struct
 import time
 from pathlib import Path
-from typing import BinaryIO
 
 import pikepdf
 import pypdfium2
 
 from store.catalog.gate.cover import HIGHEST, WIDTH, save_cover
-from store.catalog.gate.kinds import describe, holds_html
+from store.catalog.gate.kinds import describe, holds_html, last_place
 from store.catalog.gate.pdf_facts import note_facts
 from store.catalog.gate.pdf_objects import look_at_objects
 from store.catalog.gate.report import Notebook, shorten
@@ -76,7 +75,8 @@ def _look_at_ends(path: Path, notebook: Notebook) -> None:
         size = stream.seek(0, os.SEEK_END)
         stream.seek(max(0, size - _ZIP_TAIL))
         last = stream.read()
-        end = _end_mark(stream, size)
+        mark = last_place(stream, _MARK, size)
+        end = None if mark is None else mark + len(_MARK)
         stream.seek(end or 0)
         behind = stream.read(_STEP)
     if not first.startswith(b"%PDF-") and (end is None or b"startxref" not in last):
@@ -91,21 +91,6 @@ def _look_at_ends(path: Path, notebook: Notebook) -> None:
         notebook.refuse("pdf-truncated")
     if size - end > _FARTHEST:
         notebook.refuse("pdf-extra-after", count=f"{size - end:,}")
-
-
-def _end_mark(stream: BinaryIO, size: int) -> int | None:
-    """Where the last end mark ends; None where there is none. Looked for through the whole file,
-    to tell what is cut off from what has something behind it."""
-    end = size
-    while end > 0:
-        begin = max(0, end - _STEP)
-        stream.seek(begin)
-        # A mark may stand across the border of two pieces.
-        at = stream.read(end - begin + len(_MARK) - 1).rfind(_MARK)
-        if at >= 0:
-            return begin + at + len(_MARK)
-        end = begin
-    return None
 
 
 def _ends_as_zip(last: bytes) -> bool:
