@@ -6,7 +6,7 @@ from flask import Blueprint, render_template, request
 
 from store.catalog.publications import publication_by_slug
 from store.distribution.headings import FileUnclear
-from store.distribution.importing import ImportReport, import_customers, read_customers
+from store.distribution.importing import import_customers, read_customers
 from store.distribution.reading import CustomerRows
 from store.kit.forms import Typed, status, typed
 from store.staff.guard import EDITORS, opens_to, takes
@@ -27,20 +27,26 @@ def bring_in(slug: str) -> Any:
     """Look at a file and say what an import would do, or do it; safe to repeat."""
     publication = publication_by_slug(slug)
     values, errors, report = typed(), {}, None
+    is_meant = values["act"] == "import"
     if request.method == "POST":
         try:
             given = _read(values, publication.title)
         except FileUnclear as refusal:
             errors = {"file": refusal.sentence}
         else:
-            report = _report(slug, given, values)
+            report = import_customers(
+                publication_by_slug(slug),
+                given,
+                notify=values["notify"] == "yes",
+                dry_run=not is_meant,
+            )
     page = render_template(
         "admin/import.html",
         publication=publication_by_slug(slug) if report else publication,
         values=values,
         errors=errors,
         report=report,
-        is_done=report is not None and _is_meant(values),
+        is_done=report is not None and is_meant,
         remarks=report.remarks[:MOST_LINES] if report else [],
         lines=report.left_out[:MOST_LINES] if report else [],
         largest=LARGEST_FILE,
@@ -58,16 +64,3 @@ def _read(values: Typed, title: str) -> CustomerRows:
     columns = {name: values[f"{name}_column"].strip() for name in COLUMNS}
     chosen = {name: heading for name, heading in columns.items() if heading}
     return read_customers(data, chosen, values["item"].strip() or title)
-
-
-def _report(slug: str, given: CustomerRows, values: Typed) -> ImportReport:
-    return import_customers(
-        publication_by_slug(slug),
-        given,
-        notify=values["notify"] == "yes",
-        dry_run=not _is_meant(values),
-    )
-
-
-def _is_meant(values: Typed) -> bool:
-    return bool(values["act"] == "import")

@@ -58,7 +58,7 @@ def save(number: int) -> Any:
 @bp.post("/<int:number>/gather")
 @opens_to(SUPPORT)
 def gather(number: int) -> Any:
-    """Drop what was edited and gather from our rows anew."""
+    """Drop what was edited and gather from our rows again."""
     with transaction():
         contesting.gather_anew(number)
     flash("Gathered from today’s records. What was edited before is gone.")

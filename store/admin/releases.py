@@ -66,7 +66,7 @@ def letter(slug: str, number: int) -> AnyResponse:
 @bp.post("/test")
 @opens_to(EDITORS)
 def test(slug: str, number: int) -> Any:
-    """The letter to whoever presses, marked [TEST]."""
+    """The letter to the person who presses, marked [TEST]."""
     with transaction():
         releasing.send_test(find(slug, number), who())
     return _back(slug, number, f"A test is on its way to {who()}.")

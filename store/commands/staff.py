@@ -29,7 +29,7 @@ def staff() -> None:
 def staff_add(email: str, role: str, password_stdin: bool) -> None:
     """Let a person into the desk.
 
-    Somebody who is staff already gets the role and password anew, is signed out everywhere and
+    Somebody who is staff already gets this role and password, is signed out everywhere and
     has two-step sign-in turned off: the way back for a lost password or phone.
     """
     password, began = _password(from_stdin=password_stdin), clock.now()
