@@ -347,3 +347,39 @@ def test_notices_that_wait_at_the_upgrade_say_why_they_are_owed(empty_shop: Flas
         (5, "released"),
         (6, "released"),
     ]
+
+
+def test_staff_keep_their_role_and_their_second_factor(empty_shop: Flask) -> None:
+    upgrade(revision="0008")
+    secrets = "'authenticator', 'sealed', 7, '[\"sealed\"]'"
+    with db.engine.begin() as connection:
+        for statement in (
+            "INSERT INTO staff_roles (id, name) VALUES (1, 'owner'), (2, 'editor')",
+            *(
+                "INSERT INTO staff (id, email, password, active, fs_uniquifier, created_at,"
+                " tf_primary_method, tf_totp_secret, tf_last_counter, mf_recovery_codes) VALUES"
+                f" ({number}, 's{number}@x.example', 'hash', true, 'key{number}',"
+                f" '2027-03-01 10:00:00', {secrets if number == 1 else 'NULL, NULL, NULL, NULL'})"
+                for number in (1, 2, 3)
+            ),
+            "INSERT INTO staff_role_members (staff_id, role_id) VALUES (1, 1), (2, 2)",
+        ):
+            connection.execute(sa.text(statement))
+    upgrade()
+    kept = _found("SELECT role, active, sign_in_key, totp_secret, totp_step FROM staff ORDER BY id")
+    downgrade(revision="0008")
+    back = _found(
+        "SELECT staff_id, name, tf_primary_method, tf_last_counter FROM staff_role_members"
+        " JOIN staff_roles ON role_id = staff_roles.id JOIN staff ON staff_id = staff.id"
+        " ORDER BY staff_id"
+    )
+    assert kept == [
+        ("owner", True, "key1", "sealed", 7),
+        ("editor", True, "key2", None, None),
+        ("support", False, "key3", None, None),
+    ]
+    assert back == [
+        (1, "owner", "authenticator", 7),
+        (2, "editor", None, None),
+        (3, "support", None, None),
+    ]
