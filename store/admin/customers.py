@@ -165,7 +165,7 @@ def _asked_already(earlier: Delivery) -> str:
 def ending(customer_id: int) -> Any:
     """End every link that was mailed to a customer; fresh ones go to the address on file."""
     if request.method == "GET":
-        return render_template("admin/end-links.html", customer=_find(customer_id))
+        return render_template("admin/end_links.html", customer=_find(customer_id))
     with transaction():
         end_links(_find(customer_id), who())
     flash("The old links have ended. Fresh ones are on their way to the address on file.")

@@ -49,7 +49,7 @@ def new() -> Any:
             flash("The discount is added.")
             return redirect(url_for("discounts.all"), 303)
     page = render_template(
-        "admin/discount-form.html",
+        "admin/discount_form.html",
         values=values,
         errors=errors,
         choices=[("", "All of them")]

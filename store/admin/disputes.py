@@ -79,7 +79,7 @@ def submit(number: int) -> Any:
     if not contesting.may_answer(dispute):
         raise contesting.NotAnswerable
     return render_template(
-        "admin/dispute-submit.html", dispute=dispute, fields=FIELDS, values=evidence_of(dispute)
+        "admin/dispute_submit.html", dispute=dispute, fields=FIELDS, values=evidence_of(dispute)
     )
 
 

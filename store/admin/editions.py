@@ -83,7 +83,7 @@ def edit(slug: str, number: int) -> Any:
             flash("Saved.")
             return redirect(url_for("releases.one", slug=slug, number=number), 303)
     page = render_template(
-        "admin/edition-form.html",
+        "admin/edition_form.html",
         edition=edition,
         publication=edition.publication,
         values=values,

@@ -67,5 +67,5 @@ def take_back(reference: str) -> Any:
             flash("The copy is taken back: its links give no file any more.")
             return redirect(url_for("orders.one", reference=reference), 303)
         order = order_by_reference(reference)
-    page = render_template("admin/take-back.html", order=order, values=values, errors=errors)
+    page = render_template("admin/take_back.html", order=order, values=values, errors=errors)
     return page, status(errors)

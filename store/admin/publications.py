@@ -65,7 +65,7 @@ def new() -> Any:
             flash("The publication is added. Nobody sees it until you put it on sale.")
             return redirect(url_for("publications.one", slug=slug), 303)
     page = render_template(
-        "admin/publication-form.html", values=values, errors=errors, publication=None
+        "admin/publication_form.html", values=values, errors=errors, publication=None
     )
     return page, status(errors)
 
@@ -107,7 +107,7 @@ def edit(slug: str) -> Any:
             flash("Saved.")
             return redirect(url_for("publications.one", slug=slug), 303)
     page = render_template(
-        "admin/publication-form.html", values=values, errors=errors, publication=publication
+        "admin/publication_form.html", values=values, errors=errors, publication=publication
     )
     return page, status(errors)
 
@@ -132,7 +132,7 @@ def retire(slug: str) -> Any:
             publications.retire(publications.publication_by_slug(slug), who())
         flash("It is no longer sold. Its customers keep what they have.")
         return redirect(url_for("publications.one", slug=slug), 303)
-    return render_template("admin/publication-retire.html", publication=publication)
+    return render_template("admin/publication_retire.html", publication=publication)
 
 
 def _newest_editions(publication_ids: list[int]) -> dict[int, dict[str, Edition]]:

@@ -159,7 +159,7 @@ def _draft_page(
     """All that is known before the press: files, notes, people, the letter, warnings."""
     rehearsal = rehearse(edition)
     page = render_template(
-        "admin/edition-draft.html",
+        "admin/edition_draft.html",
         edition=edition,
         publication=edition.publication,
         files=files_shown(edition),
@@ -184,7 +184,7 @@ def _draft_page(
 def _scheduled_page(edition: Edition) -> Any:
     """When it goes out, and how to take it back."""
     return render_template(
-        "admin/edition-scheduled.html",
+        "admin/edition_scheduled.html",
         edition=edition,
         publication=edition.publication,
         people=rehearse(edition).recipients,
@@ -201,7 +201,7 @@ def _progress_page(edition: Edition) -> Any:
     here: dict[str, Any] = {"slug": edition.publication.slug, "number": edition.number}
     later = _due_later(batch) if account.waiting else 0
     return render_template(
-        "admin/edition-released.html",
+        "admin/edition_released.html",
         edition=edition,
         publication=edition.publication,
         account=account,
@@ -220,7 +220,7 @@ def _progress_page(edition: Edition) -> Any:
 def _confirm(what: str, slug: str, number: int) -> Any:
     edition = find(slug, number)
     return render_template(
-        f"admin/edition-{what}.html",
+        f"admin/edition_{what}.html",
         edition=edition,
         publication=edition.publication,
         account=coverage(edition),

@@ -70,7 +70,7 @@ def bank() -> Any:
             flash("The bank details are saved, and the owners are told.")
             return redirect(url_for("seller.edit"), 303)
     page = render_template(
-        "admin/seller-bank.html", values=values, errors=errors, changes=bank_changes()
+        "admin/seller_bank.html", values=values, errors=errors, changes=bank_changes()
     )
     return page, status(errors)
 

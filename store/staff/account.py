@@ -47,7 +47,7 @@ def password() -> Any:
             sessions.begin(person)
             flash("Your password is changed. Everywhere else you are signed out.")
             return redirect(url_for("account.show"), 303)
-    return render_template("admin/account-password.html", errors=errors), status(errors)
+    return render_template("admin/account_password.html", errors=errors), status(errors)
 
 
 @bp.route("/two-step", methods=["GET", "POST"])
@@ -65,10 +65,10 @@ def two_step() -> Any:
                 made = second_factor.turn_on_two_step(person, secret)
                 tell_of(person, Done.ON)
             session.pop("new_secret")
-            return render_template("admin/account-codes.html", codes=made, is_new=True)
+            return render_template("admin/account_codes.html", codes=made, is_new=True)
     app = second_factor.authenticator(secret)
     page = render_template(
-        "admin/account-two-step.html",
+        "admin/account_two_step.html",
         errors=errors,
         key="-".join(re.findall("....", app.secret)),
         qr=_drawn(app.provisioning_uri(name=person.email)),
@@ -106,10 +106,10 @@ def _with_code(done: Done) -> Any:
                     second_factor.turn_off_two_step(person)
                 tell_of(person, done)
             if made:
-                return render_template("admin/account-codes.html", codes=made, is_new=False)
+                return render_template("admin/account_codes.html", codes=made, is_new=False)
             flash("Two-step sign-in is off.")
             return redirect(url_for("account.show"), 303)
-    page = render_template("admin/account-confirm.html", what=done.name, errors=errors)
+    page = render_template("admin/account_confirm.html", what=done.name, errors=errors)
     return page, status(errors)
 
 

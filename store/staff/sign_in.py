@@ -30,7 +30,7 @@ def sign_in() -> Any:
     if sessions.person_at_desk() is not None:
         return redirect(url_for("home.home"), 303)
     if request.method == "GET":
-        return render_template("admin/sign-in.html", values=Typed(), errors={}, next=_next())
+        return render_template("admin/sign_in.html", values=Typed(), errors={}, next=_next())
     errors = _missing({"email": "Enter your e-mail address.", "password": "Enter your password."})
     if not errors:
         person = _proven()
@@ -40,7 +40,7 @@ def sign_in() -> Any:
         if person is not None:
             return _let_in(person)
         errors = {"form": WRONG}
-    page = render_template("admin/sign-in.html", values=typed(), errors=errors, next=_next())
+    page = render_template("admin/sign_in.html", values=typed(), errors=errors, next=_next())
     return page, 422
 
 
@@ -56,7 +56,7 @@ def code() -> Any:
         errors = _missing({"code": "Enter the code."}) or _code_faults(person)
         if not errors:
             return _let_in(person)
-    page = render_template("admin/sign-in-code.html", errors=errors, next=_next())
+    page = render_template("admin/sign_in_code.html", errors=errors, next=_next())
     return page, status(errors)
 
 
