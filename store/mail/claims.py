@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ from store.kit.columns import UtcDateTime
 from store.kit.config import config
 from store.kit.database import insert_once
 from store.mail.mime import Envelope
-from store.mail.models import Attempt, Delivery, DeliveryStatus, Pace
+from store.mail.models import Attempt, Delivery, DeliveryStatus, Pace, attempts, deliveries
 from store.mail.smtp import MailServer
 
 MOST_CLAIMED = 100
@@ -28,10 +28,6 @@ MOST_CLAIMED = 100
 LEASE = timedelta(seconds=MailServer("").longest_send) + clock.MINUTE
 # With a pace, no worker sits on more than it may send in this time.
 _SECONDS_AHEAD = 10
-
-# Plain statements on the tables: no row of a session is to be kept in step.
-_deliveries = cast(sa.Table, Delivery.__table__)
-_attempts = cast(sa.Table, Attempt.__table__)
 
 # What a person sends again after a recall has the priority of what somebody waits for.
 _MAY_LEAVE = (
@@ -43,11 +39,11 @@ _MAY_LEAVE = (
 _CLAIMABLE = f"status = 'queued' AND claimed_at IS NULL AND due_at <= :now AND {_MAY_LEAVE}"
 # Run for every letter, so built once: building a statement costs more than running it.
 _BEGIN = (
-    sa.update(_deliveries)
+    sa.update(deliveries)
     .where(
-        _deliveries.c.id == sa.bindparam("ours"),
-        _deliveries.c.status == DeliveryStatus.QUEUED,
-        _deliveries.c.claimed_by == sa.bindparam("worker"),
+        deliveries.c.id == sa.bindparam("ours"),
+        deliveries.c.status == DeliveryStatus.QUEUED,
+        deliveries.c.claimed_by == sa.bindparam("worker"),
         sa.text(_MAY_LEAVE),
     )
     # The lease counts from now: the wait for the server begins here.
@@ -57,7 +53,7 @@ _BEGIN = (
         claimed_at=sa.bindparam("moment"),
     )
 )
-_ATTEMPT = sa.insert(_attempts)
+_ATTEMPT = sa.insert(attempts)
 
 
 class Claim(NamedTuple):
@@ -170,7 +166,7 @@ def release(session: Session, claims: list[Claim]) -> None:
     """Give claimed letters back unsent; what is no longer ours is left alone."""
     if claims:
         session.execute(
-            sa.update(_deliveries)
+            sa.update(deliveries)
             .where(
                 Delivery.id.in_([claim.delivery_id for claim in claims]),
                 Delivery.claimed_by == claims[0].worker,
@@ -208,7 +204,7 @@ def begin_sending(session: Session, claim: Claim, message_id: str, address: str)
 def settle_unsent(session: Session, claim: Claim, status: DeliveryStatus, reason: str) -> bool:
     """Leave a claimed letter out or hold it, with the reason; says whether it was still ours."""
     changed = (
-        sa.update(_deliveries)
+        sa.update(deliveries)
         .where(
             Delivery.id == claim.delivery_id,
             Delivery.status == DeliveryStatus.QUEUED,
@@ -230,7 +226,7 @@ def free_dead_claims(session: Session) -> int:
     expired = sa.and_(Delivery.claimed_at.is_not(None), Delivery.claimed_at < clock.now() - LEASE)
     which = sa.or_(Delivery.claimed_by.in_(dead), expired)
     cut_off = session.scalars(
-        sa.update(_deliveries)
+        sa.update(deliveries)
         .where(which, Delivery.status == DeliveryStatus.SENDING)
         .values(
             status=DeliveryStatus.QUEUED, is_possibly_twice=True, claimed_by=None, claimed_at=None
@@ -238,12 +234,12 @@ def free_dead_claims(session: Session) -> int:
         .returning(Delivery.id)
     ).all()
     session.execute(
-        sa.update(_attempts)
+        sa.update(attempts)
         .where(Attempt.delivery_id.in_(cut_off), Attempt.ended_at.is_(None))
         .values(outcome="unknown", ended_at=clock.now(), reply="the worker ended before the answer")
     )
     unsent = session.scalars(
-        sa.update(_deliveries)
+        sa.update(deliveries)
         .where(which, Delivery.status != DeliveryStatus.SENDING)
         .values(claimed_by=None, claimed_at=None)
         .returning(Delivery.id)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -58,7 +58,7 @@ class DeliveryStatus(Status):
 
 
 class Occasion(StrEnum):
-    """Why a customer is told of an edition; whoever owes the notice says it."""
+    """Why a customer is told of an edition; written by the rule that owes the notice."""
 
     RELEASED = "released"  # news to who has a copy already
     FIRST_COPY = "first_copy"  # a pre-order comes to its end, or what never arrived
@@ -158,6 +158,11 @@ class Attempt(Base):
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(sa.String(20))
     reply: Mapped[str] = mapped_column(sa.String(1000), default="")
+
+
+# For plain statements: no row of a session is to be kept in step.
+deliveries = cast(sa.Table, Delivery.__table__)
+attempts = cast(sa.Table, Attempt.__table__)
 
 
 class Pace(Base):

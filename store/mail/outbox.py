@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,13 +15,18 @@ from store.kit.jobs import ring
 from store.kit.status import advance, record_change
 from store.mail.letters import Letter, letter, seller
 from store.mail.mime import Mailbox
-from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
+from store.mail.models import (
+    Attempt,
+    Batch,
+    BatchStatus,
+    Delivery,
+    DeliveryStatus,
+    Occasion,
+    deliveries,
+)
 
 SOMEBODY_WAITS = 0
 NOTICE = 1
-
-# Plain statements on the table: no row of a session is to be kept in step.
-_table = cast(sa.Table, Delivery.__table__)
 
 _UNTRIED = {
     "status": DeliveryStatus.QUEUED,
@@ -58,7 +63,7 @@ def owe(
     again_if_skipped: bool = False,
 ) -> bool:
     """Owe one letter, unless one with this dedupe key is owed already; says whether it is new.
-    With `again_if_skipped` one that was left out is owed anew, as what left it out may be over.
+    With `again_if_skipped` one that was left out is owed again, as what left it out may be over.
     The customer may be a query, so that nothing differs where it finds nobody.
 
     `priority` 0 goes first: somebody waits for it. Rings the bell after the commit.
@@ -92,11 +97,11 @@ def _insert(values: dict[str, Any], *, again_if_skipped: bool) -> bool:
     if again_if_skipped:
         # A letter that stands is written too, as it was: work that is done only for one that was
         # left out takes time that somebody could measure.
-        is_again = _table.c.status == DeliveryStatus.SKIPPED
+        is_again = deliveries.c.status == DeliveryStatus.SKIPPED
         statement = statement.on_conflict_do_update(
             index_elements=["dedupe_key"],
             set_={
-                name: sa.case((is_again, statement.excluded[name]), else_=_table.c[name])
+                name: sa.case((is_again, statement.excluded[name]), else_=deliveries.c[name])
                 for name in values
                 if name != "dedupe_key"
             },
@@ -168,7 +173,7 @@ def retry(delivery: Delivery, who: str) -> bool:
     """
     if not advance(delivery, DeliveryStatus.QUEUED, who=who, why="sent again by hand"):
         return False
-    for name, value in _anew().items():
+    for name, value in _as_new().items():
         setattr(delivery, name, value)
     if delivery.occasion is not None:
         delivery.occasion = Occasion.RESENT
@@ -199,19 +204,19 @@ def look_again(customer_id: int) -> None:
     """Take the claims from a customer's letters that have not begun to leave, in the transaction
     that changes a right, a stop, an address or a link: what a worker has read of them is out of
     date, so it cannot begin them, and they are read and written once more."""
-    _unclaim(_table.c.customer_id == customer_id)
+    _unclaim(deliveries.c.customer_id == customer_id)
 
 
 def look_again_at_edition(edition_id: int) -> None:
     """The same for every letter that carries an edition, in the transaction that withdraws it."""
-    _unclaim(_table.c.edition_id == edition_id)
+    _unclaim(deliveries.c.edition_id == edition_id)
 
 
 def _unclaim(which: sa.ColumnElement[bool]) -> None:
     # Unclaimed ones too: on PostgreSQL they are locked, so that nobody claims them before the
     # commit and reads what held before it.
-    queued = _table.c.status == DeliveryStatus.QUEUED
-    statement = sa.update(_table).where(which, queued).values(claimed_by=None, claimed_at=None)
+    queued = deliveries.c.status == DeliveryStatus.QUEUED
+    statement = sa.update(deliveries).where(which, queued).values(claimed_by=None, claimed_at=None)
     if db.session.connection().execute(statement).rowcount:
         wake()
 
@@ -244,7 +249,7 @@ def _requeue(which: sa.ColumnElement[bool], old: DeliveryStatus, who: str, why: 
     statement = (
         sa.update(Delivery)
         .where(which, Delivery.status == old)
-        .values(status=DeliveryStatus.QUEUED, **_anew())
+        .values(status=DeliveryStatus.QUEUED, **_as_new())
         .returning(Delivery.id)
         .execution_options(synchronize_session="fetch")
     )
@@ -267,7 +272,7 @@ def reopen_batches(which: sa.ColumnElement[bool], why: str, who: str = "shop") -
             batch.finished_at = None
 
 
-def _anew() -> dict[str, Any]:
+def _as_new() -> dict[str, Any]:
     """A person's resend is a new message, due now, with its tries before it."""
     return {
         "reason": "",

@@ -4,7 +4,7 @@ import logging
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -15,13 +15,18 @@ from store.kit.status import StatusChange, advance
 from store.mail import outbox
 from store.mail.captured import capture
 from store.mail.claims import Claim, Prepared, Unsent, settle_unsent
-from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
+from store.mail.models import (
+    Attempt,
+    Batch,
+    BatchStatus,
+    Delivery,
+    DeliveryStatus,
+    attempts,
+    deliveries,
+)
 from store.mail.smtp import Outcome, OutcomeKind
 
 log = logging.getLogger(__name__)
-
-_deliveries = cast(sa.Table, Delivery.__table__)
-_attempts = cast(sa.Table, Attempt.__table__)
 
 _FIRST_WAITS = [timedelta(minutes=m) for m in (1, 5, 15, 60)]
 _HOUR = timedelta(hours=1)
@@ -41,8 +46,8 @@ _SPEAKS_OF_US = re.compile(
 
 # Run for every letter, so built once: building a statement costs more than running it.
 _ENDED = (
-    sa.update(_attempts)
-    .where(_attempts.c.id == sa.bindparam("attempt"))
+    sa.update(attempts)
+    .where(attempts.c.id == sa.bindparam("attempt"))
     .values(
         ended_at=sa.bindparam("moment"),
         outcome=sa.bindparam("ended_as"),
@@ -50,16 +55,16 @@ _ENDED = (
     )
 )
 _SENT = (
-    sa.update(_deliveries)
+    sa.update(deliveries)
     .where(
-        _deliveries.c.id == sa.bindparam("ours"),
-        _deliveries.c.status == DeliveryStatus.SENDING,
-        _deliveries.c.claimed_by == sa.bindparam("worker"),
+        deliveries.c.id == sa.bindparam("ours"),
+        deliveries.c.status == DeliveryStatus.SENDING,
+        deliveries.c.claimed_by == sa.bindparam("worker"),
     )
     .values(
         status=DeliveryStatus.SENT,
         sent_at=sa.bindparam("moment"),
-        tries=_deliveries.c.tries + 1,
+        tries=deliveries.c.tries + 1,
         claimed_by=None,
         claimed_at=None,
     )
@@ -123,7 +128,7 @@ def _move_on(session: Session, claim: Claim, outcome: Outcome) -> bool:
     if tries is None:
         return False
     values = _what_follows(outcome, tries) | {"claimed_by": None, "claimed_at": None}
-    session.execute(sa.update(_deliveries).where(*still_ours).values(values))
+    session.execute(sa.update(deliveries).where(*still_ours).values(values))
     return True
 
 

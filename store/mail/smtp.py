@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import flask_mail
 
-from store.kit.config import config
 from store.kit.errors import Refusal
 from store.kit.text import clean_line
 from store.mail.mime import Envelope
@@ -97,21 +96,6 @@ class ServerUnavailable(Refusal):
     def __init__(self, reply: str) -> None:
         self.reply = reply
         super().__init__(f"The mail server cannot be used now: {reply}")
-
-
-def mail_server() -> MailServer:
-    """The server that the settings name."""
-    settings = config()
-    password = settings.mail_password
-    return MailServer(
-        host=settings.mail_server or "",
-        port=settings.mail_port,
-        username=settings.mail_username,
-        password=password.get_secret_value() if password else None,
-        use_tls=settings.mail_use_tls,
-        use_ssl=settings.mail_use_ssl,
-        local_hostname=settings.mail_sender.rpartition("@")[2] or "localhost",
-    )
 
 
 class Connection:

@@ -36,9 +36,9 @@ from store.mail.letters import (
     render_letter,
 )
 from store.mail.mime import Envelope, address_envelope
-from store.mail.models import Delivery, DeliveryStatus
+from store.mail.models import Delivery, DeliveryStatus, deliveries
 from store.mail.outcomes import Tried
-from store.mail.smtp import Connection, Outcome, OutcomeKind, ServerUnavailable, mail_server
+from store.mail.smtp import Connection, MailServer, Outcome, OutcomeKind, ServerUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +50,7 @@ sleep: Callable[[float], None] = time.sleep
 # The database is out of reach: no fault of the letter, so it is not held for it.
 _DATABASE_FAULTS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 
-_deliveries = cast(sa.Table, Delivery.__table__)
-_CLAIMED = sa.select(_deliveries).where(_deliveries.c.id == sa.bindparam("claimed"))
+_CLAIMED = sa.select(deliveries).where(deliveries.c.id == sa.bindparam("claimed"))
 
 # How the reason of a letter begins that waits for a setting; it goes on once that is mended.
 HELD_FOR_A_SETTING = "a setting of the shop is to be mended: "
@@ -315,6 +314,21 @@ def hang_up() -> None:
     for line in idle:
         line.close()
         lines.put(line)
+
+
+def mail_server() -> MailServer:
+    """The server that the settings name."""
+    settings = config()
+    password = settings.mail_password
+    return MailServer(
+        host=settings.mail_server or "",
+        port=settings.mail_port,
+        username=settings.mail_username,
+        password=password.get_secret_value() if password else None,
+        use_tls=settings.mail_use_tls,
+        use_ssl=settings.mail_use_ssl,
+        local_hostname=settings.mail_sender.rpartition("@")[2] or "localhost",
+    )
 
 
 def _lines() -> "LifoQueue[Line]":
