@@ -21,8 +21,7 @@ from store.app import create_app
 from store.catalog.models import Publication
 from store.kit.database import Base, db, transaction
 from store.kit.tokens import new_reference
-from store.orders.details import Details
-from store.orders.ordering import place_order
+from store.orders.placing import Details, place_order
 from store.payments.checkout import begin_checkout
 from store.payments.fulfilment import apply_event
 from store.payments.gateways.registry import gateway_named

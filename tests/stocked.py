@@ -21,7 +21,7 @@ from store.mail.models import CapturedLetter
 from store.orders.discount_rows import add_discount
 from store.orders.models import Offer
 from store.orders.offers import ask_for_offer, offer_url
-from store.orders.ordering import place_order
+from store.orders.placing import place_order
 from store.payments.demo_news import Arrival, Decision, decide
 from tests.catalog.making import picture
 from tests.entitlements.making import a_shop, anna, path_to, sent

@@ -9,7 +9,7 @@ from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, fresh_key, status, typed
 from store.orders.giving import give_copy
-from store.orders.ordering import order_by_reference
+from store.orders.orders import order_by_reference
 from store.payments.checkout import begin_checkout
 from store.payments.taking_back import NotAGift, take_back_gift
 from store.staff.guard import EDITORS, SUPPORT, opens_to, who

@@ -9,7 +9,7 @@ from store.kit.database import end_read
 from store.kit.forms import Reader, Typed, fresh_key, status, typed
 from store.kit.money import format_money, to_decimal
 from store.orders.models import Order
-from store.orders.ordering import order_by_reference
+from store.orders.orders import order_by_reference
 from store.payments import refunding
 from store.payments.disputes import disputes_of, forbids_refund
 from store.payments.models import Dispute, Payment, Refund, RefundStatus

@@ -11,7 +11,7 @@ from store.kit.errors import InvalidFields
 from store.kit.forms import Reader, Typed, fresh_key, status, typed
 from store.kit.money import format_money, to_decimal
 from store.orders.models import Order, OrderStatus
-from store.orders.ordering import order_by_reference
+from store.orders.orders import order_by_reference
 from store.payments.transfer_rows import (
     AwaitedTransfer,
     awaited_orders,

@@ -17,7 +17,7 @@ from store.kit.money import format_money, parse_price
 from store.mail.models import Delivery
 from store.orders.giving import gift_key, give_copy
 from store.orders.models import Order
-from store.orders.ordering import order_by_reference
+from store.orders.orders import order_by_reference
 from store.payments.checkout import begin_checkout
 from store.payments.refunding import payments_of, refund_order, refunded_amount
 from store.payments.taking_back import take_back_gift

@@ -14,7 +14,7 @@ from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import InvalidAddress, address_key, parse_address
 from store.orders.models import Customer, Order
-from store.orders.references import reference_in
+from store.orders.orders import reference_in
 
 FIND = "find_my_copies"
 # Within these minutes, counted from the one on the clock when it was asked, there is one letter.

@@ -28,10 +28,9 @@ from store.kit.config import config
 from store.kit.database import db
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus, Occasion
-from store.orders.consents import agreed_at
+from store.orders.consents import agreed_at, has_waiver, supply_starts_at
 from store.orders.customers import rename
 from store.orders.models import Customer, Order, OrderLine
-from store.orders.ordering import has_waiver, supply_starts_at
 
 # What money took, money brings back; what a person took back stays so.
 ENDED_BY_MONEY = frozenset({REFUNDED, DISPUTE_LOST})

@@ -16,8 +16,8 @@ from store.kit.status import StatusChange, advance, record_change
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import lock_customers, take_name
-from store.orders.locks import locking
 from store.orders.models import Customer, Order
+from store.orders.orders import locking
 
 TOGETHER = "two customers became one"
 # Of two notices of one edition the one that got furthest stands for it.

@@ -28,8 +28,8 @@ from store.orders.customers import (
     find_or_add_customer,
     parse_address,
 )
-from store.orders.locks import lock_order
 from store.orders.models import Order, OrderStatus
+from store.orders.orders import lock_order
 
 ACCEPT = "accept_order"
 MOVED = "order_moved"

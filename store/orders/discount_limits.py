@@ -8,8 +8,8 @@ from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.orders.customers import address_key
-from store.orders.form_orders import is_of_form
 from store.orders.models import Customer, Discount, Offer, Order, OrderStatus
+from store.orders.orders import is_of_form
 
 # How long an order keeps a place that it has not paid for; a bank takes longer than a card.
 HELD_FOR = timedelta(hours=2)

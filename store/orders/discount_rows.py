@@ -20,7 +20,7 @@ from store.orders.discount_checks import limit_faults, name_faults, period_fault
 from store.orders.discount_limits import has_place
 from store.orders.discounts import code_key, is_over
 from store.orders.models import Discount, DiscountMember, Order, OrderStatus
-from store.orders.references import REFERENCE_LETTERS
+from store.orders.orders import REFERENCE_LETTERS
 
 
 class DiscountUnknown(NotFound):

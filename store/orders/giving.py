@@ -11,9 +11,8 @@ from store.kit.errors import InvalidFields, Refusal
 from store.kit.status import record_change
 from store.kit.text import clean_line
 from store.orders.customers import address_key, find_or_add_customer
-from store.orders.details import Details, check_details
 from store.orders.models import Order, OrderLine
-from store.orders.ordering import add_order
+from store.orders.placing import Details, add_order, check_details
 
 LABEL = "Complimentary copy"
 LONGEST_REASON = 300

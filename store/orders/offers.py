@@ -21,8 +21,8 @@ from store.mail.outbox import forget_addresses, long_past
 from store.orders.customers import address_key, parse_address
 from store.orders.discount_limits import CodeRefused
 from store.orders.discounts import Reduction, code_that_counts, member_reduction, reduction_for
-from store.orders.form_orders import is_of_form
 from store.orders.models import Discount, Offer, Order, OrderStatus
+from store.orders.orders import is_of_form
 
 OFFER = "offer"
 # Whoever presses again within this many seconds gets the one letter.

@@ -14,9 +14,9 @@ from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.formatting import format_moment
-from store.orders.form_orders import orders_of_form
 from store.orders.models import Order, OrderStatus
-from store.orders.ordering import Change, Judge
+from store.orders.orders import orders_of_form
+from store.orders.placing import Change, Judge
 from store.payments.applying import GIVEN_BACK, LATEST
 from store.payments.gateways import free, manual
 from store.payments.models import Checkout, CheckoutStatus
@@ -94,7 +94,7 @@ def is_money_under_way(order: Order) -> bool:
 
 
 def judge_rewriting(*, is_heard: bool) -> Judge:
-    """What `ordering.place_order` asks under the order's lock: an order with money under way is
+    """What `placing.place_order` asks under the order's lock: an order with money under way is
     left as it is. None gets another price, or is given up, that can still be paid as it was, and
     none is changed at all of which a silent gateway may know more (`TryIsOpen`)."""
 

@@ -12,9 +12,8 @@ from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
 from store.orders.discount_limits import HELD_FOR_TRANSFER, keep_place
-from store.orders.locks import lock_order
 from store.orders.models import Order, OrderStatus
-from store.orders.ordering import expire_order
+from store.orders.orders import expire_order, lock_order
 from store.payments.applying import SOONEST, end_unheard
 from store.payments.charged import is_money_under_way
 from store.payments.choosing import PartlyReceived, choose_gateway

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from store.kit import clock
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
-from store.orders.locks import lock_order
 from store.orders.models import Order, OrderStatus
+from store.orders.orders import lock_order
 from store.payments.applying import SOONEST, end_unheard
 from store.payments.charged import charge_of, is_money_under_way
 from store.payments.fulfilment import fulfil_checkout

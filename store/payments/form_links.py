@@ -10,8 +10,8 @@ from store.entitlements.moving import move_of
 from store.kit import clock, tokens
 from store.kit.database import db
 from store.kit.errors import Refusal
-from store.orders.form_orders import is_for
 from store.orders.models import Order
+from store.orders.orders import is_for
 
 # A second press, a second tab and a way back happen within it.
 KEY_HOLDS = timedelta(days=1)

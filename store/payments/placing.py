@@ -7,10 +7,9 @@ import sqlalchemy as sa
 
 from store.catalog.models import Publication
 from store.kit.database import db, transaction
-from store.orders.details import Details
-from store.orders.form_orders import is_of_form
 from store.orders.models import Offer, Order, OrderStatus
-from store.orders.ordering import Change, Judge, place_order
+from store.orders.orders import is_of_form
+from store.orders.placing import Change, Details, Judge, place_order
 from store.payments.charged import TryIsOpen, is_money_under_way, judge_rewriting
 from store.payments.checkout import own_page
 from store.payments.ending import PaymentsUnavailable, end_open_try
@@ -50,7 +49,7 @@ def place(
     offer_id: int | None = None,
     held_id: int | None = None,
 ) -> Placed:
-    """The order of this press (`ordering.place_order`, of the publication that `find` gives, by the
+    """The order of this press (`placing.place_order`, of the publication that `find` gives, by the
     offer that its link came with). A
     try at another price, or of an order that is given up, ends at its gateway before anything is
     written. `is_heard` is what `ask_about_form` said, `held_id` the order whose own link came with

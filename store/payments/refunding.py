@@ -13,8 +13,8 @@ from store.kit import clock
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
 from store.orders.consents import has_waiver
-from store.orders.locks import lock_order
 from store.orders.models import Order, OrderLine, OrderStatus
+from store.orders.orders import lock_order
 from store.payments.fulfilment import fulfil_checkout
 from store.payments.gateways.base import GatewayRefund, GatewayRefused, GatewayUnreachable
 from store.payments.gateways.registry import gateway_named

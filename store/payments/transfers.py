@@ -13,8 +13,8 @@ from store.kit.money import format_money
 from store.kit.text import clean_line
 from store.mail.outbox import alert_staff
 from store.orders.discount_limits import keep_place
-from store.orders.locks import lock_order
 from store.orders.models import Order, OrderStatus
+from store.orders.orders import lock_order
 from store.payments.fulfilment import fulfil_checkout
 from store.payments.gateways import manual
 from store.payments.gateways.manual import received_amount

@@ -15,9 +15,8 @@ from store.kit.limits import limiter
 from store.kit.refusal_pages import private_page, refusal_page
 from store.kit.web import same_site
 from store.orders.consents import CONSENT_WORDINGS, CURRENT_WORDING, give_waiver
-from store.orders.locks import lock_order
 from store.orders.models import Order, OrderStatus
-from store.orders.ordering import cancel_pending
+from store.orders.orders import cancel_pending, lock_order
 from store.payments.cancelling import can_cancel, why_not_cancellable
 from store.payments.charged import Charge, charge_of
 from store.payments.checkout import last_try

@@ -9,8 +9,8 @@ from store.entitlements.access import order_behind
 from store.entitlements.links import open_link
 from store.kit.errors import NotFound
 from store.orders.consents import has_waiver
-from store.orders.details import Details
 from store.orders.models import Order, OrderStatus
+from store.orders.placing import Details
 from store.payments.charged import Charge
 from store.payments.checkout import last_try
 

@@ -12,10 +12,9 @@ from store.cli import main
 from store.commands import base
 from store.kit.database import db, transaction
 from store.kit.status import advance
-from store.orders.details import Details
 from store.orders.discount_rows import add_discount
 from store.orders.models import Discount, OrderStatus
-from store.orders.ordering import place_order
+from store.orders.placing import Details, place_order
 from tests import factories
 from tests.admin.signing import press, signed_in
 from tests.conftest import Clock, on_both

@@ -33,9 +33,8 @@ from store.kit import tokens
 from store.kit.database import db, transaction
 from store.kit.limits import limiter
 from store.mail.models import CapturedLetter
-from store.orders.details import Details
 from store.orders.models import Order
-from store.orders.ordering import place_order
+from store.orders.placing import Details, place_order
 from store.payments.checkout import begin_checkout
 from store.payments.demo_news import Arrival, Decision, decide
 from tests.conftest import make_settings

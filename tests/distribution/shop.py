@@ -14,9 +14,8 @@ from store.kit.database import db, transaction
 from store.kit.status import advance
 from store.mail import outbox, worker
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
-from store.orders.details import Details
 from store.orders.models import Order, OrderStatus
-from store.orders.ordering import place_order
+from store.orders.placing import Details, place_order
 from tests.factories import an_asset, an_edition
 
 

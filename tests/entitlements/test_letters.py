@@ -20,9 +20,8 @@ from store.kit import tokens
 from store.kit.database import db, transaction
 from store.mail.letters import preview
 from store.mail.models import CapturedLetter, Delivery
-from store.orders.details import Details
 from store.orders.models import Order, OrderStatus
-from store.orders.ordering import place_order
+from store.orders.placing import Details, place_order
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import pay, place
 from tests.entitlements.making import (

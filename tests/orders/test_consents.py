@@ -19,9 +19,8 @@ from store.orders.consents import (
     supply_starts_at,
     waiver_needed,
 )
-from store.orders.details import Details
 from store.orders.models import Consent, Order
-from store.orders.ordering import place_order
+from store.orders.placing import Details, place_order
 from store.orders.promises import promise_in_words, term_in_words
 from tests import factories
 from tests.conftest import Clock, on_both

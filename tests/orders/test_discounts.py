@@ -14,9 +14,8 @@ from store.catalog.models import Publication, VatTreatment
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.kit.status import advance
-from store.orders import discount_limits, discounts, ordering
+from store.orders import discount_limits, discounts, placing
 from store.orders.customers import address_key
-from store.orders.details import Details
 from store.orders.discount_limits import CodeRefused
 from store.orders.discount_rows import (
     Places,
@@ -27,7 +26,8 @@ from store.orders.discount_rows import (
 )
 from store.orders.models import Discount, Offer, Order, OrderStatus
 from store.orders.offers import ask_for_offer
-from store.orders.ordering import PriceChanged, expire_order, place_order
+from store.orders.orders import expire_order
+from store.orders.placing import Details, PriceChanged, place_order
 from store.orders.quoting import TooLittleToCharge, quote
 from store.orders.vat import vat_inside
 from tests import factories
@@ -249,7 +249,7 @@ def test_without_the_lock_more_would_get_a_place(
     app: Flask, publication: Publication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     discount(max_orders=3)
-    monkeypatch.setattr(ordering, "hold_place", lambda *_: None)
+    monkeypatch.setattr(placing, "hold_place", lambda *_: None)
     met = threading.Barrier(8)
     counted = discount_limits.orders_with
 

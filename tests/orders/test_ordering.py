@@ -12,21 +12,12 @@ from store.catalog.models import Publication, PublicationStatus
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.kit.status import StatusChange, advance
-from store.orders import ordering
+from store.orders import placing
 from store.orders.consents import CONSENT_WORDINGS, waiver
-from store.orders.details import Details
 from store.orders.models import Consent, Customer, Order, OrderLine, OrderStatus
-from store.orders.ordering import (
-    Change,
-    NotOnSale,
-    OrderUnknown,
-    PriceChanged,
-    cancel_pending,
-    expire_order,
-    list_orders,
-    order_by_reference,
-    place_order,
-)
+from store.orders.orders import OrderUnknown, cancel_pending, expire_order, order_by_reference
+from store.orders.placing import Change, Details, NotOnSale, PriceChanged, place_order
+from store.orders.search import list_orders
 from tests import factories
 from tests.conftest import Clock, on_both, on_postgresql
 
@@ -255,7 +246,7 @@ def test_control_without_the_lock_on_the_form_key_lines_are_doubled_or_refused(
 
     def add(form_key: str, values: dict[str, object]) -> Order:
         order = Order(
-            reference=ordering.new_reference(),
+            reference=placing.new_reference(),
             form_key=form_key,
             status=OrderStatus.PENDING,
             **values,
@@ -264,8 +255,8 @@ def test_control_without_the_lock_on_the_form_key_lines_are_doubled_or_refused(
         db.session.flush()
         return order
 
-    monkeypatch.setattr(ordering, "_order_of", look_without_lock)
-    monkeypatch.setattr(ordering, "add_order", add)
+    monkeypatch.setattr(placing, "_order_of", look_without_lock)
+    monkeypatch.setattr(placing, "add_order", add)
     monkeypatch.setattr(threading, "excepthook", lambda _given: None)
     refused = _press_at_once(app, publication.id)
     assert any(isinstance(one, sa.exc.IntegrityError) for one in refused) or len(refused) < 8
@@ -341,13 +332,13 @@ def test_a_reference_that_is_taken_is_drawn_again(
     publication: Publication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = iter(["AAAA-AAAA", "AAAA-AAAA", "BBBB-BBBB"])
-    monkeypatch.setattr(ordering, "new_reference", lambda: next(drawn))
+    monkeypatch.setattr(placing, "new_reference", lambda: next(drawn))
     orders = [place(publication, key=f"{KEY[:-1]}{n}") for n in (1, 2)]
     assert [order.reference for order in orders] == ["AAAA-AAAA", "BBBB-BBBB"]
 
 
 def test_a_reference_can_be_read_aloud() -> None:
-    drawn = {ordering.new_reference() for _ in range(300)}
+    drawn = {placing.new_reference() for _ in range(300)}
     assert len(drawn) == 300
     assert all(len(one) == 9 and one[4] == "-" for one in drawn)
     assert set("".join(drawn)) == set("23456789ABCDEFGHJKMNPQRSTUVWXYZ-")

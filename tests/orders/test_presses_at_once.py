@@ -15,13 +15,11 @@ from store.catalog.models import Publication
 from store.entitlements.links import order_link
 from store.kit.database import db, transaction
 from store.kit.status import advance
-from store.orders import ordering
-from store.orders.details import Details
+from store.orders import placing
 from store.orders.discount_rows import add_discount
-from store.orders.form_orders import orders_of_form
-from store.orders.locks import lock_order
 from store.orders.models import Order, OrderStatus
-from store.orders.ordering import Change, place_order
+from store.orders.orders import lock_order, orders_of_form
+from store.orders.placing import Change, Details, place_order
 from tests import factories
 from tests.conftest import Clock, on_postgresql
 from tests.races import PATIENCE_SECONDS, at_once, until_waiting
@@ -59,7 +57,7 @@ def test_a_link_to_an_order_is_written_while_a_press_holds_the_order(
     order_id = press(publication_id)
     customer_id = db.session.get_one(Order, order_id).customer_id
     if not is_guarded:
-        monkeypatch.setattr(ordering, "_order_of", _locked_wholly)
+        monkeypatch.setattr(placing, "_order_of", _locked_wholly)
     held, written = threading.Event(), threading.Event()
 
     def judge(_order: Order, _change: Change) -> bool:
@@ -91,7 +89,7 @@ def test_the_second_order_of_a_form_is_not_paid_while_it_is_judged(
     first = press(publication_id, replace(ANNA, email="slip@reader.example"))
     second = press(publication_id)
     if not is_guarded:
-        monkeypatch.setattr(ordering, "orders_of_form", _unlocked)
+        monkeypatch.setattr(placing, "orders_of_form", _unlocked)
     judged, paid = threading.Event(), threading.Event()
 
     def judge(order: Order, _change: Change) -> bool:
@@ -152,7 +150,7 @@ def test_presses_of_one_form_with_a_code_wait_for_each_other_in_one_order(
     with transaction():
         add_discount("Early bird", code="EARLY20", percent=20, max_orders=5)
     coded = replace(ANNA, code="EARLY20")
-    quote, own = ordering._quote_as_seen, ordering._own_order
+    quote, own = placing._quote_as_seen, placing._own_order
     looked, added, is_at_the_order = threading.Event(), threading.Event(), threading.Event()
     locked, over = threading.Event(), threading.Event()
     first = threading.local()
@@ -168,15 +166,15 @@ def test_presses_of_one_form_with_a_code_wait_for_each_other_in_one_order(
 
     def own_order(form_key: str, email: str, values: dict[str, int]) -> object:
         if not is_guarded:
-            ordering.hold_place(values["discount_id"], "", form_key)
+            placing.hold_place(values["discount_id"], "", form_key)
         if hasattr(first, "press"):
             is_at_the_order.set()
             assert locked.wait(PATIENCE_SECONDS)
             until_waiting(over.is_set)
         return own(form_key, email, values)
 
-    monkeypatch.setattr(ordering, "_quote_as_seen", look)
-    monkeypatch.setattr(ordering, "_own_order", own_order)
+    monkeypatch.setattr(placing, "_quote_as_seen", look)
+    monkeypatch.setattr(placing, "_own_order", own_order)
 
     def first_press() -> None:
         first.press = True
@@ -202,14 +200,14 @@ def test_two_forms_with_one_code_are_pressed_at_once_and_both_count(
     """Both orders name the discount before either locks it."""
     with transaction():
         add_discount("Early bird", code="EARLY20", percent=20, max_orders=2)
-    own, both = ordering._own_order, threading.Barrier(2)
+    own, both = placing._own_order, threading.Barrier(2)
 
     def meet(*given: object) -> object:
         found = own(*given)  # type: ignore[arg-type]
         both.wait(PATIENCE_SECONDS)
         return found
 
-    monkeypatch.setattr(ordering, "_own_order", meet)
+    monkeypatch.setattr(placing, "_own_order", meet)
 
     def order(name: str) -> None:
         details = Details(f"{name}@reader.example", name, code="EARLY20")

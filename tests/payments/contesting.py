@@ -10,8 +10,7 @@ from store.entitlements.access import readable_editions
 from store.entitlements.links import library_url
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
-from store.orders.details import Details
-from store.orders.ordering import place_order
+from store.orders.placing import Details, place_order
 from store.payments.checkout import begin_checkout
 from store.payments.models import Dispute
 from tests.distribution.shop import drafted_and_released

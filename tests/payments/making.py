@@ -8,9 +8,8 @@ from store.catalog.models import Publication, PublicationStatus
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
-from store.orders.details import Details
 from store.orders.models import Order
-from store.orders.ordering import place_order
+from store.orders.placing import Details, place_order
 from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout
 from store.payments.fulfilment import apply_event

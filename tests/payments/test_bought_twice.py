@@ -13,9 +13,8 @@ from store.catalog.models import Publication, PublicationStatus
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
-from store.orders.details import Details
 from store.orders.models import Order
-from store.orders.ordering import place_order
+from store.orders.placing import Details, place_order
 from store.payments.checkout import begin_checkout
 from store.payments.demo_news import Decision, decide
 from store.payments.refunding import cancel_preorder, refund_order

@@ -8,7 +8,7 @@ from flask import Flask
 from store.app import create_app
 from store.kit.database import db, transaction
 from store.orders.models import Order, OrderStatus
-from store.orders.ordering import cancel_pending
+from store.orders.orders import cancel_pending
 from store.payments import checkout
 from store.payments.checkout import (
     OrderClosed,

@@ -15,7 +15,7 @@ from store.kit.database import db, transaction
 from store.kit.status import advance
 from store.orders.giving import give_copy
 from store.orders.models import Order, OrderLine, OrderStatus
-from store.orders.ordering import cancel_pending
+from store.orders.orders import cancel_pending
 from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout
 from store.payments.fulfilment import fulfil_checkout, fulfil_order

@@ -9,7 +9,7 @@ from flask import Flask
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
-from store.orders.ordering import cancel_pending, expire_order
+from store.orders.orders import cancel_pending, expire_order
 from store.payments import fulfilment, refunding
 from store.payments.demo_news import Arrival, Decision, decide, deliver, deliver_held
 from store.payments.gateways.demo import DemoGateway

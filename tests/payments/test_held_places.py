@@ -6,11 +6,10 @@ from flask import Flask
 from store.catalog.publications import publication_by_slug
 from store.catalog.sellers import state_seller
 from store.kit.database import db, transaction
-from store.orders.details import Details
 from store.orders.discount_limits import CodeRefused
 from store.orders.discount_rows import Places, add_discount, places_by_discount
 from store.orders.models import OrderStatus
-from store.orders.ordering import place_order
+from store.orders.placing import Details, place_order
 from store.orders.quoting import quote
 from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout

@@ -24,11 +24,10 @@ from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.mail.models import Delivery
-from store.orders.details import Details
 from store.orders.discount_rows import add_discount
-from store.orders.locks import lock_order
 from store.orders.models import Order, OrderLine, OrderStatus
-from store.orders.ordering import cancel_pending
+from store.orders.orders import cancel_pending, lock_order
+from store.orders.placing import Details
 from store.payments import fulfilment, placing, refunding
 from store.payments.checkout import begin_checkout, expire_due
 from store.payments.demo_news import Arrival, Decision, decide, deliver, held_news

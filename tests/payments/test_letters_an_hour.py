@@ -10,9 +10,8 @@ from flask.testing import FlaskClient
 
 from store.kit.database import db, end_read, transaction
 from store.mail.models import Delivery
-from store.orders.details import Details
 from store.orders.models import Order
-from store.orders.ordering import place_order
+from store.orders.placing import Details, place_order
 from store.payments import transfer_rows
 from store.payments.checkout import begin_checkout
 from store.payments.transfer_rows import DETAILS

@@ -13,7 +13,7 @@ from store.entitlements.models import Entitlement
 from store.kit.database import transaction
 from store.mail.models import Delivery
 from store.orders.models import OrderStatus
-from store.orders.ordering import cancel_pending
+from store.orders.orders import cancel_pending
 from store.payments import refund_rows, refunding
 from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout

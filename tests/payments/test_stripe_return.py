@@ -144,7 +144,7 @@ def test_money_for_an_order_that_ran_out_in_our_eyes_still_wins(
     double.control.complete(session_id)
     double.control.fault("server_error", method="GET", times=99)
     with transaction():
-        from store.orders.ordering import expire_order
+        from store.orders.orders import expire_order
 
         order = order_of_locked(order_id)
         checkout.end_unheard(db.session.get_one(Checkout, 1))
@@ -160,7 +160,7 @@ def test_money_for_an_order_that_ran_out_in_our_eyes_still_wins(
 
 def order_of_locked(order_id: int) -> object:
     """The order's row, under its lock."""
-    from store.orders.locks import lock_order
+    from store.orders.orders import lock_order
 
     return lock_order(order_id)
 

@@ -18,7 +18,7 @@ from store.kit.database import db, end_read, transaction
 from store.kit.errors import InvalidFields, Refusal
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Order, OrderStatus
-from store.orders.ordering import cancel_pending
+from store.orders.orders import cancel_pending
 from store.payments import transfers
 from store.payments.checkout import begin_checkout, expire_due
 from store.payments.choosing import NoTransfers, PartlyReceived

@@ -18,13 +18,12 @@ from store.kit.database import db, transaction
 from store.kit.limits import RateCount, limiter
 from store.kit.status import advance
 from store.mail.models import Delivery
-from store.orders import ordering
+from store.orders import placing
 from store.orders.customers import find_or_add_customer
-from store.orders.details import Details
 from store.orders.discount_rows import add_discount, discount_by_name, end_discount
 from store.orders.models import Customer, Discount, Offer, Order, OrderStatus
 from store.orders.offers import OfferUsed, ask_for_offer, forget_offers, is_told_already
-from store.orders.ordering import place_order
+from store.orders.placing import Details, place_order
 from tests import factories
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import sent
@@ -532,5 +531,5 @@ def test_forms_behind_one_link_pressed_at_once_are_one_order(
 def test_without_the_use_of_a_link_each_form_would_be_an_order(
     app: Flask, publication: Publication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ordering, "use_offer", lambda *_: None)
+    monkeypatch.setattr(placing, "use_offer", lambda *_: None)
     assert _order_at_once(app, publication.id) == ["placed"] * 6

@@ -1,0 +1,318 @@
+"""Placing an order: once for each form and address, kept as it was agreed."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from store.catalog import publications
+from store.catalog.countries import countries_sold_to
+from store.catalog.models import Publication, PublicationStatus
+from store.catalog.sellers import current_seller
+from store.kit import clock
+from store.kit.database import db, insert_once
+from store.kit.errors import InvalidFields, Refusal
+from store.kit.money import format_money
+from store.kit.text import clean_line
+from store.orders.consents import (
+    accept_terms,
+    forget_waiver,
+    give_waiver,
+    has_waiver,
+    waiver_needed,
+)
+from store.orders.customers import (
+    InvalidAddress,
+    address_key,
+    find_or_add_customer,
+    parse_address,
+)
+from store.orders.discount_limits import HELD_FOR, hold_place
+from store.orders.models import Offer, Order, OrderLine, OrderStatus
+from store.orders.offers import offer_of_form, use_offer
+from store.orders.orders import (
+    cancel_pending,
+    first_key,
+    is_for,
+    locking,
+    new_reference,
+    orders_of_form,
+)
+from store.orders.quoting import Quote, check_chargeable, quote
+
+_LONGEST = {
+    "name": (200, "Your name"),
+    "organisation": (200, "The organisation"),
+    "purchase_order_number": (60, "The purchase order number"),
+    "code": (40, "The discount code"),
+}
+
+
+@dataclass(frozen=True)
+class Details:
+    """Who orders, as typed; `wants_now` is the consent to immediate supply, `network` and
+    `user_agent` say where the form came from."""
+
+    email: str
+    name: str = ""
+    organisation: str = ""
+    purchase_order_number: str = ""
+    code: str = ""
+    country: str = ""  # ISO 3166; asked where the shop sells to several
+    wants_now: bool = False
+    network: str = ""
+    user_agent: str = ""
+
+
+class Change(StrEnum):
+    """What a press would change of an order that is there already."""
+
+    NOTHING = "nothing"
+    DETAILS = "details"
+    PRICE = "price"  # or that it is given up
+
+
+# Asked with NOTHING: whether the order is left as it is. It may refuse the press.
+Judge = Callable[[Order, Change], bool]
+
+
+class NotOnSale(Refusal):
+    """A draft or retired publication, whatever address was kept."""
+
+    status = 410
+    sentence = "This publication is not on sale."
+
+
+class PriceChanged(Refusal):
+    """The total is another than the one that the customer saw."""
+
+    def __init__(self, new_amount: int, currency: str) -> None:
+        self.new_amount = new_amount
+        super().__init__(
+            f"The price has changed since you opened this page. "
+            f"It is now {format_money(new_amount, currency)}."
+        )
+
+
+def check_details(typed: Details, countries: Sequence[str] = ()) -> Details:
+    """The details cleaned; refuses (`InvalidFields`) naming each field that cannot be taken.
+
+    `countries` are those that the shop sells to: of one alone nobody is asked.
+    """
+    faults: dict[str, str] = {}
+    try:
+        email = parse_address(typed.email)
+    except InvalidAddress as fault:
+        email = ""
+        faults["email"] = fault.sentence
+    lines: dict[str, Any] = {name: clean_line(getattr(typed, name)) for name in _LONGEST}
+    for name, text in lines.items():
+        most, label = _LONGEST[name]
+        if len(text) > most:
+            faults[name] = f"{label} can have at most {most} characters; this has {len(text)}."
+    country = countries[0] if len(countries) == 1 else typed.country
+    if countries and country not in countries:
+        faults["country"] = "Choose the country that you live in. We sell to those in the list."
+    if faults:
+        raise InvalidFields(faults)
+    return replace(typed, email=email, country=country, **lines)
+
+
+def leave_to_orders(_order: Order, _change: Change) -> bool:
+    """What is judged where no money is asked about: a pending order may be written again."""
+    return False
+
+
+def place_order(
+    publication: Publication,
+    details: Details,
+    *,
+    form_key: str,
+    seen_amount: int,
+    seen_currency: str | None = None,
+    offer: Offer | None = None,
+    judge: Judge = leave_to_orders,
+) -> Order:
+    """The pending order of this form and address, a snapshot of what the customer saw and wrote.
+
+    The same form sent again gives the same order: written again while it is pending, untouched
+    once it is paid or `judge`, asked under its lock before anything is written, says that money is
+    under way. Another address makes another order, and the earlier one is given up. `seen_amount`
+    is the total on the page, in minor units. `offer` stands behind the mailed link that the order
+    came by, and fixes its address. Refuses (`NotOnSale`, `PriceChanged`, `InvalidFields`,
+    `CodeRefused`, `OfferUsed`, `TooLittleToCharge`).
+    """
+    known = _locked(form_key)
+    for one in known:
+        if one.status is OrderStatus.PAID or judge(one, Change.NOTHING):
+            return one
+    details = check_details(details, [code for code, _ in countries_sold_to(current_seller())])
+    offer = offer or offer_of_form(form_key, details.email)
+    if offer is not None:
+        details = replace(details, email=offer.email)
+    is_closed = all(one.status is not OrderStatus.PENDING for one in known)
+    if known and is_closed and all(is_for(one, details.email) for one in known):
+        return known[-1]
+    proven = offer.email if offer is not None else ""
+    quoted = _quote_as_seen(publication, details, proven, form_key, (seen_amount, seen_currency))
+    values, line = _agreed(details, quoted), _agreed_line(publication, quoted)
+    known, mine = _own_order(form_key, details.email, values)
+    hold_place(quoted.discount_id, proven, form_key)
+    if mine.lines and judge(mine, _change(mine, values, line, details)):
+        return mine
+    for other in known:
+        if other is not mine and other.status is OrderStatus.PENDING:
+            judge(other, Change.PRICE)
+            cancel_pending(other, "customer", "ordered for another address instead")
+    _write(mine, values, line, is_waiver=_is_waiver(publication, details))
+    if offer is not None:
+        use_offer(offer, mine)
+    return mine
+
+
+def _locked(form_key: str) -> Sequence[Order]:
+    """The orders of a form, all locked; presses of it wait for each other at the row of its first
+    one, and only then see what another press has added."""
+    if _order_of(first_key(form_key)) is None:
+        return []
+    return orders_of_form(form_key, is_locked=True)
+
+
+def _quote_as_seen(
+    publication: Publication,
+    details: Details,
+    proven: str,
+    form_key: str,
+    seen: tuple[int, str | None],
+) -> Quote:
+    if publication.status is not PublicationStatus.LISTED:
+        raise NotOnSale
+    quoted = quote(publication, proven=proven, code=details.code, form_key=form_key)
+    check_chargeable(quoted)
+    if (seen[0], seen[1] or quoted.currency) != (quoted.total_amount, quoted.currency):
+        raise PriceChanged(quoted.total_amount, quoted.currency)
+    return quoted
+
+
+def _agreed(details: Details, quoted: Quote) -> dict[str, Any]:
+    return {
+        "customer_id": find_or_add_customer(details.email, details.name).id,
+        "seller_id": current_seller().id,
+        "email": details.email,
+        "name": details.name,
+        "organisation": details.organisation,
+        "purchase_order_number": details.purchase_order_number,
+        "country": details.country,
+        "discount_amount": quoted.discount_amount,
+        "discount_label": quoted.discount_label,
+        "discount_id": quoted.discount_id,
+        "total_amount": quoted.total_amount,
+        "currency": quoted.currency,
+        "network": details.network[:45],
+        "user_agent": clean_line(details.user_agent)[:300],
+        "placed_at": clock.now(),
+        "place_until": clock.now() + HELD_FOR,
+    }
+
+
+def _agreed_line(publication: Publication, quoted: Quote) -> dict[str, Any]:
+    return {
+        **line_values(publication),
+        "vat_treatment": quoted.vat_treatment,
+        "vat_rate": quoted.vat_rate,
+        "vat_amount": quoted.vat_amount,
+    }
+
+
+def line_values(publication: Publication) -> dict[str, Any]:
+    """What a line holds of its publication, as it is today."""
+    return {
+        "publication_id": publication.id,
+        "title": publication.title,
+        "price_amount": publication.price_amount,
+        "is_preorder": publications.is_preorder(publication),
+        "expected_on": publication.expected_on,
+        "updates_months": publication.updates_months,
+    }
+
+
+def _own_order(form_key: str, email: str, values: dict[str, Any]) -> tuple[Sequence[Order], Order]:
+    """All orders of the form, and the pending one for this address, added where there is none."""
+    known = _locked(form_key)
+    mine = [one for one in known if is_for(one, email)]
+    pending = [one for one in mine if one.status is OrderStatus.PENDING]
+    if pending:
+        return known, pending[-1]
+    next_key = first_key(form_key)
+    if known:
+        # The same for two presses at once.
+        mark = hashlib.sha256(f"{address_key(email)} {len(mine)}".encode()).hexdigest()[:16]
+        next_key = f"{next_key}.{mark}"
+    added = add_order(next_key, values)
+    # Where another press of this form was faster, its order counts as one that was there before.
+    return _own_order(form_key, email, values) if added.lines else (known, added)
+
+
+def add_order(form_key: str, values: dict[str, Any]) -> Order:
+    """A new pending row of these values, or the one that another press of this form has just
+    written; locked."""
+    for _ in range(20):
+        insert_once(
+            Order,
+            reference=new_reference(),
+            form_key=form_key,
+            status=OrderStatus.PENDING,
+            **values,
+        )
+        order = _order_of(form_key)
+        if order is not None:
+            return order
+        # Nothing was added and nothing is there: the reference was taken. Another is drawn.
+    raise RuntimeError("no free reference for an order")
+
+
+def _order_of(form_key: str) -> Order | None:
+    # Two presses of one form: the second waits and then sees what the first wrote.
+    return db.session.scalar(locking(sa.select(Order).where(Order.form_key == form_key)))
+
+
+def _change(
+    order: Order, values: dict[str, Any], agreed: dict[str, Any], details: Details
+) -> Change:
+    """What the order says that is not agreed now; where and when the button was pressed does not
+    count."""
+    if (order.total_amount, order.currency) != (values["total_amount"], values["currency"]):
+        return Change.PRICE
+    kept, line = {"network", "user_agent", "placed_at", "place_until"}, order.lines[0]
+    is_changed = (
+        any(getattr(order, name) != values[name] for name in values.keys() - kept)
+        or any(getattr(line, name) != agreed[name] for name in agreed)
+        or has_waiver(order.id) != _is_waiver(line.publication, details)
+    )
+    return Change.DETAILS if is_changed else Change.NOTHING
+
+
+def _write(
+    order: Order, values: dict[str, Any], agreed: dict[str, Any], *, is_waiver: bool
+) -> None:
+    """Write the order, its line, and what was agreed to with it."""
+    for name, value in values.items():
+        setattr(order, name, value)
+    if order.lines:
+        for name, value in agreed.items():
+            setattr(order.lines[0], name, value)
+    else:
+        order.lines.append(OrderLine(**agreed))
+    db.session.flush()
+    if is_waiver:
+        give_waiver(order)
+    else:
+        forget_waiver(order)
+    accept_terms(order)
+
+
+def _is_waiver(publication: Publication, details: Details) -> bool:
+    return details.wants_now and waiver_needed(publication, clock.now())
