@@ -8,7 +8,7 @@ from store.catalog.publications import publication_by_slug
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, fresh_key, status, typed
-from store.orders.giving import give_copy
+from store.orders.gifts import give_copy
 from store.orders.orders import order_by_reference
 from store.payments.checkout import begin_checkout
 from store.payments.taking_back import NotAGift, take_back_gift

@@ -15,7 +15,7 @@ from store.kit.errors import InvalidFields
 from store.kit.forms import Reader, Typed, of_row, status, typed
 from store.kit.money import InvalidPrice, parse_price, to_decimal
 from store.kit.paging import paginate
-from store.orders.promises import promise_in_words
+from store.orders.consents import promise_in_words
 from store.staff.guard import EDITORS, STAFF, opens_to, takes, who
 
 bp = Blueprint("publications", __name__, url_prefix="/admin/publications")

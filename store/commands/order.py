@@ -15,7 +15,7 @@ from store.kit.database import db, transaction
 from store.kit.formatting import format_moment
 from store.kit.money import format_money, parse_price
 from store.mail.models import Delivery
-from store.orders.giving import gift_key, give_copy
+from store.orders.gifts import gift_key, give_copy
 from store.orders.models import Order
 from store.orders.orders import order_by_reference
 from store.payments.checkout import begin_checkout

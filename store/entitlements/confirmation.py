@@ -25,10 +25,11 @@ from store.orders.consents import (
     accepted_terms,
     agreed_at,
     given_consent,
+    promise_in_words,
     supply_starts_at,
+    term_in_words,
 )
 from store.orders.models import Order
-from store.orders.promises import promise_in_words, term_in_words
 from store.orders.vat import order_vat_note
 
 

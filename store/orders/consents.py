@@ -1,16 +1,18 @@
-"""What a customer agreed to, in which wording, and whether there was need to ask (Consumer
-Contracts Regulations 2013, regulation 37)."""
+"""What a customer agreed to, in which wording, whether there was need to ask (Consumer Contracts
+Regulations 2013, regulation 37), and what was promised, in words."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
+from babel.dates import format_date
 
 from store.catalog import publications
 from store.catalog.models import Publication
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, insert_once
+from store.kit.formatting import format_day
 from store.orders.models import Consent, Order
 
 IMMEDIATE_SUPPLY = "immediate_supply"
@@ -89,7 +91,7 @@ def given_consent(order_id: int) -> GivenConsent | None:
 
 
 def accept_terms(order: Order) -> None:
-    """Note that the order was placed under today's terms; placed anew, it is under those of then."""
+    """Note that the order was placed under today's terms; placed again, it is under those of then."""
     given = _given(order.id, TERMS)
     if given is None:
         _note(order, TERMS, CURRENT_TERMS)
@@ -138,3 +140,21 @@ def _note(order: Order, kind: str, version: str) -> None:
 
 def _day(moment: datetime) -> date:
     return moment.astimezone(config().zone).date()
+
+
+def promise_in_words(day: date) -> str:
+    """`by the end of March 2027` for the last day of a month, else `on 12 March 2027`."""
+    is_month_end = (day + timedelta(days=1)).day == 1
+    if is_month_end:
+        return f"by the end of {format_date(day, 'MMMM y', locale='en_GB')}"
+    return f"on {format_day(day)}"
+
+
+def term_in_words(months: int | None) -> str:
+    """How long later editions are included: `for 2 years`, `for 18 months`, without end."""
+    if months is None:
+        return "for as long as we publish it"
+    years, rest = divmod(months, 12)
+    if rest == 0:
+        return "for 1 year" if years == 1 else f"for {years} years"
+    return "for 1 month" if months == 1 else f"for {months} months"

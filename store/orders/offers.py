@@ -1,31 +1,34 @@
 """Offers: a price that depends on who one is goes by letter, to the address that earns it.
 
-Whoever types an address is told nothing of it: the row, the letter owed and the answer are the same
+Typing an address tells nothing about it: the row, the letter owed and the answer are the same
 for members and others, and for customers and others. What the address earns is judged when the
 letter leaves, when its link is opened and when the order is placed.
 """
 
 import hashlib
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
-from store.catalog.models import Publication
+from store.catalog.models import Publication, PublicationStatus
 from store.kit import clock, tokens
 from store.kit.config import config
 from store.kit.database import db, insert_once, transaction
 from store.kit.errors import Refusal
 from store.mail import outbox
+from store.mail.letters import Letter, Skip, letter
+from store.mail.mime import Mailbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.outbox import forget_addresses, long_past
 from store.orders.customers import address_key, parse_address
 from store.orders.discount_limits import CodeRefused
 from store.orders.discounts import Reduction, code_that_counts, member_reduction, reduction_for
-from store.orders.models import Discount, Offer, Order, OrderStatus
+from store.orders.models import Offer, Order, OrderStatus
 from store.orders.orders import is_of_form
 
 OFFER = "offer"
-# Whoever presses again within this many seconds gets the one letter.
+# Pressing again within this many seconds brings no second letter.
 WINDOW_SECONDS = 600
 GOOD_FOR = timedelta(hours=24)
 
@@ -71,10 +74,12 @@ def ask_for_offer(publication: Publication, text: str, code: str = "") -> str:
     """
     address = parse_address(text)
     discount = code_that_counts(publication, code) if code.strip() else None
+    what = f"{address_key(address)} {publication.id} {discount.id if discount else ''}"
+    window = int(clock.now().timestamp()) // WINDOW_SECONDS
     offer_id = insert_once(
         Offer,
         reference=tokens.new_reference(),
-        asked_key=_asked_key(address, publication, discount),
+        asked_key=f"{hashlib.sha256(what.encode()).hexdigest()}:{window}",
         email=address,
         email_key=address_key(address),
         publication_id=publication.id,
@@ -88,69 +93,46 @@ def ask_for_offer(publication: Publication, text: str, code: str = "") -> str:
     return address
 
 
-def offer_url(offer: Offer) -> str:
-    """The absolute address of the order form at this price, good for 24 hours."""
-    return f"{config().base_url}/offer/{tokens.sign(offer.reference, OFFER)}"
+def _told_key(offer_id: int) -> str:
+    return f"{OFFER}:{offer_id}"
 
 
-def open_offer(token: str) -> Offer:
-    """The row behind a link. Refuses (`OfferUnknown`) what is none of ours, and (`OfferOver`) one
-    that is too old, wrongly signed, ended, or whose order is not to be paid any more."""
-    fault = ""
-    try:
-        reference = tokens.read(token, OFFER, int(GOOD_FOR.total_seconds()))
-    except tokens.NotValid as refused:
-        reference, fault = refused.reference, OLD if refused.is_old else BROKEN
-    except tokens.Unreadable:
-        raise OfferUnknown from None
-    offer = db.session.scalars(sa.select(Offer).where(Offer.reference == reference)).first()
-    if offer is None:
-        raise OfferUnknown
-    if offer.order is not None and not is_open(offer, offer.order):
-        fault = fault or PLACED
+def _sample() -> dict[str, Any]:
+    return {
+        "title": "Effective SEND Practice in the Early Years",
+        "code": "",
+        "price": 1250,
+        "total": 1000,
+        "currency": "GBP",
+        "url": f"{config().base_url}/offer/sample",
+    }
+
+
+@letter(OFFER, sample=_sample)
+def offer_letter(delivery: Delivery) -> Letter | Skip:
+    """Judged now: what the address earns, or, at most once a day, that it earns nothing."""
+    offer = db.session.get(Offer, (delivery.facts or {}).get("offer_id", 0))
+    if offer is None or offer.created_at < clock.now() - GOOD_FOR:
+        return Skip("asked for too long ago")
     if offer.ended_at is not None:
-        fault = ENDED
-    if fault:
-        raise OfferOver(offer, fault)
-    return offer
-
-
-def is_open(offer: Offer, order: Order) -> bool:
-    """Whether the order of a link may still be paid, by who proved that address."""
-    is_theirs = order.customer.email_key == offer.email_key
-    return order.status is OrderStatus.PENDING and is_theirs
-
-
-def offer_of_form(form_key: str, email: str) -> Offer | None:
-    """The offer that the order of a form came by, while the same address is on the form."""
-    query = sa.select(Offer).join(Order).where(is_of_form(form_key))
-    return db.session.scalars(query.where(Offer.email_key == address_key(email))).first()
-
-
-def use_offer(offer: Offer, order: Order) -> None:
-    """An offer is for one order. Refuses (`OfferUsed`) a second one, also when both come at once."""
-    taken = db.session.execute(
-        sa.update(Offer)
-        .where(
-            Offer.id == offer.id,
-            Offer.ended_at.is_(None),
-            sa.or_(Offer.order_id.is_(None), Offer.order_id == order.id),
-        )
-        .values(order_id=order.id)
-        .returning(Offer.id)
-    )
-    if taken.first() is None:
-        raise OfferUsed
-
-
-def end_offers(email: str) -> None:
-    """End every link that an address was mailed, in whatever spelling; who asks again gets one."""
-    db.session.execute(
-        sa.update(Offer)
-        .where(Offer.email_key == address_key(email), Offer.ended_at.is_(None))
-        # Another press within the same minutes is to bring a link that opens.
-        .values(ended_at=clock.now(), asked_key=Offer.reference)
-    )
+        return Skip("ended with all other links")
+    if offer.order_id is not None:
+        return Skip("ordered already")
+    publication = offer.publication
+    if publication.status is not PublicationStatus.LISTED:
+        return Skip("no longer on sale")
+    less = earned(offer)
+    if less is None and is_told_already(offer):
+        return Skip("told within the last day")
+    context = {
+        "title": publication.title,
+        "code": offer.discount.code if offer.discount else "",
+        "price": publication.price_amount,
+        "total": publication.price_amount - less.amount if less else None,
+        "currency": publication.currency,
+        "url": offer_url(offer) if less else "",
+    }
+    return Letter(Mailbox(offer.email), context)
 
 
 def earned(offer: Offer) -> Reduction | None:
@@ -184,6 +166,68 @@ def is_told_already(offer: Offer) -> bool:
     return any(earned(keys[key]) is None for key in db.session.scalars(told))
 
 
+def offer_url(offer: Offer) -> str:
+    """The absolute address of the order form at this price, good for 24 hours."""
+    return f"{config().base_url}/offer/{tokens.sign(offer.reference, OFFER)}"
+
+
+def open_offer(token: str) -> Offer:
+    """The row behind a link. Refuses (`OfferUnknown`) what is none of ours, and (`OfferOver`) one
+    that is too old, wrongly signed, ended, or whose order is not to be paid any more."""
+    fault = ""
+    try:
+        reference = tokens.read(token, OFFER, int(GOOD_FOR.total_seconds()))
+    except tokens.NotValid as refused:
+        reference, fault = refused.reference, OLD if refused.is_old else BROKEN
+    except tokens.Unreadable:
+        raise OfferUnknown from None
+    offer = db.session.scalars(sa.select(Offer).where(Offer.reference == reference)).first()
+    if offer is None:
+        raise OfferUnknown
+    order = offer.order
+    if order is not None:
+        is_theirs = order.customer.email_key == offer.email_key
+        if not is_theirs or order.status is not OrderStatus.PENDING:
+            fault = fault or PLACED
+    if offer.ended_at is not None:
+        fault = ENDED
+    if fault:
+        raise OfferOver(offer, fault)
+    return offer
+
+
+def offer_of_form(form_key: str, email: str) -> Offer | None:
+    """The offer that the order of a form came by, while the same address is on the form."""
+    query = sa.select(Offer).join(Order).where(is_of_form(form_key))
+    return db.session.scalars(query.where(Offer.email_key == address_key(email))).first()
+
+
+def use_offer(offer: Offer, order: Order) -> None:
+    """An offer is for one order. Refuses (`OfferUsed`) a second one, also when both come at once."""
+    taken = db.session.execute(
+        sa.update(Offer)
+        .where(
+            Offer.id == offer.id,
+            Offer.ended_at.is_(None),
+            sa.or_(Offer.order_id.is_(None), Offer.order_id == order.id),
+        )
+        .values(order_id=order.id)
+        .returning(Offer.id)
+    )
+    if taken.first() is None:
+        raise OfferUsed
+
+
+def end_offers(email: str) -> None:
+    """End every link that an address was mailed, in whatever spelling; asking again brings a new one."""
+    db.session.execute(
+        sa.update(Offer)
+        .where(Offer.email_key == address_key(email), Offer.ended_at.is_(None))
+        # Another press within the same minutes is to bring a link that opens.
+        .values(ended_at=clock.now(), asked_key=Offer.reference)
+    )
+
+
 def forget_offers() -> None:
     """Take out old offers that brought no order, and the addresses that strangers typed; the
     timetable calls it. The refusals of a day are counted by these rows (`is_told_already`), so
@@ -193,13 +237,3 @@ def forget_offers() -> None:
             sa.delete(Offer).where(Offer.order_id.is_(None), Offer.created_at < long_past())
         )
         forget_addresses(Delivery.kind == OFFER, Delivery.created_at < long_past())
-
-
-def _told_key(offer_id: int) -> str:
-    return f"{OFFER}:{offer_id}"
-
-
-def _asked_key(address: str, publication: Publication, discount: Discount | None) -> str:
-    what = f"{address_key(address)} {publication.id} {discount.id if discount else ''}"
-    digest = hashlib.sha256(what.encode()).hexdigest()
-    return f"{digest}:{int(clock.now().timestamp()) // WINDOW_SECONDS}"

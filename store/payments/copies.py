@@ -25,9 +25,9 @@ from store.kit.money import format_money
 from store.mail.letters import Letter, Skip, letter
 from store.mail.mime import Mailbox
 from store.mail.models import Delivery, DeliveryStatus
+from store.orders.consents import promise_in_words
 from store.orders.customers import customer_by_address
 from store.orders.models import Customer, Order, OrderStatus
-from store.orders.promises import promise_in_words
 from store.payments.checkout import is_bank_at_work
 from store.payments.models import RefundStatus
 from store.payments.settling import is_cancelled

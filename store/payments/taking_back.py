@@ -6,7 +6,7 @@ from store.kit.database import db
 from store.kit.errors import InvalidFields, Refusal
 from store.kit.status import record_change
 from store.kit.text import clean_line
-from store.orders.giving import LONGEST_REASON
+from store.orders.gifts import LONGEST_REASON
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import lock_order
 

@@ -10,8 +10,8 @@ from store.entitlements.links import open_link
 from store.entitlements.models import Link
 from store.entitlements.twins import later_twins
 from store.kit.refusal_pages import private_page
+from store.orders.consents import promise_in_words
 from store.orders.customers import mask
-from store.orders.promises import promise_in_words
 from store.payments.cancelling import can_cancel
 from store.storefront.copies import ShownCopies, show_copies
 

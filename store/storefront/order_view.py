@@ -24,11 +24,12 @@ from store.orders.consents import (
     accepted_terms,
     agreed_at,
     given_consent,
+    promise_in_words,
     supply_starts_at,
+    term_in_words,
 )
 from store.orders.customers import mask
 from store.orders.models import Order, OrderStatus
-from store.orders.promises import promise_in_words, term_in_words
 from store.orders.vat import order_vat_note
 from store.payments.cancelling import can_cancel
 from store.payments.charged import Charge

@@ -12,7 +12,7 @@ from store.catalog.publications import newest_released, promised_date
 from store.kit.database import db
 from store.kit.formatting import format_day
 from store.kit.money import format_money
-from store.orders.promises import promise_in_words, term_in_words
+from store.orders.consents import promise_in_words, term_in_words
 
 
 @dataclass(frozen=True)

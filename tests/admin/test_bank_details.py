@@ -13,7 +13,7 @@ from store.commands import base
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
-from store.orders.giving import give_copy
+from store.orders.gifts import give_copy
 from store.orders.models import Order
 from store.payments.bank_details import change_bank_details, masked
 from store.payments.checkout import begin_checkout

@@ -16,7 +16,7 @@ from store.kit.database import db, transaction
 from store.kit.status import StatusChange
 from store.mail.models import CapturedLetter
 from store.orders.customers import customer_by_address, find_or_add_customer
-from store.orders.giving import give_copy
+from store.orders.gifts import give_copy
 from store.orders.models import Order
 from store.orders.placing import Details
 from tests.conftest import Clock, on_both

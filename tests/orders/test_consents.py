@@ -16,12 +16,13 @@ from store.orders.consents import (
     give_waiver,
     given_consent,
     has_waiver,
+    promise_in_words,
     supply_starts_at,
+    term_in_words,
     waiver_needed,
 )
 from store.orders.models import Consent, Order
 from store.orders.placing import Details, place_order
-from store.orders.promises import promise_in_words, term_in_words
 from tests import factories
 from tests.conftest import Clock, on_both
 

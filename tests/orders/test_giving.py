@@ -12,7 +12,7 @@ from store.entitlements.access import readable_editions, rights_of_order
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.kit.status import StatusChange
-from store.orders.giving import NotPublished, gift_key, give_copy
+from store.orders.gifts import NotPublished, gift_key, give_copy
 from store.orders.models import Consent, Order, OrderLine
 from store.payments.checkout import begin_checkout
 from tests.conftest import on_both

@@ -13,7 +13,7 @@ from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.status import advance
-from store.orders.giving import give_copy
+from store.orders.gifts import give_copy
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import cancel_pending
 from store.payments.applying import apply_state

@@ -13,7 +13,7 @@ from store.catalog.models import Publication
 from store.distribution.importing import export_customers
 from store.kit import clock
 from store.kit.database import db, transaction
-from store.orders.giving import give_copy
+from store.orders.gifts import give_copy
 from store.orders.models import Order
 from store.payments.applying import settle_order
 from store.payments.checkout import begin_checkout

@@ -2,7 +2,6 @@
 
 import hashlib
 
-from store.catalog import publications
 from store.catalog.models import Publication, PublicationStatus
 from store.catalog.sellers import current_seller
 from store.kit import clock
@@ -12,7 +11,7 @@ from store.kit.status import record_change
 from store.kit.text import clean_line
 from store.orders.customers import address_key, find_or_add_customer
 from store.orders.models import Order, OrderLine
-from store.orders.placing import Details, add_order, check_details
+from store.orders.placing import Details, add_order, check_details, line_values
 
 LABEL = "Complimentary copy"
 LONGEST_REASON = 300
@@ -49,17 +48,11 @@ def give_copy(
     }
     order = add_order(form_key, values)
     if not order.lines:
-        order.lines.append(_line(publication))
+        order.lines.append(OrderLine(**line_values(publication)))
         session = db.session()
         record_change(session, "orders", order.id, "given", order.status, who=who, why=reason)
         db.session.flush()
     return order
-
-
-def gift_key(slug: str, email: str) -> str:
-    """What makes the same command for the same person one gift, however often it is repeated."""
-    text = f"gift:{slug}:{address_key(email)}"
-    return f"gift:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
 def _check(email: str, name: str, reason: str) -> tuple[Details, str]:
@@ -79,13 +72,7 @@ def _check(email: str, name: str, reason: str) -> tuple[Details, str]:
     return details, reason
 
 
-def _line(publication: Publication) -> OrderLine:
-    return OrderLine(
-        publication_id=publication.id,
-        title=publication.title,
-        price_amount=publication.price_amount,
-        quantity=1,
-        is_preorder=publications.is_preorder(publication),
-        expected_on=publication.expected_on,
-        updates_months=publication.updates_months,
-    )
+def gift_key(slug: str, email: str) -> str:
+    """What makes the same command for the same person one gift, however often it is repeated."""
+    text = f"gift:{slug}:{address_key(email)}"
+    return f"gift:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
