@@ -21,7 +21,11 @@ from store.staff.guard import EDITORS, STAFF, opens_to, takes
 bp = Blueprint("editions", __name__, url_prefix="/admin/publications/<slug>")
 
 SEVERITIES = (
-    ("law", "The law or the rules have changed", "Whoever works by the old edition may do wrong."),
+    (
+        "law",
+        "The law or the rules have changed",
+        "Anybody who still works from the old edition may do wrong.",
+    ),
     ("guidance", "Guidance has changed", "Worth reading soon."),
     ("minor", "Small changes", "Corrections and better wording."),
 )

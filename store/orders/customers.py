@@ -79,12 +79,12 @@ def _plain_fault(address: str) -> str:
     if "@" not in address:
         return f"“{address}” has no @. It should look like {EXAMPLE}."
     if " " in address:
-        return f"“{address}” has a blank in it. Take it out, or give one address."
+        return f"“{address}” has a space in it. Take it out, or give one address."
     if odd := next((letter for letter in address if unicodedata.category(letter) in _UNSEEN), None):
         name = unicodedata.name(odd, f"U+{ord(odd):04X}").lower()
         return (
             f"There is a character in the address that cannot be seen ({name}). "
-            "Type the address anew instead of pasting it."
+            "Type the address again instead of pasting it."
         )
     return ""
 

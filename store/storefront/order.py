@@ -46,7 +46,7 @@ from store.storefront.ways_to_pay import ways_to_pay, why_not_chargeable
 bp = Blueprint("order", __name__)
 
 _LINES = ("email", "name", "organisation", "purchase_order_number", "code", "country")
-CLOSED = "The order that you began here is closed. To order anew, check it and press again."
+CLOSED = "The order that you began here is closed. To order again, check it and press the button."
 
 
 UNSURE = "Tick the box to order."

@@ -73,14 +73,14 @@ def test_an_address_is_kept_as_typed(typed: str) -> None:
         ("anna", "“anna” has no @. It should look like name@example.com."),
         (
             "anna @reader.example",
-            "“anna @reader.example” has a blank in it. Take it out, or give one address.",
+            "“anna @reader.example” has a space in it. Take it out, or give one address.",
         ),
         ("a" * 300 + "@reader.example", "An e-mail address has at most 254 characters."),
         (
             "an\ue000na@reader.example",
             (
                 "There is a character in the address that cannot be seen (u+e000). "
-                "Type the address anew instead of pasting it."
+                "Type the address again instead of pasting it."
             ),
         ),
         (

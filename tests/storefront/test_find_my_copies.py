@@ -253,7 +253,7 @@ def test_a_reference_that_nobody_has_is_answered_alike(client: FlaskClient) -> N
     [
         ("", "Enter the e-mail address you ordered with, or your order reference."),
         ("anna", "Enter the e-mail address you ordered with, or your order reference."),
-        ("anna berg@reader.example", "has a blank in it"),
+        ("anna berg@reader.example", "has a space in it"),
         ("<script>@", "is not an e-mail address"),
     ],
 )
