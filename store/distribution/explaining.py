@@ -12,8 +12,8 @@ from store.distribution.recipients import (
     concerned,
     imported_as_having,
 )
-from store.entitlements.copies import NOTICE
 from store.entitlements.models import Entitlement
+from store.entitlements.received import NOTICE
 from store.kit import clock
 from store.kit.database import db
 from store.kit.formatting import format_day, format_moment

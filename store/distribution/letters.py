@@ -12,8 +12,9 @@ from store.catalog.models import Edition, EditionStatus, Publication
 from store.catalog.notes import notes_in_letter
 from store.distribution.recipients import HELD, REFUNDED, STOPPED, SUSPENDED, WITHDRAWN
 from store.entitlements import links
-from store.entitlements.copies import FIRST_COPIES, NOTICE, has_copy
 from store.entitlements.models import Entitlement, NoticeStop
+from store.entitlements.notices import FIRST_COPIES
+from store.entitlements.received import NOTICE, has_copy
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
 from store.distribution.recipients import RECALLED, batch_of, missing
-from store.entitlements.copies import NOTICE, leave_older_out, notice_key_of
 from store.entitlements.models import Entitlement
+from store.entitlements.notices import leave_older_out, notice_key_of
+from store.entitlements.received import NOTICE
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, transaction

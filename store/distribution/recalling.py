@@ -6,9 +6,9 @@ from store.catalog.models import Edition, EditionStatus
 from store.catalog.publications import lock_publication
 from store.distribution.recipients import RECALLED, WITHDRAWN, batch_of
 from store.entitlements.access import editions_of_order
-from store.entitlements.copies import CONFIRMATION, NOTICE, UNSENT, has_copy
 from store.entitlements.models import Entitlement
-from store.entitlements.replacing import owe_instead
+from store.entitlements.notices import UNSENT, owe_instead
+from store.entitlements.received import CONFIRMATION, NOTICE, has_copy
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal

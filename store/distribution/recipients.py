@@ -6,8 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.models import Edition
-from store.entitlements.copies import handed_over, has_copy, has_withdrawn, is_elsewhere
 from store.entitlements.models import Entitlement, NoticeStop
+from store.entitlements.received import handed_over, has_copy, has_withdrawn, is_elsewhere
 from store.kit import clock
 from store.kit.columns import UtcDateTime
 from store.mail.models import Batch, Delivery, Occasion

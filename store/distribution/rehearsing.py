@@ -11,7 +11,7 @@ from store.catalog.models import Asset, Edition, EditionStatus, Publication, Pub
 from store.catalog.notes import look_at_notes
 from store.distribution.letters import edition_notice
 from store.distribution.recipients import recipients
-from store.entitlements.copies import NOTICE
+from store.entitlements.received import NOTICE
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db

@@ -19,7 +19,7 @@ from store.distribution.recalling import (
 )
 from store.distribution.recipients import recipients
 from store.distribution.rehearsing import Rehearsal, rehearse
-from store.entitlements.copies import NOTICE
+from store.entitlements.received import NOTICE
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, transaction

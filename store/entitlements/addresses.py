@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from store.entitlements.access import has_rights
-from store.entitlements.copies import send_missed
 from store.entitlements.finding import FIND
 from store.entitlements.links import (
     Ended,
@@ -21,6 +20,7 @@ from store.entitlements.links import (
 )
 from store.entitlements.merging import bring_together, lock_histories
 from store.entitlements.models import Entitlement, Link
+from store.entitlements.notices import send_missed
 from store.entitlements.parting import bought_elsewhere, is_moved_on, leave_behind, moved_on
 from store.kit import clock
 from store.kit.database import db

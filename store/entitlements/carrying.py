@@ -7,16 +7,11 @@ import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
 from store.entitlements.access import editions_of_order, rights_of_order
-from store.entitlements.copies import (
-    CONFIRMATION,
-    NOTICE,
-    confirmation_key,
-    notice_key,
-    owe_what_was_missed,
-)
 from store.entitlements.finding import FIND
 from store.entitlements.links import Ended, ensure_links, order_link, revoke_order_links
 from store.entitlements.models import Download, Entitlement
+from store.entitlements.notices import notice_key, owe_what_was_missed
+from store.entitlements.received import CONFIRMATION, NOTICE, confirmation_key
 from store.kit import clock
 from store.kit.database import db
 from store.mail import outbox

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from store.catalog.publications import lock_publication
 from store.entitlements.access import has_rights
-from store.entitlements.copies import NOTICE, notice_key
 from store.entitlements.links import Ended, revoke_pending
 from store.entitlements.models import Entitlement, NoticeStop
+from store.entitlements.notices import notice_key
+from store.entitlements.received import NOTICE
 from store.kit.database import Base, db
 from store.kit.status import StatusChange, advance, record_change
 from store.mail import outbox

@@ -4,12 +4,14 @@ import sqlalchemy as sa
 
 from store.catalog.models import Edition
 from store.entitlements.access import editions_of_order
-from store.entitlements.copies import CONFIRMATION, CONFIRMED, NOTICE, confirmation_key
+from store.entitlements.received import CONFIRMATION, NOTICE, confirmation_key
 from store.kit import clock
 from store.kit.errors import Refusal
 from store.mail import outbox
 from store.mail.models import Delivery, Occasion
 from store.orders.models import Order, OrderStatus
+
+CONFIRMED = "came with the order’s confirmation"
 
 
 class NotPaid(Refusal):

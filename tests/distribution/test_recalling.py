@@ -12,8 +12,8 @@ from flask import Flask
 from store.catalog.models import Edition, Publication
 from store.distribution import recalling, releasing
 from store.entitlements import granting, stops
-from store.entitlements.copies import FIRST_COPIES, owe_what_was_missed
 from store.entitlements.models import Entitlement
+from store.entitlements.notices import FIRST_COPIES, owe_what_was_missed
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus, Occasion

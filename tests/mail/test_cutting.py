@@ -9,7 +9,7 @@ from flask import Flask
 from lxml import html
 
 from store.distribution.letters import _OWN
-from store.entitlements.copies import NOTICE
+from store.entitlements.received import NOTICE
 from store.kit.database import transaction
 from store.mail import letters
 from store.mail.letters import cut_letter, preview_letter, render_letter, seller

@@ -1,0 +1,149 @@
+"""What has reached a customer: asked as part of other queries, and for all of a publication."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from store.catalog.models import Edition, EditionStatus
+from store.entitlements.models import Entitlement
+from store.mail.models import Delivery, DeliveryStatus
+
+# The letters that bring an edition.
+NOTICE = "edition_notice"
+CONFIRMATION = "order_confirmation"
+
+_HANDED_OVER = (DeliveryStatus.SENT, DeliveryStatus.SENDING)
+
+
+def has_copy(customer_id: Any, publication_id: Any) -> sa.ColumnElement[bool]:
+    """Whether an edition that still stands has reached a customer under a right that stands, as
+    part of another query: handed over by letter, on its way with a confirmation, or had elsewhere
+    before an import. A withdrawn edition is no copy, nor is one that came before a refund."""
+    edition, letter, right = aliased(Edition), aliased(Delivery), aliased(Entitlement)
+    by_letter = (
+        sa.exists()
+        .correlate_except(edition, letter)
+        .where(
+            edition.publication_id == publication_id,
+            edition.status == EditionStatus.RELEASED,
+            letter.edition_id == edition.id,
+            letter.customer_id == customer_id,
+            letter.created_at >= held_since(customer_id, publication_id),
+            sa.or_(
+                letter.status.in_(_HANDED_OVER),
+                sa.and_(letter.kind == CONFIRMATION, letter.status == DeliveryStatus.QUEUED),
+            ),
+        )
+    )
+    elsewhere = (
+        sa.exists()
+        .correlate_except(right)
+        .where(
+            right.customer_id == customer_id,
+            right.publication_id == publication_id,
+            is_elsewhere(right),
+        )
+    )
+    return sa.or_(by_letter, elsewhere)
+
+
+def is_elsewhere(right: Any) -> sa.ColumnElement[bool]:
+    """Whether a right stands for a copy from before an import: with an edition, or with one that
+    was out by then."""
+    edition = aliased(Edition)
+    was_out = (
+        sa.exists()
+        .correlate_except(edition)
+        .where(
+            edition.publication_id == right.publication_id,
+            edition.status == EditionStatus.RELEASED,
+            edition.released_at < right.granted_at,
+        )
+    )
+    is_imported = right.order_line_id.is_(None)
+    return sa.and_(is_imported, sa.or_(right.from_edition_id.is_not(None), was_out))
+
+
+def has_withdrawn(customer_id: Any, publication_id: Any) -> sa.ColumnElement[bool]:
+    """Whether the newest edition that was handed over to a customer has been withdrawn since, as
+    part of another query: what comes next puts that right."""
+    gone, sound = aliased(Edition), aliased(Edition)
+    had, since = aliased(Delivery), aliased(Delivery)
+    put_right = (
+        sa.exists()
+        .correlate_except(sound, since)
+        .where(
+            sound.publication_id == publication_id,
+            sound.status == EditionStatus.RELEASED,
+            sound.number > gone.number,
+            since.edition_id == sound.id,
+            since.customer_id == customer_id,
+            since.status.in_(_HANDED_OVER),
+        )
+    )
+    return (
+        sa.exists()
+        .correlate_except(gone, had)
+        .where(
+            gone.publication_id == publication_id,
+            gone.status == EditionStatus.WITHDRAWN,
+            had.edition_id == gone.id,
+            had.customer_id == customer_id,
+            had.created_at >= held_since(customer_id, publication_id),
+            had.status.in_(_HANDED_OVER),
+            ~put_right,
+        )
+    )
+
+
+def held_since(customer_id: Any, publication_id: Any) -> sa.ScalarSelect[datetime]:
+    """Since when a customer has had a right to a publication that was not taken back, as part of
+    another query: what came before does not count."""
+    right = aliased(Entitlement)
+    return (
+        sa.select(sa.func.min(right.granted_at))
+        .where(
+            right.customer_id == customer_id,
+            right.publication_id == publication_id,
+            right.revoked_at.is_(None),
+        )
+        .correlate_except(right)
+        .scalar_subquery()
+    )
+
+
+def handed_over(publication_id: int) -> sa.Select[Any]:
+    """What `has_copy` and `has_withdrawn` ask, for all customers of a publication at once, one row
+    each: `sound_at`, when a letter with an edition that stands was last owed that has come or comes;
+    the numbers of the newest edition handed over that stands and that was withdrawn, and when."""
+    is_sound = Edition.status == EditionStatus.RELEASED
+    is_gone = Edition.status == EditionStatus.WITHDRAWN
+    has_come = Delivery.status.in_(_HANDED_OVER)
+    comes = sa.and_(Delivery.kind == CONFIRMATION, Delivery.status == DeliveryStatus.QUEUED)
+
+    def newest(value: Any, *when: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+        return sa.func.max(sa.case((sa.and_(*when), value)))
+
+    return (
+        sa.select(
+            Delivery.customer_id,
+            newest(Delivery.created_at, is_sound).label("sound_at"),
+            newest(Edition.number, is_sound, has_come).label("sound_number"),
+            newest(Edition.number, is_gone, has_come).label("gone_number"),
+            newest(Delivery.created_at, is_gone, has_come).label("gone_at"),
+        )
+        .join(Edition, Edition.id == Delivery.edition_id)
+        .where(
+            Edition.publication_id == publication_id,
+            Delivery.customer_id.is_not(None),
+            sa.or_(has_come, comes),
+        )
+        .group_by(Delivery.customer_id)
+    )
+
+
+def confirmation_key(order_id: int, why: str = "") -> str:
+    """What makes an order's confirmation one; of those sent again, one for each reason."""
+    return f"{CONFIRMATION}:{order_id}:{why}" if why else f"{CONFIRMATION}:{order_id}"
