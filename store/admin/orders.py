@@ -9,8 +9,8 @@ from store.admin.letters import STATUSES as LETTERS
 from store.admin.lists import history, letters_of, searched
 from store.admin.refunds import REFUNDS, plain_amount, shown_payments
 from store.entitlements.access import rights_of_order
+from store.entitlements.confirmation import resend_confirmation
 from store.entitlements.moving import move_of, settle_held
-from store.entitlements.resending import resend_confirmation
 from store.kit.database import transaction
 from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import OrderStatus

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
-from store.entitlements.access import editions_of_order, rights_of_order
+from store.entitlements.access import rights_of_order
+from store.entitlements.confirmation import confirm_again, confirmation_key
 from store.entitlements.finding import FIND
 from store.entitlements.links import Ended, ensure_links, order_link, revoke_order_links
 from store.entitlements.models import Download, Entitlement
 from store.entitlements.notices import notice_key, owe_what_was_missed
-from store.entitlements.received import CONFIRMATION, NOTICE, confirmation_key
+from store.entitlements.received import CONFIRMATION, NOTICE
 from store.kit import clock
 from store.kit.database import db
 from store.mail import outbox
@@ -41,23 +42,22 @@ def hand_over(order: Order, customer_id: int, why: str, ended: Ended = Ended.MOV
     db.session.flush()
     db.session.expire_all()
     revoke_order_links(order.id, ended)
-    confirm_again(order, why)
+    confirm_moved(order, why)
     carry_over(order, customer_id, old_id)
 
 
-def confirm_again(order: Order, why: str) -> None:
+def confirm_moved(order: Order, why: str) -> None:
     """Owe the order's confirmation with fresh links to whoever has it now, once for `why`; it
     carries the newest edition that the order opens. Letters of it that wait go there, too, or are
     left out where this one says the same."""
     for line in order.lines:
         ensure_links(order.customer_id, line.publication_id)
     order_link(order.id, order.customer_id)
-    key = confirmation_key(order.id, why)
     outbox.leave_out(
         MOVED_AWAY,
         Delivery.order_id == order.id,
         Delivery.kind == CONFIRMATION,
-        Delivery.dedupe_key != key,
+        Delivery.dedupe_key != confirmation_key(order.id, why),
     )
     waiting = (DeliveryStatus.QUEUED, DeliveryStatus.HELD)
     db.session.execute(
@@ -72,15 +72,7 @@ def confirm_again(order: Order, why: str) -> None:
         .values(customer_id=order.customer_id)
         .execution_options(synchronize_session=False)
     )
-    readable = editions_of_order(order.id)
-    outbox.owe(
-        CONFIRMATION,
-        key,
-        customer_id=order.customer_id,
-        order_id=order.id,
-        edition_id=readable[0].id if readable else None,
-        priority=0,
-    )
+    confirm_again(order, why)
 
 
 def carry_over(order: Order, customer_id: int, old_id: int | None = None) -> None:

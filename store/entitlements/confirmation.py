@@ -1,5 +1,5 @@
-"""What the order confirmation says: the durable copy of the contract (Consumer Contracts
-Regulations 2013, regulation 16)."""
+"""The order confirmation: owed once more where somebody asks, and what it says. It is the durable
+copy of the contract (Consumer Contracts Regulations 2013, regulation 16)."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -8,17 +8,26 @@ import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus, Seller
 from store.catalog.publications import newest_released, promised_date
-from store.entitlements.access import copy_waits, readable_editions, rights_of_order
+from store.entitlements.access import (
+    copy_waits,
+    editions_of_order,
+    readable_editions,
+    rights_of_order,
+)
 from store.entitlements.links import library_url, order_url
 from store.entitlements.models import Entitlement
+from store.entitlements.received import CONFIRMATION, NOTICE
 from store.entitlements.twins import earlier_twin
+from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
+from store.kit.errors import Refusal
 from store.kit.formatting import format_day
 from store.kit.money import format_money
+from store.mail import outbox
 from store.mail.letters import Letter, Skip
 from store.mail.mime import Mailbox
-from store.mail.models import Delivery
+from store.mail.models import Delivery, Occasion
 from store.orders.consents import (
     CONSENT_WORDINGS,
     CURRENT_TERMS,
@@ -29,8 +38,65 @@ from store.orders.consents import (
     supply_starts_at,
     term_in_words,
 )
-from store.orders.models import Order
+from store.orders.models import Order, OrderStatus
 from store.orders.vat import order_vat_note
+
+CONFIRMED = "came with the order’s confirmation"
+
+
+class NotPaid(Refusal):
+    """There is no confirmation of an order that nobody paid."""
+
+    sentence = "This order is not paid, so there is no confirmation to send."
+
+
+def resend_confirmation(order: Order, who: str) -> None:
+    """Owe one more confirmation with fresh links; within a minute the same press counts once.
+
+    It carries the newest edition that the order opens now. Refuses `NotPaid`.
+    """
+    if order.status is not OrderStatus.PAID:
+        raise NotPaid
+    minute = int(clock.now().timestamp() // 60)
+    confirm_again(order, f"again:{minute}", asked_by=who)
+
+
+def confirm_consent(order: Order) -> None:
+    """Owe the confirmation that repeats the consent to immediate supply (regulation 16(3)), once
+    for the order. It carries the edition, so that no notice of it leaves beside it."""
+    is_new, edition_id = confirm_again(order, "consent", asked_by="customer")
+    if is_new and edition_id is not None:
+        outbox.leave_out(
+            CONFIRMED,
+            Delivery.customer_id == order.customer_id,
+            Delivery.kind == NOTICE,
+            Delivery.occasion == Occasion.ASKED,
+            Delivery.edition_id.in_(
+                sa.select(Edition.id).where(Edition.publication_id == order.lines[0].publication_id)
+            ),
+        )
+
+
+def confirm_again(order: Order, why: str, *, asked_by: str = "") -> tuple[bool, int | None]:
+    """Owe one more confirmation, once for `why`, with the newest edition that the order opens now.
+    Says whether it is new, and which edition it carries."""
+    readable = editions_of_order(order.id)
+    edition_id = readable[0].id if readable else None
+    is_new = outbox.owe(
+        CONFIRMATION,
+        confirmation_key(order.id, why),
+        customer_id=order.customer_id,
+        order_id=order.id,
+        edition_id=edition_id,
+        facts={"asked_by": asked_by} if asked_by else None,
+        priority=0,
+    )
+    return is_new, edition_id
+
+
+def confirmation_key(order_id: int, why: str = "") -> str:
+    """What makes an order's confirmation one; of those sent again, one for each reason."""
+    return f"{CONFIRMATION}:{order_id}:{why}" if why else f"{CONFIRMATION}:{order_id}"
 
 
 def facts(delivery: Delivery) -> Letter | Skip:
@@ -48,7 +114,9 @@ def facts(delivery: Delivery) -> Letter | Skip:
         edition = readable[0] if readable else None
     words = _agreed(order) | _supply(order, rights, edition)
     words["order_url"] = order_url(order.id)
-    words["twin"] = _twin(order)
+    twin = earlier_twin(order)
+    # The order of the same title that this one may repeat by a slip.
+    words["twin"] = {"reference": twin.reference, "paid_at": twin.paid_at} if twin else None
     words["library_url"] = library_url(order.customer_id)
     return Letter(Mailbox(order.customer.email, order.name or order.customer.name), _context(words))
 
@@ -139,14 +207,6 @@ def _agreed(order: Order) -> dict[str, Any]:
         "consent": given_consent(order.id),
         "cancel_until": last_day - timedelta(days=1),
     }
-
-
-def _twin(order: Order) -> dict[str, Any] | None:
-    """The order of the same title that this one may repeat by a slip."""
-    twin = earlier_twin(order)
-    if twin is None or twin.paid_at is None:
-        return None
-    return {"reference": twin.reference, "paid_at": twin.paid_at}
 
 
 def _discount(order: Order) -> dict[str, str] | None:

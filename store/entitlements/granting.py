@@ -12,10 +12,11 @@ from store.catalog.editions import edition_at, edition_before
 from store.catalog.models import Edition, Publication
 from store.catalog.publications import lock_publication, newest_released
 from store.entitlements.access import editions_within, has_rights
+from store.entitlements.confirmation import confirmation_key
 from store.entitlements.links import ensure_links, order_link
 from store.entitlements.models import DISPUTE_LOST, REFUNDED, Entitlement
 from store.entitlements.notices import FIRST_COPIES, owe_copy, owe_what_was_missed, settle_notices
-from store.entitlements.received import CONFIRMATION, NOTICE, confirmation_key
+from store.entitlements.received import CONFIRMATION, NOTICE
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db

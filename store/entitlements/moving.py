@@ -9,7 +9,7 @@ from store.catalog.models import Asset, Edition
 from store.catalog.publications import lock_publication
 from store.entitlements.access import rights_of_order
 from store.entitlements.addresses import SameAddress
-from store.entitlements.carrying import carry_over, confirm_again, hand_over
+from store.entitlements.carrying import carry_over, confirm_moved, hand_over
 from store.entitlements.granting import name_first
 from store.entitlements.links import (
     ask_mailbox,
@@ -195,7 +195,7 @@ def settle_held(order_id: int, *, is_given_back: bool, who: str) -> Order:
         hand_over(order, winner, "given-back")
     else:
         outbox.look_again(winner)
-        confirm_again(order, "left")
+        confirm_moved(order, "left")
         carry_over(order, winner)
     _note(order, "held", "given back" if is_given_back else "left", who, "after the objection")
     for customer_id in (winner, loser):

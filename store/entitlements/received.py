@@ -142,8 +142,3 @@ def handed_over(publication_id: int) -> sa.Select[Any]:
         )
         .group_by(Delivery.customer_id)
     )
-
-
-def confirmation_key(order_id: int, why: str = "") -> str:
-    """What makes an order's confirmation one; of those sent again, one for each reason."""
-    return f"{CONFIRMATION}:{order_id}:{why}" if why else f"{CONFIRMATION}:{order_id}"

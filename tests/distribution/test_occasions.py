@@ -13,7 +13,7 @@ from store.distribution.explaining import coverage_of
 from store.distribution.releasing import rehearse
 from store.entitlements import granting, stops
 from store.entitlements.addresses import correct_address
-from store.entitlements.resending import confirm_consent, resend_confirmation
+from store.entitlements.confirmation import confirm_consent, resend_confirmation
 from store.kit.database import db, transaction
 from store.mail import outbox
 from store.mail.letters import preview
