@@ -12,7 +12,7 @@ from store.catalog.models import Publication
 from store.catalog.publications import publication_by_slug
 from store.entitlements.addresses import request_change
 from store.entitlements.links import address_url, make_link, order_url
-from store.entitlements.moving import request_move
+from store.entitlements.order_moves import request_move
 from store.kit.database import db, transaction
 from store.kit.static_files import StaticFiles
 from store.kit.storage import storage

@@ -24,7 +24,7 @@ from werkzeug.test import TestResponse
 from store.catalog.models import Asset, Publication
 from store.entitlements.links import make_link, order_link
 from store.entitlements.models import Link
-from store.entitlements.moving import accept_move, request_move
+from store.entitlements.order_moves import accept_move, request_move
 from store.kit import clock, tokens
 from store.kit.database import db, transaction
 from store.kit.limits import limiter

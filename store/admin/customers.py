@@ -15,12 +15,12 @@ from store.entitlements.access import shelves
 from store.entitlements.addresses import (
     AddressTaken,
     CustomerMerged,
-    SameAddress,
     check_free,
     correct_address,
     end_links,
 )
 from store.entitlements.finding import again_at, asked_lately, send_copies_to
+from store.entitlements.links import SameAddress
 from store.entitlements.models import Download, Entitlement
 from store.kit.database import db, transaction
 from store.kit.errors import NotFound

@@ -10,7 +10,7 @@ from store.admin.lists import history, letters_of, searched
 from store.admin.refunds import REFUNDS, plain_amount, shown_payments
 from store.entitlements.access import rights_of_order
 from store.entitlements.confirmation import resend_confirmation
-from store.entitlements.moving import move_of, settle_held
+from store.entitlements.order_moves import move_of, settle_held
 from store.kit.database import transaction
 from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import OrderStatus

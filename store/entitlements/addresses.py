@@ -10,6 +10,7 @@ from store.entitlements.access import has_rights
 from store.entitlements.finding import FIND
 from store.entitlements.links import (
     Ended,
+    SameAddress,
     ask_mailbox,
     ensure_links,
     lock_link,
@@ -37,13 +38,6 @@ RESTORED = "address_restored"
 
 # Whether money of an unpaid order is here or under way: `payments` know, and the door hands it over.
 MoneyJudge = Callable[[Order], bool]
-
-
-class SameAddress(Refusal):
-    """The new address is the one on file."""
-
-    status = 422
-    sentence = "That is the address we have already."
 
 
 class CustomerMerged(Refusal):

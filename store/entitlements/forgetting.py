@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from store.entitlements.addresses import CONFIRM
 from store.entitlements.finding import FIND
 from store.entitlements.models import Link
-from store.entitlements.moving import ACCEPT
+from store.entitlements.order_moves import ACCEPT
 from store.kit.database import transaction
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.outbox import forget_addresses, long_past

@@ -7,7 +7,7 @@ from store.entitlements import confirmation
 from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED, count_orders_along
 from store.entitlements.links import address_url, stop_url, undo_ends_at
 from store.entitlements.models import Link
-from store.entitlements.moving import ACCEPT, MOVED, SETTLED
+from store.entitlements.order_moves import ACCEPT, MOVED, SETTLED
 from store.entitlements.received import CONFIRMATION
 from store.entitlements.stops import NEWS_STOPPED, is_stopped
 from store.kit import clock

@@ -249,6 +249,13 @@ def revoke_pending(purpose: str, why: Ended, **which: int | None) -> None:
     _revoke(why, Link.purpose == purpose, *chosen)
 
 
+class SameAddress(Refusal):
+    """The new address is the one on file."""
+
+    status = 422
+    sentence = "That is the address we have already."
+
+
 def ask_mailbox(
     letter: str, purpose: str, customer_id: int, address: str, *, order_id: int | None = None
 ) -> Link:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
 
-from store.entitlements.carrying import hand_over
 from store.entitlements.finding import FIND
 from store.entitlements.links import Ended
 from store.entitlements.models import Link, OrderMove
+from store.entitlements.order_moves import hand_over
 from store.kit.database import db
 from store.kit.status import record_change
 from store.mail import outbox

@@ -6,7 +6,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from store.entitlements.models import Link
-from store.entitlements.moving import move_of
+from store.entitlements.order_moves import move_of
 from store.kit import clock, tokens
 from store.kit.database import db
 from store.kit.errors import Refusal

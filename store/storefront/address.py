@@ -5,16 +5,15 @@ from flask import Blueprint, Response, render_template, request
 
 from store.entitlements.access import order_behind
 from store.entitlements.addresses import (
-    SameAddress,
     confirm_change,
     count_orders_along,
     end_links,
     request_change,
     undo_change,
 )
-from store.entitlements.links import open_link
+from store.entitlements.links import SameAddress, open_link
 from store.entitlements.models import Link
-from store.entitlements.moving import hold_order
+from store.entitlements.order_moves import hold_order
 from store.kit.database import transaction
 from store.kit.limits import TooOften, limiter
 from store.kit.refusal_pages import private_page

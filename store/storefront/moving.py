@@ -3,9 +3,8 @@
 from flask import Blueprint, Response, render_template, request, url_for
 
 from store.entitlements.access import order_behind
-from store.entitlements.addresses import SameAddress
-from store.entitlements.links import open_link
-from store.entitlements.moving import NotMovable, accept_move, request_move, why_unmovable
+from store.entitlements.links import SameAddress, open_link
+from store.entitlements.order_moves import NotMovable, accept_move, request_move, why_unmovable
 from store.kit.database import transaction
 from store.kit.limits import TooOften, limiter
 from store.kit.refusal_pages import private_page, refusal_page

@@ -13,7 +13,7 @@ from store.entitlements.access import (
     rights_of_order,
 )
 from store.entitlements.models import DISPUTE_LOST
-from store.entitlements.moving import why_unmovable
+from store.entitlements.order_moves import why_unmovable
 from store.kit import clock
 from store.kit.config import config
 from store.kit.formatting import format_day, format_moment

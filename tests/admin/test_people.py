@@ -14,7 +14,7 @@ from store.catalog.models import Publication
 from store.entitlements.addresses import merge_customers
 from store.entitlements.downloads import record_download
 from store.entitlements.models import Link
-from store.entitlements.moving import accept_move, hold_order, request_move
+from store.entitlements.order_moves import accept_move, hold_order, request_move
 from store.entitlements.stops import stop_notices
 from store.kit import clock
 from store.kit.database import db, transaction

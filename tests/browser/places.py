@@ -13,7 +13,7 @@ from store.catalog.sellers import state_seller
 from store.entitlements.addresses import confirm_change, end_links, request_change
 from store.entitlements.links import address_url, library_url, order_url
 from store.entitlements.models import Link
-from store.entitlements.moving import accept_move, hold_order, request_move
+from store.entitlements.order_moves import accept_move, hold_order, request_move
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail.models import CapturedLetter, Delivery

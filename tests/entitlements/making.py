@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from store.catalog.models import Edition, EditionStatus, Publication
 from store.entitlements.links import PATHS, make_link, token_of
 from store.entitlements.models import Link
-from store.entitlements.moving import accept_move, hold_order, request_move
+from store.entitlements.order_moves import accept_move, hold_order, request_move
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.status import advance

@@ -15,7 +15,7 @@ from store.distribution.coverage import coverage, coverage_of
 from store.entitlements.access import shelves
 from store.entitlements.granting import revoke_order
 from store.entitlements.models import Download, OrderMove
-from store.entitlements.moving import settle_held
+from store.entitlements.order_moves import settle_held
 from store.kit.database import db, transaction
 from store.kit.limits import limiter
 from store.kit.status import StatusChange

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from store.distribution.importing import import_customers, read_customers
 from store.entitlements.granting import grant_imported, revoke_order
 from store.entitlements.models import REFUNDED, Link
-from store.entitlements.moving import accept_move, request_move
+from store.entitlements.order_moves import accept_move, request_move
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.orders.customers import customer_by_address, find_or_add_customer, rename

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from store.catalog.models import Edition, Publication
 from store.catalog.publications import lock_publication
 from store.distribution import releasing
-from store.entitlements import addresses, merging, moving
+from store.entitlements import addresses, merging, order_moves
 from store.entitlements.addresses import (
     AddressTaken,
     MoneyJudge,
@@ -29,7 +29,7 @@ from store.entitlements.addresses import (
 from store.entitlements.links import LinkExpired
 from store.entitlements.merging import lock_histories
 from store.entitlements.models import Link, OrderMove
-from store.entitlements.moving import accept_move, request_move
+from store.entitlements.order_moves import accept_move, request_move
 from store.kit.database import db, transaction
 from store.orders import customers
 from store.orders.customers import address_key, find_or_add_customer, lock_customers
@@ -52,7 +52,7 @@ def test_of_two_presses_at_once_one_moves_the_order(
     with transaction():
         link_id = request_move(order_id, "carl@other.example").id
     gate = threading.Barrier(2)
-    judged = moving._judged
+    judged = order_moves._judged
 
     def meet(asked: int) -> Order:
         order = judged(asked)
@@ -62,9 +62,9 @@ def test_of_two_presses_at_once_one_moves_the_order(
             assert is_guarded  # the other one waits for the lock
         return order
 
-    monkeypatch.setattr(moving, "_judged", meet)
+    monkeypatch.setattr(order_moves, "_judged", meet)
     if not is_guarded:
-        monkeypatch.setattr(moving, "_locked", lambda asked: db.session.get_one(Order, asked))
+        monkeypatch.setattr(order_moves, "_locked", lambda asked: db.session.get_one(Order, asked))
 
     def press() -> None:
         with transaction() as session:

@@ -1,31 +1,44 @@
 """An order that was placed with a wrong address goes to another one, and to nobody else: accepted
-by the new mailbox, told to the old one, whose objection holds it until a person decides."""
+by the new mailbox, told to the old one, whose objection holds it until a person decides.
 
+Its new customer misses no edition and gets none twice, and nothing more goes to the old one.
+"""
+
+from collections.abc import Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
 
-from store.catalog.models import Asset, Edition
+from store.catalog.models import Asset, Edition, EditionStatus
 from store.catalog.publications import lock_publication
 from store.entitlements.access import rights_of_order
-from store.entitlements.addresses import SameAddress
-from store.entitlements.carrying import carry_over, confirm_moved, hand_over
+from store.entitlements.confirmation import confirm_again, confirmation_key
+from store.entitlements.finding import FIND
 from store.entitlements.granting import name_first
 from store.entitlements.links import (
+    Ended,
+    SameAddress,
     ask_mailbox,
+    ensure_links,
     lock_link,
     make_link,
+    order_link,
+    revoke_order_links,
     use_up,
 )
 from store.entitlements.models import Download, Entitlement, Link, OrderMove
+from store.entitlements.notices import UNSENT, notice_key, owe_what_was_missed
+from store.entitlements.received import CONFIRMATION, NOTICE
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.status import record_change
 from store.mail import outbox
+from store.mail.models import Delivery, DeliveryStatus, Occasion
 from store.orders.customers import (
     address_key,
     find_or_add_customer,
+    lock_customers,
     parse_address,
 )
 from store.orders.models import Order, OrderStatus
@@ -35,6 +48,8 @@ ACCEPT = "accept_order"
 MOVED = "order_moved"
 SETTLED = "order_settled"
 DAYS = 14
+MOVED_AWAY = "the order went to another address"
+CAME_WITH = "came with an order that changed hands"
 
 NOT_PAID = "It is not paid. Give it up, and order again with the right address."
 ENDED = "It was cancelled or refunded, so there is nothing to move."
@@ -154,7 +169,7 @@ def hold_order(link: Link) -> Order:
     order = _locked(link.order_id or 0)
     lock_link(link)
     move, now = move_of(order.id), clock.now()
-    rights = [right for right in _rights(order) if right.revoked_at is None]
+    rights = [right for right in rights_of_order(order.id) if right.revoked_at is None]
     if move is None or move.settled_at is not None or not rights:
         raise NothingToHold
     use_up(link)
@@ -186,7 +201,7 @@ def settle_held(order_id: int, *, is_given_back: bool, who: str) -> Order:
         raise NothingHeld
     move.settled_at, move.settled_by, move.is_given_back = clock.now(), who, is_given_back
     order.held_at = None
-    for right in _rights(order):
+    for right in rights_of_order(order.id):
         right.held_at = None
     db.session.flush()
     winner, loser = move.to_customer_id, move.from_customer_id
@@ -195,8 +210,8 @@ def settle_held(order_id: int, *, is_given_back: bool, who: str) -> Order:
         hand_over(order, winner, "given-back")
     else:
         outbox.look_again(winner)
-        confirm_moved(order, "left")
-        carry_over(order, winner)
+        _confirm_moved(order, "left")
+        _carry_over(order, winner)
     _note(order, "held", "given back" if is_given_back else "left", who, "after the objection")
     for customer_id in (winner, loser):
         outbox.owe(
@@ -208,6 +223,126 @@ def settle_held(order_id: int, *, is_given_back: bool, who: str) -> Order:
             priority=0,
         )
     return order
+
+
+def hand_over(order: Order, customer_id: int, why: str, ended: Ended = Ended.MOVED) -> None:
+    """The order and all that hangs on it become the customer's; the other keeps what was sent.
+    Its links end for the reason `ended`; its confirmation is owed again, once for `why`. Called
+    under the locks of the order and its publications."""
+    old_id = order.customer_id
+    lock_customers([old_id, customer_id])
+    for one in (old_id, customer_id):
+        outbox.look_again(one)
+    order.customer_id = customer_id
+    for right in rights_of_order(order.id):
+        right.customer_id = customer_id
+    db.session.execute(
+        sa.update(Download)
+        .where(Download.order_id == order.id, Download.customer_id == old_id)
+        .values(customer_id=customer_id)
+    )
+    db.session.flush()
+    db.session.expire_all()
+    revoke_order_links(order.id, ended)
+    _confirm_moved(order, why)
+    _carry_over(order, customer_id, old_id)
+
+
+def _confirm_moved(order: Order, why: str) -> None:
+    """Owe the order's confirmation with fresh links to whoever has it now, once for `why`; it
+    carries the newest edition that the order opens. Letters of it that wait go there, too, or are
+    left out where this one says the same."""
+    for line in order.lines:
+        ensure_links(order.customer_id, line.publication_id)
+    order_link(order.id, order.customer_id)
+    outbox.leave_out(
+        MOVED_AWAY,
+        Delivery.order_id == order.id,
+        Delivery.kind == CONFIRMATION,
+        Delivery.dedupe_key != confirmation_key(order.id, why),
+    )
+    db.session.execute(
+        sa.update(Delivery)
+        .where(
+            Delivery.order_id == order.id,
+            Delivery.status.in_(UNSENT),
+            Delivery.address.is_(None),
+            # Those to the other customer: that it is theirs no more, and the links they asked for.
+            Delivery.kind.not_in((MOVED, SETTLED, FIND)),
+        )
+        .values(customer_id=order.customer_id)
+        .execution_options(synchronize_session=False)
+    )
+    confirm_again(order, why)
+
+
+def _carry_over(order: Order, customer_id: int, old_id: int | None = None) -> None:
+    """Owe the customer what the order's rights open and nothing has brought; of several editions
+    the newest alone, the others are noted as left out. What waits for the old one is left out,
+    unless another right of theirs is owed it."""
+    rights = rights_of_order(order.id)
+    for publication_id in sorted({right.publication_id for right in rights}):
+        editions = db.session.scalars(
+            sa.select(Edition)
+            .where(
+                Edition.publication_id == publication_id,
+                Edition.status == EditionStatus.RELEASED,
+            )
+            .order_by(Edition.number)
+        ).all()
+        theirs = [right for right in rights if right.publication_id == publication_id]
+        if old_id is not None:
+            _leave_out(old_id, publication_id, editions)
+        owe_what_was_missed(customer_id, publication_id, Occasion.FIRST_COPY)
+        for edition in editions:
+            if _concerns(theirs, edition):
+                _note_as_carried(customer_id, edition)
+
+
+def _leave_out(old_id: int, publication_id: int, editions: Sequence[Edition]) -> None:
+    kept = db.session.scalars(
+        sa.select(Entitlement).where(
+            Entitlement.customer_id == old_id,
+            Entitlement.publication_id == publication_id,
+            Entitlement.revoked_at.is_(None),
+        )
+    ).all()
+    over = [edition.id for edition in editions if not _concerns(kept, edition, is_carried=True)]
+    outbox.leave_out(
+        MOVED_AWAY,
+        Delivery.customer_id == old_id,
+        Delivery.kind == NOTICE,
+        Delivery.edition_id.in_(over),
+    )
+
+
+def _concerns(rights: Sequence[Entitlement], edition: Edition, *, is_carried: bool = False) -> bool:
+    """Whether a release of the edition concerns any of the rights; with `is_carried` also where
+    the edition came with the purchase."""
+    firsts = [right.from_edition.number if right.from_edition else 0 for right in rights]
+    return any(first < edition.number + is_carried for first in firsts)
+
+
+def _note_as_carried(customer_id: int, edition: Edition) -> None:
+    """Account for an edition that no letter of this customer is about."""
+    theirs = Delivery.customer_id == customer_id, Delivery.edition_id == edition.id
+    if db.session.scalar(sa.select(sa.exists().where(*theirs))):
+        return
+    now = clock.now()
+    db.session.add(
+        Delivery(
+            kind=NOTICE,
+            status=DeliveryStatus.SKIPPED,
+            reason=CAME_WITH,
+            dedupe_key=notice_key(edition.id, customer_id),
+            customer_id=customer_id,
+            edition_id=edition.id,
+            occasion=Occasion.RELEASED,
+            created_at=now,
+            due_at=now,
+        )
+    )
+    db.session.flush()
 
 
 def _judged(order_id: int) -> Order:
@@ -224,10 +359,6 @@ def _locked(order_id: int) -> Order:
     for publication_id in sorted({line.publication_id for line in order.lines}):
         lock_publication(publication_id)
     return order
-
-
-def _rights(order: Order) -> list[Entitlement]:
-    return rights_of_order(order.id)
 
 
 def _was_fetched(order: Order) -> bool:
