@@ -11,7 +11,6 @@ from store.admin.lists import PAGE_SIZE, history, letters_of, searched
 from store.catalog.editions import EditionUnknown
 from store.catalog.models import Edition
 from store.distribution.coverage import coverage_of
-from store.entitlements.access import shelves
 from store.entitlements.addresses import (
     AddressTaken,
     CustomerMerged,
@@ -22,6 +21,7 @@ from store.entitlements.addresses import (
 from store.entitlements.finding import again_at, asked_lately, send_copies_to
 from store.entitlements.links import SameAddress
 from store.entitlements.models import Download, Entitlement
+from store.entitlements.shelves import shelves
 from store.kit.database import db, transaction
 from store.kit.errors import NotFound
 from store.kit.formatting import format_time

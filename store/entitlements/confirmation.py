@@ -17,7 +17,7 @@ from store.entitlements.access import (
 from store.entitlements.links import library_url, order_url
 from store.entitlements.models import Entitlement
 from store.entitlements.received import CONFIRMATION, NOTICE
-from store.entitlements.twins import earlier_twin
+from store.entitlements.shelves import earlier_twin
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db

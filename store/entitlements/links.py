@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
+from sqlalchemy.orm import joinedload, selectinload
 
 from store.catalog.editions import asset_filename, asset_reference
 from store.catalog.models import Asset
@@ -15,7 +16,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.mail import outbox
-from store.orders.models import Customer, Order
+from store.orders.models import Customer, Order, OrderLine
 
 DAY = 86_400
 # Seconds that a token of each purpose is good for. Feeds and stops hold until they are revoked;
@@ -219,6 +220,20 @@ def link_named(token: str) -> Link:
     if link is None:
         raise LinkUnknown
     return link
+
+
+def order_behind(link: Link) -> Order:
+    """The order that an order link opens, with lines, customer and seller."""
+    query = (
+        sa.select(Order)
+        .where(Order.id == link.order_id)
+        .options(
+            joinedload(Order.customer),
+            joinedload(Order.seller),
+            selectinload(Order.lines).joinedload(OrderLine.publication),
+        )
+    )
+    return db.session.scalars(query).one()
 
 
 def open_download(token: str) -> Link:

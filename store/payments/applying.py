@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from store.entitlements.granting import grant_order
 from store.entitlements.links import order_link
-from store.entitlements.twins import earlier_twin
+from store.entitlements.shelves import earlier_twin
 from store.kit import clock
 from store.kit.database import db, insert_once
 from store.kit.money import format_money

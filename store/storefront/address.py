@@ -3,7 +3,6 @@ one, undone by the old one."""
 
 from flask import Blueprint, Response, render_template, request
 
-from store.entitlements.access import order_behind
 from store.entitlements.addresses import (
     confirm_change,
     count_orders_along,
@@ -11,7 +10,7 @@ from store.entitlements.addresses import (
     request_change,
     undo_change,
 )
-from store.entitlements.links import SameAddress, open_link
+from store.entitlements.links import SameAddress, open_link, order_behind
 from store.entitlements.models import Link
 from store.entitlements.order_moves import hold_order
 from store.kit.database import transaction

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from flask import Blueprint, Response, render_template
 
 from store.catalog.publications import promised_date
-from store.entitlements.access import Doors, Shelf, copy_waits, doors_of, shelves
+from store.entitlements.access import copy_waits
 from store.entitlements.links import open_link
 from store.entitlements.models import Link
-from store.entitlements.twins import later_twins
+from store.entitlements.shelves import Doors, Shelf, doors_of, later_twins, shelves
 from store.kit.refusal_pages import private_page
 from store.orders.consents import promise_in_words
 from store.orders.customers import mask

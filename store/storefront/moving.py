@@ -2,8 +2,7 @@
 
 from flask import Blueprint, Response, render_template, request, url_for
 
-from store.entitlements.access import order_behind
-from store.entitlements.links import SameAddress, open_link
+from store.entitlements.links import SameAddress, open_link, order_behind
 from store.entitlements.order_moves import NotMovable, accept_move, request_move, why_unmovable
 from store.kit.database import transaction
 from store.kit.limits import TooOften, limiter

@@ -5,10 +5,9 @@ import re
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from store.entitlements.access import order_behind
 from store.entitlements.confirmation import confirm_consent
 from store.entitlements.granting import start_supply
-from store.entitlements.links import open_link
+from store.entitlements.links import open_link, order_behind
 from store.kit.database import transaction
 from store.kit.errors import Refusal
 from store.kit.limits import limiter

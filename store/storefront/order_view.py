@@ -6,12 +6,7 @@ from typing import Any
 
 from store.catalog.models import Edition
 from store.catalog.publications import is_preorder, promised_date
-from store.entitlements.access import (
-    copy_waits,
-    editions_of_order,
-    is_waiting,
-    rights_of_order,
-)
+from store.entitlements.access import copy_waits, editions_of_order, is_waiting, rights_of_order
 from store.entitlements.models import DISPUTE_LOST
 from store.entitlements.order_moves import why_unmovable
 from store.kit import clock

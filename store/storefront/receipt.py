@@ -5,8 +5,7 @@ from dataclasses import fields
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from store.entitlements.access import order_behind
-from store.entitlements.links import open_link
+from store.entitlements.links import open_link, order_behind
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.limits import limiter

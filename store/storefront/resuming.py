@@ -5,8 +5,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from store.catalog.models import Publication
-from store.entitlements.access import order_behind
-from store.entitlements.links import open_link
+from store.entitlements.links import open_link, order_behind
 from store.kit.errors import NotFound
 from store.orders.consents import has_waiver
 from store.orders.models import Order, OrderStatus

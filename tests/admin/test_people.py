@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from store.catalog.models import Publication
+from store.entitlements.access import record_download
 from store.entitlements.addresses import merge_customers
-from store.entitlements.downloads import record_download
 from store.entitlements.models import Link
 from store.entitlements.order_moves import accept_move, hold_order, request_move
 from store.entitlements.stops import stop_notices

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Asset
-from store.entitlements.downloads import record_download
+from store.entitlements.access import record_download
 from store.entitlements.links import library_url
 from store.entitlements.models import Download
 from store.kit import clock

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from store.app import create_app
 from store.catalog.models import Edition
-from store.entitlements.downloads import grant_digest
+from store.entitlements.access import grant_digest
 from store.entitlements.granting import revoke_order
 from store.entitlements.links import download_path, token_of
 from store.entitlements.models import Download
