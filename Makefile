@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help setup demo demo-stripe test test-long check bench lock sample clean
 
@@ -14,8 +15,8 @@ setup: .venv/ready ## Make .venv and put `store` into it
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Colophon needs Python 3.11 or newer; say which with: make PYTHON=python3.12 …"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Setting up .venv (a minute on the first run)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP) --require-hashes -r requirements-dev.lock >.venv/pip.log 2>&1 || { cat .venv/pip.log; exit 1; }
+	@$(PIP) --no-deps --no-build-isolation --editable . >.venv/pip.log 2>&1 || { cat .venv/pip.log; exit 1; }
 	@touch $@
 
 demo: setup ## Play the main job on a sample shop, then leave it running
@@ -50,4 +51,4 @@ lock: setup ## Resolve both lock files again (needs uv): to run the shop, and to
 	@$(LOCK) --constraint requirements-dev.lock --upgrade -o requirements.lock
 
 clean: ## Remove what the commands above made, the demo shop too
-	@rm -rf .venv instance build dist .mypy_cache .ruff_cache .hypothesis test-results
+	@rm -rf .venv instance build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis test-results
