@@ -18,7 +18,7 @@ from store.kit.static_files import StaticFiles
 from store.kit.storage import storage
 from store.kit.tokens import new_reference
 from store.mail.models import CapturedLetter
-from store.orders.discount_rows import add_discount
+from store.orders.discounts import add_discount
 from store.orders.models import Offer
 from store.orders.offers import ask_for_offer, offer_url
 from store.orders.placing import place_order

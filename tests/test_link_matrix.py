@@ -30,7 +30,7 @@ from store.kit.database import db, transaction
 from store.kit.limits import limiter
 from store.mail.worker import send_due_letters
 from store.orders.customers import customer_by_address, find_or_add_customer, mask
-from store.orders.discount_rows import add_discount
+from store.orders.discounts import add_discount
 from store.orders.models import Customer, Offer, Order
 from store.orders.offers import OFFER, ask_for_offer
 from store.orders.placing import Details, place_order

@@ -15,8 +15,8 @@ from store.kit.database import transaction
 from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import OrderStatus
 from store.orders.orders import order_by_reference
+from store.orders.prices import order_vat_note
 from store.orders.search import list_orders
-from store.orders.vat import order_vat_note
 from store.payments import refunding
 from store.payments.disputes import disputes_of_order, fraud_warnings
 from store.payments.receipts import receipt_of

@@ -39,7 +39,7 @@ from store.orders.consents import (
     term_in_words,
 )
 from store.orders.models import Order, OrderStatus
-from store.orders.vat import order_vat_note
+from store.orders.prices import order_vat_note
 
 CONFIRMED = "came with the order’s confirmation"
 

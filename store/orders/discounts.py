@@ -1,67 +1,247 @@
-"""Discounts: a code that is typed, or a members' price that the address earns."""
+"""Discounts: what may be given, and the rows of those that were."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from sqlalchemy.orm import joinedload
 
 from store.catalog.models import Publication
+from store.catalog.publications import publication_by_slug
 from store.kit import clock
+from store.kit.config import config
 from store.kit.database import db
-from store.orders.discount_limits import CodeByLetter, CodeRefused, check_limits, is_used_up
-from store.orders.members import rules_for
-from store.orders.models import Discount
+from store.kit.errors import InvalidFields, NotFound
+from store.kit.money import InvalidPrice, parse_price
+from store.kit.paging import Page, paginate
+from store.kit.text import clean_line
+from store.orders.customers import InvalidAddress, address_key, parse_address
+from store.orders.models import Discount, DiscountMember
+
+_CODE = re.compile(r"[A-Z0-9]{3,30}")
+_DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}")
 
 
-@dataclass(frozen=True)
-class Reduction:
-    """What is taken off one copy (minor units), and under which name."""
+class DiscountUnknown(NotFound):
+    """No discount of this number or code."""
 
-    amount: int
-    label: str
-    discount_id: int | None
+    sentence = "We have no discount of that name."
 
 
-def reduction_for(
-    publication: Publication, *, proven: str = "", code: str = "", form_key: str = ""
-) -> Reduction | None:
-    """The larger of what the code and what membership takes off; None where neither does.
+def _number(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text and not (text.isdecimal() and len(text) < 9):
+        raise ValueError("Enter a whole number, or leave it empty.")
+    return int(text) if text else None
 
-    `proven` is the address that a mailed link has proved, never one that was typed: membership, and
-    how often one person has used a code, are told to nobody else. The order of this form itself
-    does not count against a limit. Refuses (`CodeRefused`) a code that is unknown, over, for another
-    publication or used up, and (`CodeByLetter`) one that is limited for each person while nothing
-    is proved.
+
+def _moment(of_day: Callable[[date, ZoneInfo], datetime]) -> Callable[[object], object]:
+    def moment(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return (
+                of_day(date.fromisoformat(value.strip()), config().zone) if value.strip() else None
+            )
+        except ValueError:
+            raise ValueError("Enter the day like 2027-03-31, or leave it empty.") from None
+
+    return moment
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(word for word in re.split(r"[\s,;]+", value) if word)
+
+
+_Line = Annotated[str, BeforeValidator(clean_line)]
+_Number = Annotated[int | None, BeforeValidator(_number)]
+_Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+_Start = Annotated[datetime | None, BeforeValidator(_moment(clock.start_of))]
+_End = Annotated[datetime | None, BeforeValidator(_moment(clock.end_of))]
+
+
+class NewDiscount(BaseModel):
+    """What may be given: less to pay by a code or, without one, for members, known by their
+    addresses or the ends of them.
+
+    Texts, as a form and options have them, are read; values are taken as they are. What is judged
+    by another field stands below it. Each sentence is for the person who typed the field.
     """
-    best = member_reduction(publication, proven, form_key) if proven else None
-    if code.strip():
-        typed = _of_code(publication, proven, code, form_key)
-        if best is None or typed.amount > best.amount:
-            return typed
-    return best
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    name: _Line
+    currency: _Line = ""
+    amount: int | None = None  # minor units of `currency`
+    percent: _Number = Field(None, validate_default=True)
+    publication: Publication | None = None
+    starts_at: _Start = Field(None, validation_alias=AliasChoices("starts_on", "starts_at"))
+    ends_at: _End = Field(None, validation_alias=AliasChoices("ends_on", "ends_at"))
+    max_orders: _Number = None
+    max_orders_each: _Number = None
+    domains: _Words = ()
+    members: _Words = ()
+    code: _Line = Field("", validate_default=True)
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if not 1 <= len(name) <= 60:
+            raise ValueError("Enter a name of up to 60 characters; buyers read it.")
+        return name
+
+    @field_validator("amount", mode="before")
+    @classmethod
+    def _read_amount(cls, value: object, others: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_price(value, others.data["currency"]) if value.strip() else None
+        except InvalidPrice as refusal:
+            raise ValueError(refusal.sentence.replace("The price", "The amount", 1)) from None
+
+    @field_validator("percent")
+    @classmethod
+    def _check_percent(cls, percent: int | None, others: ValidationInfo) -> int | None:
+        if "amount" in others.data and (percent is None) == (others.data["amount"] is None):
+            raise ValueError("Enter either a percentage or an amount.")
+        if percent is not None and not 1 <= percent <= 100:
+            raise ValueError("Enter a percentage from 1 to 100.")
+        return percent
+
+    @field_validator("publication", mode="before")
+    @classmethod
+    def _read_publication(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return publication_by_slug(value) if value else None
+
+    @field_validator("ends_at")
+    @classmethod
+    def _check_end(cls, ends_at: datetime | None, others: ValidationInfo) -> datetime | None:
+        starts_at = others.data.get("starts_at")
+        if starts_at and ends_at and ends_at <= starts_at:
+            raise ValueError("The end must come after the beginning.")
+        return ends_at
+
+    @field_validator("max_orders", "max_orders_each")
+    @classmethod
+    def _check_limit(cls, most: int | None) -> int | None:
+        if most is not None and most < 1:
+            raise ValueError("Enter a number of 1 or more, or leave it empty.")
+        return most
+
+    @field_validator("domains")
+    @classmethod
+    def _check_domains(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _DOMAIN.fullmatch(host.lower()):
+                raise ValueError(f"“{host}” is not the end of an address, such as nursery.example.")
+        return tuple(dict.fromkeys(address_key(f"@{host}")[1:] for host in hosts))
+
+    @field_validator("members")
+    @classmethod
+    def _check_members(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            try:
+                parse_address(address)
+            except InvalidAddress:
+                raise ValueError(f"“{address}” is not an e-mail address.") from None
+        return tuple(dict.fromkeys(address_key(parse_address(one)) for one in addresses))
+
+    @field_validator("code")
+    @classmethod
+    def _check_code(cls, code: str, others: ValidationInfo) -> str:
+        key = code_key(code)
+        if {"domains", "members"} <= others.data.keys():
+            has_members = bool(others.data["domains"] or others.data["members"])
+            if not key and not has_members:
+                raise ValueError("Enter a code, or the domains or addresses of the members.")
+            if key and has_members:
+                raise ValueError("Leave the members empty where there is a code, or the code.")
+        if key and not _CODE.fullmatch(key):
+            raise ValueError("A code has 3 to 30 letters (A to Z) and digits.")
+        if key and db.session.scalar(sa.select(Discount.id).filter_by(code_key=key)):
+            raise ValueError("There is a discount with this code already. Choose another.")
+        return code
 
 
-def code_that_counts(publication: Publication, code: str, form_key: str = "") -> Discount:
-    """The discount of a code that counts for this publication now, whoever types it. Refuses
-    (`CodeRefused`) as `reduction_for` does."""
-    discount = db.session.scalar(sa.select(Discount).where(Discount.code_key == code_key(code)))
-    if discount is None:
-        raise CodeRefused(f"We do not know the code “{code.strip()}”. Check it, or take it out.")
-    fault = _unfit(discount, publication)
-    if fault:
-        raise CodeRefused(f"The code “{discount.code}” {fault}")
-    check_limits(discount, "", form_key)
+def add_discount(name: str, **given: Any) -> Discount:
+    """A new discount; `given` are fields of `NewDiscount`, as typed or as values.
+
+    Refuses (`InvalidFields`) naming each field that cannot be taken.
+    """
+    try:
+        new = NewDiscount.model_validate({"name": name, **given})
+    except ValidationError as invalid:
+        faults = {str(one["loc"][0]): str(one["ctx"]["error"]) for one in invalid.errors()}
+        raise InvalidFields(faults) from None
+    discount = Discount(
+        name=new.name,
+        code=new.code or None,
+        code_key=code_key(new.code) or None,
+        percent=new.percent,
+        amount=new.amount,
+        currency=new.currency.upper() if new.amount else None,
+        publication_id=new.publication.id if new.publication else None,
+        starts_at=new.starts_at,
+        ends_at=new.ends_at,
+        max_orders=new.max_orders,
+        max_orders_each=new.max_orders_each,
+        domains=",".join(new.domains),
+        created_at=clock.now(),
+    )
+    db.session.add(discount)
+    db.session.flush()
+    db.session.add_all(
+        DiscountMember(discount_id=discount.id, email_key=key) for key in new.members
+    )
+    db.session.flush()
     return discount
-
-
-def has_members_price(publication: Publication) -> bool:
-    """Whether members pay less for it now; the same for everybody who asks."""
-    rules = db.session.scalars(sa.select(Discount).where(Discount.code_key.is_(None)))
-    return any(not _unfit(rule, publication) for rule in rules)
 
 
 def code_key(text: str) -> str:
     """A code without regard to case, blanks and hyphens."""
     return "".join(text.split()).replace("-", "").upper()
+
+
+def end_discount(discount: Discount) -> None:
+    """From now on it takes nothing off; orders that were placed keep what they agreed."""
+    if discount.ended_at is None:
+        discount.ended_at = clock.now()
+        db.session.flush()
+
+
+def list_discounts(page: int = 1) -> Page[Discount]:
+    """Every discount, newest first, ended ones too."""
+    query = sa.select(Discount).options(joinedload(Discount.publication))
+    return paginate(query.order_by(Discount.id.desc()), page)
+
+
+def discount_by_name(text: str) -> Discount:
+    """The discount of a code, or of a number as lists show it. Refuses `DiscountUnknown`."""
+    query = sa.select(Discount).where(Discount.code_key == code_key(text))
+    found = db.session.scalar(query)
+    if found is None and text.isdecimal() and len(text) < 10:
+        found = db.session.get(Discount, int(text))
+    if found is None:
+        raise DiscountUnknown
+    return found
 
 
 def is_over(discount: Discount) -> bool:
@@ -72,39 +252,15 @@ def is_over(discount: Discount) -> bool:
     )
 
 
-def taken_off(discount: Discount, price: int) -> Reduction:
-    """What a discount takes off a price in minor units; a part of one goes to the buyer."""
-    off = -(-price * (discount.percent or 0) // 100) + (discount.amount or 0)
-    label = f"{discount.name} ({discount.code})" if discount.code else discount.name
-    return Reduction(min(off, price), label[:100], discount.id)
-
-
-def member_reduction(publication: Publication, proven: str, form_key: str = "") -> Reduction | None:
-    """What membership takes off for the owner of an address; None for who is no member."""
-    found = [
-        taken_off(rule, publication.price_amount)
-        for rule in rules_for(proven)
-        if not _unfit(rule, publication) and not is_used_up(rule, proven, form_key)
-    ]
-    return max(found, key=lambda one: one.amount, default=None)
-
-
-def _of_code(publication: Publication, proven: str, code: str, form_key: str) -> Reduction:
-    discount = code_that_counts(publication, code, form_key)
-    if discount.max_orders_each is not None and not proven:
-        raise CodeByLetter(discount)
-    check_limits(discount, proven, form_key)
-    return taken_off(discount, publication.price_amount)
-
-
-def _unfit(discount: Discount, publication: Publication) -> str:
-    """Why it does not count for this publication now; empty where it does."""
-    if discount.starts_at is not None and clock.now() < discount.starts_at:
-        return "does not count yet."
+def state_of(discount: Discount) -> str:
+    """counts, ended or later."""
     if is_over(discount):
-        return "does not count any more."
-    if discount.publication_id not in (None, publication.id):
-        return "is for another publication."
-    if discount.currency not in (None, publication.currency):
-        return f"is for prices in {discount.currency}."
-    return ""
+        return "ended"
+    return "later" if discount.starts_at and discount.starts_at > clock.now() else "counts"
+
+
+def last_day(discount: Discount) -> date | None:
+    """The last day on which it counts, in the shop's zone; None where it has no end."""
+    if discount.ends_at is None:
+        return None
+    return (discount.ends_at - timedelta(seconds=1)).astimezone(config().zone).date()

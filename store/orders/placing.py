@@ -30,7 +30,7 @@ from store.orders.customers import (
     find_or_add_customer,
     parse_address,
 )
-from store.orders.discount_limits import HELD_FOR, hold_place
+from store.orders.discount_places import HELD_FOR, hold_place
 from store.orders.models import Offer, Order, OrderLine, OrderStatus
 from store.orders.offers import offer_of_form, use_offer
 from store.orders.orders import (
@@ -41,7 +41,7 @@ from store.orders.orders import (
     new_reference,
     orders_of_form,
 )
-from store.orders.quoting import Quote, check_chargeable, quote
+from store.orders.prices import Quote, check_chargeable, quote
 
 _LONGEST = {
     "name": (200, "Your name"),

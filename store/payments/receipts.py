@@ -11,7 +11,7 @@ from store.kit.errors import Refusal
 from store.kit.money import format_money
 from store.kit.status import StatusChange
 from store.orders.models import Order, OrderLine, OrderStatus
-from store.orders.vat import order_vat_note
+from store.orders.prices import order_vat_note
 from store.payments.disputes import disputes_of_order
 from store.payments.models import Dispute, Payment, Refund, RefundStatus
 from store.payments.sums import payments_of, refunds_of, sums_of

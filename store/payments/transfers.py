@@ -12,7 +12,7 @@ from store.kit.formatting import format_day
 from store.kit.money import format_money
 from store.kit.text import clean_line
 from store.mail.outbox import alert_staff
-from store.orders.discount_limits import keep_place
+from store.orders.discount_places import keep_place
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import lock_order
 from store.payments.fulfilment import fulfil_checkout

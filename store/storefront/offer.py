@@ -8,10 +8,10 @@ from store.kit.limits import TooOften, limiter
 from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
 from store.orders.customers import InvalidAddress
-from store.orders.discounts import has_members_price
 from store.orders.models import Offer
 from store.orders.offers import OfferUsed, open_offer
 from store.orders.placing import Details
+from store.orders.prices import has_members_price
 from store.payments.fulfilment import fulfil_order
 from store.storefront.asking import answer_asking
 from store.storefront.order import (

@@ -22,12 +22,12 @@ from store.orders.consents import (
     waiver_needed,
 )
 from store.orders.customers import InvalidAddress, mask, suggest_correction
-from store.orders.discount_limits import CodeByLetter, CodeRefused
+from store.orders.discount_places import CodeByLetter, CodeRefused
 from store.orders.models import Offer, Order, OrderStatus
 from store.orders.offers import offer_of_form
 from store.orders.orders import FORM_KEY
 from store.orders.placing import Details, PriceChanged, check_details
-from store.orders.quoting import Quote, TooLittleToCharge, quote
+from store.orders.prices import Quote, TooLittleToCharge, quote
 from store.payments import checkout
 from store.payments.charged import charge_of, charge_of_form, is_money_under_way
 from store.payments.ending import PaymentsUnavailable

@@ -25,7 +25,7 @@ from store.orders.consents import (
 )
 from store.orders.customers import mask
 from store.orders.models import Order, OrderStatus
-from store.orders.vat import order_vat_note
+from store.orders.prices import order_vat_note
 from store.payments.cancelling import can_cancel
 from store.payments.charged import Charge
 from store.payments.checkout import is_bank_at_work

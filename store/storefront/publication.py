@@ -10,8 +10,7 @@ from store.kit.config import config
 from store.kit.errors import NotFound, Refusal
 from store.kit.static_files import YEAR_SECONDS
 from store.kit.storage import storage
-from store.orders.discounts import has_members_price
-from store.orders.quoting import quote
+from store.orders.prices import has_members_price, quote
 from store.storefront.facts import file_facts
 from store.storefront.showing import show, show_all, what_happens_when
 from store.storefront.structured import structured

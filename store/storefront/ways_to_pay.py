@@ -1,7 +1,7 @@
 """How an order may be paid for, and whether its total is one that can be."""
 
 from store.catalog.sellers import current_seller
-from store.orders.quoting import Quote, TooLittleToCharge, check_chargeable
+from store.orders.prices import Quote, TooLittleToCharge, check_chargeable
 from store.payments.gateways.registry import NoGateway, default_gateway
 
 

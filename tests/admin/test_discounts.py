@@ -12,7 +12,7 @@ from store.cli import main
 from store.commands import base
 from store.kit.database import db, transaction
 from store.kit.status import advance
-from store.orders.discount_rows import add_discount
+from store.orders.discounts import add_discount
 from store.orders.models import Discount, OrderStatus
 from store.orders.placing import Details, place_order
 from tests import factories
@@ -100,3 +100,40 @@ def test_the_command_line_adds_lists_and_ends(
     assert json.loads(store("list", "--json"))[1]["state"] == "ended"
     assert "no discount of that name" in store("end", "LATE", code=1)
     assert "percentage" in store("add", "Nothing", "--code", "NOTHING", code=1)
+
+
+@pytest.mark.parametrize(
+    ("field", "option", "text", "sentence"),
+    [
+        ("amount", "--amount", "1,0", "The amount “1,0” must be written like 12.50 for GBP."),
+        ("starts_on", "--from", "soon", "Enter the day like 2027-03-31, or leave it empty."),
+        ("ends_on", "--until", "2020-01-01", "The end must come after the beginning."),
+        ("code", "--code", "A!", "A code has 3 to 30 letters (A to Z) and digits."),
+        ("max_orders", "--max-orders", "0", "Enter a number of 1 or more, or leave it empty."),
+        (
+            "domains",
+            "--domains",
+            "nursery",
+            "“nursery” is not the end of an address, such as nursery.example.",
+        ),
+    ],
+)
+def test_the_form_and_the_command_say_the_same_of_a_fault(
+    desk: FlaskClient,
+    app: Flask,
+    monkeypatch: pytest.MonkeyPatch,
+    field: str,
+    option: str,
+    text: str,
+    sentence: str,
+) -> None:
+    fields = {"name": "Early bird", "code": "EARLY", "percent": "20", "currency": "GBP", "starts_on": "2027-03-01"}  # fmt: skip
+    page = press(desk, "/admin/discounts/new", fields | {field: text})
+    assert (page.status_code, sentence in page.text) == (422, True)
+    check_page(page.text, path="/admin/discounts/new")
+    assert f'href="#{field}"' in page.text
+    monkeypatch.setattr(base, "the_shop", lambda: app)
+    options = {"--code": "EARLY", "--percent": "20", "--from": "2027-03-01"} | {option: text}
+    words = [word for pair in options.items() for word in pair]
+    told = CliRunner().invoke(main, ["discount", "add", "Early bird", *words])
+    assert (told.exit_code, told.output) == (1, f"{sentence}\n")

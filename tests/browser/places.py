@@ -17,7 +17,7 @@ from store.entitlements.order_moves import accept_move, hold_order, request_move
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail.models import CapturedLetter, Delivery
-from store.orders.discount_rows import add_discount
+from store.orders.discounts import add_discount
 from store.orders.models import Customer, Offer, Order
 from store.orders.offers import ask_for_offer, offer_url
 from store.payments.checkout import begin_checkout

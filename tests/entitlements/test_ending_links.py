@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from store.catalog.models import Publication
 from store.entitlements.models import NoticeStop
 from store.kit.database import db, transaction
-from store.orders.discount_rows import add_discount
+from store.orders.discounts import add_discount
 from store.orders.models import Customer
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import drafted_and_released

@@ -11,7 +11,7 @@ from store.entitlements.links import PATHS, order_link, token_of
 from store.kit.database import db, transaction
 from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.mail.outbox import FORGOTTEN
-from store.orders.discount_rows import add_discount
+from store.orders.discounts import add_discount
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, links_in, path_to, sent
 from tests.entitlements.making import text_of as text_part

@@ -14,22 +14,15 @@ from store.catalog.models import Publication, VatTreatment
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.kit.status import advance
-from store.orders import discount_limits, discounts, placing
+from store.orders import discount_places, placing, prices
 from store.orders.customers import address_key
-from store.orders.discount_limits import CodeRefused
-from store.orders.discount_rows import (
-    Places,
-    add_discount,
-    discount_by_name,
-    end_discount,
-    places_by_discount,
-)
+from store.orders.discount_places import CodeRefused, Places, places_by_discount
+from store.orders.discounts import add_discount, discount_by_name, end_discount
 from store.orders.models import Discount, Offer, Order, OrderStatus
 from store.orders.offers import ask_for_offer
 from store.orders.orders import expire_order
 from store.orders.placing import Details, PriceChanged, place_order
-from store.orders.quoting import TooLittleToCharge, quote
-from store.orders.vat import vat_inside
+from store.orders.prices import TooLittleToCharge, quote, vat_inside
 from tests import factories
 from tests.conftest import Clock, on_both, on_postgresql
 
@@ -251,14 +244,14 @@ def test_without_the_lock_more_would_get_a_place(
     discount(max_orders=3)
     monkeypatch.setattr(placing, "hold_place", lambda *_: None)
     met = threading.Barrier(8)
-    counted = discount_limits.orders_with
+    counted = discount_places.orders_with
 
     def count_together(*args: object, **given: object) -> int:
         found = counted(*args, **given)  # type: ignore[arg-type]
         met.wait(60)
         return found
 
-    monkeypatch.setattr(discount_limits, "orders_with", count_together)
+    monkeypatch.setattr(discount_places, "orders_with", count_together)
     assert _press_at_once(app, publication.id) == ["placed"] * 8
 
 
@@ -373,6 +366,6 @@ def test_a_percentage_never_takes_more_than_the_price_nor_leaves_a_part_of_a_pen
     price: int, percent: int
 ) -> None:
     rule = Discount(name="Some", percent=percent, amount=None, code="X")
-    off = discounts.taken_off(rule, price).amount
+    off = prices.taken_off(rule, price).amount
     assert 0 <= off <= price
     assert price - off == price * (100 - percent) // 100

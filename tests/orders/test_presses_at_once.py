@@ -16,7 +16,7 @@ from store.entitlements.links import order_link
 from store.kit.database import db, transaction
 from store.kit.status import advance
 from store.orders import placing
-from store.orders.discount_rows import add_discount
+from store.orders.discounts import add_discount
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import lock_order, orders_of_form
 from store.orders.placing import Change, Details, place_order

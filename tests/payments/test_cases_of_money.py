@@ -12,7 +12,7 @@ from store.commands import base
 from store.distribution.releasing import release_edition
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
-from store.orders.discount_rows import add_discount
+from store.orders.discounts import add_discount
 from store.orders.models import Order
 from store.payments.models import Payment
 from store.payments.receipts import receipt_of

@@ -6,11 +6,11 @@ from flask import Flask
 from store.catalog.publications import publication_by_slug
 from store.catalog.sellers import state_seller
 from store.kit.database import db, transaction
-from store.orders.discount_limits import CodeRefused
-from store.orders.discount_rows import Places, add_discount, places_by_discount
+from store.orders.discount_places import CodeRefused, Places, places_by_discount
+from store.orders.discounts import add_discount
 from store.orders.models import OrderStatus
 from store.orders.placing import Details, place_order
-from store.orders.quoting import quote
+from store.orders.prices import quote
 from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout
 from store.payments.gateways.base import GatewayState, Standing

@@ -24,7 +24,7 @@ from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.mail.models import Delivery
-from store.orders.discount_rows import add_discount
+from store.orders.discounts import add_discount
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import cancel_pending, lock_order
 from store.orders.placing import Details

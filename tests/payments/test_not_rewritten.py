@@ -14,7 +14,7 @@ from store.entitlements.links import order_link, token_of
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.orders.consents import has_waiver
-from store.orders.discount_rows import add_discount
+from store.orders.discounts import add_discount
 from store.orders.models import Order
 from store.payments import charged, placing
 from store.payments.applying import apply_state

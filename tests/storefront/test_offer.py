@@ -20,7 +20,7 @@ from store.kit.status import advance
 from store.mail.models import Delivery
 from store.orders import placing
 from store.orders.customers import find_or_add_customer
-from store.orders.discount_rows import add_discount, discount_by_name, end_discount
+from store.orders.discounts import add_discount, discount_by_name, end_discount
 from store.orders.models import Customer, Discount, Offer, Order, OrderStatus
 from store.orders.offers import OfferUsed, ask_for_offer, forget_offers, is_told_already
 from store.orders.placing import Details, place_order

@@ -12,7 +12,7 @@ from store.catalog.models import Publication, VatTreatment
 from store.catalog.sellers import state_seller
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
-from store.orders.discount_rows import add_discount, discount_by_name, end_discount
+from store.orders.discounts import add_discount, discount_by_name, end_discount
 from store.orders.models import Order
 from store.payments.models import Checkout
 from tests import factories

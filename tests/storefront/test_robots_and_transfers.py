@@ -5,7 +5,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.kit.database import db, transaction
-from store.orders.discount_rows import add_discount
+from store.orders.discounts import add_discount
 from store.orders.models import Order
 from store.payments.models import Checkout
 from tests.storefront.forms import fields_of

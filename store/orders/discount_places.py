@@ -1,5 +1,6 @@
-"""How often a discount may be used: places that orders hold, given out one after the other."""
+"""The places of a limited discount: held by orders, given out one after the other, counted."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -28,7 +29,7 @@ class CodeByLetter(CodeRefused):
 
     def __init__(self, discount: Discount) -> None:
         super().__init__(
-            f"The code “{discount.code}” is for {_times(discount, 'order')} per person: we mail you a "
+            f"The code “{discount.code}” is for {_orders_each(discount)} per person: we mail you a "
             "link that has it. Press “Mail me the link”, or take the code out."
         )
 
@@ -65,20 +66,32 @@ def give_place_back(order: Order) -> None:
     db.session.flush()
 
 
-def has_place() -> sa.ColumnElement[bool]:
-    """Orders that use a discount or hold a place of it: paid, whenever the money came, or pending
-    and not for longer than a place is held."""
-    is_held = sa.or_(Order.place_until.is_(None), Order.place_until > clock.now())
-    return sa.or_(
-        Order.status == OrderStatus.PAID, sa.and_(Order.status == OrderStatus.PENDING, is_held)
-    )
+def check_limits(discount: Discount, email: str, form_key: str) -> None:
+    """Refuses (`CodeRefused`) where no place is left, in all or for the owner of this address."""
+    if fault := limit_fault(discount, email, form_key):
+        raise CodeRefused(fault)
+
+
+def limit_fault(discount: Discount, email: str, form_key: str) -> str:
+    """Why no place is left, in all or for the owner of this address; empty where one is. The order
+    of this form does not count."""
+    name = f"The code “{discount.code}”" if discount.code else f"“{discount.name}”"
+    most, each = discount.max_orders, discount.max_orders_each
+    if most is not None and orders_with(discount.id, but_form_key=form_key) >= most:
+        return f"{name} has been used as often as it may be."
+    if each is not None and email and orders_with(discount.id, email, form_key) >= each:
+        return (
+            f"{name} is for {_orders_each(discount)} per person, and you have placed "
+            f"{'it' if each == 1 else 'them'}."
+        )
+    return ""
 
 
 def orders_with(discount_id: int, email: str = "", but_form_key: str = "") -> int:
     """How many orders have a place of a discount; of one person, if an address is given: those that
     the address was proved for, wherever they are now, and all of its customer's."""
     query = sa.select(sa.func.count(Order.id)).where(
-        Order.discount_id == discount_id, has_place(), ~is_of_form(but_form_key)
+        Order.discount_id == discount_id, _has_place(), ~is_of_form(but_form_key)
     )
     if email:
         key = address_key(email)
@@ -90,28 +103,35 @@ def orders_with(discount_id: int, email: str = "", but_form_key: str = "") -> in
     return db.session.scalars(query).one()
 
 
-def check_limits(discount: Discount, email: str, form_key: str) -> None:
-    """Refuses (`CodeRefused`) where no place is left, in all or for the owner of this address."""
-    name = f"The code “{discount.code}”" if discount.code else f"“{discount.name}”"
-    most, each = discount.max_orders, discount.max_orders_each
-    if most is not None and orders_with(discount.id, but_form_key=form_key) >= most:
-        raise CodeRefused(f"{name} has been used as often as it may be.")
-    if each is not None and email and orders_with(discount.id, email, form_key) >= each:
-        raise CodeRefused(
-            f"{name} is for {_times(discount, 'order')} per person, and you have placed "
-            f"{'it' if each == 1 else 'them'}."
-        )
+def _has_place() -> sa.ColumnElement[bool]:
+    """Orders that use a discount or hold a place of it: paid, whenever the money came, or pending
+    and not for longer than a place is held."""
+    is_held = sa.or_(Order.place_until.is_(None), Order.place_until > clock.now())
+    return sa.or_(
+        Order.status == OrderStatus.PAID, sa.and_(Order.status == OrderStatus.PENDING, is_held)
+    )
 
 
-def is_used_up(discount: Discount, email: str, form_key: str) -> bool:
-    """Whether no place is left, in all or for this customer."""
-    try:
-        check_limits(discount, email, form_key)
-    except CodeRefused:
-        return True
-    return False
-
-
-def _times(discount: Discount, noun: str) -> str:
+def _orders_each(discount: Discount) -> str:
     each = discount.max_orders_each or 0
-    return f"one {noun}" if each == 1 else f"{each} {noun}s"
+    return "one order" if each == 1 else f"{each} orders"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The places of one discount: `used` by orders that are paid, `held` by orders that may be."""
+
+    used: int = 0
+    held: int = 0
+
+
+def places_by_discount(discount_ids: list[int]) -> dict[int, Places]:
+    """How many orders have a place of each, in one statement."""
+    is_paid = sa.case((Order.status == OrderStatus.PAID, 1), else_=0)
+    counted = (
+        sa.select(Order.discount_id, sa.func.sum(is_paid), sa.func.count(Order.id))
+        .where(Order.discount_id.in_(discount_ids), _has_place())
+        .group_by(Order.discount_id)
+    )
+    found = {row[0]: Places(row[1], row[2] - row[1]) for row in db.session.execute(counted)}
+    return {one: found.get(one, Places()) for one in discount_ids}
