@@ -55,3 +55,12 @@ def without_invisible(text: str) -> str:
 def search_key(text: str) -> str:
     """What two spellings of one name share: composed, case folded, blanks as one."""
     return unicodedata.normalize("NFC", clean_line(text).casefold())
+
+
+def length_faults(values: dict[str, str], longest: dict[str, tuple[int, str]]) -> dict[str, str]:
+    """A sentence for each value with more characters than `longest` gives it, under its label."""
+    return {
+        name: f"{label} can have at most {most} characters; this has {len(values[name])}."
+        for name, (most, label) in longest.items()
+        if len(values[name]) > most
+    }

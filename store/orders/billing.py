@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 from store.kit.database import db
 from store.kit.errors import InvalidFields
-from store.kit.text import clean_line, clean_text
+from store.kit.text import clean_line, clean_text, length_faults
 from store.orders.models import Order
 
 _LONGEST = {
@@ -37,12 +37,9 @@ def set_billing(order: Order, typed: Billing) -> None:
     Refuses (`InvalidFields`) what is longer than a receipt has room for.
     """
     values = {name: clean_line(text) for name, text in asdict(typed).items()}
-    values["billing_address"] = _lines(typed.billing_address)
-    faults = {
-        name: f"{label} can have at most {most} characters; this has {len(values[name])}."
-        for name, (most, label) in _LONGEST.items()
-        if len(values[name]) > most
-    }
+    address = map(clean_line, clean_text(typed.billing_address).split("\n"))
+    values["billing_address"] = "\n".join(filter(None, address))
+    faults = length_faults(values, _LONGEST)
     lines = values["billing_address"].count("\n") + 1
     if lines > _MOST_LINES:
         faults.setdefault(
@@ -54,7 +51,3 @@ def set_billing(order: Order, typed: Billing) -> None:
     for name, text in values.items():
         setattr(order, name, text)
     db.session.flush()
-
-
-def _lines(text: str) -> str:
-    return "\n".join(filter(None, map(clean_line, clean_text(text).split("\n"))))

@@ -16,7 +16,7 @@ from store.kit import clock
 from store.kit.database import db, insert_once
 from store.kit.errors import InvalidFields, Refusal
 from store.kit.money import format_money
-from store.kit.text import clean_line
+from store.kit.text import clean_line, length_faults
 from store.orders.consents import (
     accept_terms,
     forget_waiver,
@@ -109,10 +109,7 @@ def check_details(typed: Details, countries: Sequence[str] = ()) -> Details:
         email = ""
         faults["email"] = fault.sentence
     lines: dict[str, Any] = {name: clean_line(getattr(typed, name)) for name in _LONGEST}
-    for name, text in lines.items():
-        most, label = _LONGEST[name]
-        if len(text) > most:
-            faults[name] = f"{label} can have at most {most} characters; this has {len(text)}."
+    faults |= length_faults(lines, _LONGEST)
     country = countries[0] if len(countries) == 1 else typed.country
     if countries and country not in countries:
         faults["country"] = "Choose the country that you live in. We sell to those in the list."
@@ -158,7 +155,7 @@ def place_order(
         return known[-1]
     proven = offer.email if offer is not None else ""
     quoted = _quote_as_seen(publication, details, proven, form_key, (seen_amount, seen_currency))
-    values, line = _agreed(details, quoted), _agreed_line(publication, quoted)
+    values, line = _agreed(publication, details, quoted)
     known, mine = _own_order(form_key, details.email, values)
     hold_place(quoted.discount_id, proven, form_key)
     if mine.lines and judge(mine, _change(mine, values, line, details)):
@@ -197,8 +194,11 @@ def _quote_as_seen(
     return quoted
 
 
-def _agreed(details: Details, quoted: Quote) -> dict[str, Any]:
-    return {
+def _agreed(
+    publication: Publication, details: Details, quoted: Quote
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the order is to say, and what its line."""
+    order = {
         "customer_id": find_or_add_customer(details.email, details.name).id,
         "seller_id": current_seller().id,
         "email": details.email,
@@ -216,15 +216,12 @@ def _agreed(details: Details, quoted: Quote) -> dict[str, Any]:
         "placed_at": clock.now(),
         "place_until": clock.now() + HELD_FOR,
     }
-
-
-def _agreed_line(publication: Publication, quoted: Quote) -> dict[str, Any]:
-    return {
-        **line_values(publication),
+    line = line_values(publication) | {
         "vat_treatment": quoted.vat_treatment,
         "vat_rate": quoted.vat_rate,
         "vat_amount": quoted.vat_amount,
     }
+    return order, line
 
 
 def line_values(publication: Publication) -> dict[str, Any]:
