@@ -7,7 +7,7 @@ from flask import Flask
 
 from store.catalog import uploads
 from store.distribution import overdue, owing, recalling, releasing
-from store.entitlements import forgetting
+from store.entitlements import addresses, fresh_links
 from store.kit import jobs, limits
 from store.kit.database import end_read
 from store.mail import worker
@@ -70,8 +70,8 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     transfers.look_after_transfers,
     checkout.expire_due,
     contesting.remind,
-    forgetting.forget_unknown_addresses,
-    forgetting.forget_unproved_addresses,
+    fresh_links.forget_unknown_addresses,
+    addresses.forget_unproved_addresses,
     offers.forget_offers,
     uploads.forget_broken_uploads,
 )

@@ -16,7 +16,7 @@ from store.app import create_app
 from store.catalog.models import Publication
 from store.catalog.sellers import state_seller
 from store.entitlements.addresses import confirm_change, undo_change
-from store.entitlements.finding import ask_for_copies
+from store.entitlements.fresh_links import ask_for_copies
 from store.entitlements.links import open_link
 from store.entitlements.models import Link
 from store.entitlements.order_moves import accept_move, hold_order, request_move, settle_held

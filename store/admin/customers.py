@@ -11,15 +11,10 @@ from store.admin.lists import PAGE_SIZE, history, letters_of, searched
 from store.catalog.editions import EditionUnknown
 from store.catalog.models import Edition
 from store.distribution.coverage import coverage_of
-from store.entitlements.addresses import (
-    AddressTaken,
-    CustomerMerged,
-    check_free,
-    correct_address,
-    end_links,
-)
-from store.entitlements.finding import again_at, asked_lately, send_copies_to
+from store.entitlements.addresses import AddressTaken, check_free, correct_address
+from store.entitlements.fresh_links import again_at, asked_lately, end_links, send_copies_to
 from store.entitlements.links import SameAddress
+from store.entitlements.merging import CustomerMerged
 from store.entitlements.models import Download, Entitlement
 from store.entitlements.shelves import shelves
 from store.kit.database import db, transaction

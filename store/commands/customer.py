@@ -13,7 +13,8 @@ from store.distribution.importing import (
     import_customers,
     read_customers,
 )
-from store.entitlements.addresses import correct_address, end_links, merge_customers
+from store.entitlements.addresses import correct_address, merge_customers
+from store.entitlements.fresh_links import end_links
 from store.kit.database import transaction
 from store.orders.customers import customer_by_address, parse_address
 from store.orders.models import Customer

@@ -1,34 +1,39 @@
 """A customer's address changes hands: proved by a letter to the new one, told to the old one,
-which may undo it for 14 days."""
+which may undo it for 14 days.
 
-from collections.abc import Callable
+Undoing parts a history: what was ordered at the addresses that the customer had meanwhile stays
+with those mailboxes.
+"""
+
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute
 
 from store.entitlements.access import has_rights
-from store.entitlements.finding import FIND
+from store.entitlements.fresh_links import mail_links, start_afresh
 from store.entitlements.links import (
     Ended,
     SameAddress,
     ask_mailbox,
-    ensure_links,
     lock_link,
     make_link,
-    order_link,
     revoke_links,
     use_up,
 )
-from store.entitlements.merging import bring_together, lock_histories
-from store.entitlements.models import Entitlement, Link
+from store.entitlements.merging import bring_together, lock_histories, refuse_merged
+from store.entitlements.models import Entitlement, Link, OrderMove
 from store.entitlements.notices import send_missed
-from store.entitlements.parting import bought_elsewhere, is_moved_on, leave_behind, moved_on
+from store.entitlements.order_moves import ACCEPT, hand_over
 from store.kit import clock
-from store.kit.database import db
+from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.status import record_change
 from store.mail import outbox
-from store.orders.customers import address_key, parse_address
+from store.mail.models import Delivery, DeliveryStatus
+from store.mail.outbox import forget_addresses, long_past
+from store.orders.customers import address_key, find_or_add_customer, parse_address
 from store.orders.models import Customer, Order, OrderLine, OrderStatus
 from store.orders.offers import end_offers
 
@@ -38,15 +43,7 @@ RESTORED = "address_restored"
 
 # Whether money of an unpaid order is here or under way: `payments` know, and the door hands it over.
 MoneyJudge = Callable[[Order], bool]
-
-
-class CustomerMerged(Refusal):
-    """A customer who was brought together with another, and has nothing any more."""
-
-    heading = "This customer is one with another"
-    sentence = (
-        "This customer was brought together with another one. Look at the other before you go on."
-    )
+Bought = Sequence[tuple[Order, str]]
 
 
 class AddressTaken(Refusal):
@@ -123,7 +120,7 @@ def correct_address(
     """
     address = parse_address(new_email)
     customer, other = _lock_both(customer.id, address)
-    _refuse_merged(customer)
+    refuse_merged(customer)
     if address == customer.email:
         raise SameAddress
     _refuse_taken(other, has_money)
@@ -138,11 +135,11 @@ def undo_change(link: Link) -> Customer:
     `LinkExpired` where the link was used or ended meanwhile.
     """
     address = _address_of(link)
-    keys = {address_key(one) for one in (address, *(each for _, each in bought_elsewhere(link)))}
+    keys = {address_key(one) for one in (address, *(each for _, each in _bought_elsewhere(link)))}
     others = db.session.scalars(sa.select(Customer.id).where(Customer.email_key.in_(keys)))
-    customers = lock_histories([link.customer_id, *others], beside=is_moved_on(link))
+    customers = lock_histories([link.customer_id, *others], beside=_is_moved_on(link))
     lock_link(link)
-    bought, moved = bought_elsewhere(link), moved_on(link)
+    bought, moved = _bought_elsewhere(link), _moved_on(link)
     customer = customers.pop(link.customer_id)
     for other in customers.values():
         if other.email_key == address_key(address):
@@ -152,8 +149,8 @@ def undo_change(link: Link) -> Customer:
     _put(customer, address, "restored address", who="customer")
     use_up(link)
     _end_later_undos(link)
-    stayed = leave_behind(link, bought, moved)
-    _start_afresh(customer, Ended.ADDRESS)
+    stayed = _leave_behind(link, bought, moved)
+    start_afresh(customer, Ended.ADDRESS)
     mark = f"{customer.id}:{link.id}"
     if replaced != address:
         outbox.owe(
@@ -164,7 +161,7 @@ def undo_change(link: Link) -> Customer:
             facts={"keeps_orders": address_key(replaced) in stayed},
             priority=0,
         )
-    _mail_links(customer, f"restored:{mark}")
+    mail_links(customer.id, f"restored:{mark}")
     send_missed(customer.id, "customer")
     return customer
 
@@ -177,36 +174,17 @@ def merge_customers(gone: Customer, kept: Customer, who: str) -> Customer:
         raise SameAddress("That is the same customer.")
     customers = lock_histories([gone.id, kept.id])
     gone, kept = customers[gone.id], customers[kept.id]
-    _refuse_merged(gone, kept)
+    refuse_merged(gone, kept)
     old = gone.email
     end_offers(old)
     revoke_links(gone.id, Ended.ADDRESS)
     bring_together(gone, kept, who)
-    _start_afresh(kept, Ended.ADDRESS)
+    start_afresh(kept, Ended.ADDRESS)
     mark = f"{kept.id}:{clock.now().timestamp()}"
     outbox.owe(CHANGED, f"{CHANGED}:{mark}", customer_id=kept.id, address=old, priority=0)
-    _mail_links(kept, f"merged:{mark}")
+    mail_links(kept.id, f"merged:{mark}")
     send_missed(kept.id, who)
     return kept
-
-
-def end_links(customer: Customer, who: str) -> None:
-    """End every link that was mailed to a customer, as some got out, and mail fresh ones to the
-    address on file. Links that undo a change of address hold: they are another mailbox's. Refuses
-    with `CustomerMerged`."""
-    customer = lock_histories([customer.id])[customer.id]
-    _refuse_merged(customer)
-    record_change(
-        db.session(), "customers", customer.id, "old links", "fresh links", who=who, why=""
-    )
-    _start_afresh(customer, Ended.ASKED)
-    _mail_links(customer, f"ended:{customer.id}:{clock.now().timestamp()}")
-
-
-def _refuse_merged(*customers: Customer) -> None:
-    """Called under their locks: what was read before may have been another's to change."""
-    if any(customer.merged_into_id is not None for customer in customers):
-        raise CustomerMerged
 
 
 def _address_of(link: Link) -> str:
@@ -249,7 +227,7 @@ def _take_over(customer: Customer, address: str, other: Customer | None, *, who:
         came = list(db.session.scalars(orders))
         bring_together(other, customer, who)
     _put(customer, address, "new address", who=who)
-    _start_afresh(customer, Ended.ADDRESS)
+    start_afresh(customer, Ended.ADDRESS)
     undo = make_link("undo", customer.id, new_email=old)
     # What came with the address stays with it where the change is undone.
     db.session.execute(sa.update(Order).where(Order.id.in_(came)).values(came_at=undo.created_at))
@@ -261,7 +239,7 @@ def _take_over(customer: Customer, address: str, other: Customer | None, *, who:
         address=old,
         priority=0,
     )
-    _mail_links(customer, f"moved:{undo.id}")
+    mail_links(customer.id, f"moved:{undo.id}")
     send_missed(customer.id, who)
 
 
@@ -291,19 +269,103 @@ def _end_later_undos(link: Link) -> None:
     )
 
 
-def _start_afresh(customer: Customer, why: Ended) -> None:
-    """End all links and make those anew that letters lead to."""
-    revoke_links(customer.id, why)
-    end_offers(customer.email)
-    theirs = Entitlement.customer_id == customer.id
-    publications = sa.select(Entitlement.publication_id).where(theirs).distinct()
-    for publication_id in db.session.scalars(publications).all():
-        ensure_links(customer.id, publication_id)
-    orders = sa.select(Order.id).where(Order.customer_id == customer.id)
-    for order_id in db.session.scalars(orders).all():
-        order_link(order_id, customer.id)
+def _bought_elsewhere(link: Link) -> Bought:
+    """What the customer of an undo link ordered, or accepted from another mailbox, since the
+    change at another address than the restored one, or got with that address; each order with it."""
+    came = sa.and_(
+        OrderMove.order_id == Order.id,
+        OrderMove.to_customer_id == Order.customer_id,
+        OrderMove.is_given_back.is_(False),
+    )
+    accepted = sa.and_(
+        Link.purpose == "move", Link.order_id == OrderMove.order_id, Link.used_at.is_not(None)
+    )
+    query = (
+        sa.select(Order, sa.func.coalesce(Link.new_email, Order.email))
+        .outerjoin(OrderMove, came)
+        .outerjoin(Link, accepted)
+        .where(
+            Order.customer_id == link.customer_id,
+            sa.func.coalesce(OrderMove.moved_at, Order.came_at, Order.placed_at) >= link.created_at,
+        )
+        .order_by(Order.id)
+        .execution_options(populate_existing=True)
+    )
+    return _not_at(link, query)
 
 
-def _mail_links(customer: Customer, mark: str) -> None:
-    facts = {"asked_by": "the shop, as the links before had ended"}
-    outbox.owe(FIND, f"find:{mark}", customer_id=customer.id, facts=facts, priority=0)
+def _is_moved_on(link: Link) -> sa.ColumnElement[bool]:
+    """Orders that were placed likewise and moved on to another customer since, who keeps them:
+    they go back, if at all, to where they were ordered."""
+    unsettled = sa.select(OrderMove.order_id).where(
+        OrderMove.from_customer_id == link.customer_id, OrderMove.settled_at.is_(None)
+    )
+    since = sa.func.coalesce(Order.came_at, Order.placed_at)
+    return sa.and_(Order.id.in_(unsettled), since >= link.created_at)
+
+
+def _moved_on(link: Link) -> Bought:
+    """Those orders, each with the address that it was placed with."""
+    query = sa.select(Order, Order.email).where(_is_moved_on(link)).order_by(Order.id)
+    return _not_at(link, query.execution_options(populate_existing=True))
+
+
+def _leave_behind(link: Link, bought: Bought, moved: Bought) -> set[str]:
+    """Give what was bought elsewhere to the customers of those addresses, found or added, and mail
+    them their links. Called once the restored address is on file; returns the addresses' keys."""
+    mailboxes = set()
+    for order, address in bought:
+        old_id, mailbox_id = order.customer_id, find_or_add_customer(address, order.name).id
+        hand_over(order, mailbox_id, f"stayed-{link.id}", Ended.ADDRESS)
+        _rewrite(OrderMove.to_customer_id, order, old_id, mailbox_id)
+        was, now, why = "changed address", "its own address", "the change of address was undone"
+        record_change(db.session(), "orders", order.id, was, now, who="customer", why=why)
+        mailboxes.add(mailbox_id)
+    for order, address in moved:
+        mailbox_id = find_or_add_customer(address, order.name).id
+        _rewrite(OrderMove.from_customer_id, order, link.customer_id, mailbox_id)
+        objects = Link.purpose == "undo", Link.order_id == order.id
+        db.session.execute(sa.update(Link).where(*objects).values(customer_id=mailbox_id))
+    for mailbox_id in sorted(mailboxes):
+        mail_links(
+            mailbox_id, f"stayed:{link.id}:{mailbox_id}", "as a change of address was undone"
+        )
+    return {address_key(address) for _, address in bought}
+
+
+def _not_at(link: Link, query: sa.Select[Order, str]) -> Bought:
+    restored = address_key(link.new_email or "")
+    found = db.session.execute(query).all()
+    return [(order, address) for order, address in found if address_key(address) != restored]
+
+
+def _rewrite(column: InstrumentedAttribute[int], order: Order, old_id: int, new_id: int) -> None:
+    which = OrderMove.order_id == order.id, column == old_id
+    db.session.execute(sa.update(OrderMove).where(*which).values({column: new_id}))
+
+
+def forget_unproved_addresses() -> None:
+    """Blank the addresses that were asked whether they take a customer's letters, or an order, and
+    that never said yes; the timetable calls it."""
+    # A link works for a day from when its letter left, and that may be long after it was asked for.
+    is_awaited = sa.exists().where(
+        Delivery.link_id == Link.id,
+        sa.or_(Delivery.status.in_(DeliveryStatus.open()), Delivery.sent_at >= long_past()),
+    )
+    unproved = (
+        Link.purpose.in_(("address", "move")),
+        Link.used_at.is_(None),
+        Link.created_at < long_past(),
+        ~is_awaited,
+    )
+    with transaction() as session:
+        forget_addresses(
+            Delivery.kind.in_((CONFIRM, ACCEPT)),
+            Delivery.link_id.in_(sa.select(Link.id).where(*unproved)),
+        )
+        session.execute(
+            sa.update(Link)
+            .where(*unproved, Link.new_email.is_not(None))
+            .values(new_email=None)
+            .execution_options(synchronize_session=False)
+        )

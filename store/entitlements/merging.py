@@ -13,6 +13,7 @@ from store.entitlements.models import Entitlement, NoticeStop
 from store.entitlements.notices import notice_key
 from store.entitlements.received import NOTICE
 from store.kit.database import Base, db
+from store.kit.errors import Refusal
 from store.kit.status import StatusChange, advance, record_change
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
@@ -30,6 +31,15 @@ _FURTHEST = (
     DeliveryStatus.FAILED,
     DeliveryStatus.SKIPPED,
 )
+
+
+class CustomerMerged(Refusal):
+    """A customer who was brought together with another, and has nothing any more."""
+
+    heading = "This customer is one with another"
+    sentence = (
+        "This customer was brought together with another one. Look at the other before you go on."
+    )
 
 
 def lock_histories(
@@ -53,6 +63,13 @@ def lock_histories(
             if not _has_more(orders, locked) and not _has_more(publications, shared):
                 return customers
             attempt.rollback()
+
+
+def refuse_merged(*customers: Customer) -> None:
+    """Refuse a customer who was brought together with another. Called under their locks: what was
+    read before may have been another's to change."""
+    if any(customer.merged_into_id is not None for customer in customers):
+        raise CustomerMerged
 
 
 def _has_more(query: sa.Select[int], known: set[int]) -> bool:

@@ -13,7 +13,7 @@ from store.catalog.models import Asset, Edition, EditionStatus
 from store.catalog.publications import lock_publication
 from store.entitlements.access import rights_of_order
 from store.entitlements.confirmation import confirm_again, confirmation_key
-from store.entitlements.finding import FIND
+from store.entitlements.fresh_links import FIND
 from store.entitlements.granting import name_first
 from store.entitlements.links import (
     Ended,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import selectinload
 
 from store.catalog.publications import promised_date
 from store.entitlements.access import copy_waits, rights_of_order
-from store.entitlements.finding import FIND, start_of_window
+from store.entitlements.fresh_links import FIND, start_of_window
 from store.entitlements.models import DISPUTE_LOST, GIFT_TAKEN_BACK, Link
 from store.entitlements.shelves import Doors, Shelf, doors_of, shelves
 from store.kit.config import config

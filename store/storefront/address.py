@@ -6,10 +6,10 @@ from flask import Blueprint, Response, render_template, request
 from store.entitlements.addresses import (
     confirm_change,
     count_orders_along,
-    end_links,
     request_change,
     undo_change,
 )
+from store.entitlements.fresh_links import end_links
 from store.entitlements.links import SameAddress, open_link, order_behind
 from store.entitlements.models import Link
 from store.entitlements.order_moves import hold_order

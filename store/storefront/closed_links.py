@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from store.entitlements.access import FileUnknown
-from store.entitlements.finding import BY_LINK, send_copies_to
+from store.entitlements.fresh_links import BY_LINK, send_copies_to
 from store.entitlements.links import (
     BROKEN,
     PATHS,

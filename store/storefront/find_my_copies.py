@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, render_template, request
 
-from store.entitlements.finding import ask_for_copies
+from store.entitlements.fresh_links import ask_for_copies
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.limits import limiter

@@ -8,12 +8,7 @@ from datetime import datetime, timedelta
 from flask import Blueprint, make_response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from store.entitlements.finding import (
-    BY_ORDER_PAGE,
-    asked_at,
-    asked_from_order,
-    send_copies_to,
-)
+from store.entitlements.fresh_links import BY_ORDER_PAGE, asked_at, asked_from_order, send_copies_to
 from store.entitlements.links import open_link, order_behind
 from store.kit import clock
 from store.kit.config import config

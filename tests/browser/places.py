@@ -10,7 +10,8 @@ from playwright.sync_api import Locator, Page
 
 from store.catalog.publications import publication_by_slug, retire
 from store.catalog.sellers import state_seller
-from store.entitlements.addresses import confirm_change, end_links, request_change
+from store.entitlements.addresses import confirm_change, request_change
+from store.entitlements.fresh_links import end_links
 from store.entitlements.links import address_url, library_url, order_url
 from store.entitlements.models import Link
 from store.entitlements.order_moves import accept_move, hold_order, request_move

@@ -10,7 +10,7 @@ from flask import Flask, current_app
 
 from store.catalog.models import Edition, Publication
 from store.distribution import pacing, releasing
-from store.entitlements import addresses, granting, links, stops
+from store.entitlements import addresses, fresh_links, granting, links, stops
 from store.kit.database import db, transaction
 from store.mail import outbox, worker
 from store.mail.claims import Claim, Prepared, Unsent
@@ -71,7 +71,7 @@ def _correct(order: Order, _: Edition) -> None:
 
 
 def _end_links(order: Order, _: Edition) -> None:
-    addresses.end_links(order.customer, "Olga")
+    fresh_links.end_links(order.customer, "Olga")
 
 
 def _amid(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:

@@ -21,11 +21,11 @@ from store.entitlements.addresses import (
     MoneyJudge,
     confirm_change,
     correct_address,
-    end_links,
     merge_customers,
     request_change,
     undo_change,
 )
+from store.entitlements.fresh_links import end_links
 from store.entitlements.links import LinkExpired
 from store.entitlements.merging import lock_histories
 from store.entitlements.models import Link, OrderMove
@@ -169,7 +169,7 @@ def test_two_customers_merged_both_ways_at_once_keep_an_address(
     first = a_paid_order(publication).customer_id
     second = a_paid_order(publication, "ben@reader.example").customer_id
     if not is_guarded:
-        monkeypatch.setattr(addresses, "_refuse_merged", lambda *_: None)
+        monkeypatch.setattr(addresses, "refuse_merged", lambda *_: None)
     both_found = threading.Barrier(2)
 
     def merge(gone_id: int, kept_id: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, Publication
-from store.entitlements.finding import ask_for_copies
+from store.entitlements.fresh_links import ask_for_copies
 from store.entitlements.granting import settle_access
 from store.entitlements.models import Entitlement
 from store.kit import clock

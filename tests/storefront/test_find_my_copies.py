@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
-from store.entitlements.forgetting import forget_unknown_addresses
+from store.entitlements.fresh_links import forget_unknown_addresses
 from store.entitlements.links import Ended, ensure_links, revoke_links
 from store.kit import clock
 from store.kit.database import db, transaction

@@ -1,4 +1,5 @@
-"""Asking for the links again: the same statements for whom we know and whom we do not."""
+"""Fresh links, mailed: because somebody asked for them, by the same statements for whom we know and
+whom we do not, or because those before have ended."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,13 +8,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from store.entitlements.links import Ended, ensure_links, order_link, revoke_links
+from store.entitlements.merging import lock_histories, refuse_merged
+from store.entitlements.models import Entitlement
 from store.kit import clock
-from store.kit.database import db
+from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
+from store.kit.status import record_change
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
+from store.mail.outbox import forget_addresses, long_past
 from store.orders.customers import InvalidAddress, address_key, parse_address
 from store.orders.models import Customer, Order
+from store.orders.offers import end_offers
 from store.orders.orders import reference_in
 
 FIND = "find_my_copies"
@@ -52,7 +59,9 @@ def ask_for_copies(text: str) -> Asked:
     try:
         address = parse_address(text)
     except InvalidAddress as fault:
-        raise InvalidFields({"who": _in_words(text, fault)}) from None
+        neither = "Enter the e-mail address you ordered with, or your order reference."
+        sentence = fault.sentence if "@" in text else neither
+        raise InvalidFields({"who": sentence}) from None
     key = address_key(address)
     customer = sa.select(Customer.id).where(Customer.email_key == key).scalar_subquery()
     return _ask(f"address:{key}", customer, address=address, facts={"asked_by": BY_FORM})
@@ -63,6 +72,38 @@ def send_copies_to(customer: Customer, door: str, *, by: str, order_id: int | No
     each door has its own ten minutes: none tells what was asked for at another. `by` is kept for
     staff."""
     return _ask(door, customer.id, order_id=order_id, facts={"asked_by": by})
+
+
+def end_links(customer: Customer, who: str) -> None:
+    """End every link that was mailed to a customer, as some got out, and mail fresh ones to the
+    address on file. Links that undo a change of address hold: they are another mailbox's. Refuses
+    with `CustomerMerged`."""
+    customer = lock_histories([customer.id])[customer.id]
+    refuse_merged(customer)
+    record_change(
+        db.session(), "customers", customer.id, "old links", "fresh links", who=who, why=""
+    )
+    start_afresh(customer, Ended.ASKED)
+    mail_links(customer.id, f"ended:{customer.id}:{clock.now().timestamp()}")
+
+
+def start_afresh(customer: Customer, why: Ended) -> None:
+    """End all links of a customer, and make fresh ones of those that letters lead to."""
+    revoke_links(customer.id, why)
+    end_offers(customer.email)
+    theirs = Entitlement.customer_id == customer.id
+    publications = sa.select(Entitlement.publication_id).where(theirs).distinct()
+    for publication_id in db.session.scalars(publications).all():
+        ensure_links(customer.id, publication_id)
+    orders = sa.select(Order.id).where(Order.customer_id == customer.id)
+    for order_id in db.session.scalars(orders).all():
+        order_link(order_id, customer.id)
+
+
+def mail_links(customer_id: int, mark: str, why: str = "as the links before had ended") -> None:
+    """Owe the letter with all links without being asked, once for `mark`."""
+    facts = {"asked_by": f"the shop, {why}"}
+    outbox.owe(FIND, f"find:{mark}", customer_id=customer_id, facts=facts, priority=0)
 
 
 def asked_lately(customer_id: int) -> Delivery | None:
@@ -98,6 +139,17 @@ def again_at(asked_at: datetime) -> datetime:
     return _minute(asked_at) + timedelta(minutes=WINDOW_MINUTES)
 
 
+def forget_unknown_addresses() -> None:
+    """Blank the addresses of those who asked for their copies and whom we did not know; the
+    timetable calls it."""
+    is_stuck = sa.and_(Delivery.customer_id.is_(None), Delivery.created_at < long_past())
+    stuck = sa.and_(is_stuck, Delivery.status.in_((DeliveryStatus.FAILED, DeliveryStatus.HELD)))
+    with transaction():
+        forget_addresses(
+            Delivery.kind == FIND, sa.or_(Delivery.status == DeliveryStatus.SKIPPED, stuck)
+        )
+
+
 def _ask(subject: str, customer_id: Any, **given: Any) -> Asked:
     """What is answered follows from the keys alone: what became of a letter would tell whether
     anybody has the address."""
@@ -121,9 +173,3 @@ def _newest(*which: Any) -> Delivery | None:
 
 def _minute(moment: datetime) -> datetime:
     return moment.replace(second=0, microsecond=0)
-
-
-def _in_words(text: str, fault: InvalidAddress) -> str:
-    if "@" in text:
-        return fault.sentence
-    return "Enter the e-mail address you ordered with, or your order reference."
