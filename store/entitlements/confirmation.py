@@ -1,7 +1,7 @@
 """The order confirmation: owed once more where somebody asks, and what it says. It is the durable
 copy of the contract (Consumer Contracts Regulations 2013, regulation 16)."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,10 +32,9 @@ from store.orders.consents import (
     CONSENT_WORDINGS,
     CURRENT_TERMS,
     accepted_terms,
-    agreed_at,
     given_consent,
+    last_day_to_cancel,
     promise_in_words,
-    supply_starts_at,
     term_in_words,
 )
 from store.orders.models import Order, OrderStatus
@@ -182,7 +181,6 @@ def _context(words: dict[str, Any]) -> dict[str, Any]:
 
 def _agreed(order: Order) -> dict[str, Any]:
     line = order.lines[0]
-    last_day = supply_starts_at(agreed_at(order)).astimezone(config().zone).date()
     return {
         "seller": order.seller,
         "order": {
@@ -205,7 +203,7 @@ def _agreed(order: Order) -> dict[str, Any]:
         "author": line.publication.author,
         "term": term_in_words(line.updates_months),
         "consent": given_consent(order.id),
-        "cancel_until": last_day - timedelta(days=1),
+        "cancel_until": last_day_to_cancel(order),
     }
 
 

@@ -72,6 +72,12 @@ def supply_starts_at(order_placed_at: datetime) -> datetime:
     return clock.start_of(_day(order_placed_at) + _WAIT, config().zone)
 
 
+def last_day_to_cancel(order: Order) -> date:
+    """The last of the 14 days, in the shop's zone."""
+    free_from = supply_starts_at(agreed_at(order)).astimezone(config().zone).date()
+    return free_from - timedelta(days=1)
+
+
 def has_waiver(order_id: int) -> bool:
     """Whether the customer consented to immediate supply, with the order or later."""
     return waiver(order_id) is not None

@@ -1,13 +1,10 @@
 """Whether an order can be cancelled by its buyer at this moment, and if not, why not."""
 
-from datetime import timedelta
-
 from store.entitlements.access import editions_of_order, rights_of_order
 from store.entitlements.models import DISPUTE_LOST
 from store.kit import clock
-from store.kit.config import config
 from store.kit.formatting import format_day
-from store.orders.consents import agreed_at, has_waiver, supply_starts_at
+from store.orders.consents import agreed_at, has_waiver, last_day_to_cancel, supply_starts_at
 from store.orders.models import Order, OrderStatus
 from store.payments.models import RefundStatus
 from store.payments.refund_rows import asked_for
@@ -98,19 +95,15 @@ def _days_run(order: Order) -> bool:
 
 
 def _until_when(order: Order) -> str:
-    return f"by {_last_day(order)}" if _days_run(order) else BEFORE_RELEASE
-
-
-def _last_day(order: Order) -> str:
-    free_from = supply_starts_at(agreed_at(order)).astimezone(config().zone).date()
-    return format_day(free_from - timedelta(days=1))
+    return f"by {format_day(last_day_to_cancel(order))}" if _days_run(order) else BEFORE_RELEASE
 
 
 def _days_are_over(order: Order) -> str:
     was_out = "" if not order.lines[0].is_preorder else _it_came_out(order)
+    day = format_day(last_day_to_cancel(order))
     return (
-        f"{was_out}Your 14 days to cancel ended on {_last_day(order)}. If something is wrong with your "
-        "copy, write to us: we put it right."
+        f"{was_out}Your 14 days to cancel ended on {day}. If something is wrong with your copy, "
+        "write to us: we put it right."
     )
 
 

@@ -1,7 +1,7 @@
 """How an order stands, in the words of its page."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from store.catalog.models import Edition
@@ -17,10 +17,9 @@ from store.orders.consents import (
     AcceptedTerms,
     GivenConsent,
     accepted_terms,
-    agreed_at,
     given_consent,
+    last_day_to_cancel,
     promise_in_words,
-    supply_starts_at,
     term_in_words,
 )
 from store.orders.customers import mask
@@ -269,6 +268,5 @@ def _on_release(view: OrderView) -> str:
 
 
 def _last_day(order: Order) -> str:
-    free_from = supply_starts_at(agreed_at(order)).astimezone(config().zone).date()
-    last = free_from - timedelta(days=1)
+    last = last_day_to_cancel(order)
     return format_day(last) if last >= clock.today(config().zone) else ""
