@@ -11,7 +11,7 @@ from store.app import place
 from store.catalog.models import Publication
 from store.catalog.publications import publication_by_slug
 from store.entitlements.addresses import request_change
-from store.entitlements.links import address_url, make_link, order_url
+from store.entitlements.links import link_url, make_link, order_url
 from store.entitlements.order_moves import request_move
 from store.kit.database import db, transaction
 from store.kit.static_files import StaticFiles
@@ -79,12 +79,12 @@ def stock(app: Flask) -> Stocked:
     customer_id = anna().id
     with transaction() as session:
         _put_cover(session.get_one(Publication, publication_id))
-        change = address_url(request_change(anna(), "anna@new.example"))
+        change = link_url(request_change(anna(), "anna@new.example"))
         add_discount("Members", percent=20, domains="nursery.example")
         ask_for_offer(session.get_one(Publication, publication_id), "anna@nursery.example")
         offer = offer_url(session.scalars(sa.select(Offer)).one())
-        move = address_url(request_move(bought_id, "else@new.example"))
-        undo = address_url(make_link("undo", customer_id, new_email="anna@old.example"))
+        move = link_url(request_move(bought_id, "else@new.example"))
+        undo = link_url(make_link("undo", customer_id, new_email="anna@old.example"))
     library, stop = path_to("library", customer_id), path_to("stop", customer_id)
     pay = start(_placed("later"))
     sent()

@@ -47,7 +47,7 @@ class Asked:
 
 def ask_for_copies(text: str) -> Asked:
     """Owe the letter with all links to the address in `text`, or to the owner of the order
-    reference in it. The answer is the same whoever that is, and where it is nobody.
+    reference in it. The answer is the same whether that is somebody or nobody.
 
     Refuses (`InvalidFields`) what is neither an address nor a reference.
     """

@@ -1,7 +1,7 @@
 """Giving and taking away the right to read; the one place that decides what a grant still owes.
 
-Whoever grants locks the publication's row `FOR SHARE` before looking at editions, whoever
-releases locks it `FOR UPDATE`: so a customer is either seen by the release, or sees its edition.
+Granting locks the publication's row `FOR SHARE` before it looks at editions, releasing locks it
+`FOR UPDATE`: so a customer is either seen by the release, or sees its edition.
 """
 
 from datetime import datetime
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from store.catalog.editions import edition_at, edition_before
 from store.catalog.models import Edition, Publication
 from store.catalog.publications import lock_publication, newest_released
-from store.entitlements.access import editions_within, has_rights
+from store.entitlements.access import editions_within, has_rights, rights_of_order
 from store.entitlements.confirmation import confirmation_key
 from store.entitlements.links import ensure_links, order_link
 from store.entitlements.models import DISPUTE_LOST, REFUNDED, Entitlement
@@ -123,12 +123,13 @@ def _bought_elsewhere(publication_id: int, ordered_at: datetime) -> tuple[Editio
 
 
 def start_supply(order: Order) -> None:
-    """The customer asked for the copy at once after all: what waited falls due now. The letter
-    that confirms the consent carries the edition; whoever owes that one leaves this out."""
+    """The customer asked for the copy at once after all: what waited falls due now.
+    `confirm_consent` leaves that notice out, where its own letter carries the edition."""
     now = clock.now()
     _close_doors(order)
-    rights = db.session.scalars(_rights_of(order.id).where(Entitlement.available_at > now)).all()
-    for right in rights:
+    for right in rights_of_order(order.id):
+        if right.available_at <= now:
+            continue
         right.available_at = now
         db.session.execute(
             sa.update(Delivery)
@@ -152,7 +153,7 @@ def revoke_order(order: Order, reason: str) -> bool:
     still stood."""
     _close_doors(order)
     now, stood = clock.now(), False
-    for right in db.session.scalars(_rights_of(order.id)):
+    for right in rights_of_order(order.id):
         if right.revoked_at is None:
             right.revoked_at, stood = now, True
             right.revoked_reason = reason
@@ -181,12 +182,17 @@ def settle_access(
         revoke_order(order, REFUNDED if is_refunded or is_cancelled else DISPUTE_LOST)
         return
     _close_doors(order)
-    rights = db.session.scalars(_rights_of(order.id).order_by(Entitlement.publication_id)).all()
-    for right in rights:
+    for right in sorted(rights_of_order(order.id), key=lambda right: right.publication_id):
         _settle_right(right, is_suspended=is_suspended)
     db.session.flush()
     if is_suspended:
         _settle_notices(order)
+
+
+def lock_titles(order: Order) -> None:
+    """Lock the publications of an order, as everybody does who grants."""
+    for publication_id in sorted({line.publication_id for line in order.lines}):
+        lock_publication(publication_id)
 
 
 def _settle_notices(order: Order) -> None:
@@ -196,8 +202,7 @@ def _settle_notices(order: Order) -> None:
 
 def _close_doors(order: Order) -> None:
     """Before a right changes: a release waits and sees the change, or its letters are seen here."""
-    for publication_id in sorted({line.publication_id for line in order.lines}):
-        lock_publication(publication_id)
+    lock_titles(order)
     outbox.look_again(order.customer_id)
 
 
@@ -213,10 +218,6 @@ def _settle_right(right: Entitlement, *, is_suspended: bool) -> None:
     if was_closed and not is_suspended:
         db.session.flush()
         owe_what_was_missed(right.customer_id, right.publication_id, Occasion.ACCESS_BACK)
-
-
-def _rights_of(order_id: int) -> sa.Select[Entitlement]:
-    return sa.select(Entitlement).join(OrderLine).where(OrderLine.order_id == order_id)
 
 
 def _grant_line(

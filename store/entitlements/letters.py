@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from store.catalog.models import Publication
 from store.entitlements import confirmation
 from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED, count_orders_along
-from store.entitlements.links import address_url, stop_url, undo_ends_at
+from store.entitlements.links import link_url, stop_url, undo_ends_at
 from store.entitlements.models import Link
 from store.entitlements.order_moves import ACCEPT, MOVED, SETTLED
 from store.entitlements.received import CONFIRMATION
@@ -19,6 +19,8 @@ from store.mail.models import Delivery
 from store.orders.customers import mask
 from store.orders.models import Customer, Order
 
+_TITLE = "Effective SEND Practice in the Early Years"
+
 letter(CONFIRMATION, sample=confirmation.sample)(confirmation.facts)
 
 
@@ -28,7 +30,7 @@ def confirm_address(delivery: Delivery) -> Letter | Skip:
     link = db.session.get(Link, delivery.link_id)
     if link is None or link.revoked_at is not None or link.new_email is None:
         return Skip("a later change was asked for")
-    words = {"url": address_url(link), "orders": count_orders_along(link.customer_id)}
+    words = {"url": link_url(link), "orders": count_orders_along(link.customer_id)}
     return Letter(Mailbox(link.new_email), words)
 
 
@@ -41,7 +43,7 @@ def _undo_words(link: Link | None) -> dict[str, object]:
     """No way to undo in a letter that leaves when it is too late."""
     if link is None or undo_ends_at(link) <= clock.now():
         return {"url": "", "until": None}
-    return {"url": address_url(link), "until": undo_ends_at(link)}
+    return {"url": link_url(link), "until": undo_ends_at(link)}
 
 
 @letter(
@@ -66,12 +68,10 @@ def address_restored(delivery: Delivery) -> Letter:
     return Letter(Mailbox(delivery.address or ""), {"keeps_orders": keeps_orders})
 
 
-def _sample_stop() -> dict[str, str]:
-    title = "Effective SEND Practice in the Early Years"
-    return {"title": title, "stop_url": f"{config().base_url}/stop/sample"}
-
-
-@letter(NEWS_STOPPED, sample=_sample_stop)
+@letter(
+    NEWS_STOPPED,
+    sample=lambda: {"title": _TITLE, "stop_url": f"{config().base_url}/stop/sample"},
+)
 def news_stopped(delivery: Delivery) -> Letter | Skip:
     """That notices of a publication are stopped, with the way to undo it; left out once undone."""
     publication_id = (delivery.facts or {})["publication_id"]
@@ -86,8 +86,7 @@ def news_stopped(delivery: Delivery) -> Letter | Skip:
 
 
 def _sample_order(**more: object) -> dict[str, object]:
-    title = "Effective SEND Practice in the Early Years"
-    return {"reference": "K7QM-2XWP", "title": title} | more
+    return {"reference": "K7QM-2XWP", "title": _TITLE} | more
 
 
 def _order_words(order_id: int | None) -> dict[str, object]:
@@ -102,7 +101,7 @@ def accept_order(delivery: Delivery) -> Letter | Skip:
     link = db.session.get(Link, delivery.link_id)
     if link is None or link.revoked_at is not None or link.new_email is None:
         return Skip("it was asked for again, or the order is elsewhere")
-    words = _order_words(link.order_id) | {"url": address_url(link)}
+    words = _order_words(link.order_id) | {"url": link_url(link)}
     return Letter(Mailbox(link.new_email), words)
 
 

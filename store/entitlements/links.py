@@ -122,20 +122,20 @@ def order_link(order_id: int, customer_id: int) -> Link:
 
 def library_url(customer_id: int) -> str:
     """The absolute address of a customer's library, good for 400 days. Needs `ensure_links`."""
-    return _url(_needed("library", customer_id))
+    return link_url(_needed("library", customer_id))
 
 
 def order_url(order_id: int, at: datetime | None = None) -> str:
     """The absolute address of an order's page, good for 400 days from `at`. Needs `order_link`."""
-    # An order that was written anew for another address has a link of each.
+    # An order that came to another customer has a link of each.
     owner = sa.select(Order.customer_id).where(Order.id == order_id).scalar_subquery()
     query = _query("order").where(Link.order_id == order_id, Link.customer_id == owner)
-    return _url(db.session.scalars(query).one(), at)
+    return link_url(db.session.scalars(query).one(), at)
 
 
 def stop_url(customer_id: int, publication_id: int) -> str:
     """The absolute address that stops news of a publication. Needs `ensure_links`."""
-    return _url(_needed("stop", customer_id, publication_id=publication_id))
+    return link_url(_needed("stop", customer_id, publication_id=publication_id))
 
 
 def newest_reference(
@@ -155,10 +155,9 @@ def url_to(purpose: str, reference: str | None) -> str:
     return f"{config().base_url}{PATHS[purpose]}{tokens.sign(reference, purpose)}"
 
 
-def address_url(link: Link) -> str:
-    """The absolute address behind a link that is for one act: proving an address, accepting an
-    order (24 hours), undoing either (14 days)."""
-    return _url(link)
+def link_url(link: Link, at: datetime | None = None) -> str:
+    """The absolute address behind a link, signed now or as of `at`."""
+    return f"{config().base_url}{PATHS[link.purpose]}{token_of(link, at)}"
 
 
 def token_of(link: Link, at: datetime | None = None) -> str:
@@ -274,8 +273,8 @@ class SameAddress(Refusal):
 def ask_mailbox(
     letter: str, purpose: str, customer_id: int, address: str, *, order_id: int | None = None
 ) -> Link:
-    """Mail an address a link of this purpose, good for 24 hours, by which whoever reads it agrees
-    to have what the customer has, or this order; only the newest counts. Says nothing of who has
+    """Mail an address a link of this purpose, good for 24 hours, by which its reader agrees to
+    have what the customer has, or this order; only the newest counts. Says nothing of who has
     the address."""
     if order_id is None:
         revoke_pending(purpose, Ended.NEWER, customer_id=customer_id)
@@ -325,7 +324,7 @@ def address_on_file(link: Link) -> Customer:
 
 
 def _is_anothers(link: Link) -> bool:
-    # An order that was moved to another customer, or written anew for one.
+    # An order that came to another customer: moved, or placed again under their address.
     if link.purpose != "order":
         return False
     owner = sa.select(Order.customer_id).where(Order.id == link.order_id)
@@ -361,7 +360,3 @@ def _needed(purpose: str, customer_id: int, *, publication_id: int | None = None
     if link is None:
         raise LookupError(f"customer {customer_id} has no {purpose} link")
     return link
-
-
-def _url(link: Link, at: datetime | None = None) -> str:
-    return f"{config().base_url}{PATHS[link.purpose]}{token_of(link, at)}"

@@ -10,7 +10,7 @@ from store.catalog.publications import lock_publication
 from store.entitlements.access import has_rights
 from store.entitlements.links import Ended, revoke_pending
 from store.entitlements.models import Entitlement, NoticeStop
-from store.entitlements.notices import notice_key
+from store.entitlements.notices import UNSENT, notice_key
 from store.entitlements.received import NOTICE
 from store.kit.database import Base, db
 from store.kit.errors import Refusal
@@ -159,7 +159,7 @@ def _longest(rights: Sequence[Entitlement]) -> Entitlement:
 
 
 def _one_stop_each(gone_id: int, kept_id: int) -> None:
-    """Whoever asked to stop has asked, under either address."""
+    """A stop that was asked for under either address holds."""
     stops = db.session.scalars(
         sa.select(NoticeStop).where(NoticeStop.customer_id.in_((gone_id, kept_id)))
     ).all()
@@ -190,21 +190,20 @@ def _one_notice_each(gone_id: int, kept_id: int, who: str) -> None:
     for row in rows:
         by_edition[row.edition_id or 0].append(row)
     for edition_id, notices in by_edition.items():
-        if any(row.customer_id == gone_id for row in notices):
-            _settle_notices(edition_id, kept_id, notices, who)
-
-
-def _settle_notices(edition_id: int, customer_id: int, notices: list[Delivery], who: str) -> None:
-    for row in notices:
-        row.dedupe_key = f"merging:{row.id}"
-    db.session.flush()
-    best, *rest = sorted(notices, key=lambda row: (_FURTHEST.index(row.status), not row.batch_id))
-    best.dedupe_key = notice_key(edition_id, customer_id)
-    # Numbered as `owe_copy` numbers what it owes again.
-    for number, row in enumerate(rest, 1):
-        row.dedupe_key = notice_key(edition_id, customer_id, number)
-        row.batch_id = None
-        if row.status in {DeliveryStatus.QUEUED, DeliveryStatus.HELD}:
-            advance(row, DeliveryStatus.SKIPPED, who=who, why=TOGETHER)
-            row.reason = TOGETHER
-    db.session.flush()
+        if all(row.customer_id == kept_id for row in notices):
+            continue
+        for row in notices:
+            row.dedupe_key = f"merging:{row.id}"
+        db.session.flush()
+        best, *rest = sorted(
+            notices, key=lambda row: (_FURTHEST.index(row.status), not row.batch_id)
+        )
+        best.dedupe_key = notice_key(edition_id, kept_id)
+        # Numbered as `owe_copy` numbers what it owes again.
+        for number, row in enumerate(rest, 1):
+            row.dedupe_key = notice_key(edition_id, kept_id, number)
+            row.batch_id = None
+            if row.status in UNSENT:
+                advance(row, DeliveryStatus.SKIPPED, who=who, why=TOGETHER)
+                row.reason = TOGETHER
+        db.session.flush()

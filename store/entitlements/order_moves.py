@@ -10,11 +10,10 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from store.catalog.models import Asset, Edition, EditionStatus
-from store.catalog.publications import lock_publication
 from store.entitlements.access import rights_of_order
 from store.entitlements.confirmation import confirm_again, confirmation_key
 from store.entitlements.fresh_links import FIND
-from store.entitlements.granting import name_first
+from store.entitlements.granting import lock_titles, name_first
 from store.entitlements.links import (
     Ended,
     SameAddress,
@@ -249,7 +248,7 @@ def hand_over(order: Order, customer_id: int, why: str, ended: Ended = Ended.MOV
 
 
 def _confirm_moved(order: Order, why: str) -> None:
-    """Owe the order's confirmation with fresh links to whoever has it now, once for `why`; it
+    """Owe the order's confirmation with fresh links to the customer who has it now, once for `why`; it
     carries the newest edition that the order opens. Letters of it that wait go there, too, or are
     left out where this one says the same."""
     for line in order.lines:
@@ -356,8 +355,7 @@ def _judged(order_id: int) -> Order:
 def _locked(order_id: int) -> Order:
     """The order's row and its publications', locked as granting does."""
     order = lock_order(order_id)
-    for publication_id in sorted({line.publication_id for line in order.lines}):
-        lock_publication(publication_id)
+    lock_titles(order)
     return order
 
 

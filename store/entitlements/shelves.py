@@ -185,9 +185,9 @@ def earlier_twin(order: Order) -> Order | None:
 def later_twins(orders: list[Order]) -> list[tuple[Order, Order]]:
     """Of the orders of one shelf each that still stands and was paid within a day of another that
     does: the later one and the earlier."""
-    found = ((order, earlier_twin(order)) for order in orders if _still_gives(order))
+    found = (
+        (order, earlier_twin(order))
+        for order in orders
+        if any(right.revoked_at is None for right in rights_of_order(order.id))
+    )
     return [(order, twin) for order, twin in found if twin is not None]
-
-
-def _still_gives(order: Order) -> bool:
-    return any(right.revoked_at is None for right in rights_of_order(order.id))

@@ -12,7 +12,7 @@ from store.catalog.publications import publication_by_slug, retire
 from store.catalog.sellers import state_seller
 from store.entitlements.addresses import confirm_change, request_change
 from store.entitlements.fresh_links import end_links
-from store.entitlements.links import address_url, library_url, order_url
+from store.entitlements.links import library_url, link_url, order_url
 from store.entitlements.models import Link
 from store.entitlements.order_moves import accept_move, hold_order, request_move
 from store.kit import clock
@@ -169,7 +169,7 @@ class Places:
 
 
 def _path(link: Link) -> str:
-    return urlsplit(address_url(link)).path
+    return urlsplit(link_url(link)).path
 
 
 def _customer(name: str) -> Customer:
