@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from store.catalog.models import Edition, Publication
 from store.catalog.publications import lock_publication
 from store.distribution import releasing
-from store.entitlements import addresses, merging, order_moves
+from store.entitlements import addresses, fresh_links, merging, order_moves
 from store.entitlements.addresses import (
     AddressTaken,
     MoneyJudge,
@@ -208,9 +208,10 @@ def test_an_address_changes_during_a_release_and_both_come_to_their_end(
         releasing.schedule_release(edition, None, "Olga")
     publication_id, edition_id = publication.id, edition.id
     if not is_guarded:
-        monkeypatch.setattr(
-            addresses, "lock_histories", lambda ids, **_: lock_customers(ids, for_address=True)
-        )
+        for module in (addresses, fresh_links):
+            monkeypatch.setattr(
+                module, "lock_histories", lambda ids, **_: lock_customers(ids, for_address=True)
+            )
     held = threading.Event()
 
     def release() -> None:
