@@ -12,7 +12,7 @@ from store.kit import jobs, limits
 from store.kit.database import end_read
 from store.mail import worker
 from store.orders import offers
-from store.payments import checkout, contesting, declines, ending, fulfilment, refunding, transfers
+from store.payments import checkout, contesting, declines, ending, inbox, refunding, transfers
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def register_jobs(app: Flask, huey: jobs.Huey) -> None:
     app.extensions["colophon.huey"] = huey
     jobs.register(app, huey, tick, each_minute=True)
     jobs.register(app, huey, send_letters)
-    jobs.register(app, huey, fulfilment.apply_event)
+    jobs.register(app, huey, inbox.apply_event)
     jobs.register(app, huey, refunding.send_refunds)
     jobs.register(app, huey, release_due)
 
@@ -62,9 +62,9 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     worker.sweep,
     worker.release_mended,
     worker.wake_when_due,
-    fulfilment.take_missed_news,
+    inbox.take_missed_news,
     ending.end_left_open,
-    fulfilment.sweep,
+    inbox.sweep,
     declines.alert_on_burst,
     refunding.send_refunds,
     transfers.look_after_transfers,

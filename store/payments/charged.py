@@ -63,7 +63,7 @@ class TryIsOpen(Refusal):
 
 def charge_of(order: Order, *, is_heard: bool) -> Charge:
     """Whether an order's buyer has been charged. `is_heard` says that each gateway of an open try
-    has just answered, and what it said is applied (`fulfilment.fulfil_order`)."""
+    has just answered, and what it said is applied (`inbox.fulfil_order`)."""
     if order.status is OrderStatus.PAID:
         return Charge(Charged.PAID, "This order is paid.")
     if under_way := _under_way(order):

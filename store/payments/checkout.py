@@ -18,7 +18,6 @@ from store.payments.applying import SOONEST, end_unheard
 from store.payments.charged import is_money_under_way
 from store.payments.choosing import PartlyReceived, choose_gateway
 from store.payments.ending import PaymentsUnavailable, end_open_try
-from store.payments.fulfilment import fulfil_checkout, fulfil_order
 from store.payments.gateways import free, manual
 from store.payments.gateways.base import (
     CheckoutRequest,
@@ -28,6 +27,7 @@ from store.payments.gateways.base import (
     StartedCheckout,
 )
 from store.payments.gateways.registry import gateway_named
+from store.payments.inbox import fulfil_checkout, fulfil_order
 from store.payments.models import Checkout, CheckoutStatus
 from store.payments.transfer_rows import TIME_TO_TRANSFER, has_part, owe_details
 
@@ -122,7 +122,7 @@ def is_bank_at_work(order: Order) -> bool:
 def expire_due() -> None:
     """For the timetable: end checkouts that were never started, and orders whose last one ended.
 
-    Checkouts that a gateway knows are ended by what it says (`fulfilment.sweep`).
+    Checkouts that a gateway knows are ended by what it says (`inbox.sweep`).
     """
     now = clock.now()
     unheard = sa.select(Checkout.id, Checkout.order_id).where(

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from store.kit import clock
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import NotFound
-from store.payments.fulfilment import receive_event
 from store.payments.gateways.demo import NAME, new_name, present_state, signed_event
 from store.payments.gateways.demo_models import DemoEvent, DemoPayment
+from store.payments.inbox import receive_event
 
 
 class Decision(StrEnum):

@@ -11,9 +11,9 @@ from store.orders.models import Order, OrderStatus
 from store.orders.orders import lock_order
 from store.payments.applying import SOONEST, end_unheard
 from store.payments.charged import charge_of, is_money_under_way
-from store.payments.fulfilment import fulfil_checkout
 from store.payments.gateways.base import GatewayRefused, GatewayUnreachable
 from store.payments.gateways.registry import gateway_named
+from store.payments.inbox import fulfil_checkout
 from store.payments.models import Checkout, CheckoutStatus
 
 log = logging.getLogger(__name__)

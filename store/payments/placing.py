@@ -14,7 +14,7 @@ from store.payments.charged import TryIsOpen, is_money_under_way, judge_rewritin
 from store.payments.checkout import own_page
 from store.payments.ending import PaymentsUnavailable, end_open_try
 from store.payments.form_links import check_form
-from store.payments.fulfilment import fulfil_order
+from store.payments.inbox import fulfil_order
 
 # Another press may open a try between its end and our writing.
 TRIES = 3

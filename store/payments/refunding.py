@@ -15,9 +15,9 @@ from store.kit.errors import Refusal
 from store.orders.consents import has_waiver
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import lock_order
-from store.payments.fulfilment import fulfil_checkout
 from store.payments.gateways.base import GatewayRefund, GatewayRefused, GatewayUnreachable
 from store.payments.gateways.registry import gateway_named
+from store.payments.inbox import fulfil_checkout
 from store.payments.models import Payment, Refund, RefundStatus
 from store.payments.refund_rows import (
     MoreThanPaid,

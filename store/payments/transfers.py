@@ -15,9 +15,9 @@ from store.mail.outbox import alert_staff
 from store.orders.discount_places import keep_place
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import lock_order
-from store.payments.fulfilment import fulfil_checkout
 from store.payments.gateways import manual
 from store.payments.gateways.manual import received_amount
+from store.payments.inbox import fulfil_checkout
 from store.payments.models import Checkout, CheckoutStatus, Payment, Transfer, TransferBack
 from store.payments.transfer_rows import AT_ONCE, newest_checkout
 

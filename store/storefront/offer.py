@@ -12,7 +12,7 @@ from store.orders.models import Offer
 from store.orders.offers import OfferUsed, open_offer
 from store.orders.placing import Details
 from store.orders.prices import has_members_price
-from store.payments.fulfilment import fulfil_order
+from store.payments.inbox import fulfil_order
 from store.storefront.asking import answer_asking
 from store.storefront.order import (
     Form,

@@ -32,7 +32,7 @@ from store.payments import checkout
 from store.payments.charged import charge_of, charge_of_form, is_money_under_way
 from store.payments.ending import PaymentsUnavailable
 from store.payments.form_links import check_form
-from store.payments.fulfilment import fulfil_order
+from store.payments.inbox import fulfil_order
 from store.payments.placing import ask_about_form, place
 from store.payments.transfer_rows import awaited_transfer
 from store.storefront.asking import answer_asking

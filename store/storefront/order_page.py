@@ -21,8 +21,8 @@ from store.payments.charged import Charge, charge_of
 from store.payments.checkout import last_try
 from store.payments.choosing import PartlyReceived
 from store.payments.ending import end_for_order
-from store.payments.fulfilment import fulfil_order
 from store.payments.gateways.registry import takes_payments_online
+from store.payments.inbox import fulfil_order
 from store.payments.refunding import (
     NotCancellable,
     cancel_preorder,

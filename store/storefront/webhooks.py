@@ -4,8 +4,8 @@ import logging
 
 from flask import Blueprint, Response, request
 
-from store.payments.fulfilment import receive_event
 from store.payments.gateways.base import BadSignature
+from store.payments.inbox import receive_event
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from flask.testing import FlaskClient
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.payments.applying import apply_state
-from store.payments.fulfilment import fulfil_order
 from store.payments.gateways.base import (
     GatewayDispute,
     GatewayState,
     Standing,
 )
+from store.payments.inbox import fulfil_order
 from store.payments.models import (
     Checkout,
     Dispute,
@@ -56,7 +56,7 @@ def pay_again(order_id: int) -> None:
     with transaction() as session:
         session.execute(sa.text("UPDATE orders SET status = 'paid'"))
     for (checkout_id,) in rows(Checkout.id):
-        from store.payments.fulfilment import fulfil_checkout
+        from store.payments.inbox import fulfil_checkout
 
         fulfil_checkout(checkout_id)
 

@@ -12,10 +12,10 @@ from store.orders.models import Order
 from store.orders.placing import Details, place_order
 from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout
-from store.payments.fulfilment import apply_event
 from store.payments.gateways.base import GatewayState, Standing
 from store.payments.gateways.demo import new_name
 from store.payments.gateways.demo_models import DemoEvent, DemoPayment, DemoRefund
+from store.payments.inbox import apply_event
 from store.payments.models import Checkout, EventStatus, GatewayEvent, Payment, Refund
 from tests.factories import a_publication, a_seller
 

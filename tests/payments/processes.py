@@ -6,15 +6,15 @@ from typing import Any
 
 from store.app import create_app
 from store.kit.database import db
-from store.payments import applying, fulfilment
+from store.payments import applying, inbox
 from tests.conftest import make_settings
 
 TOGETHER_SECONDS = 120
 WAYS: list[Callable[[int, int, int], Any]] = [
-    lambda event_id, checkout_id, order_id: fulfilment.apply_event(event_id),
-    lambda event_id, checkout_id, order_id: fulfilment.fulfil_checkout(checkout_id),
-    lambda event_id, checkout_id, order_id: fulfilment.apply_event(event_id),
-    lambda event_id, checkout_id, order_id: fulfilment.fulfil_order(order_id),
+    lambda event_id, checkout_id, order_id: inbox.apply_event(event_id),
+    lambda event_id, checkout_id, order_id: inbox.fulfil_checkout(checkout_id),
+    lambda event_id, checkout_id, order_id: inbox.apply_event(event_id),
+    lambda event_id, checkout_id, order_id: inbox.fulfil_order(order_id),
 ]
 
 

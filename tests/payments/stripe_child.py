@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from store.app import create_app
-from store.payments import checkout, fulfilment, refunding
+from store.payments import checkout, inbox, refunding
 from tests.conftest import make_settings
 
 DEAD = 9
@@ -25,8 +25,8 @@ def main(folder: str, given: dict[str, Any], where: str, row_id: int) -> None:
             checkout._note_start = die
             checkout.begin_checkout(row_id)
         elif where == "fulfilment":
-            fulfilment._mark = die  # after the effect, in the same transaction
-            fulfilment.apply_event(row_id)
+            inbox._mark = die  # after the effect, in the same transaction
+            inbox.apply_event(row_id)
         else:
             refunding._write_down = die
             refunding.refund_order(row_id, amount=250, who="staff", why="", key="press")

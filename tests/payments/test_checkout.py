@@ -18,11 +18,11 @@ from store.payments.checkout import (
     last_try,
 )
 from store.payments.demo_news import Arrival, Decision, decide
-from store.payments.fulfilment import fulfil_order
 from store.payments.gateways.base import CheckoutRequest, GatewayUnreachable, StartedCheckout
 from store.payments.gateways.demo import DemoGateway
 from store.payments.gateways.demo_models import DemoPayment
 from store.payments.gateways.registry import NoGateway, default_gateway
+from store.payments.inbox import fulfil_order
 from store.payments.models import Checkout, CheckoutStatus
 from tests.conftest import Clock, make_settings, on_both
 from tests.payments.making import an_order, order_of, rows, start

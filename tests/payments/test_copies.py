@@ -18,8 +18,8 @@ from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import cancel_pending
 from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout
-from store.payments.fulfilment import fulfil_checkout, fulfil_order
 from store.payments.gateways.base import GatewayState, Standing
+from store.payments.inbox import fulfil_checkout, fulfil_order
 from store.payments.models import Checkout, Refund, RefundStatus
 from store.payments.refunding import cancel_preorder, refund_order
 from tests.conftest import Clock, on_both

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from store.app import create_app
 from store.kit.database import db
-from store.payments import fulfilment
+from store.payments import inbox
 from store.payments.gateways.demo import HEADER, signed_event
 from store.payments.models import EventStatus, GatewayEvent
 from tests.conftest import SECRET, Clock, make_settings, on_both
@@ -135,7 +135,7 @@ def test_an_event_that_cannot_be_stored_answers_5xx_so_that_it_comes_again(
         raise sa.exc.OperationalError("disk", {}, Exception("full"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(fulfilment, "insert_once", broken)
+        patch.setattr(inbox, "insert_once", broken)
         assert _post(client, *sent) == 500
     assert _stored() == 0
     assert _post(client, *sent) == 200
@@ -146,7 +146,7 @@ def test_an_event_of_somebody_elses_payment_is_ignored_with_a_note(
 ) -> None:
     assert _post(client, *signed_event("evt_1", "invoice.sent", "demo_elsewhere", AT)) == 200
 
-    fulfilment.apply_event(1)
+    inbox.apply_event(1)
 
     assert rows(GatewayEvent.status, GatewayEvent.note) == [
         (EventStatus.IGNORED, "It belongs to no checkout of this shop.")

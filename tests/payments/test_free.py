@@ -14,9 +14,9 @@ from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.payments import checkout
 from store.payments.checkout import begin_checkout
-from store.payments.fulfilment import fulfil_checkout, sweep
 from store.payments.gateways.base import BadSignature, GatewayRefused
 from store.payments.gateways.free import FreeGateway
+from store.payments.inbox import fulfil_checkout, sweep
 from store.payments.models import Checkout, Payment
 from store.payments.refund_rows import NothingToRefund
 from store.payments.refunding import refund_order

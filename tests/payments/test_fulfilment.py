@@ -10,7 +10,7 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import cancel_pending, expire_order
-from store.payments import fulfilment, refunding
+from store.payments import inbox, refunding
 from store.payments.demo_news import Arrival, Decision, decide, deliver, deliver_held
 from store.payments.gateways.demo import DemoGateway
 from store.payments.models import (
@@ -80,7 +80,7 @@ def _play(history: tuple[str, ...], turn: int, frozen: Clock) -> dict[str, objec
     }
     for step in history:
         if step == "success page":
-            fulfilment.fulfil_order(order_id)
+            inbox.fulfil_order(order_id)
         else:
             deliver(held[step])
             apply_received()
@@ -91,7 +91,7 @@ def test_news_between_the_payment_and_the_refund_ends_the_same(app: Flask, froze
     order_id = an_order()
     reference = start(order_id)
     paid_at_gateway(reference, frozen())
-    fulfilment.fulfil_order(order_id)
+    inbox.fulfil_order(order_id)
     assert _letters() == [("order_confirmation",)]
 
     refunded_at_gateway(reference)
@@ -107,7 +107,7 @@ def test_a_partial_refund_keeps_the_copy(app: Flask, frozen: Clock) -> None:
     reference = start(order_id)
     paid_at_gateway(reference, frozen())
     refunded_at_gateway(reference, 250)
-    fulfilment.fulfil_order(order_id)
+    inbox.fulfil_order(order_id)
 
     after = dump()
     assert after["entitlements"] == [(1, 1, "")]
@@ -175,7 +175,7 @@ def test_money_for_an_expired_order_is_taken_and_delivered(app: Flask, frozen: C
     order_id = an_order()
     reference = start(order_id)
     at_gateway(reference, state="expired")
-    fulfilment.fulfil_order(order_id)
+    inbox.fulfil_order(order_id)
     with transaction():
         assert expire_order(db.session.get_one(Order, order_id), "not paid in time")
 
@@ -215,7 +215,7 @@ def test_of_a_cancelled_order_only_what_did_not_go_back_already_goes_back(
         cancel_pending(db.session.get_one(Order, order_id), "customer")
     paid_at_gateway(reference, frozen())
     refunded_at_gateway(reference, 1000)
-    fulfilment.fulfil_order(order_id)
+    inbox.fulfil_order(order_id)
     refunding.send_refunds()
 
     assert rows(Refund.amount, Refund.status) == [
@@ -241,7 +241,7 @@ def test_money_that_does_not_fit_delivers_nothing_and_staff_hear_why(
     at_gateway(reference, **wrong)
     decide(reference, Decision.PAY, Arrival.TWICE)
     apply_received()
-    fulfilment.fulfil_order(order_id)
+    inbox.fulfil_order(order_id)
 
     assert order_of(order_id).status is OrderStatus.PENDING
     assert rows(Payment.id) == []
@@ -275,7 +275,7 @@ def test_an_order_paid_twice_keeps_both_payments_and_staff_hear_of_it(
     at_gateway(first, state="declined")
     second = start(order_id)
     paid_at_gateway(second, frozen())
-    fulfilment.fulfil_order(order_id)
+    inbox.fulfil_order(order_id)
     paid_at_gateway(first, frozen())
     deliver(news(first, "checkout.paid", frozen()))
     apply_received()
@@ -304,7 +304,7 @@ def test_a_fault_half_way_leaves_nothing_half_done(
     decide(start(order_id), Decision.PAY)
     before = dump()
     with monkeypatch.context() as patch:
-        patch.setattr(fulfilment, "_mark", _broken)
+        patch.setattr(inbox, "_mark", _broken)
         with pytest.raises(RuntimeError):
             apply_received()
     assert dump() == before

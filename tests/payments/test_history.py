@@ -28,7 +28,7 @@ from store.orders.discounts import add_discount
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import cancel_pending, lock_order
 from store.orders.placing import Details
-from store.payments import fulfilment, placing, refunding
+from store.payments import inbox, placing, refunding
 from store.payments.checkout import begin_checkout, expire_due
 from store.payments.demo_news import Arrival, Decision, decide, deliver, held_news
 from store.payments.ending import end_for_order, end_left_open
@@ -144,7 +144,7 @@ class History(RuleBasedStateMachine):
 
     @rule()
     def looks_at_the_order(self) -> None:
-        fulfilment.fulfil_order(self.order_id)
+        inbox.fulfil_order(self.order_id)
 
     @rule()
     def gives_up(self) -> None:
@@ -249,7 +249,7 @@ class History(RuleBasedStateMachine):
 
     def tick(self) -> None:
         end_left_open()
-        fulfilment.sweep()
+        inbox.sweep()
         look_after_transfers()
         refunding.send_refunds()
         expire_due()

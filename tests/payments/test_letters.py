@@ -9,7 +9,7 @@ from store.mail.letters import Letter, facts_of, preview, render_letter
 from store.mail.models import Delivery
 from store.orders.models import Order
 from store.payments import letters
-from store.payments.fulfilment import fulfil_order
+from store.payments.inbox import fulfil_order
 from store.payments.models import Refund
 from store.payments.refund_rows import give_up
 from store.payments.refunding import cancel_preorder, refund_order

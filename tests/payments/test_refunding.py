@@ -12,10 +12,10 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order
 from store.payments import refunding
-from store.payments.fulfilment import fulfil_order
 from store.payments.gateways.base import GatewayRefund, GatewayRefused, GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
 from store.payments.gateways.demo_models import DemoRefund
+from store.payments.inbox import fulfil_order
 from store.payments.models import Refund, RefundStatus
 from store.payments.refunding import (
     MoreThanPaid,
@@ -218,7 +218,7 @@ def test_a_refund_that_comes_back_days_later_is_no_longer_counted(paid: int) -> 
 
 
 def _hear_of(order_id: int) -> None:
-    from store.payments.fulfilment import fulfil_checkout
+    from store.payments.inbox import fulfil_checkout
 
     fulfil_checkout(refunding.payments_of(order_id)[0].checkout_id or 0)
 

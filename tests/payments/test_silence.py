@@ -17,7 +17,7 @@ from store.kit.database import db, transaction
 from store.orders.models import Order, OrderStatus
 from store.payments.charged import NOT_CHARGED, Charged, charge_of
 from store.payments.checkout import begin_checkout
-from store.payments.fulfilment import fulfil_order
+from store.payments.inbox import fulfil_order
 from store.payments.models import Checkout
 from tests import factories
 from tests.conftest import on_both

@@ -14,8 +14,8 @@ from store.orders.models import OrderStatus
 from store.payments import refunding
 from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout, expire_due
-from store.payments.fulfilment import fulfil_checkout, fulfil_order, sweep
 from store.payments.gateways.base import GatewayRefund, GatewayState, RefundStanding, Standing
+from store.payments.inbox import fulfil_checkout, fulfil_order, sweep
 from store.payments.models import Checkout, CheckoutStatus, Payment, Refund, RefundStatus
 from store.payments.refunding import refund_order
 from tests.conftest import Clock, on_both
@@ -165,15 +165,15 @@ def test_stuck_refunds_do_not_keep_others_waiting(
 def test_stuck_checkouts_do_not_keep_others_waiting(
     shop: Flask, buyer: FlaskClient, double: StripeDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from store.payments import fulfilment
+    from store.payments import inbox
 
     for key in ("a", "b"):
         begin_checkout(an_order(key * 22))
     with transaction() as session:
         session.execute(sa.update(Checkout).values(ask_at=Checkout.created_at))
     asked: list[int] = []
-    monkeypatch.setattr(fulfilment, "AT_ONCE", 1)
-    monkeypatch.setattr(fulfilment, "fulfil_checkout", _noting(asked))
+    monkeypatch.setattr(inbox, "AT_ONCE", 1)
+    monkeypatch.setattr(inbox, "fulfil_checkout", _noting(asked))
     for _ in range(3):
         sweep()
 

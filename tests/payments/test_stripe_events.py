@@ -17,7 +17,7 @@ from store.kit.database import db, transaction
 from store.kit.limits import limiter
 from store.mail.models import Delivery
 from store.orders.models import Customer, Order, OrderStatus
-from store.payments import fulfilment
+from store.payments import inbox
 from store.payments.checkout import begin_checkout
 from store.payments.gateways.signing import signature
 from store.payments.models import Checkout, EventStatus, GatewayEvent, Payment
@@ -328,16 +328,16 @@ def test_what_stripe_could_not_deliver_is_fetched_within_the_hour(
     with transaction() as session:
         session.execute(sa.update(Checkout).values(ask_at=None))  # the sweep would ask by itself
 
-    fulfilment.take_missed_news()
+    inbox.take_missed_news()
     apply_received()
 
     assert order_of(paid).status is OrderStatus.PAID
     stored = len(rows(GatewayEvent.id))
     asked = len(double.control.log())
-    fulfilment.take_missed_news()
+    inbox.take_missed_news()
     assert len(double.control.log()) == asked
     limiter.reset()
-    fulfilment.take_missed_news()
+    inbox.take_missed_news()
     assert len(rows(GatewayEvent.id)) == stored
 
 
@@ -345,7 +345,7 @@ def test_stripe_being_away_when_missed_news_is_asked_for_is_no_failure(
     shop: Flask, double: StripeDouble
 ) -> None:
     double.control.fault("server_error", method="GET", path="/v1/events", times=3)
-    fulfilment.take_missed_news()
+    inbox.take_missed_news()
     assert rows(GatewayEvent.id) == []
 
 

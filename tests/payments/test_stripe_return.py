@@ -11,7 +11,7 @@ from store.entitlements.links import order_link, order_url
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import OrderStatus
-from store.payments import checkout, fulfilment
+from store.payments import checkout, inbox
 from store.payments.checkout import begin_checkout
 from store.payments.models import Checkout, CheckoutStatus, Payment
 from tests.conftest import on_both
@@ -219,7 +219,7 @@ def test_the_countries_that_stripe_knows_are_kept_with_the_payment(
     buyer: FlaskClient, double: StripeDouble, order_id: int
 ) -> None:
     double.control.complete(newest_session(double)["id"], country="FR")
-    fulfilment.fulfil_order(order_id)
+    inbox.fulfil_order(order_id)
     apply_received()
     ((method, billing, card),) = rows(Payment.method, Payment.billing_country, Payment.card_country)
     assert (method, billing, len(card)) == ("card", "FR", 2)

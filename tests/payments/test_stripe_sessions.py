@@ -12,7 +12,7 @@ from store.catalog.models import Publication
 from store.kit.database import transaction
 from store.kit.money import format_money, parse_price
 from store.orders.models import Order, OrderStatus
-from store.payments import checkout, fulfilment
+from store.payments import checkout, inbox
 from store.payments.checkout import begin_checkout
 from store.payments.models import Checkout, CheckoutStatus, Payment
 from tests.conftest import on_both
@@ -242,7 +242,7 @@ def test_a_session_that_ran_out_ends_the_try_and_the_order_can_be_paid_by_anothe
     first = newest_session(double)
     pass_time(23 * 3600 + 60)
     assert newest_session(double)["status"] == "expired"
-    fulfilment.sweep()
+    inbox.sweep()
     assert rows(Checkout.status, Checkout.failure) == [
         (CheckoutStatus.EXPIRED, "The time for this payment ran out.")
     ]

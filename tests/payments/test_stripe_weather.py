@@ -18,7 +18,7 @@ from store.kit import tokens
 from store.kit.database import db
 from store.mail.models import Delivery
 from store.orders.models import OrderStatus
-from store.payments import checkout, fulfilment, refunding
+from store.payments import checkout, inbox, refunding
 from store.payments.checkout import PaymentsUnavailable, begin_checkout
 from store.payments.gateways.base import GatewayRefund, GatewayState, GatewayUnreachable, Standing
 from store.payments.gateways.stripe import StripeGateway
@@ -226,15 +226,15 @@ def _ring() -> None:
     waiting = sa.select(GatewayEvent.id).filter_by(status=EventStatus.RECEIVED)
     for event_id in db.session.scalars(waiting).all():
         try:
-            fulfilment.apply_event(event_id)
+            inbox.apply_event(event_id)
         except GatewayUnreachable:
             continue
 
 
 def _recover() -> None:
     """One pass of what the timetable does about money."""
-    fulfilment.take_missed_news()
-    fulfilment.sweep()
+    inbox.take_missed_news()
+    inbox.sweep()
     send_refunds()
     checkout.expire_due()
 
@@ -253,7 +253,7 @@ def _buy_and_give_back(
         if event["type"] in EVENT_KINDS:
             post_event(buyer, double, event["id"])
     _ring()
-    fulfilment.fulfil_order(order_id)
+    inbox.fulfil_order(order_id)
     if order_of(order_id).status is not OrderStatus.PAID:
         pass_time(360)
         _recover()
@@ -359,7 +359,7 @@ def test_without_a_kept_key_a_refund_whose_answer_is_lost_is_given_twice(
     begin_checkout(order_id)
     double.control.complete(newest_session(double)["id"])
     double.control.no_faults()
-    fulfilment.fulfil_order(order_id)
+    inbox.fulfil_order(order_id)
     double.control.fault("error_after", method="POST", path="/v1/refunds")
 
     refund_order(order_id, amount=250, who="staff", why="", key="press")

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 
 from store.orders.models import OrderStatus
-from store.payments import fulfilment
+from store.payments import inbox
 from store.payments.checkout import expire_due
 from store.payments.demo_news import Arrival, Decision, decide
 from store.payments.gateways.base import GatewayUnreachable
@@ -20,11 +20,11 @@ def test_a_lost_bell_is_made_good_by_the_sweep_after_a_minute(app: Flask, frozen
     order_id = an_order()
     decide(start(order_id), Decision.PAY)
     frozen.advance(seconds=60)
-    fulfilment.sweep()
+    inbox.sweep()
     assert order_of(order_id).status is OrderStatus.PENDING
 
     frozen.advance(seconds=1)
-    fulfilment.sweep()
+    inbox.sweep()
 
     assert order_of(order_id).status is OrderStatus.PAID
     assert rows(GatewayEvent.status) == [(EventStatus.APPLIED,)]
@@ -36,14 +36,14 @@ def test_a_payment_whose_news_never_arrives_is_found_by_the_sweep(
     order_id = an_order()
     reference = start(order_id)
     frozen.advance(minutes=6)
-    fulfilment.sweep()
+    inbox.sweep()
     decide(reference, Decision.PAY, Arrival.LATE)
     frozen.advance(minutes=4)
-    fulfilment.sweep()
+    inbox.sweep()
     assert order_of(order_id).status is OrderStatus.PENDING
 
     frozen.advance(minutes=1)
-    fulfilment.sweep()
+    inbox.sweep()
 
     assert order_of(order_id).status is OrderStatus.PAID
     assert rows(GatewayEvent.id) == []
@@ -54,7 +54,7 @@ def test_a_checkout_that_nobody_paid_ends_and_its_order_with_it(app: Flask, froz
     start(order_id)
     for _ in range(25):
         frozen.advance(hours=1)
-        fulfilment.sweep()
+        inbox.sweep()
         expire_due()
 
     assert rows(Checkout.status, Checkout.failure) == [
@@ -72,11 +72,11 @@ def test_a_gateway_that_does_not_answer_leaves_the_event_for_later(
     with monkeypatch.context() as patch:
         patch.setattr(DemoGateway, "fetch", _silent)
         frozen.advance(minutes=10)
-        fulfilment.sweep()
-        fulfilment.fulfil_order(order_id)
+        inbox.sweep()
+        inbox.fulfil_order(order_id)
     assert rows(GatewayEvent.status) == [(EventStatus.RECEIVED,)]
 
-    fulfilment.sweep()
+    inbox.sweep()
 
     assert rows(GatewayEvent.status) == [(EventStatus.APPLIED,)]
     assert order_of(order_id).status is OrderStatus.PAID

@@ -24,8 +24,8 @@ from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.payments import refund_rows, refunding
 from store.payments.demo_news import Decision, decide
-from store.payments.fulfilment import fulfil_order
 from store.payments.gateways.demo_models import DemoRefund
+from store.payments.inbox import fulfil_order
 from store.payments.models import Checkout, GatewayEvent, Payment, Refund
 from tests.conftest import on_both, on_postgresql
 from tests.factories import an_edition

@@ -23,10 +23,10 @@ from store.payments import transfers
 from store.payments.checkout import begin_checkout, expire_due
 from store.payments.choosing import NoTransfers, PartlyReceived
 from store.payments.demo_news import Decision, decide
-from store.payments.fulfilment import fulfil_order, sweep
 from store.payments.gateways import manual
 from store.payments.gateways.demo_models import DemoPayment
 from store.payments.gateways.registry import NoGateway
+from store.payments.inbox import fulfil_order, sweep
 from store.payments.models import Checkout, Payment, RefundStatus, Transfer
 from store.payments.refunding import refund_order, send_refunds
 from store.payments.transfer_rows import DETAILS

@@ -16,9 +16,9 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.payments.demo_news import Arrival, Decision, decide
-from store.payments.fulfilment import apply_event
 from store.payments.gateways.base import GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
+from store.payments.inbox import apply_event
 from store.payments.models import GatewayEvent
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import (

@@ -1,4 +1,4 @@
-"""The inbox of gateway events, and applying them: by the bell, the order page and the timetable."""
+"""The inbox of gateway events, and asking how a try stands: for the bell, pages and timetable."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
