@@ -17,7 +17,7 @@ from store.kit.formatting import format_moment
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import orders_of_form
 from store.orders.placing import Change, Judge
-from store.payments.applying import GIVEN_BACK, LATEST
+from store.payments.fulfilment import GIVEN_BACK, LATEST
 from store.payments.gateways import free, manual
 from store.payments.models import Checkout, CheckoutStatus
 from store.payments.transfer_rows import is_partly_received

@@ -14,10 +14,10 @@ from store.kit.errors import Refusal
 from store.orders.discount_places import HELD_FOR_TRANSFER, keep_place
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import expire_order, lock_order
-from store.payments.applying import SOONEST, end_unheard
 from store.payments.charged import is_money_under_way
 from store.payments.choosing import PartlyReceived, choose_gateway
 from store.payments.ending import PaymentsUnavailable, end_open_try
+from store.payments.fulfilment import SOONEST, end_unheard
 from store.payments.gateways import free, manual
 from store.payments.gateways.base import (
     CheckoutRequest,

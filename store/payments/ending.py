@@ -9,8 +9,8 @@ from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import lock_order
-from store.payments.applying import SOONEST, end_unheard
 from store.payments.charged import charge_of, is_money_under_way
+from store.payments.fulfilment import SOONEST, end_unheard
 from store.payments.gateways.base import GatewayRefused, GatewayUnreachable
 from store.payments.gateways.registry import gateway_named
 from store.payments.inbox import fulfil_checkout

@@ -13,7 +13,7 @@ from store.kit.jobs import ring
 from store.kit.space import reading_goes_on
 from store.kit.status import advance
 from store.mail.outbox import alert_staff
-from store.payments.applying import Applied, apply_state
+from store.payments.fulfilment import Applied, apply_state
 from store.payments.gateways.base import GatewayRefused, GatewayUnreachable, News
 from store.payments.gateways.registry import gateway_named, gateways
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, GatewayEvent

@@ -9,7 +9,7 @@ from store.mail.letters import Letter, Skip, letter
 from store.mail.mime import Mailbox
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
-from store.payments.applying import GIVEN_BACK
+from store.payments.fulfilment import GIVEN_BACK
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.models import Checkout, Refund
 from store.payments.settling import CANCELLED_KEYS

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from store.kit import clock
 from store.kit.database import db, transaction
-from store.payments.applying import apply_state
+from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import (
     GatewayDispute,
     GatewayState,

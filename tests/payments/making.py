@@ -10,8 +10,8 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order
 from store.orders.placing import Details, place_order
-from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout
+from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayState, Standing
 from store.payments.gateways.demo import new_name
 from store.payments.gateways.demo_models import DemoEvent, DemoPayment, DemoRefund

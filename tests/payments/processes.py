@@ -6,7 +6,7 @@ from typing import Any
 
 from store.app import create_app
 from store.kit.database import db
-from store.payments import applying, inbox
+from store.payments import fulfilment, inbox
 from tests.conftest import make_settings
 
 TOGETHER_SECONDS = 120
@@ -23,15 +23,15 @@ def fulfil_together(
 ) -> tuple[int, str]:
     """Wait at the gate, fulfil, and say how often this process granted and what went wrong."""
     granted: list[int] = []
-    real_grant = applying.grant_order
+    real_grant = fulfilment.grant_order
 
     def counting(*arguments: Any) -> Any:
         granted.append(1)
         return real_grant(*arguments)
 
-    applying.grant_order = counting  # type: ignore[assignment]
+    fulfilment.grant_order = counting  # type: ignore[assignment]
     if not guarded:
-        applying.moved_to_paid = lambda order, gateway: True
+        fulfilment.moved_to_paid = lambda order, gateway: True
     app = create_app(make_settings(Path(folder), database_url=url))
     fault = ""
     with app.app_context():

@@ -16,8 +16,8 @@ from store.kit.status import advance
 from store.orders.gifts import give_copy
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import cancel_pending
-from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout
+from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayState, Standing
 from store.payments.inbox import fulfil_checkout, fulfil_order
 from store.payments.models import Checkout, Refund, RefundStatus

@@ -13,8 +13,8 @@ from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import transaction
 from store.payments import disputes
-from store.payments.applying import apply_state
 from store.payments.contesting import remind
+from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import DisputeOutcome, GatewayDispute, GatewayState, Standing
 from store.payments.models import Checkout, Dispute, Payment, Refund, RefundStatus
 from store.payments.refunding import PaymentDisputed, may_cancel, refund_order

@@ -11,8 +11,8 @@ from store.orders.discounts import add_discount
 from store.orders.models import OrderStatus
 from store.orders.placing import Details, place_order
 from store.orders.prices import quote
-from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout
+from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayState, Standing
 from tests import factories
 from tests.conftest import Clock, on_both

@@ -15,8 +15,8 @@ from store.mail.models import Delivery
 from store.orders.models import OrderStatus
 from store.orders.orders import cancel_pending
 from store.payments import refund_rows, refunding
-from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout
+from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayRefund, GatewayState, RefundStanding, Standing
 from store.payments.models import Checkout, Refund, RefundStatus
 from store.payments.refunding import cancel_within_14_days, refund_order

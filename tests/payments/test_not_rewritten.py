@@ -17,8 +17,8 @@ from store.orders.consents import has_waiver
 from store.orders.discounts import add_discount
 from store.orders.models import Order
 from store.payments import charged, placing
-from store.payments.applying import apply_state
 from store.payments.demo_news import Arrival, Decision, decide
+from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayState, GatewayUnreachable, Standing
 from store.payments.gateways.demo import DemoGateway
 from store.payments.gateways.demo_models import DemoPayment

@@ -12,8 +12,8 @@ from store.kit.database import transaction
 from store.mail.models import Delivery
 from store.orders.models import OrderStatus
 from store.payments import refunding
-from store.payments.applying import apply_state
 from store.payments.checkout import begin_checkout, expire_due
+from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayRefund, GatewayState, RefundStanding, Standing
 from store.payments.inbox import fulfil_checkout, fulfil_order, sweep
 from store.payments.models import Checkout, CheckoutStatus, Payment, Refund, RefundStatus

@@ -1,5 +1,8 @@
-"""What follows from how a checkout stands at its gateway: one function, safe many times, at once
-and in any order, because it looks at the present state only and each step happens once."""
+"""Fulfilment: what follows from how a checkout stands at its gateway.
+
+One function, safe many times, at once and in any order, because it looks at the present state only
+and each step happens once. It is called by the inbox, which has asked the gateway.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -122,19 +125,15 @@ def _wait_for_bank(checkout: Checkout) -> None:
 
 def _end_unpaid(checkout: Checkout, to: CheckoutStatus, reason: str, who: str) -> None:
     # Money wins: a late "failed" or "expired" changes nothing once the try is completed.
-    if checkout.status is not CheckoutStatus.OPEN:
+    if checkout.status is not CheckoutStatus.OPEN or not advance(checkout, to, who=who, why=reason):
         return
-    if advance(checkout, to, who=who, why=reason):
-        checkout.failure = reason[:300]
-        checkout.ask_at = None
-        if checkout.processing_at is not None:
-            give_place_back(checkout.order)
-            _say_payment_failed(checkout)
-
-
-def _say_payment_failed(checkout: Checkout) -> None:
-    # Whoever paid by a slow method has left the page long ago and thinks that it is paid.
+    checkout.failure = reason[:300]
+    checkout.ask_at = None
+    if checkout.processing_at is None:
+        return
+    # A buyer who paid by a slow method has left the page long ago and thinks that it is paid.
     order = checkout.order
+    give_place_back(order)
     order_link(order.id, order.customer_id)
     owe(
         "payment_failed",
@@ -142,7 +141,7 @@ def _say_payment_failed(checkout: Checkout) -> None:
         customer_id=order.customer_id,
         order_id=order.id,
         facts={"checkout_id": checkout.id},
-        # None is lost, and whoever pays badly in somebody's name mails them once an hour.
+        # None is lost, and somebody who pays badly in another's name mails them once an hour.
         due_at=hour_after_last("payment_failed", order.customer_id),
         priority=SOMEBODY_WAITS,
     )
@@ -188,7 +187,16 @@ def has_gone_back(state: GatewayState) -> bool:
 
 def _take_payment(checkout: Checkout, order: Order, state: GatewayState) -> Payment:
     paid_at = state.paid_at or clock.now()
-    is_new = _add_payment(checkout, state, paid_at)
+    added = insert_once(
+        Payment,
+        order_id=checkout.order_id,
+        checkout_id=checkout.id,
+        gateway=checkout.gateway,
+        gateway_payment_id=str(state.payment_id),
+        amount=state.amount,
+        currency=state.currency,
+        received_at=paid_at,
+    )
     payment = db.session.scalars(
         sa.select(Payment).filter_by(
             gateway=checkout.gateway, gateway_payment_id=str(state.payment_id)
@@ -203,23 +211,13 @@ def _take_payment(checkout: Checkout, order: Order, state: GatewayState) -> Paym
         order.paid_at = paid_at
         grant_order(order, paid_at)
         _say_bought_twice(order)
-    elif is_new:
-        _say_paid_twice(order, payment)
+    elif added is not None:
+        alert_staff(
+            f"Order {order.reference} was paid twice",
+            "A second payment arrived for an order that was paid already. Refund one of them.",
+            f"paid_twice:{payment.id}",
+        )
     return payment
-
-
-def _add_payment(checkout: Checkout, state: GatewayState, paid_at: datetime) -> bool:
-    added = insert_once(
-        Payment,
-        order_id=checkout.order_id,
-        checkout_id=checkout.id,
-        gateway=checkout.gateway,
-        gateway_payment_id=str(state.payment_id),
-        amount=state.amount,
-        currency=state.currency,
-        received_at=paid_at,
-    )
-    return added is not None
 
 
 def _note_place(payment: Payment, order: Order, state: GatewayState) -> None:
@@ -262,12 +260,4 @@ def _say_bought_twice(order: Order) -> None:
         "library of the second name the first, and say how one is given back. If you hear that it "
         f"was a slip, refund {order.reference}.",
         f"bought_twice:{order.id}",
-    )
-
-
-def _say_paid_twice(order: Order, payment: Payment) -> None:
-    alert_staff(
-        f"Order {order.reference} was paid twice",
-        "A second payment arrived for an order that was paid already. Refund one of them.",
-        f"paid_twice:{payment.id}",
     )
