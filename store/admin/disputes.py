@@ -27,7 +27,6 @@ def all() -> Any:
         "admin/disputes.html",
         page=page.linked(lambda other: url_for("disputes.all", page=other)),
         state_of=state_of,
-        reason_of=disputes.reason_in_words,
     )
 
 
@@ -103,7 +102,6 @@ def _page(dispute: Dispute, values: Typed, errors: dict[str, str]) -> Any:
         dispute=dispute,
         order=dispute.payment.order,
         state=state_of(dispute),
-        reason=disputes.reason_in_words(dispute),
         may_answer=contesting.may_answer(dispute),
         fields=FIELDS,
         values=values,

@@ -18,9 +18,9 @@ from store.orders.orders import order_by_reference
 from store.orders.prices import order_vat_note
 from store.orders.search import list_orders
 from store.payments import refunding
-from store.payments.disputes import disputes_of_order, fraud_warnings
+from store.payments.disputes import fraud_warnings
 from store.payments.receipts import receipt_of
-from store.payments.sums import sums_by_order, sums_of
+from store.payments.sums import disputes_of_order, sums_by_order, sums_of
 from store.payments.transfer_rows import awaited_transfer, received_for, unsent_backs
 from store.staff.guard import SUPPORT, opens_to, who
 

@@ -11,9 +11,8 @@ from store.kit.money import format_money, to_decimal
 from store.orders.models import Order
 from store.orders.orders import order_by_reference
 from store.payments import refunding
-from store.payments.disputes import disputes_of, forbids_refund
 from store.payments.models import Dispute, Payment, Refund, RefundStatus
-from store.payments.sums import refundable
+from store.payments.sums import disputes_of, refundable
 from store.staff.guard import OWNERS, opens_to, who
 
 bp = Blueprint("refunds", __name__, url_prefix="/admin/orders")
@@ -144,7 +143,7 @@ def _tell(refund: Refund) -> None:
 
 
 def _why_not(payment: Payment) -> str:
-    holding = [dispute for dispute in disputes_of(payment.id) if forbids_refund(dispute)]
+    holding = [dispute for dispute in disputes_of(payment.id) if dispute.forbids_refund]
     return _held_words(holding[-1]) if holding else ""
 
 

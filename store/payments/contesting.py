@@ -12,7 +12,7 @@ from store.kit.errors import Refusal
 from store.kit.formatting import format_moment
 from store.kit.limits import end_turn, is_turn
 from store.mail.outbox import alert_staff, is_alert
-from store.payments.disputes import desk_address, dispute_by_id, is_open
+from store.payments.disputes import desk_address, dispute_by_id
 from store.payments.evidence import check_evidence, evidence_of, gather_evidence
 from store.payments.gateways.base import GatewayRefused, GatewayUnreachable
 from store.payments.gateways.registry import gateway_named
@@ -73,7 +73,7 @@ def gather_anew(dispute_id: int) -> None:
 
 def may_answer(dispute: Dispute) -> bool:
     """Whether an answer can still be given."""
-    return is_open(dispute) and dispute.submitted_at is None
+    return dispute.is_open and dispute.submitted_at is None
 
 
 def submit_answer(dispute_id: int, who: str) -> None:

@@ -60,33 +60,6 @@ def record_dispute(
         _say_opened(order, dispute, is_raised=was_inquiry and not dispute.is_inquiry)
 
 
-def is_open(dispute: Dispute) -> bool:
-    """Whether nothing is decided yet."""
-    return dispute.won_at is None and dispute.lost_at is None and dispute.closed_at is None
-
-
-def suspends(dispute: Dispute) -> bool:
-    """Whether access rests because of it: the money was taken, and nothing is decided."""
-    return is_open(dispute) and not dispute.is_inquiry
-
-
-def forbids_refund(dispute: Dispute) -> bool:
-    """Whether the payment cannot be given back: the bank holds the money, or has taken it."""
-    return suspends(dispute) or dispute.lost_at is not None
-
-
-def disputes_of(payment_id: int) -> Sequence[Dispute]:
-    """The disputes of one payment, oldest first."""
-    query = sa.select(Dispute).where(Dispute.payment_id == payment_id).order_by(Dispute.id)
-    return db.session.scalars(query.execution_options(populate_existing=True)).all()
-
-
-def disputes_of_order(order_id: int) -> Sequence[Dispute]:
-    """Every dispute about an order, oldest first."""
-    query = sa.select(Dispute).join(Payment).where(Payment.order_id == order_id)
-    return db.session.scalars(query.order_by(Dispute.id)).all()
-
-
 def fraud_warnings(order_id: int) -> Sequence[GatewayEvent]:
     """Early warnings of a card's bank about an order's payments: a dispute may follow."""
     query = (
@@ -162,12 +135,12 @@ def _say_opened(order: Order, dispute: Dispute, *, is_raised: bool) -> None:
     what = "inquiry" if dispute.is_inquiry else "dispute"
     if dispute.is_inquiry:
         told = (
-            f"The customer's bank asks about {money} ({reason_in_words(dispute)}). Nothing was "
+            f"The customer's bank asks about {money} ({dispute.reason_in_words}). Nothing was "
             "taken, and the customer keeps the copies. An answer or a refund may end it here."
         )
     else:
         told = (
-            f"The customer's bank contests {money} ({reason_in_words(dispute)}) and has taken it "
+            f"The customer's bank contests {money} ({dispute.reason_in_words}) and has taken it "
             "back for now. The copies rest until it is decided."
             + (" The bank asked about this payment before." if is_raised else "")
         )
@@ -187,8 +160,3 @@ def _say_ended(order: Order, dispute: Dispute, outcome: DisputeOutcome) -> None:
         f"{ENDINGS[outcome]}\n\n{desk_address(dispute)}",
         f"dispute_{outcome.value}:{dispute.id}",
     )
-
-
-def reason_in_words(dispute: Dispute) -> str:
-    """The bank's reason as people read it, such as "product not received"."""
-    return dispute.reason.replace("_", " ") or "no reason given"

@@ -180,6 +180,26 @@ class Dispute(Base):
 
     payment: Mapped[Payment] = relationship()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is decided yet."""
+        return self.won_at is None and self.lost_at is None and self.closed_at is None
+
+    @property
+    def suspends_access(self) -> bool:
+        """Whether access rests because of it: the money was taken, and nothing is decided."""
+        return self.is_open and not self.is_inquiry
+
+    @property
+    def forbids_refund(self) -> bool:
+        """Whether the payment cannot be given back: the bank holds the money, or has taken it."""
+        return self.suspends_access or self.lost_at is not None
+
+    @property
+    def reason_in_words(self) -> str:
+        """The bank's reason as people read it, such as "product not received"."""
+        return self.reason.replace("_", " ") or "no reason given"
+
 
 class Transfer(Base):
     """Money that staff saw arrive by bank for a checkout of the manual gateway."""

@@ -12,9 +12,8 @@ from store.kit.money import format_money
 from store.kit.status import StatusChange
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.prices import order_vat_note
-from store.payments.disputes import disputes_of_order
 from store.payments.models import Dispute, Payment, Refund, RefundStatus
-from store.payments.sums import payments_of, refunds_of, sums_of
+from store.payments.sums import disputes_of_order, payments_of, refunds_of, sums_of
 
 _METHODS = {
     "card": "by card",

@@ -6,9 +6,8 @@ from store.entitlements.granting import settle_access
 from store.kit.database import db
 from store.kit.status import StatusChange
 from store.orders.models import Order, OrderStatus
-from store.payments.disputes import disputes_of, suspends
 from store.payments.models import Payment, RefundStatus
-from store.payments.sums import payments_of, refunds_of
+from store.payments.sums import disputes_of, payments_of, refunds_of
 
 # What refunds are asked for by whose press ended the order itself.
 CANCELLED_KEYS = frozenset({"cancel", "cancelled"})
@@ -56,4 +55,4 @@ def _standing(payment: Payment) -> str:
     )
     if 0 < payment.amount <= given_back:
         return "refunded"
-    return "disputed" if any(suspends(dispute) for dispute in disputes) else "stands"
+    return "disputed" if any(dispute.suspends_access for dispute in disputes) else "stands"

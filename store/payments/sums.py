@@ -7,7 +7,7 @@ the day on which it happened. A copy that was given is no sale. What the gateway
 and money that it holds without our having taken it, is in none of our tables and in no sum.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -17,7 +17,6 @@ import sqlalchemy as sa
 
 from store.kit.database import db
 from store.orders.models import Order, OrderStatus
-from store.payments.disputes import disputes_of, forbids_refund
 from store.payments.gateways import manual
 from store.payments.models import Checkout, Dispute, Payment, Refund, RefundStatus, Transfer
 
@@ -90,6 +89,18 @@ def refunds_of(order_id: int) -> list[Refund]:
     return list(db.session.scalars(query.order_by(Refund.id)))
 
 
+def disputes_of(payment_id: int) -> Sequence[Dispute]:
+    """The disputes of one payment, oldest first."""
+    query = sa.select(Dispute).where(Dispute.payment_id == payment_id).order_by(Dispute.id)
+    return db.session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def disputes_of_order(order_id: int) -> Sequence[Dispute]:
+    """Every dispute about an order, oldest first."""
+    query = sa.select(Dispute).join(Payment).where(Payment.order_id == order_id)
+    return db.session.scalars(query.order_by(Dispute.id)).all()
+
+
 def paid_amount(order_id: int) -> int:
     """All that came in."""
     return sum(payment.amount for payment in payments_of(order_id))
@@ -122,7 +133,7 @@ def refundable(payment: Payment) -> int:
 
 def is_held_by_bank(payment_id: int) -> bool:
     """Whether a dispute has taken the payment, for now or for good."""
-    return any(forbids_refund(dispute) for dispute in disputes_of(payment_id))
+    return any(dispute.forbids_refund for dispute in disputes_of(payment_id))
 
 
 def _sum(order_id: int, statuses: Collection[RefundStatus]) -> int:
