@@ -7,7 +7,7 @@ from store.kit.formatting import format_day
 from store.orders.consents import agreed_at, has_waiver, last_day_to_cancel, supply_starts_at
 from store.orders.models import Order, OrderStatus
 from store.payments.models import RefundStatus
-from store.payments.refund_rows import asked_for
+from store.payments.money_back import asked_for
 from store.payments.refunding import (
     NotCancellable,
     cools_off,

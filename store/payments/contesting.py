@@ -12,12 +12,13 @@ from store.kit.errors import Refusal
 from store.kit.formatting import format_moment
 from store.kit.limits import end_turn, is_turn
 from store.mail.outbox import alert_staff, is_alert
-from store.payments.disputes import desk_address, dispute_by_id
+from store.payments.disputes import dispute_by_id
 from store.payments.evidence import check_evidence, evidence_of, gather_evidence
 from store.payments.gateways.base import GatewayRefused, GatewayUnreachable
 from store.payments.gateways.registry import gateway_named
 from store.payments.inbox import fulfil_checkout
 from store.payments.models import Dispute
+from store.payments.money_back import desk_address
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from store.orders.customers import customer_by_address
 from store.orders.models import Customer, Order, OrderStatus
 from store.payments.checkout import is_bank_at_work
 from store.payments.models import RefundStatus
-from store.payments.settling import is_cancelled
+from store.payments.money_back import is_cancelled
 from store.payments.sums import paid_amount, refunded_amount, refunds_of
 from store.payments.transfer_rows import awaited_transfer
 

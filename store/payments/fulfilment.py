@@ -20,11 +20,9 @@ from store.mail.outbox import SOMEBODY_WAITS, alert_staff, hour_after_last, owe
 from store.orders.discount_places import give_place_back, keep_place
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import lock_order
-from store.payments.disputes import record_dispute
 from store.payments.gateways.base import DisputeOutcome, GatewayState, RefundStanding, Standing
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, Payment
-from store.payments.refund_rows import ask_back, record_refund
-from store.payments.settling import settle_order
+from store.payments.money_back import ask_back, record_dispute, record_refund, settle_order
 from store.payments.sums import paid_amount, refunded_amount
 
 SOONEST = timedelta(minutes=5)

@@ -12,7 +12,7 @@ from store.orders.models import Order, OrderStatus
 from store.payments.fulfilment import GIVEN_BACK
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.models import Checkout, Refund
-from store.payments.settling import CANCELLED_KEYS
+from store.payments.money_back import CANCELLED_KEYS
 from store.payments.sums import is_wholly_refunded, paid_amount
 from store.payments.transfer_rows import DETAILS, awaited_transfer, is_told_later
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -19,7 +19,7 @@ from store.payments.gateways.base import GatewayRefund, GatewayRefused, GatewayU
 from store.payments.gateways.registry import gateway_named
 from store.payments.inbox import fulfil_checkout
 from store.payments.models import Payment, Refund, RefundStatus
-from store.payments.refund_rows import (
+from store.payments.money_back import (
     MoreThanPaid,
     NothingToRefund,
     PaymentDisputed,
@@ -28,9 +28,8 @@ from store.payments.refund_rows import (
     give_up,
     record_refund,
     refund_key,
-    waiting_refunds,
+    settle_order,
 )
-from store.payments.settling import settle_order
 from store.payments.sums import (
     is_held_by_bank,
     is_wholly_refunded,
@@ -180,6 +179,26 @@ def send_refund(refund_id: int) -> None:
         _write_down(refund_id, str(refused))
     else:
         _write_down(refund_id, seen)
+
+
+def waiting_refunds(limit: int) -> list[tuple[int, int | None, datetime]]:
+    """Refunds that have not arrived yet, those asked about longest ago first: id, checkout, when
+    asked for. They count as asked about now; opens its own transaction where there are any."""
+    query = (
+        sa.select(Refund.id, Payment.checkout_id, Refund.requested_at)
+        .join(Payment)
+        .where(Refund.status == RefundStatus.REQUESTED)
+        .order_by(sa.func.coalesce(Refund.asked_at, Refund.requested_at), Refund.id)
+        .limit(limit)
+    )
+    found = [(row[0], row[1], row[2]) for row in db.session.execute(query)]
+    if found:
+        ids = [refund_id for refund_id, _, _ in found]
+        with transaction() as session:
+            session.execute(
+                sa.update(Refund).where(Refund.id.in_(ids)).values(asked_at=clock.now())
+            )
+    return found
 
 
 def _can_be_given_back(order: Order) -> bool:

@@ -117,6 +117,16 @@ def is_wholly_refunded(order_id: int) -> bool:
     return 0 < paid <= _sum(order_id, {RefundStatus.SUCCEEDED})
 
 
+def is_given_back(payment: Payment) -> bool:
+    """Whether all of one payment has gone back, confirmed by the gateway."""
+    given_back = sum(
+        refund.amount
+        for refund in refunds_of(payment.order_id)
+        if refund.payment_id == payment.id and refund.status is RefundStatus.SUCCEEDED
+    )
+    return 0 < payment.amount <= given_back
+
+
 def left_of(payment: Payment) -> int:
     """What can still be given back of one payment."""
     counted = RefundStatus.counted()

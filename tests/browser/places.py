@@ -22,10 +22,9 @@ from store.orders.discounts import add_discount
 from store.orders.models import Customer, Offer, Order
 from store.orders.offers import ask_for_offer, offer_url
 from store.payments.checkout import begin_checkout
-from store.payments.disputes import record_dispute
 from store.payments.gateways.base import GatewayDispute
 from store.payments.models import Dispute, Payment
-from store.payments.settling import settle_order
+from store.payments.money_back import record_dispute, settle_order
 from tests.browser.shop import LiveShop
 
 WHO = "cleo@places.example"

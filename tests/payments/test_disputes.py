@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import transaction
-from store.payments import disputes
+from store.payments import money_back
 from store.payments.contesting import remind
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import DisputeOutcome, GatewayDispute, GatewayState, Standing
@@ -203,7 +203,7 @@ def test_answers_that_overtake_each_other_end_with_the_newest(app: Flask, frozen
 def test_without_looking_at_when_it_was_asked_for_an_old_answer_wins(
     app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disputes, "_is_outdated", lambda *_: False)
+    monkeypatch.setattr(money_back, "_is_outdated", lambda *_: False)
 
     assert len(_every_order(_paid_in_the_demonstration(frozen))) > 1
 

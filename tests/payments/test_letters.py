@@ -11,7 +11,7 @@ from store.orders.models import Order
 from store.payments import letters
 from store.payments.inbox import fulfil_order
 from store.payments.models import Refund
-from store.payments.refund_rows import give_up
+from store.payments.money_back import give_up
 from store.payments.refunding import cancel_preorder, refund_order
 from tests.conftest import Clock
 from tests.payments.making import an_order, paid_at_gateway, start

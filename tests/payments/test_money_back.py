@@ -14,7 +14,7 @@ from store.kit.database import transaction
 from store.mail.models import Delivery
 from store.orders.models import OrderStatus
 from store.orders.orders import cancel_pending
-from store.payments import refund_rows, refunding
+from store.payments import money_back, refunding
 from store.payments.checkout import begin_checkout
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayRefund, GatewayState, RefundStanding, Standing
@@ -182,7 +182,7 @@ def test_paid_twice_each_payment_goes_back_by_itself(
     refund_order(order_id, who="olga", why="twice", key="press-1", payment_id=second)
     assert rows(Refund.payment_id, Refund.amount) == [(second, 1250)]
     assert can_read(buyer, order_id)
-    with pytest.raises(refund_rows.NothingToRefund):
+    with pytest.raises(money_back.NothingToRefund):
         refund_order(order_id, who="olga", why="twice", key="press-2", payment_id=second)
 
     refund_order(order_id, who="olga", why="asked", key="press-3", payment_id=first)
@@ -211,11 +211,13 @@ def test_without_the_key_of_the_form_two_presses_refund_twice(
     shop: Flask, buyer: FlaskClient, double: StripeDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order_id = a_bought_copy(buyer, double)
-    monkeypatch.setattr(refund_rows, "asked_for", lambda *_: [])
+    monkeypatch.setattr(money_back, "asked_for", lambda *_: [])
     keys = iter("ab")
-    real = refund_rows._add
+    real = money_back._add_refund
     monkeypatch.setattr(
-        refund_rows, "_add", lambda *args, **given: real(*args, **{**given, "key": next(keys)})
+        money_back,
+        "_add_refund",
+        lambda *args, **given: real(*args, **{**given, "key": next(keys)}),
     )
     _press_twice_at_once(shop, order_id)
 

@@ -22,7 +22,7 @@ from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
-from store.payments import refund_rows, refunding
+from store.payments import money_back, refunding
 from store.payments.demo_news import Decision, decide
 from store.payments.gateways.demo_models import DemoRefund
 from store.payments.inbox import fulfil_order
@@ -135,7 +135,9 @@ def _paid() -> int:
 def _refund_twice(app: Flask, monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[str]:
     order_id = _paid()
     gate = threading.Barrier(2)
-    monkeypatch.setattr(refund_rows, "_check", _meeting(refund_rows._check, gate, seconds))
+    monkeypatch.setattr(
+        money_back, "_check_refund", _meeting(money_back._check_refund, gate, seconds)
+    )
 
     def press(key: str) -> Callable[[], Any]:
         return lambda: refunding.refund_order(order_id, who="staff", why="", key=key)
