@@ -12,7 +12,7 @@ from store.kit import jobs, limits
 from store.kit.database import end_read
 from store.mail import worker
 from store.orders import offers
-from store.payments import checkout, contesting, declines, ending, inbox, refunding, transfers
+from store.payments import checkout, declines, disputes, ending, inbox, refunding, transfers
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     refunding.send_refunds,
     transfers.look_after_transfers,
     checkout.expire_due,
-    contesting.remind,
+    disputes.remind,
     fresh_links.forget_unknown_addresses,
     addresses.forget_unproved_addresses,
     offers.forget_offers,

@@ -8,7 +8,7 @@ from store.kit import clock
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, status, typed
-from store.payments import contesting, disputes
+from store.payments import disputes
 from store.payments.evidence import FIELDS, MOST_IN_ALL, evidence_of
 from store.payments.models import Dispute
 from store.staff.guard import OWNERS, SUPPORT, opens_to, who
@@ -45,7 +45,7 @@ def save(number: int) -> Any:
     values = typed()
     try:
         with transaction():
-            contesting.save_draft(number, values)
+            disputes.save_draft(number, values)
     except InvalidFields as refusal:
         return _page(disputes.dispute_by_id(number), values, refusal.faults)
     if request.form.get("then") == "submit":
@@ -59,7 +59,7 @@ def save(number: int) -> Any:
 def gather(number: int) -> Any:
     """Drop what was edited and gather from our rows again."""
     with transaction():
-        contesting.gather_anew(number)
+        disputes.gather_again(number)
     flash("Gathered from today’s records. What was edited before is gone.")
     return redirect(url_for("disputes.one", number=number), 303)
 
@@ -71,12 +71,12 @@ def submit(number: int) -> Any:
     if request.method == "POST":
         person = who()
         end_read()  # the gateway is asked, outside any transaction
-        contesting.submit_answer(number, person)
+        disputes.submit_answer(number, person)
         flash("The answer is submitted. The bank decides now, which takes weeks.")
         return redirect(url_for("disputes.one", number=number), 303)
     dispute = disputes.dispute_by_id(number)
-    if not contesting.may_answer(dispute):
-        raise contesting.NotAnswerable
+    if not disputes.may_answer(dispute):
+        raise disputes.NotAnswerable
     return render_template(
         "admin/dispute_submit.html", dispute=dispute, fields=FIELDS, values=evidence_of(dispute)
     )
@@ -102,7 +102,7 @@ def _page(dispute: Dispute, values: Typed, errors: dict[str, str]) -> Any:
         dispute=dispute,
         order=dispute.payment.order,
         state=state_of(dispute),
-        may_answer=contesting.may_answer(dispute),
+        may_answer=disputes.may_answer(dispute),
         fields=FIELDS,
         values=values,
         total=sum(len(values[field.name]) for field in FIELDS),

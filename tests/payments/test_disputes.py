@@ -13,7 +13,7 @@ from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import transaction
 from store.payments import money_back
-from store.payments.contesting import remind
+from store.payments.disputes import remind
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import DisputeOutcome, GatewayDispute, GatewayState, Standing
 from store.payments.models import Checkout, Dispute, Payment, Refund, RefundStatus

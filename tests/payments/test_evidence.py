@@ -16,8 +16,8 @@ from store.entitlements.models import Download
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
-from store.payments import contesting
-from store.payments.contesting import (
+from store.payments import disputes
+from store.payments.disputes import (
     AnswerNotSent,
     AnswerUnderWay,
     NotAnswerable,
@@ -200,7 +200,7 @@ def test_two_presses_at_once_send_one_answer(
 def test_without_taking_turns_both_presses_reach_stripe(
     order_id: int, shop: Flask, double: StripeDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contesting, "is_turn", lambda *_: True)
+    monkeypatch.setattr(disputes, "is_turn", lambda *_: True)
     double.control.fault("late", method="POST", path="/v1/disputes", seconds=1)
     _submit_twice_at_once(shop, the_dispute().id)
 
