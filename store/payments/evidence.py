@@ -1,31 +1,44 @@
-"""The answer to a dispute, field by field: gathered from our own rows, then edited by a person."""
+"""The answer to a dispute, field by field: gathered from our own rows, then edited by a person.
 
-from collections.abc import Mapping
+What speaks for us is downloads, letters, terms, consent and receipt. Times are UTC, to the second, as
+a bank compares them.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import unescape
 
 import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.orm import joinedload
 
-from store.catalog.models import Edition
+from store.catalog.editions import asset_filename
+from store.catalog.models import Asset, Edition
+from store.entitlements.models import Download
+from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import InvalidFields
 from store.kit.money import format_money
 from store.kit.text import clean_text
+from store.mail.models import Attempt, Delivery
+from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import Order
-from store.payments.evidence_texts import (
-    access_log,
-    agreement,
-    first_download_at,
-    letters_log,
-    policy,
-    utc,
-)
 from store.payments.models import Dispute
+from store.payments.receipts import Receipt, Row, receipt_of
 
 # https://docs.stripe.com/api/disputes/update: all text together.
 MOST_IN_ALL = 150_000
 LONG = 20_000
 SHORT = 5_000
 NEWEST_EDITIONS = 5
+# Of a long list so many of its beginning and of its end are read; less is kept where they are long.
+FIRST = 50
+NEWEST = 400
+# A third of the room is for the beginning: that the copy was fetched at once says the most.
+_SHARE_OF_FIRST = 3
+_NOTE_LENGTH = 80
 
 
 @dataclass(frozen=True)
@@ -55,21 +68,21 @@ FIELDS = (
 def gather_evidence(dispute: Dispute) -> dict[str, str]:
     """What our rows say for us about a disputed payment, by field, within what the bank reads."""
     order = dispute.payment.order
-    agreed = agreement(order)
-    first = first_download_at(order)
+    agreed = _agreement(order)
+    first = _download_sums(order)[3]
     found = {
         "product_description": _description(order),
-        "access_activity_log": access_log(order, LONG),
+        "access_activity_log": _access_log(order, LONG),
         "customer_name": order.name,
         "customer_email_address": order.email,
         "customer_purchase_ip": order.network,
         "billing_address": order.billing_address or dispute.payment.billing_country,
-        "service_date": utc(first)[:10] if first else "",
-        "refund_policy_disclosure": policy(
+        "service_date": _utc(first)[:10] if first else "",
+        "refund_policy_disclosure": _policy(
             order, ["Your right to cancel", "If something is wrong"]
         ),
-        "cancellation_policy_disclosure": policy(order, ["Your right to cancel"]),
-        "uncategorized_text": agreed + "\n\n" + letters_log(order, LONG - len(agreed) - 2),
+        "cancellation_policy_disclosure": _policy(order, ["Your right to cancel"]),
+        "uncategorized_text": agreed + "\n\n" + _letters_log(order, LONG - len(agreed) - 2),
     }
     return {field.name: clean_text(found[field.name])[: field.most] for field in FIELDS}
 
@@ -110,11 +123,7 @@ def _description(order: Order) -> str:
         + (", ordered before it was published." if line.is_preorder else ".")
         for line in order.lines
     ]
-    return "\n".join([*told, *_editions(order)])
-
-
-def _editions(order: Order) -> list[str]:
-    query = (
+    released = (
         sa.select(Edition)
         .where(
             Edition.publication_id.in_([line.publication_id for line in order.lines]),
@@ -123,8 +132,208 @@ def _editions(order: Order) -> list[str]:
         .order_by(Edition.released_at.desc())
         .limit(NEWEST_EDITIONS)
     )
-    return [
+    told += [
         f"Edition {edition.number}{f' ({edition.label})' if edition.label else ''} of “"
-        f"{edition.publication.title}” was released {utc(edition.released_at)}."
-        for edition in db.session.scalars(query)
+        f"{edition.publication.title}” was released {_utc(edition.released_at)}."
+        for edition in db.session.scalars(released)
     ]
+    return "\n".join(told)
+
+
+def _access_log(order: Order, most: int) -> str:
+    """Every download of what was ordered, in at most so many characters: a summary of all, then
+    the first and the newest, one a line."""
+    count, size, networks, first, last = _download_sums(order)
+    if not count:
+        return "No file of this order was downloaded."
+    head = (
+        f"Files downloaded {'once' if count == 1 else f'{count:,} times'} by this customer, {size:,} bytes in all, from "
+        f"{networks} network {'address' if networks == 1 else 'addresses'}, between "
+        f"{_utc(first)} and {_utc(last)}. Each line: time, network address, browser, file, bytes, "
+        "mark of the link."
+    )
+    oldest = db.session.scalars(_downloads(order).order_by(Download.id).limit(FIRST)).all()
+    known = [one.id for one in oldest]
+    newest = db.session.scalars(
+        _downloads(order)
+        .where(Download.id.not_in(known))
+        .order_by(Download.id.desc())
+        .limit(NEWEST)
+    ).all()
+    lines = [_download_line(one) for one in [*oldest, *reversed(newest)]]
+    return f"{head}\n{keep_ends(lines, most - len(head) - 1, count, 'downloads')}"
+
+
+def _downloads(order: Order) -> sa.Select[Download]:
+    publications = [line.publication_id for line in order.lines]
+    return (
+        sa.select(Download)
+        .join(Asset, Asset.id == Download.asset_id)
+        .join(Edition, Edition.id == Asset.edition_id)
+        .where(
+            Download.customer_id == order.customer_id,
+            Edition.publication_id.in_(publications),
+            Download.started_at >= order.placed_at,
+        )
+        .options(joinedload(Download.asset).joinedload(Asset.edition))
+    )
+
+
+def _download_sums(order: Order) -> tuple[int, int, int, datetime | None, datetime | None]:
+    query = _downloads(order).with_only_columns(
+        sa.func.count(Download.id),
+        sa.func.coalesce(sa.func.sum(Asset.size), 0),
+        sa.func.count(Download.network.distinct()),
+        sa.func.min(Download.started_at),
+        sa.func.max(Download.started_at),
+    )
+    row = db.session.execute(query.options()).one()
+    return row[0], int(row[1]), row[2], row[3], row[4]
+
+
+def _download_line(download: Download) -> str:
+    asset = download.asset
+    return " | ".join(
+        [
+            _utc(download.started_at),
+            download.network or "–",
+            download.user_agent[:120] or "–",
+            asset_filename(asset),
+            f"{asset.size:,} bytes",
+            download.grant_digest[:12],
+        ]
+    )
+
+
+def _policy(order: Order, headings: Sequence[str]) -> str:
+    """What the terms that the buyer accepted say under some headings, and where they stood."""
+    terms = accepted_terms(order)
+    if terms is None:
+        return ""
+    told = (
+        f"Linked from the order page, before payment, as the terms of the sale: "
+        f"{config().base_url}{terms.path}. Accepted {_utc(terms.accepted_at)}, version "
+        f"{terms.version}. They say:"
+    )
+    source = ""
+    environment = current_app.jinja_env
+    if environment.loader is not None:
+        page = f"storefront/terms/{terms.version}.html"
+        source = environment.loader.get_source(environment, page)[0]
+    return "\n\n".join([told, *(f"{each}: {_section(source, each)}" for each in headings)])
+
+
+def _section(source: str, heading: str) -> str:
+    """The text under a heading of a page of ours, without marks."""
+    found = re.search(rf"<h2[^>]*>{re.escape(heading)}</h2>(.*?)(?:<h2|\Z)", source, re.DOTALL)
+    words = re.sub(r"\{[%{].*?[%}]\}", "", found[1], flags=re.DOTALL) if found else ""
+    return " ".join(unescape(re.sub(r"<[^>]+>", "", words)).split())
+
+
+def _agreement(order: Order) -> str:
+    """Where and when the order was placed, what was accepted in which wording, and the receipt."""
+    lines = [
+        f"Order {order.reference}, placed {_utc(order.placed_at)}"
+        + (f" from network address {order.network}" if order.network else "")
+        + (f" with {order.user_agent}" if order.user_agent else "")
+        + "."
+    ]
+    terms = accepted_terms(order)
+    if terms is not None:
+        lines.append(
+            f"Terms accepted {_utc(terms.accepted_at)}: version {terms.version}, readable at "
+            f"{config().base_url}{terms.path}."
+        )
+    consent = given_consent(order.id)
+    if consent is not None:
+        lines.append(f"Consent given {_utc(consent.given_at)}: “{consent.wording}”")
+    return "\n".join([*lines, "", *_receipt_lines(receipt_of(order))])
+
+
+def _receipt_lines(receipt: Receipt) -> list[str]:
+    order = receipt.order
+    rows = [*receipt.lines, *filter(None, [receipt.discount])]
+    return [
+        f"Receipt of {order.seller.legal_name or order.seller.trading_name} for {order.email}:",
+        *(_receipt_line(row) for row in rows),
+        f"Total: {format_money(order.total_amount, order.currency)}. {receipt.note}.",
+        *(_receipt_line(row) for row in [*receipt.received, *receipt.returned]),
+    ]
+
+
+def _receipt_line(row: Row) -> str:
+    copies = f" × {row.quantity}" if row.quantity > 1 else ""
+    return f"- {row.words}{copies}: {row.amount}" + (f", {_utc(row.at)}" if row.at else "")
+
+
+def _letters_log(order: Order, most: int) -> str:
+    """The letters about an order and its editions with each try to hand them over, the first and
+    the newest, in at most so many characters."""
+    editions = sa.select(Edition.id).where(
+        Edition.publication_id.in_([line.publication_id for line in order.lines])
+    )
+    theirs = sa.select(Delivery).where(
+        Delivery.customer_id == order.customer_id,
+        sa.or_(Delivery.order_id == order.id, Delivery.edition_id.in_(editions)),
+    )
+    count = db.session.scalar(sa.select(sa.func.count()).select_from(theirs.subquery())) or 0
+    if not count:
+        return "No letter was written about this order."
+    oldest = db.session.scalars(theirs.order_by(Delivery.id).limit(FIRST)).all()
+    known = [one.id for one in oldest]
+    newest = db.session.scalars(
+        theirs.where(Delivery.id.not_in(known)).order_by(Delivery.id.desc()).limit(NEWEST)
+    ).all()
+    letters = [*oldest, *reversed(newest)]
+    tries = _attempts([letter.id for letter in letters])
+    lines = [_letter_line(letter, tries.get(letter.id, [])) for letter in letters]
+    head = f"Letters about this order ({count}), with each try to hand them over:"
+    return f"{head}\n{keep_ends(lines, most - len(head) - 1, count, 'letters')}"
+
+
+def _attempts(delivery_ids: Sequence[int]) -> dict[int, list[Attempt]]:
+    query = sa.select(Attempt).where(Attempt.delivery_id.in_(delivery_ids)).order_by(Attempt.id)
+    found: dict[int, list[Attempt]] = {}
+    for attempt in db.session.scalars(query):
+        found.setdefault(attempt.delivery_id, []).append(attempt)
+    return found
+
+
+def _letter_line(letter: Delivery, tries: Sequence[Attempt]) -> str:
+    told = "; ".join(
+        f"to {one.address} {_utc(one.started_at)}: {one.outcome or 'under way'}"
+        + (f" ({' '.join(one.reply.split())[:80]})" if one.reply else "")
+        for one in tries[-3:]
+    )
+    kind = letter.kind.replace("_", " ")
+    return f"{_utc(letter.created_at)} | {kind} | {letter.status} | {told or 'no try yet'}"
+
+
+def keep_ends(lines: Sequence[str], most: int, count: int, what: str) -> str:
+    """The first and the newest of some lines in at most `most` characters, with a line between
+    that says how many of the `count` there are in all were left out."""
+    whole = "\n".join(lines)
+    if len(lines) == count and len(whole) <= most:
+        return whole
+    room = max(most - _NOTE_LENGTH, 0)
+    first = _fitting(lines, room // _SHARE_OF_FIRST)
+    rest = lines[len(first) :]
+    newest = _fitting(rest[::-1], room - sum(len(line) + 1 for line in first))[::-1]
+    left_out = count - len(first) - len(newest)
+    note = [f"… {left_out:,} {what} between these are not listed one by one …"]
+    return "\n".join([*first, *(note if left_out else []), *newest])[:most]
+
+
+def _fitting(lines: Sequence[str], room: int) -> list[str]:
+    kept = []
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    return kept
+
+
+def _utc(moment: datetime | None) -> str:
+    """`2027-03-01 09:00:00 UTC`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else "–"

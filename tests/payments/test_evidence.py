@@ -24,8 +24,14 @@ from store.payments.disputes import (
     save_draft,
     submit_answer,
 )
-from store.payments.evidence import FIELDS, LONG, MOST_IN_ALL, check_evidence, evidence_of
-from store.payments.evidence_texts import keep_ends
+from store.payments.evidence import (
+    FIELDS,
+    LONG,
+    MOST_IN_ALL,
+    check_evidence,
+    evidence_of,
+    keep_ends,
+)
 from tests.conftest import on_both
 from tests.distribution.shop import send
 from tests.payments.contesting import a_bought_copy, can_read, dispute_at_stripe, the_dispute
