@@ -12,7 +12,7 @@ from store.kit import jobs, limits
 from store.kit.database import end_read
 from store.mail import worker
 from store.orders import offers
-from store.payments import checkout, declines, disputes, ending, inbox, refunding, transfers
+from store.payments import checkout, declines, disputes, ending, inbox, refunds, transfers
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def register_jobs(app: Flask, huey: jobs.Huey) -> None:
     jobs.register(app, huey, tick, each_minute=True)
     jobs.register(app, huey, send_letters)
     jobs.register(app, huey, inbox.apply_event)
-    jobs.register(app, huey, refunding.send_refunds)
+    jobs.register(app, huey, refunds.send_refunds)
     jobs.register(app, huey, release_due)
 
 
@@ -66,7 +66,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     ending.end_left_open,
     inbox.sweep,
     declines.alert_on_burst,
-    refunding.send_refunds,
+    refunds.send_refunds,
     transfers.look_after_transfers,
     checkout.expire_due,
     disputes.remind,

@@ -18,7 +18,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.orders.models import Order
 from store.payments.checkout import begin_checkout
-from store.payments.refunding import refund_order
+from store.payments.refunds import refund_order
 from store.payments.transfers import record_transfer
 from store.settings import load
 from tests.conftest import SECRET

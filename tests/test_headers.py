@@ -27,7 +27,7 @@ from store.mail.models import CapturedLetter, Delivery
 from store.mail.worker import hang_up, send_due_letters
 from store.orders.models import Order
 from store.payments.checkout import begin_checkout
-from store.payments.refunding import refund_order
+from store.payments.refunds import refund_order
 from tests.conftest import Clock, make_settings
 from tests.distribution.shop import draft, release
 from tests.factories import a_publication, a_seller

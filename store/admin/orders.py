@@ -17,7 +17,7 @@ from store.orders.models import OrderStatus
 from store.orders.orders import order_by_reference
 from store.orders.prices import order_vat_note
 from store.orders.search import list_orders
-from store.payments import refunding
+from store.payments import sums
 from store.payments.disputes import fraud_warnings
 from store.payments.receipts import receipt_of
 from store.payments.sums import disputes_of_order, sums_by_order, sums_of
@@ -62,7 +62,7 @@ def all() -> Any:
 def one(reference: str) -> Any:
     """One order: lines, money, rights, letters, what happened when."""
     order = order_by_reference(reference)
-    refunds = refunding.refunds_of(order.id)
+    refunds = sums.refunds_of(order.id)
     letters = letters_of(order_id=order.id, page=request.args.get("page", 1, int))
     return render_template(
         "admin/order.html",

@@ -10,7 +10,7 @@ from store.kit.forms import Reader, Typed, fresh_key, status, typed
 from store.kit.money import format_money, to_decimal
 from store.orders.models import Order
 from store.orders.orders import order_by_reference
-from store.payments import refunding
+from store.payments import money_back, refunds, sums
 from store.payments.models import Dispute, Payment, Refund, RefundStatus
 from store.payments.sums import disputes_of, refundable
 from store.staff.guard import OWNERS, opens_to, who
@@ -54,7 +54,7 @@ def shown_payments(order_id: int) -> list[ShownPayment]:
     """Every payment of an order, numbered as they came, with what is left to give back."""
     return [
         ShownPayment(number, payment, refundable(payment), _why_not(payment))
-        for number, payment in enumerate(refunding.payments_of(order_id), 1)
+        for number, payment in enumerate(sums.payments_of(order_id), 1)
     ]
 
 
@@ -97,7 +97,7 @@ def _asked_for() -> dict[str, str]:
 
 def _refusal(shown: list[ShownPayment]) -> Exception:
     is_held = any(one.why_not for one in shown)
-    return refunding.PaymentDisputed() if is_held else refunding.NothingToRefund()
+    return money_back.PaymentDisputed() if is_held else money_back.NothingToRefund()
 
 
 def _refund(order: Order, values: Typed) -> dict[str, str]:
@@ -110,7 +110,7 @@ def _refund(order: Order, values: Typed) -> dict[str, str]:
     person = who()
     end_read()  # the gateway is asked, outside any transaction
     try:
-        rows = refunding.refund_order(
+        rows = refunds.refund_order(
             order_id,
             amount=amount,
             who=person,
@@ -118,9 +118,9 @@ def _refund(order: Order, values: Typed) -> dict[str, str]:
             key=key,
             payment_id=payment_id,
         )
-    except refunding.MoreThanPaid as refusal:
+    except money_back.MoreThanPaid as refusal:
         return {"amount": refusal.sentence}
-    except refunding.PaymentDisputed as refusal:
+    except money_back.PaymentDisputed as refusal:
         return {"payment": refusal.sentence}
     for row in rows:
         _tell(row)
@@ -128,7 +128,7 @@ def _refund(order: Order, values: Typed) -> dict[str, str]:
 
 
 def _chosen(order_id: int, text: str) -> tuple[int | None, dict[str, str]]:
-    ids = [payment.id for payment in refunding.payments_of(order_id)]
+    ids = [payment.id for payment in sums.payments_of(order_id)]
     if text.isascii() and text.isdigit() and int(text) in ids:
         return int(text), {}
     if len(ids) > 1:

@@ -19,7 +19,8 @@ from store.orders.gifts import gift_key, give_copy
 from store.orders.models import Order
 from store.orders.orders import order_by_reference
 from store.payments.checkout import begin_checkout
-from store.payments.refunding import payments_of, refund_order, refunded_amount
+from store.payments.refunds import refund_order
+from store.payments.sums import payments_of, refunded_amount
 from store.payments.taking_back import take_back_gift
 from store.payments.transfer_rows import awaited_transfer, unsent_backs
 from store.payments.transfers import (

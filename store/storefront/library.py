@@ -12,7 +12,7 @@ from store.entitlements.shelves import Doors, Shelf, doors_of, later_twins, shel
 from store.kit.refusal_pages import private_page
 from store.orders.consents import promise_in_words
 from store.orders.customers import mask
-from store.payments.cancelling import can_cancel
+from store.payments.cancellation import can_cancel
 from store.storefront.copies import ShownCopies, show_copies
 
 bp = Blueprint("library", __name__)

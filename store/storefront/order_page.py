@@ -16,19 +16,20 @@ from store.kit.web import same_site
 from store.orders.consents import CONSENT_WORDINGS, CURRENT_WORDING, give_waiver
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import cancel_pending, lock_order
-from store.payments.cancelling import can_cancel, why_not_cancellable
+from store.payments.cancellation import (
+    NotCancellable,
+    can_cancel,
+    cancel_preorder,
+    cancel_within_14_days,
+    cools_off,
+    why_not_cancellable,
+)
 from store.payments.charged import Charge, charge_of
 from store.payments.checkout import last_try
 from store.payments.choosing import PartlyReceived
 from store.payments.ending import end_for_order
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.inbox import fulfil_order
-from store.payments.refunding import (
-    NotCancellable,
-    cancel_preorder,
-    cancel_within_14_days,
-    cools_off,
-)
 from store.payments.transfer_rows import is_partly_received
 from store.storefront.copies import show_copies
 from store.storefront.library_link import letter_asked_for

@@ -25,14 +25,10 @@ from store.orders.consents import (
 from store.orders.customers import mask
 from store.orders.models import Order, OrderStatus
 from store.orders.prices import order_vat_note
-from store.payments.cancelling import can_cancel
+from store.payments.cancellation import can_cancel
 from store.payments.charged import Charge
 from store.payments.checkout import is_bank_at_work
-from store.payments.refunding import (
-    is_wholly_refunded,
-    paid_amount,
-    refunded_amount,
-)
+from store.payments.sums import is_wholly_refunded, paid_amount, refunded_amount
 from store.payments.transfer_rows import AwaitedTransfer, awaited_transfer
 
 Moment = tuple[str, str, bool]

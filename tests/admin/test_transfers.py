@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from store.kit.database import db
 from store.orders.models import Order, OrderStatus
 from store.payments.models import Transfer
-from store.payments.refunding import refund_order
+from store.payments.refunds import refund_order
 from tests.admin.signing import a_member, press, sign_in, signed_in
 from tests.conftest import on_both
 from tests.entitlements.making import a_shop

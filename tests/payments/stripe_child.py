@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from store.app import create_app
-from store.payments import checkout, inbox, refunding
+from store.payments import checkout, inbox, refunds
 from tests.conftest import make_settings
 
 DEAD = 9
@@ -28,8 +28,8 @@ def main(folder: str, given: dict[str, Any], where: str, row_id: int) -> None:
             inbox._mark = die  # after the effect, in the same transaction
             inbox.apply_event(row_id)
         else:
-            refunding._write_down = die
-            refunding.refund_order(row_id, amount=250, who="staff", why="", key="press")
+            refunds._write_down = die
+            refunds.refund_order(row_id, amount=250, who="staff", why="", key="press")
 
 
 if __name__ == "__main__":

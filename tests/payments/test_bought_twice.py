@@ -15,9 +15,10 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order
 from store.orders.placing import Details, place_order
+from store.payments.cancellation import cancel_preorder
 from store.payments.checkout import begin_checkout
 from store.payments.demo_news import Decision, decide
-from store.payments.refunding import cancel_preorder, refund_order
+from store.payments.refunds import refund_order
 from tests import factories
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import path_to, sent

@@ -16,12 +16,13 @@ from store.kit.status import advance
 from store.orders.gifts import give_copy
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import cancel_pending
+from store.payments.cancellation import cancel_preorder
 from store.payments.checkout import begin_checkout
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayState, Standing
 from store.payments.inbox import fulfil_checkout, fulfil_order
 from store.payments.models import Checkout, Refund, RefundStatus
-from store.payments.refunding import cancel_preorder, refund_order
+from store.payments.refunds import refund_order
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import release, sent, text_of, withdraw
 from tests.payments.bank import a_transfer_order, arrive

@@ -13,11 +13,13 @@ from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import transaction
 from store.payments import money_back
+from store.payments.cancellation import may_cancel
 from store.payments.disputes import remind
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import DisputeOutcome, GatewayDispute, GatewayState, Standing
 from store.payments.models import Checkout, Dispute, Payment, Refund, RefundStatus
-from store.payments.refunding import PaymentDisputed, may_cancel, refund_order
+from store.payments.money_back import PaymentDisputed
+from store.payments.refunds import refund_order
 from tests.conftest import Clock, on_both
 from tests.payments.contesting import (
     a_bought_copy,

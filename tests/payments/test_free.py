@@ -19,7 +19,7 @@ from store.payments.gateways.free import FreeGateway
 from store.payments.inbox import fulfil_checkout, sweep
 from store.payments.models import Checkout, Payment
 from store.payments.money_back import NothingToRefund
-from store.payments.refunding import refund_order
+from store.payments.refunds import refund_order
 from tests.conftest import Clock, make_settings, on_both
 from tests.entitlements.making import a_shop, sent, text_of
 from tests.pages import check_page

@@ -10,7 +10,7 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import cancel_pending, expire_order
-from store.payments import inbox, refunding
+from store.payments import inbox, refunds, sums
 from store.payments.demo_news import Arrival, Decision, decide, deliver, deliver_held
 from store.payments.gateways.demo import DemoGateway
 from store.payments.models import (
@@ -111,7 +111,7 @@ def test_a_partial_refund_keeps_the_copy(app: Flask, frozen: Clock) -> None:
 
     after = dump()
     assert after["entitlements"] == [(1, 1, "")]
-    assert refunding.refunded_amount(order_id) == 250
+    assert sums.refunded_amount(order_id) == 250
 
     refunded_at_gateway(reference, 1000)
     deliver(news(reference, "refund.succeeded", frozen()))
@@ -197,8 +197,8 @@ def test_money_for_a_cancelled_order_goes_back_by_itself(app: Flask, frozen: Clo
     decide(reference, Decision.PAY, Arrival.TWICE)
     apply_received()
     assert rows(Refund.status) == [(RefundStatus.REQUESTED,)]
-    refunding.send_refunds()
-    refunding.send_refunds()
+    refunds.send_refunds()
+    refunds.send_refunds()
 
     assert order_of(order_id).status is OrderStatus.PAID
     assert rows(Refund.status, Refund.amount) == [(RefundStatus.SUCCEEDED, 1250)]
@@ -216,7 +216,7 @@ def test_of_a_cancelled_order_only_what_did_not_go_back_already_goes_back(
     paid_at_gateway(reference, frozen())
     refunded_at_gateway(reference, 1000)
     inbox.fulfil_order(order_id)
-    refunding.send_refunds()
+    refunds.send_refunds()
 
     assert rows(Refund.amount, Refund.status) == [
         (250, RefundStatus.SUCCEEDED),

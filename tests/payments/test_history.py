@@ -28,7 +28,7 @@ from store.orders.discounts import add_discount
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import cancel_pending, lock_order
 from store.orders.placing import Details
-from store.payments import inbox, placing, refunding
+from store.payments import cancellation, inbox, placing, refunds
 from store.payments.checkout import begin_checkout, expire_due
 from store.payments.demo_news import Arrival, Decision, decide, deliver, held_news
 from store.payments.ending import end_for_order, end_left_open
@@ -156,7 +156,7 @@ class History(RuleBasedStateMachine):
 
     @rule()
     def cancels(self) -> None:
-        self._try(lambda: refunding.cancel_preorder(self.order_id, "customer"))
+        self._try(lambda: cancellation.cancel_preorder(self.order_id, "customer"))
 
     # The staff
 
@@ -165,9 +165,7 @@ class History(RuleBasedStateMachine):
         self.keys += not is_same_press
         key = f"press-{self.keys}"
         self._try(
-            lambda: refunding.refund_order(
-                self.order_id, amount=amount, who="staff", why="", key=key
-            )
+            lambda: refunds.refund_order(self.order_id, amount=amount, who="staff", why="", key=key)
         )
 
     @rule(amount=st.sampled_from([250, 1000, 1250, 2000]))
@@ -229,7 +227,7 @@ class History(RuleBasedStateMachine):
     @rule()
     def hears_the_bell(self) -> None:
         self._try(apply_received)
-        refunding.send_refunds()
+        refunds.send_refunds()
 
     @rule(minutes=st.sampled_from([1, 7, 90, 1500]))
     def lets_time_pass(self, minutes: int) -> None:
@@ -251,7 +249,7 @@ class History(RuleBasedStateMachine):
         end_left_open()
         inbox.sweep()
         look_after_transfers()
-        refunding.send_refunds()
+        refunds.send_refunds()
         expire_due()
 
     def answer_again(self) -> None:

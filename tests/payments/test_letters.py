@@ -9,10 +9,11 @@ from store.mail.letters import Letter, facts_of, preview, render_letter
 from store.mail.models import Delivery
 from store.orders.models import Order
 from store.payments import letters
+from store.payments.cancellation import cancel_preorder
 from store.payments.inbox import fulfil_order
 from store.payments.models import Refund
 from store.payments.money_back import give_up
-from store.payments.refunding import cancel_preorder, refund_order
+from store.payments.refunds import refund_order
 from tests.conftest import Clock
 from tests.payments.making import an_order, paid_at_gateway, start
 

@@ -14,12 +14,13 @@ from store.kit.database import transaction
 from store.mail.models import Delivery
 from store.orders.models import OrderStatus
 from store.orders.orders import cancel_pending
-from store.payments import money_back, refunding
+from store.payments import cancellation, money_back, refunds, sums
+from store.payments.cancellation import cancel_within_14_days
 from store.payments.checkout import begin_checkout
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayRefund, GatewayState, RefundStanding, Standing
 from store.payments.models import Checkout, Refund, RefundStatus
-from store.payments.refunding import cancel_within_14_days, refund_order
+from store.payments.refunds import refund_order
 from store.payments.sums import payments_of
 from tests.conftest import Clock, on_both
 from tests.payments.contesting import (
@@ -90,7 +91,7 @@ def test_a_refund_that_comes_back_reopens_the_order_and_alerts(
     assert rows(Refund.status, Refund.failure) == [
         (RefundStatus.FAILED, "expired or canceled card")
     ]
-    assert refunding.refunded_amount(order_id) == 0
+    assert sums.refunded_amount(order_id) == 0
     assert alerts() == [f"A refund for order {order_of(order_id).reference} failed"]
     # The edition that came out meanwhile is brought by a letter after all.
     assert notices() == ["skipped", "queued"]
@@ -106,7 +107,7 @@ def test_an_order_that_its_buyer_cancelled_stays_closed_while_its_refund_is_trie
     order_id = an_order()
     pay(double, order_id, RETURNING_CARD)
     post_all(buyer, double)
-    refunding.cancel_preorder(order_id, "customer")
+    cancellation.cancel_preorder(order_id, "customer")
     _a_minute_later(buyer, double)
 
     assert rows(Refund.status) == [(RefundStatus.FAILED,)]
@@ -124,7 +125,7 @@ def test_money_for_an_order_given_up_before_stays_closed_too(
     with transaction():
         assert cancel_pending(order_of(order_id), "customer")
     post_all(buyer, double)
-    refunding.send_refunds()
+    refunds.send_refunds()
     _a_minute_later(buyer, double)
 
     assert order_of(order_id).status is OrderStatus.PAID
@@ -164,7 +165,7 @@ def test_a_refund_that_is_heard_of_before_the_payment_ends_refunded_and_stays_so
 
     assert _revoked() == [("refunded",)]
     assert not can_read(buyer, order_id)
-    assert refunding.is_wholly_refunded(order_id)
+    assert sums.is_wholly_refunded(order_id)
 
 
 def test_paid_twice_each_payment_goes_back_by_itself(
@@ -274,7 +275,7 @@ def test_a_copy_that_waits_is_cancelled_once_and_one_to_be_had_at_once_is_not(
     shop: Flask, buyer: FlaskClient, double: StripeDouble
 ) -> None:
     order_id = a_bought_copy(buyer, double)
-    with pytest.raises(refunding.NotCancellable):
+    with pytest.raises(cancellation.NotCancellable):
         cancel_within_14_days(order_id, "customer")
     assert rows(Refund.id) == []
 
@@ -287,8 +288,8 @@ def test_a_preorder_that_is_released_within_the_14_days_can_still_be_cancelled(
     post_all(buyer, double)
     release_another(1)
 
-    with pytest.raises(refunding.NotCancellable):
-        refunding.cancel_preorder(order_id, "customer")
+    with pytest.raises(cancellation.NotCancellable):
+        cancellation.cancel_preorder(order_id, "customer")
     first = cancel_within_14_days(order_id, "customer")
     second = cancel_within_14_days(order_id, "customer")
 

@@ -11,21 +11,16 @@ from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order
-from store.payments import refunding
+from store.payments import refunds, sums
+from store.payments.cancellation import NotCancellable, cancel_preorder, may_cancel
 from store.payments.gateways.base import GatewayRefund, GatewayRefused, GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
 from store.payments.gateways.demo_models import DemoRefund
 from store.payments.inbox import fulfil_order
 from store.payments.models import Refund, RefundStatus
-from store.payments.refunding import (
-    MoreThanPaid,
-    NotCancellable,
-    NothingToRefund,
-    cancel_preorder,
-    may_cancel,
-    refund_order,
-    refunded_amount,
-)
+from store.payments.money_back import MoreThanPaid, NothingToRefund
+from store.payments.refunds import refund_order
+from store.payments.sums import refunded_amount
 from tests.conftest import Clock, on_both
 from tests.factories import a_released_edition
 from tests.payments.making import (
@@ -137,10 +132,10 @@ def test_a_gateway_that_does_not_answer_is_asked_again_with_the_same_key(
     with monkeypatch.context() as patch:
         patch.setattr(DemoGateway, "refund", _silent)
         assert [one.status for one in _give_back(paid, "press-1")] == [RefundStatus.REQUESTED]
-        refunding.send_refunds()
+        refunds.send_refunds()
     assert (refunded_amount(paid), _revoked()) == (1250, [("",)])
 
-    refunding.send_refunds()
+    refunds.send_refunds()
 
     assert rows(Refund.status) == [(RefundStatus.SUCCEEDED,)]
     assert _gateway_has() == [(1250,)]
@@ -159,7 +154,7 @@ def test_an_answer_that_was_lost_on_its_way_refunds_once(
         patch.setattr(DemoGateway, "refund", lost)
         _give_back(paid, "press-1")
 
-    refunding.send_refunds()
+    refunds.send_refunds()
 
     assert _gateway_has() == [(1250,)]
     assert rows(Refund.status) == [(RefundStatus.SUCCEEDED,)]
@@ -172,7 +167,7 @@ def test_a_lost_answer_is_found_a_day_later_though_the_key_is_forgotten(
     frozen.advance(hours=25)
     with monkeypatch.context() as patch:
         patch.setattr(DemoGateway, "refund", _silent)
-        refunding.send_refunds()
+        refunds.send_refunds()
 
     assert rows(Refund.id, Refund.status) == [(refund_id, RefundStatus.SUCCEEDED)]
 
@@ -220,7 +215,7 @@ def test_a_refund_that_comes_back_days_later_is_no_longer_counted(paid: int) -> 
 def _hear_of(order_id: int) -> None:
     from store.payments.inbox import fulfil_checkout
 
-    fulfil_checkout(refunding.payments_of(order_id)[0].checkout_id or 0)
+    fulfil_checkout(sums.payments_of(order_id)[0].checkout_id or 0)
 
 
 def test_a_refund_from_the_gateways_desk_and_ours_never_exceed_the_payment(

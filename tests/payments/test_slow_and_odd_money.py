@@ -11,13 +11,13 @@ from flask.testing import FlaskClient
 from store.kit.database import transaction
 from store.mail.models import Delivery
 from store.orders.models import OrderStatus
-from store.payments import refunding
+from store.payments import refunds
 from store.payments.checkout import begin_checkout, expire_due
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayRefund, GatewayState, RefundStanding, Standing
 from store.payments.inbox import fulfil_checkout, fulfil_order, sweep
 from store.payments.models import Checkout, CheckoutStatus, Payment, Refund, RefundStatus
-from store.payments.refunding import refund_order
+from store.payments.refunds import refund_order
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import send
 from tests.payments.contesting import (
@@ -152,10 +152,10 @@ def test_stuck_refunds_do_not_keep_others_waiting(
         refund_order(order_id, amount=amount, who="olga", why="", key=f"press-{number}")
     assert {status for (status,) in rows(Refund.status)} == {RefundStatus.REQUESTED}
     asked: list[int] = []
-    monkeypatch.setattr(refunding, "AT_ONCE", 1)
-    monkeypatch.setattr(refunding, "send_refund", asked.append)
+    monkeypatch.setattr(refunds, "AT_ONCE", 1)
+    monkeypatch.setattr(refunds, "send_refund", asked.append)
     for _ in range(3):
-        refunding.send_refunds()
+        refunds.send_refunds()
     double.control.no_faults()
 
     first, second = (refund_id for (refund_id,) in rows(Refund.id))

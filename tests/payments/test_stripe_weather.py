@@ -18,13 +18,13 @@ from store.kit import tokens
 from store.kit.database import db
 from store.mail.models import Delivery
 from store.orders.models import OrderStatus
-from store.payments import checkout, inbox, refunding
+from store.payments import checkout, inbox, sums
 from store.payments.checkout import PaymentsUnavailable, begin_checkout
 from store.payments.gateways.base import GatewayRefund, GatewayState, GatewayUnreachable, Standing
 from store.payments.gateways.stripe import StripeGateway
 from store.payments.gateways.stripe_reading import EVENT_KINDS
 from store.payments.models import EventStatus, GatewayEvent, Payment, Refund, RefundStatus
-from store.payments.refunding import refund_order, send_refunds
+from store.payments.refunds import refund_order, send_refunds
 from tests.conftest import on_both
 from tests.payments import stripe_child
 from tests.payments.making import an_order, apply_received, dump, order_of, rows
@@ -472,4 +472,4 @@ def test_dying_after_stripe_gave_money_back_gives_it_back_once(
     assert _moved(double) == ([1250], [250])
     assert rows(Refund.status, Refund.amount) == [(RefundStatus.SUCCEEDED, 250)]
     assert rows(Delivery.kind).count(("order_refunded",)) == 1
-    assert refunding.refunded_amount(order_id) == 250
+    assert sums.refunded_amount(order_id) == 250

@@ -20,7 +20,7 @@ from store.payments.demo_news import Decision, decide
 from store.payments.models import Dispute, Payment
 from store.payments.money_back import settle_order
 from store.payments.receipts import receipt_of
-from store.payments.refunding import refund_order
+from store.payments.refunds import refund_order
 from store.payments.sums import Sums, left_by_order, sums_by_order, sums_of, sums_since
 from tests.admin.signing import signed_in
 from tests.conftest import Clock, on_both

@@ -22,7 +22,7 @@ from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
-from store.payments import money_back, refunding
+from store.payments import cancellation, money_back, refunds
 from store.payments.demo_news import Decision, decide
 from store.payments.gateways.demo_models import DemoRefund
 from store.payments.inbox import fulfil_order
@@ -140,7 +140,7 @@ def _refund_twice(app: Flask, monkeypatch: pytest.MonkeyPatch, seconds: float) -
     )
 
     def press(key: str) -> Callable[[], Any]:
-        return lambda: refunding.refund_order(order_id, who="staff", why="", key=key)
+        return lambda: refunds.refund_order(order_id, who="staff", why="", key=key)
 
     return _both(app, press("press-1"), press("press-2"))
 
@@ -158,9 +158,7 @@ def test_two_refunds_at_once_never_exceed_what_was_paid(
 def test_without_the_lock_two_refunds_at_once_exceed_it(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        refunding, "lock_order", lambda order_id: db.session.get_one(Order, order_id)
-    )
+    monkeypatch.setattr(refunds, "lock_order", lambda order_id: db.session.get_one(Order, order_id))
 
     _refund_twice(app, monkeypatch, SURE_MEETING_SECONDS)
 
@@ -185,11 +183,13 @@ def _cancel_amid_release(
     with transaction():
         an_edition(_publication_of(order_id))
     gate = threading.Barrier(2)
-    monkeypatch.setattr(refunding, "may_cancel", _meeting(refunding.may_cancel, gate, seconds))
+    monkeypatch.setattr(
+        cancellation, "may_cancel", _meeting(cancellation.may_cancel, gate, seconds)
+    )
     recipients: list[int] = []
     refused = _both(
         app,
-        lambda: refunding.cancel_preorder(order_id, "customer"),
+        lambda: cancellation.cancel_preorder(order_id, "customer"),
         lambda: _release_to(recipients, gate, seconds),
     )
     return refused == [], recipients != []
@@ -212,7 +212,7 @@ def test_a_preorder_is_cancelled_or_sent_and_never_both(
 def test_without_the_lock_a_cancelled_preorder_is_sent(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refunding, "lock_publication", lambda publication_id: None)
+    monkeypatch.setattr(cancellation, "lock_publication", lambda publication_id: None)
 
     assert _cancel_amid_release(app, monkeypatch, SURE_MEETING_SECONDS) == (True, True)
     assert order_of(1).status is OrderStatus.PAID

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from store.kit.database import db, transaction
 from store.orders.models import Order, OrderStatus
-from store.payments.cancelling import (
+from store.payments.cancellation import (
     ASKED_FOR_NOW,
     CANCELLED,
     FREE,
@@ -17,7 +17,7 @@ from store.payments.cancelling import (
     PART_IS_HERE,
     REFUNDED,
 )
-from store.payments.refunding import refund_order
+from store.payments.refunds import refund_order
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import a_shop, count_rows, hold, release
 from tests.pages import check_page

@@ -14,7 +14,7 @@ from store.mail.models import Delivery
 from store.orders.models import Consent, Order, OrderLine, OrderStatus
 from store.payments.demo_news import Arrival, Decision, decide
 from store.payments.models import Dispute, Payment, Refund
-from store.payments.refunding import refund_order
+from store.payments.refunds import refund_order
 from tests.admin.signing import signed_in
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import path_to
@@ -166,7 +166,7 @@ def test_a_refund_that_has_not_arrived_is_on_its_way(
     client: FlaskClient, order_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = pay(order_id)
-    monkeypatch.setattr("store.payments.refunding.send_refund", lambda _: None)
+    monkeypatch.setattr("store.payments.refunds.send_refund", lambda _: None)
     refund_order(order_id, who="Olga", why="", key="one")
     page = page_of(client, f"{path}/receipt")
     assert "Refund on its way, asked for on 1 March 2027 −£12.50" in page

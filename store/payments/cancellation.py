@@ -1,0 +1,208 @@
+"""The buyer's right to cancel: whether it holds at this moment, why not, and cancelling itself."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from store.catalog.models import Edition, EditionStatus
+from store.catalog.publications import lock_publication
+from store.entitlements.access import editions_of_order, is_waiting, rights_of_order
+from store.entitlements.models import DISPUTE_LOST
+from store.kit import clock
+from store.kit.database import db, transaction
+from store.kit.errors import Refusal
+from store.kit.formatting import format_day
+from store.orders.consents import agreed_at, has_waiver, last_day_to_cancel, supply_starts_at
+from store.orders.models import Order, OrderLine, OrderStatus
+from store.orders.orders import lock_order
+from store.payments.models import Refund, RefundStatus
+from store.payments.money_back import (
+    ask_back,
+    asked_for,
+    settle_order,
+)
+from store.payments.refunds import carry_out
+from store.payments.sums import (
+    is_held_by_bank,
+    paid_amount,
+    payments_of,
+    refunded_amount,
+)
+from store.payments.transfer_rows import is_partly_received
+
+PART_IS_HERE = (
+    "Part of the money for this order has arrived, so it cannot be given up by a press. "
+    "Write to us, and we send it back."
+)
+GIVEN_UP = "You gave this order up before it was paid. There is nothing left to cancel."
+NOT_PAID_IN_TIME = "This order was not paid in time and is closed. There is nothing to cancel."
+CANCELLED = "You have cancelled this order already. Its page says how your money comes back."
+REFUNDED = "This order was refunded already. There is nothing left to give back."
+TAKEN_BACK = "We have taken this order back already. There is nothing left to cancel."
+LOST = "Your bank has given you the money back already. There is nothing left to cancel."
+AT_THE_BANK = (
+    "Your bank is looking into the payment. Until it has decided, nobody can give the money back."
+)
+FREE = "There was nothing to pay for this order, so there is nothing to give back."
+HELD = (
+    "This order is held, because somebody objected to its move. Write to us {until} if you want to "
+    "cancel: your right to cancel is kept."
+)
+BEFORE_RELEASE = "before its first edition is published"
+ASKED_FOR_NOW = (
+    "You asked for your copy straight away. Your right to cancel ended when the copy was ready. "
+    "If something is wrong with it, write to us: we put it right."
+)
+
+
+class NotCancellable(Refusal):
+    """An order that is released, not paid, or refunded already."""
+
+    heading = "This order cannot be cancelled here"
+    sentence = (
+        "This order can no longer be cancelled here: a pre-order can be cancelled until its first "
+        "edition is released. Write to us if something is wrong with it."
+    )
+
+
+def can_cancel(order: Order) -> bool:
+    """Not paid yet, a pre-order that is not released, or a copy that waits for the 14 days."""
+    if order.status is OrderStatus.PENDING:
+        # Money of which part is here has to be sent back by a person.
+        return not is_partly_received(order.id)
+    return may_cancel(order) or cools_off(order)
+
+
+def may_cancel(order: Order) -> bool:
+    """Whether a pre-order can be cancelled at this moment: paid, not refunded, and nothing was
+    released since; an edition that was withdrawn before the order counts for nothing."""
+    return order.held_at is None and _is_preorder_still(order)
+
+
+def _is_preorder_still(order: Order) -> bool:
+    """Whether a paid order may be cancelled because nothing of it was released, held or not."""
+    if not _can_be_given_back(order):
+        return False
+    released = (
+        sa.select(Edition.id)
+        .join(OrderLine, OrderLine.publication_id == Edition.publication_id)
+        .where(
+            OrderLine.order_id == order.id,
+            sa.or_(Edition.status == EditionStatus.RELEASED, Edition.released_at > order.placed_at),
+        )
+    )
+    return db.session.scalars(released.limit(1)).first() is None
+
+
+def cools_off(order: Order) -> bool:
+    """Whether the 14 days to cancel run and no copy was handed over: a copy that waits for them
+    cannot have been downloaded, and consent to have it at once ends the waiting."""
+    return (
+        order.held_at is None
+        and _can_be_given_back(order)
+        and not has_waiver(order.id)
+        and is_waiting(order.id)
+    )
+
+
+def _can_be_given_back(order: Order) -> bool:
+    payments = payments_of(order.id)
+    return (
+        order.status is OrderStatus.PAID
+        and refunded_amount(order.id) < paid_amount(order.id)
+        and not any(is_held_by_bank(payment.id) for payment in payments)
+    )
+
+
+def cancel_preorder(order_id: int, who: str) -> list[Refund]:
+    """Cancel a pre-order and give all its money back; pressed again it answers the same.
+
+    The lock on each publication makes it come before a release or after it, never amid one.
+    Opens its own transactions. Refuses (`NotCancellable`).
+    """
+    return _cancel_once(order_id, who, _cancel)
+
+
+def cancel_within_14_days(order_id: int, who: str) -> list[Refund]:
+    """Cancel an order whose copy waits for the 14 days to be over, and give all its money back
+    (regulation 29); pressed again it answers the same.
+
+    Opens its own transactions. Refuses (`NotCancellable`) where immediate supply was agreed to, so
+    that the copy was there to be downloaded, and where the days are over.
+    """
+    return _cancel_once(order_id, who, _withdraw)
+
+
+def _cancel_once(
+    order_id: int, who: str, cancel: Callable[[Order, str], list[Refund]]
+) -> list[Refund]:
+    with transaction():
+        order = lock_order(order_id)
+        asked = asked_for(order_id, "cancel")
+        standing = [refund for refund in asked if refund.status is not RefundStatus.FAILED]
+        refund_ids = [refund.id for refund in standing or cancel(order, who)]
+    return carry_out(refund_ids)
+
+
+def _cancel(order: Order, who: str) -> list[Refund]:
+    for publication_id in sorted({line.publication_id for line in order.lines}):
+        lock_publication(publication_id)
+    if not may_cancel(order):
+        raise NotCancellable
+    # The right ends here, not when the money has arrived: a release in between leaves it out.
+    asked = ask_back(order, None, who=who, why="cancelled before release", key="cancel")
+    settle_order(order)
+    return asked
+
+
+def _withdraw(order: Order, who: str) -> list[Refund]:
+    if not cools_off(order):
+        raise NotCancellable
+    asked = ask_back(order, None, who=who, why="cancelled within 14 days", key="cancel")
+    settle_order(order)
+    return asked
+
+
+def why_not_cancellable(order: Order) -> NotCancellable:
+    """The reason, in a sentence for the buyer, of an order that cannot be cancelled."""
+    return NotCancellable(_reason(order))
+
+
+def _reason(order: Order) -> str:
+    if order.status is OrderStatus.PENDING:
+        return PART_IS_HERE
+    if order.status is not OrderStatus.PAID:
+        return GIVEN_UP if order.status is OrderStatus.CANCELLED else NOT_PAID_IN_TIME
+    asked = asked_for(order.id, "cancel")
+    if any(refund.status is not RefundStatus.FAILED for refund in asked):
+        return CANCELLED
+    if order.total_amount == 0:
+        return FREE
+    rights = rights_of_order(order.id)
+    if any(right.revoked_reason == DISPUTE_LOST for right in rights):
+        return LOST
+    if refunded_amount(order.id) >= paid_amount(order.id):
+        return REFUNDED
+    if any(is_held_by_bank(payment.id) for payment in payments_of(order.id)):
+        return AT_THE_BANK
+    if rights and all(right.revoked_at for right in rights):
+        return TAKEN_BACK
+    return _reason_of_its_days(order)
+
+
+def _reason_of_its_days(order: Order) -> str:
+    is_agreed_now = has_waiver(order.id)
+    free_from = supply_starts_at(agreed_at(order))
+    do_days_run = not is_agreed_now and clock.now() < free_from
+    last_day = format_day(last_day_to_cancel(order))
+    # Held, and it could be cancelled if it were not.
+    if order.held_at is not None and (_is_preorder_still(order) or do_days_run):
+        return HELD.format(until=f"by {last_day}" if do_days_run else BEFORE_RELEASE)
+    if is_agreed_now:
+        return ASKED_FOR_NOW
+    has_come_out = order.lines[0].is_preorder and editions_of_order(order.id)
+    came_out = "The publication you pre-ordered has come out. " if has_come_out else ""
+    return (
+        f"{came_out}Your 14 days to cancel ended on {last_day}. If something is wrong with your "
+        "copy, write to us: we put it right."
+    )
