@@ -21,7 +21,7 @@ from store.payments import sums
 from store.payments.disputes import fraud_warnings
 from store.payments.receipts import receipt_of
 from store.payments.sums import disputes_of_order, sums_by_order, sums_of
-from store.payments.transfer_rows import awaited_transfer, received_for, unsent_backs
+from store.payments.transfers import awaited_transfer, received_for, unsent_backs
 from store.staff.guard import SUPPORT, opens_to, who
 
 bp = Blueprint("orders", __name__, url_prefix="/admin/orders")

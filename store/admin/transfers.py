@@ -12,17 +12,15 @@ from store.kit.forms import Reader, Typed, fresh_key, status, typed
 from store.kit.money import format_money, to_decimal
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import order_by_reference
-from store.payments.transfer_rows import (
-    AwaitedTransfer,
-    awaited_orders,
-    awaited_transfer,
-    unsent_backs,
-)
 from store.payments.transfers import (
+    AwaitedTransfer,
     MoreThanDue,
     NoTransferAwaited,
+    awaited_orders,
+    awaited_transfer,
     mark_sent_back,
     record_transfer,
+    unsent_backs,
 )
 from store.staff.guard import OWNERS, SUPPORT, opens_to, who
 

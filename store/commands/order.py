@@ -22,12 +22,13 @@ from store.payments.checkout import begin_checkout
 from store.payments.refunds import refund_order
 from store.payments.sums import payments_of, refunded_amount
 from store.payments.taking_back import take_back_gift
-from store.payments.transfer_rows import awaited_transfer, unsent_backs
 from store.payments.transfers import (
     NothingToSend,
     NoTransferAwaited,
+    awaited_transfer,
     mark_sent_back,
     record_transfer,
+    unsent_backs,
 )
 
 

@@ -28,7 +28,7 @@ from store.payments.sums import (
     payments_of,
     refunded_amount,
 )
-from store.payments.transfer_rows import is_partly_received
+from store.payments.transfers import is_partly_received
 
 PART_IS_HERE = (
     "Part of the money for this order has arrived, so it cannot be given up by a press. "

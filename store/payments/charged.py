@@ -20,7 +20,7 @@ from store.orders.placing import Change, Judge
 from store.payments.fulfilment import GIVEN_BACK, LATEST
 from store.payments.gateways import free, manual
 from store.payments.models import Checkout, CheckoutStatus
-from store.payments.transfer_rows import is_partly_received
+from store.payments.transfers import is_partly_received
 
 NOT_CHARGED = "You have not been charged."
 NOT_BEGUN = "No payment has been begun."

@@ -29,7 +29,7 @@ from store.payments.gateways.base import (
 from store.payments.gateways.registry import gateway_named
 from store.payments.inbox import fulfil_checkout, fulfil_order
 from store.payments.models import Checkout, CheckoutStatus
-from store.payments.transfer_rows import TIME_TO_TRANSFER, has_part, owe_details
+from store.payments.transfers import TIME_TO_TRANSFER, has_part, owe_details
 
 log = logging.getLogger(__name__)
 

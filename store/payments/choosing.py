@@ -5,7 +5,7 @@ from store.orders.models import Order
 from store.payments.gateways import free
 from store.payments.gateways.base import Gateway
 from store.payments.gateways.registry import NoGateway, default_gateway, gateway_named
-from store.payments.transfer_rows import takes_transfers
+from store.payments.transfers import takes_transfers
 
 
 class NoTransfers(Refusal):

@@ -26,7 +26,7 @@ from store.payments.checkout import is_bank_at_work
 from store.payments.models import RefundStatus
 from store.payments.money_back import is_cancelled
 from store.payments.sums import paid_amount, refunded_amount, refunds_of
-from store.payments.transfer_rows import awaited_transfer
+from store.payments.transfers import awaited_transfer
 
 
 def _sample() -> dict[str, Any]:

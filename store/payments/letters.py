@@ -14,7 +14,7 @@ from store.payments.gateways.registry import takes_payments_online
 from store.payments.models import Checkout, Refund
 from store.payments.money_back import CANCELLED_KEYS
 from store.payments.sums import is_wholly_refunded, paid_amount
-from store.payments.transfer_rows import DETAILS, awaited_transfer, is_told_later
+from store.payments.transfers import DETAILS, awaited_transfer, is_told_later
 
 
 def _sample() -> dict[str, Any]:

@@ -1,9 +1,13 @@
-"""Bank transfers by a person's hand: money seen to arrive, money sent back."""
+"""Bank transfers: what is awaited, what a person saw arrive, what goes back, and who is told."""
 
-from datetime import date, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.orm import joinedload, selectinload
 
+from store.catalog.sellers import SellerUnknown, current_seller
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, end_read, insert_once, transaction
@@ -11,7 +15,8 @@ from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.formatting import format_day
 from store.kit.money import format_money
 from store.kit.text import clean_line
-from store.mail.outbox import alert_staff
+from store.mail.models import Delivery, DeliveryStatus
+from store.mail.outbox import SOMEBODY_WAITS, alert_staff, owe
 from store.orders.discount_places import keep_place
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import lock_order
@@ -19,11 +24,40 @@ from store.payments.gateways import manual
 from store.payments.gateways.manual import received_amount
 from store.payments.inbox import fulfil_checkout
 from store.payments.models import Checkout, CheckoutStatus, Payment, Transfer, TransferBack
-from store.payments.transfer_rows import AT_ONCE, newest_checkout
 
+DETAILS = "transfer_details"
+TIME_TO_TRANSFER = timedelta(days=30)
+HOUR = timedelta(hours=1)
+AT_ONCE = 200
 LONGEST_NOTE = 300
 # Older than this it is a slip of the keys.
 OLDEST = timedelta(days=400)
+
+
+@dataclass(frozen=True)
+class AwaitedTransfer:
+    """A bank transfer as it stands; amounts in minor units."""
+
+    checkout_id: int
+    amount: int
+    received: int
+    currency: str
+    bank_details: str
+    pay_by: datetime
+    is_open: bool
+
+    @property
+    def due(self) -> int:
+        """What is still to come."""
+        return self.amount - self.received
+
+    @property
+    def part(self) -> str:
+        """`£5.00 of £12.50 has arrived`; empty while nothing has."""
+        if not 0 < self.received < self.amount:
+            return ""
+        received = format_money(self.received, self.currency)
+        return f"{received} of {format_money(self.amount, self.currency)} has arrived"
 
 
 class NoTransferAwaited(Refusal):
@@ -56,6 +90,95 @@ class BackUnknown(NotFound):
     sentence = "There is no refund of this number to send by bank."
 
 
+def takes_transfers() -> bool:
+    """Whether the seller has said where money can be transferred to."""
+    try:
+        return bool(current_seller().bank_details)
+    except SellerUnknown:
+        return False
+
+
+def awaited_transfer(order: Order) -> AwaitedTransfer | None:
+    """The newest try to pay an order by bank transfer, whatever became of it; None for none."""
+    checkout = newest_checkout(order.id)
+    if checkout is None:
+        return None
+    return AwaitedTransfer(
+        checkout_id=checkout.id,
+        amount=checkout.amount,
+        received=received_amount(checkout.id),
+        currency=checkout.currency,
+        # An account that has moved since the order: the money must go to the one of today.
+        bank_details=current_seller().bank_details or order.seller.bank_details,
+        pay_by=checkout.expires_at,
+        is_open=checkout.status is CheckoutStatus.OPEN,
+    )
+
+
+def newest_checkout(order_id: int) -> Checkout | None:
+    """The newest try to pay an order by bank transfer."""
+    query = sa.select(Checkout).filter_by(order_id=order_id, gateway=manual.NAME)
+    return db.session.scalars(query.order_by(Checkout.id.desc()).limit(1)).first()
+
+
+def has_part(checkout: Checkout) -> bool:
+    """Whether money has arrived for a try that is not paid in full."""
+    return checkout.gateway == manual.NAME and received_amount(checkout.id) > 0
+
+
+def is_partly_received(order_id: int) -> bool:
+    """Whether part of an order's price has come by bank, so that only the rest, or a person, can
+    end it."""
+    arrived = sa.select(Transfer.id).where(Transfer.checkout_id == Checkout.id)
+    found = sa.select(Checkout.id).where(
+        Checkout.order_id == order_id,
+        Checkout.gateway == manual.NAME,
+        Checkout.status != CheckoutStatus.COMPLETED,
+        sa.exists(arrived),
+    )
+    return db.session.scalars(found.limit(1)).first() is not None
+
+
+def received_for(order_id: int) -> Sequence[Transfer]:
+    """Every transfer that was recorded for an order, oldest first."""
+    query = sa.select(Transfer).join(Checkout, Checkout.id == Transfer.checkout_id)
+    return db.session.scalars(
+        query.where(Checkout.order_id == order_id).order_by(Transfer.id)
+    ).all()
+
+
+def awaited_orders() -> Sequence[tuple[Order, AwaitedTransfer]]:
+    """Orders that wait for a transfer, the one that ends first on top."""
+    checkouts = db.session.scalars(
+        sa.select(Checkout)
+        .where(Checkout.gateway == manual.NAME, Checkout.status == CheckoutStatus.OPEN)
+        .options(
+            joinedload(Checkout.order).joinedload(Order.customer),
+            joinedload(Checkout.order).joinedload(Order.seller),
+            joinedload(Checkout.order).selectinload(Order.lines),
+        )
+        .order_by(Checkout.expires_at)
+        .limit(AT_ONCE)
+    ).all()
+    found = ((checkout.order, awaited_transfer(checkout.order)) for checkout in checkouts)
+    return [(order, transfer) for order, transfer in found if transfer is not None]
+
+
+def unsent_backs(order_id: int | None = None) -> Sequence[tuple[TransferBack, Order]]:
+    """Money that a person still has to send back, of one order or of all, oldest first."""
+    query = (
+        sa.select(TransferBack, Order)
+        .join(Payment, Payment.gateway_payment_id == TransferBack.payment_id)
+        .join(Order, Order.id == Payment.order_id)
+        .where(Payment.gateway == manual.NAME, TransferBack.sent_at.is_(None))
+        .options(selectinload(Order.lines))
+        .order_by(TransferBack.id)
+    )
+    if order_id is not None:
+        query = query.where(Order.id == order_id)
+    return [(row[0], row[1]) for row in db.session.execute(query)]
+
+
 def record_transfer(
     order_id: int, *, amount: int, received_on: date, note: str = "", who: str, form_key: str
 ) -> Transfer:
@@ -73,46 +196,6 @@ def record_transfer(
         transfer_id, checkout_id = transfer.id, transfer.checkout_id
     fulfil_checkout(checkout_id)
     return db.session.get_one(Transfer, transfer_id)
-
-
-def mark_sent_back(back_id: int, who: str) -> TransferBack:
-    """Note that a person has sent money back; the refund has then succeeded, and the customer is
-    told. A second press changes nothing. Opens its own transactions. Refuses (`BackUnknown`)."""
-    with transaction() as session:
-        session.execute(
-            sa.update(TransferBack)
-            .where(TransferBack.id == back_id, TransferBack.sent_at.is_(None))
-            .values(sent_at=clock.now(), sent_by=who)
-        )
-        back = session.get(TransferBack, back_id, populate_existing=True)
-        if back is None:
-            raise BackUnknown
-        paid = sa.select(Payment.checkout_id).filter_by(
-            gateway=manual.NAME, gateway_payment_id=back.payment_id
-        )
-        checkout_id = session.scalars(paid).one()
-    if checkout_id is not None:
-        fulfil_checkout(checkout_id)
-    return db.session.get_one(TransferBack, back_id)
-
-
-def look_after_transfers() -> None:
-    """For the timetable: fulfil what arrived in full while nobody finished it, and tell staff of
-    money that came in part and whose time is over."""
-    for checkout_id in _arrived_in_full():
-        fulfil_checkout(checkout_id)
-    now = clock.now()
-    late = (
-        sa.select(Checkout)
-        .where(_is_unpaid(), Checkout.expires_at <= now, _received() > 0)
-        .where(_received() < Checkout.amount)
-        .order_by(Checkout.id)
-        .limit(AT_ONCE)
-    )
-    with transaction() as session:
-        for checkout in session.scalars(late).all():
-            _alert_part(checkout)
-    end_read()
 
 
 def _of_key(form_key: str) -> Transfer | None:
@@ -171,6 +254,83 @@ def _refuse_too_much(checkout: Checkout, amount: int) -> None:
     raise MoreThanDue(
         f"Only {left} of {whole} is still due. Record {left}, and send back what came on top."
     )
+
+
+def mark_sent_back(back_id: int, who: str) -> TransferBack:
+    """Note that a person has sent money back; the refund has then succeeded, and the customer is
+    told. A second press changes nothing. Opens its own transactions. Refuses (`BackUnknown`)."""
+    with transaction() as session:
+        session.execute(
+            sa.update(TransferBack)
+            .where(TransferBack.id == back_id, TransferBack.sent_at.is_(None))
+            .values(sent_at=clock.now(), sent_by=who)
+        )
+        back = session.get(TransferBack, back_id, populate_existing=True)
+        if back is None:
+            raise BackUnknown
+        paid = sa.select(Payment.checkout_id).filter_by(
+            gateway=manual.NAME, gateway_payment_id=back.payment_id
+        )
+        checkout_id = session.scalars(paid).one()
+    if checkout_id is not None:
+        fulfil_checkout(checkout_id)
+    return db.session.get_one(TransferBack, back_id)
+
+
+def owe_details(checkout: Checkout) -> None:
+    """Owe the letter that says where to transfer the money: once per try, and at most once an hour
+    for a customer. Somebody who orders in another's name mails them no more than that; further
+    orders say it on their own pages. Another try of the same order corrects what the letter said."""
+    customer_id, order_id = checkout.order.customer_id, checkout.order_id
+    theirs = sa.select(Delivery).filter_by(kind=DETAILS, customer_id=customer_id)
+    told = db.session.scalars(theirs.order_by(Delivery.id.desc())).all()
+    went = [one for one in told if one.status is not DeliveryStatus.SKIPPED]
+    last = went[0] if went and went[0].due_at > clock.now() - HOUR else None
+    # One that waits to leave finds its facts when it does.
+    if last is not None and (last.order_id != order_id or last.status is DeliveryStatus.QUEUED):
+        return
+    if any((one.facts or {}).get("checkout_id") == checkout.id for one in told):
+        return
+    owe(
+        DETAILS,
+        # Two orders that are placed at once follow the same letter, so that one of them owes.
+        f"{DETAILS}:{customer_id}:{told[0].id if told else 0}",
+        customer_id=customer_id,
+        order_id=order_id,
+        facts={"checkout_id": checkout.id},
+        due_at=last.due_at + HOUR if last else None,
+        priority=SOMEBODY_WAITS,
+    )
+
+
+def is_told_later(delivery: Delivery) -> bool:
+    """Whether a newer letter says where to transfer the money for the same order."""
+    newer = sa.select(Delivery.id).where(
+        Delivery.kind == DETAILS,
+        Delivery.order_id == delivery.order_id,
+        Delivery.id > delivery.id,
+        Delivery.status != DeliveryStatus.SKIPPED,
+    )
+    return db.session.scalars(newer.limit(1)).first() is not None
+
+
+def look_after_transfers() -> None:
+    """For the timetable: fulfil what arrived in full while nobody finished it, and tell staff of
+    money that came in part and whose time is over."""
+    for checkout_id in _arrived_in_full():
+        fulfil_checkout(checkout_id)
+    now = clock.now()
+    late = (
+        sa.select(Checkout)
+        .where(_is_unpaid(), Checkout.expires_at <= now, _received() > 0)
+        .where(_received() < Checkout.amount)
+        .order_by(Checkout.id)
+        .limit(AT_ONCE)
+    )
+    with transaction() as session:
+        for checkout in session.scalars(late).all():
+            _alert_part(checkout)
+    end_read()
 
 
 def _received() -> sa.ScalarSelect[int]:

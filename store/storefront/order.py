@@ -34,7 +34,7 @@ from store.payments.ending import PaymentsUnavailable
 from store.payments.form_links import check_form
 from store.payments.inbox import fulfil_order
 from store.payments.placing import ask_about_form, place
-from store.payments.transfer_rows import awaited_transfer
+from store.payments.transfers import awaited_transfer
 from store.storefront.asking import answer_asking
 from store.storefront.checkout_limits import count_checkout
 from store.storefront.publication import on_sale

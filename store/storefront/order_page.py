@@ -30,7 +30,7 @@ from store.payments.choosing import PartlyReceived
 from store.payments.ending import end_for_order
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.inbox import fulfil_order
-from store.payments.transfer_rows import is_partly_received
+from store.payments.transfers import is_partly_received
 from store.storefront.copies import show_copies
 from store.storefront.library_link import letter_asked_for
 from store.storefront.order_view import heading, view_order, what_happens_next, what_was_ordered

@@ -29,7 +29,7 @@ from store.payments.cancellation import can_cancel
 from store.payments.charged import Charge
 from store.payments.checkout import is_bank_at_work
 from store.payments.sums import is_wholly_refunded, paid_amount, refunded_amount
-from store.payments.transfer_rows import AwaitedTransfer, awaited_transfer
+from store.payments.transfers import AwaitedTransfer, awaited_transfer
 
 Moment = tuple[str, str, bool]
 

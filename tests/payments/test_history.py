@@ -45,8 +45,7 @@ from store.payments.models import (
     Transfer,
 )
 from store.payments.sums import paid_amount, refunded_amount
-from store.payments.transfer_rows import is_partly_received
-from store.payments.transfers import look_after_transfers, mark_sent_back
+from store.payments.transfers import is_partly_received, look_after_transfers, mark_sent_back
 from tests.conftest import Clock, on_both
 from tests.payments.bank import BANK, arrive, backs
 from tests.payments.making import (

@@ -12,9 +12,9 @@ from store.kit.database import db, end_read, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order
 from store.orders.placing import Details, place_order
-from store.payments import transfer_rows
+from store.payments import transfers
 from store.payments.checkout import begin_checkout
-from store.payments.transfer_rows import DETAILS
+from store.payments.transfers import DETAILS
 from tests.conftest import Clock, on_both, on_postgresql
 from tests.entitlements.making import sent, text_of
 from tests.payments.bank import a_transfer_order, path_of, reference_of
@@ -103,14 +103,14 @@ def test_two_orders_at_once_bring_one_letter(
     with transaction() as session:
         session.execute(sa.delete(Delivery))
     third = an_order(key(3))
-    gate, owe = threading.Barrier(2), transfer_rows.owe
+    gate, owe = threading.Barrier(2), transfers.owe
 
     def meet_and_owe(kind: str, dedupe_key: str, **given: Any) -> bool:
         gate.wait(60)
         mark = "" if guarded else f":{given['order_id']}"
         return owe(kind, dedupe_key + mark, **given)
 
-    monkeypatch.setattr(transfer_rows, "owe", meet_and_owe)
+    monkeypatch.setattr(transfers, "owe", meet_and_owe)
 
     def choose(order_id: int) -> None:
         with app.app_context():

@@ -29,8 +29,8 @@ from store.payments.gateways.registry import NoGateway
 from store.payments.inbox import fulfil_order, sweep
 from store.payments.models import Checkout, Payment, RefundStatus, Transfer
 from store.payments.refunds import refund_order, send_refunds
-from store.payments.transfer_rows import DETAILS
 from store.payments.transfers import (
+    DETAILS,
     BackUnknown,
     MoreThanDue,
     NoTransferAwaited,
