@@ -12,7 +12,7 @@ from store.kit import jobs, limits
 from store.kit.database import end_read
 from store.mail import worker
 from store.orders import offers
-from store.payments import checkout, declines, disputes, ending, inbox, refunds, transfers
+from store.payments import checkout, declines, disputes, inbox, refunds, transfers
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     worker.release_mended,
     worker.wake_when_due,
     inbox.take_missed_news,
-    ending.end_left_open,
+    checkout.end_left_open,
     inbox.sweep,
     declines.alert_on_burst,
     refunds.send_refunds,

@@ -1,4 +1,7 @@
-"""Starting a try to pay, and ending what nobody paid."""
+"""Checkouts: a try to pay begins, ends at its gateway, or runs out with its order.
+
+What is agreed no more ends at its gateway first, so that nobody pays it.
+"""
 
 import logging
 from dataclasses import dataclass
@@ -14,9 +17,7 @@ from store.kit.errors import Refusal
 from store.orders.discount_places import HELD_FOR_TRANSFER, keep_place
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import expire_order, lock_order
-from store.payments.charged import is_money_under_way
-from store.payments.choosing import PartlyReceived, choose_gateway
-from store.payments.ending import PaymentsUnavailable, end_open_try
+from store.payments.charged import charge_of, is_money_under_way
 from store.payments.fulfilment import SOONEST, end_unheard
 from store.payments.gateways import free, manual
 from store.payments.gateways.base import (
@@ -26,16 +27,18 @@ from store.payments.gateways.base import (
     GatewayUnreachable,
     StartedCheckout,
 )
-from store.payments.gateways.registry import gateway_named
+from store.payments.gateways.registry import NoGateway, default_gateway, gateway_named
 from store.payments.inbox import fulfil_checkout, fulfil_order
 from store.payments.models import Checkout, CheckoutStatus
-from store.payments.transfers import TIME_TO_TRANSFER, has_part, owe_details
+from store.payments.transfers import TIME_TO_TRANSFER, has_part, owe_details, takes_transfers
 
 log = logging.getLogger(__name__)
 
 # How long a buyer has; Stripe takes 30 minutes to 24 hours.
 TIME_TO_PAY = timedelta(hours=23)
 AT_ONCE = 200
+# How many tries at once the timetable ends at a gateway that was silent.
+ENDED_AT_ONCE = 20
 
 
 class OrderClosed(Refusal):
@@ -44,6 +47,37 @@ class OrderClosed(Refusal):
     heading = "This order is closed"
     sentence = "This order was not paid in time, or was given up. Please order again."
     way_out = ("/", "See what we publish")
+
+
+class NoTransfers(Refusal):
+    """A seller who has not said where money can be transferred to."""
+
+    heading = "We cannot take bank transfers"
+    sentence = (
+        "We cannot take bank transfers at the moment. Your order is kept. Please choose another way "
+        "to pay, or write to us."
+    )
+
+
+class PartlyReceived(Refusal):
+    """Part of the price has come by bank: it is not paid in another way as well."""
+
+    heading = "Part of your payment has arrived"
+    sentence = (
+        "Part of the money for this order has arrived by bank transfer. Please transfer the rest, "
+        "or write to us."
+    )
+
+
+class PaymentsUnavailable(Refusal):
+    """The gateway does not answer, or will not have this checkout."""
+
+    status = 503
+    heading = "We cannot take payments at the moment"
+    sentence = (
+        "The payment service does not answer. No payment has been begun, and your order is kept. "
+        "Please try again in a few minutes."
+    )
 
 
 @dataclass(frozen=True)
@@ -67,14 +101,12 @@ def begin_checkout(order_id: int, gateway_name: str | None = None) -> str:
     _close_outdated(order_id, gateway_name)
     with transaction():
         order = lock_order(order_id)
-        if order.status is OrderStatus.PAID:
-            return own_page(order)
-        if is_money_under_way(order):
+        if order.status is OrderStatus.PAID or is_money_under_way(order):
             return own_page(order)
         if order.status is not OrderStatus.PENDING:
             raise OrderClosed
         checkout = _open_checkout(order) or _add_checkout(
-            order, choose_gateway(order, gateway_name)
+            order, _choose_gateway(order, gateway_name)
         )
         if checkout.gateway == manual.NAME:
             keep_place(order, checkout.created_at + HELD_FOR_TRANSFER)
@@ -84,10 +116,117 @@ def begin_checkout(order_id: int, gateway_name: str | None = None) -> str:
     started = _start(gateway, request)
     with transaction():
         lock_order(order_id)
-        _note_start(db.session.get_one(Checkout, request.checkout_id), started)
+        checkout = db.session.get_one(Checkout, request.checkout_id)
+        checkout.gateway_reference = started.reference
+        checkout.pay_url = started.url
+        checkout.expires_at = started.expires_at
+        if checkout.gateway == manual.NAME:
+            owe_details(checkout)
     if gateway.name == free.NAME:
         fulfil_checkout(request.checkout_id)
     return started.url
+
+
+def _close_outdated(order_id: int, gateway_name: str | None) -> None:
+    """End an open try whose amount is no longer that of the order, or that goes another way than
+    is chosen now, at the gateway first. Refuses (`PartlyReceived`, `PaymentsUnavailable`)."""
+    order = db.session.get_one(Order, order_id)
+    checkout = _open_checkout(order)
+    if checkout is None or _is_wanted(checkout, order, gateway_name):
+        end_read()
+        return
+    if has_part(checkout):
+        raise PartlyReceived
+    end_read()
+    end_open_try(order_id)
+
+
+def _open_checkout(order: Order) -> Checkout | None:
+    query = sa.select(Checkout).where(
+        Checkout.order_id == order.id, Checkout.status == CheckoutStatus.OPEN
+    )
+    return db.session.scalars(query.execution_options(populate_existing=True)).first()
+
+
+def _is_wanted(checkout: Checkout, order: Order, gateway_name: str | None) -> bool:
+    if order.status is not OrderStatus.PENDING or checkout.processing_at is not None:
+        # Paid, or the buyer's bank is already at work: a second way would charge twice.
+        return True
+    agreed = (order.total_amount, order.currency)
+    is_of_order = agreed == (checkout.amount, checkout.currency)
+    return is_of_order and checkout.gateway == _choose_gateway(order, gateway_name).name
+
+
+def _choose_gateway(order: Order, gateway_name: str | None) -> Gateway:
+    """The way in which an order is paid: none where nothing is to pay, else the one that was
+    named, else the one online. Refuses (`NoGateway`, `NoTransfers`)."""
+    if order.total_amount == 0:
+        return gateway_named(free.NAME)
+    if gateway_name is not None:
+        if not takes_transfers():
+            raise NoTransfers
+        return gateway_named(gateway_name)
+    try:
+        return default_gateway()
+    except NoGateway:
+        if takes_transfers():
+            raise NoGateway(
+                "We cannot take cards at the moment. Your order is kept. Go back and choose "
+                "“Order and pay by bank transfer”."
+            ) from None
+        raise
+
+
+def _add_checkout(order: Order, gateway: Gateway) -> Checkout:
+    now = clock.now()
+    checkout = Checkout(
+        order_id=order.id,
+        gateway=gateway.name,
+        status=CheckoutStatus.OPEN,
+        amount=order.total_amount,
+        currency=order.currency,
+        created_at=now,
+        expires_at=now + (TIME_TO_TRANSFER if gateway.name == manual.NAME else TIME_TO_PAY),
+        ask_at=now + SOONEST,
+    )
+    db.session.add(checkout)
+    db.session.flush()
+    return checkout
+
+
+def _request(checkout: Checkout, order: Order) -> CheckoutRequest:
+    link = order_link(order.id, order.customer_id)
+    slug = order.lines[0].publication.slug
+    # Signed as of the try: asked again, with the same key, the gateway wants the same addresses.
+    token = token_of(link, checkout.created_at)
+    review = f"{config().base_url}/publications/{slug}/order?resume={token}"
+    return CheckoutRequest(
+        idempotency_key=f"order-{order.reference}-checkout-{checkout.id}",
+        checkout_id=checkout.id,
+        order_reference=order.reference,
+        title=order.lines[0].title,
+        email=order.email,
+        amount=checkout.amount,
+        currency=checkout.currency,
+        expires_at=checkout.expires_at,
+        success_url=order_url(order.id, checkout.created_at),
+        cancel_url=review,
+    )
+
+
+def _start(gateway: Gateway, request: CheckoutRequest) -> StartedCheckout:
+    try:
+        return gateway.start(request)
+    except GatewayUnreachable:
+        log.exception("checkout %s could not be started", request.checkout_id)
+    except GatewayRefused:
+        log.exception("checkout %s will never be started", request.checkout_id)
+        # Another press begins another try: under the same key it would be refused again.
+        with transaction() as session:
+            checkout = session.get_one(Checkout, request.checkout_id, populate_existing=True)
+            if checkout.gateway_reference is None:
+                end_unheard(checkout)
+    raise PaymentsUnavailable
 
 
 def own_page(order: Order) -> str:
@@ -119,6 +258,81 @@ def is_bank_at_work(order: Order) -> bool:
     return is_pending and db.session.scalars(under_way).first() is not None
 
 
+def end_open_try(order_id: int) -> None:
+    """End an order's open try at its gateway, and apply what that says; money that has come wins.
+
+    Opens its own transactions. Refuses (`PaymentsUnavailable`) while the gateway is silent, in
+    words that claim nothing about the money.
+    """
+    query = sa.select(Checkout).filter_by(order_id=order_id, status=CheckoutStatus.OPEN)
+    checkout = db.session.scalars(query).first()
+    if checkout is None or is_money_under_way(checkout.order):
+        end_read()
+        return
+    checkout_id, name, reference = checkout.id, checkout.gateway, checkout.gateway_reference
+    end_read()
+    if reference is None:
+        with transaction() as session:
+            lock_order(order_id)
+            checkout = session.get_one(Checkout, checkout_id, populate_existing=True)
+            if checkout.gateway_reference is None:
+                end_unheard(checkout)
+        return
+    try:
+        gateway_named(name).close(reference)
+        fulfil_checkout(checkout_id)
+    except (GatewayUnreachable, GatewayRefused):
+        order = db.session.get_one(Order, order_id)
+        sentence = charge_of(order, is_heard=False).sentence
+        end_read()
+        raise PaymentsUnavailable(sentence) from None
+
+
+def end_for_order(order_id: int) -> None:
+    """After the commit that gave an order up: end its try. A gateway that is silent is asked
+    later (`end_left_open`), and money that comes all the same goes back."""
+    _end_each(sa.select(Checkout.id).where(_is_left_open(), Order.id == order_id))
+
+
+def end_left_open() -> None:
+    """For the timetable: the tries of orders that were given up while their gateway was silent."""
+    is_due = Checkout.ask_at <= clock.now()
+    query = sa.select(Checkout.id).where(_is_left_open(), is_due).order_by(Checkout.ask_at)
+    _end_each(query.limit(ENDED_AT_ONCE))
+
+
+def _is_left_open() -> sa.ColumnElement[bool]:
+    return sa.and_(
+        Order.id == Checkout.order_id,
+        Order.status == OrderStatus.CANCELLED,
+        Checkout.status == CheckoutStatus.OPEN,
+        Checkout.processing_at.is_(None),
+        Checkout.held_at.is_(None),
+    )
+
+
+def _end_each(query: sa.Select[int]) -> None:
+    checkout_ids = list(db.session.scalars(query))
+    if not checkout_ids:
+        end_read()
+        return
+    with transaction() as session:
+        # Whatever comes of it, others are asked about first next time.
+        session.execute(
+            sa.update(Checkout)
+            .where(Checkout.id.in_(checkout_ids))
+            .values(ask_at=clock.now() + SOONEST)
+        )
+        order_ids = list(
+            session.scalars(sa.select(Checkout.order_id).where(Checkout.id.in_(checkout_ids)))
+        )
+    for order_id in order_ids:
+        try:
+            end_open_try(order_id)
+        except PaymentsUnavailable:
+            log.warning("the try of order %s could not be ended yet", order_id)
+
+
 def expire_due() -> None:
     """For the timetable: end checkouts that were never started, and orders whose last one ended.
 
@@ -139,7 +353,9 @@ def expire_due() -> None:
     for left_id in db.session.scalars(_left_alone().limit(AT_ONCE)).all():
         with transaction():
             order = lock_order(left_id)
-            if _may_expire(order):
+            # Looked at again under the lock.
+            mine = _left_alone().where(Order.id == order.id)
+            if db.session.scalars(mine).first() is not None:
                 expire_order(order, "not paid in time")
 
 
@@ -156,97 +372,3 @@ def _left_alone() -> sa.Select[int]:
         )
         .order_by(Order.id)
     )
-
-
-def _may_expire(order: Order) -> bool:
-    return db.session.scalars(_left_alone().where(Order.id == order.id)).first() is not None
-
-
-def _open_checkout(order: Order) -> Checkout | None:
-    query = sa.select(Checkout).where(
-        Checkout.order_id == order.id, Checkout.status == CheckoutStatus.OPEN
-    )
-    return db.session.scalars(query.execution_options(populate_existing=True)).first()
-
-
-def _add_checkout(order: Order, gateway: Gateway) -> Checkout:
-    now = clock.now()
-    checkout = Checkout(
-        order_id=order.id,
-        gateway=gateway.name,
-        status=CheckoutStatus.OPEN,
-        amount=order.total_amount,
-        currency=order.currency,
-        created_at=now,
-        expires_at=now + (TIME_TO_TRANSFER if gateway.name == manual.NAME else TIME_TO_PAY),
-        ask_at=now + SOONEST,
-    )
-    db.session.add(checkout)
-    db.session.flush()
-    return checkout
-
-
-def _close_outdated(order_id: int, gateway_name: str | None) -> None:
-    """End an open try whose amount is no longer that of the order, or that goes another way than
-    is chosen now, at the gateway first. Refuses (`PartlyReceived`, `PaymentsUnavailable`)."""
-    order = db.session.get_one(Order, order_id)
-    checkout = _open_checkout(order)
-    if checkout is None or _is_wanted(checkout, order, gateway_name):
-        end_read()
-        return
-    if has_part(checkout):
-        raise PartlyReceived
-    end_read()
-    end_open_try(order_id)
-
-
-def _is_wanted(checkout: Checkout, order: Order, gateway_name: str | None) -> bool:
-    if order.status is not OrderStatus.PENDING or checkout.processing_at is not None:
-        # Paid, or the buyer's bank is already at work: a second way would charge twice.
-        return True
-    agreed = (order.total_amount, order.currency)
-    is_of_order = agreed == (checkout.amount, checkout.currency)
-    return is_of_order and checkout.gateway == choose_gateway(order, gateway_name).name
-
-
-def _request(checkout: Checkout, order: Order) -> CheckoutRequest:
-    link = order_link(order.id, order.customer_id)
-    slug = order.lines[0].publication.slug
-    # Signed as of the try: asked again, with the same key, the gateway wants the same addresses.
-    token = token_of(link, checkout.created_at)
-    review = f"{config().base_url}/publications/{slug}/order?resume={token}"
-    return CheckoutRequest(
-        idempotency_key=f"order-{order.reference}-checkout-{checkout.id}",
-        checkout_id=checkout.id,
-        order_reference=order.reference,
-        title=order.lines[0].title,
-        email=order.email,
-        amount=checkout.amount,
-        currency=checkout.currency,
-        expires_at=checkout.expires_at,
-        success_url=order_url(order.id, checkout.created_at),
-        cancel_url=review,
-    )
-
-
-def _start(gateway: Gateway, request: CheckoutRequest) -> StartedCheckout:
-    try:
-        return gateway.start(request)
-    except GatewayUnreachable:
-        log.exception("checkout %s could not be started", request.checkout_id)
-    except GatewayRefused:
-        log.exception("checkout %s will never be started", request.checkout_id)
-        # Whoever presses again begins another try: under the same key it would be refused again.
-        with transaction() as session:
-            checkout = session.get_one(Checkout, request.checkout_id, populate_existing=True)
-            if checkout.gateway_reference is None:
-                end_unheard(checkout)
-    raise PaymentsUnavailable
-
-
-def _note_start(checkout: Checkout, started: StartedCheckout) -> None:
-    checkout.gateway_reference = started.reference
-    checkout.pay_url = started.url
-    checkout.expires_at = started.expires_at
-    if checkout.gateway == manual.NAME:
-        owe_details(checkout)

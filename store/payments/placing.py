@@ -11,8 +11,7 @@ from store.orders.models import Offer, Order, OrderStatus
 from store.orders.orders import is_of_form
 from store.orders.placing import Change, Details, Judge, place_order
 from store.payments.charged import TryIsOpen, is_money_under_way, judge_rewriting
-from store.payments.checkout import own_page
-from store.payments.ending import PaymentsUnavailable, end_open_try
+from store.payments.checkout import PaymentsUnavailable, end_open_try, own_page
 from store.payments.form_links import check_form
 from store.payments.inbox import fulfil_order
 

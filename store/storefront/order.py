@@ -30,7 +30,7 @@ from store.orders.placing import Details, PriceChanged, check_details
 from store.orders.prices import Quote, TooLittleToCharge, quote
 from store.payments import checkout
 from store.payments.charged import charge_of, charge_of_form, is_money_under_way
-from store.payments.ending import PaymentsUnavailable
+from store.payments.checkout import PaymentsUnavailable
 from store.payments.form_links import check_form
 from store.payments.inbox import fulfil_order
 from store.payments.placing import ask_about_form, place

@@ -25,9 +25,7 @@ from store.payments.cancellation import (
     why_not_cancellable,
 )
 from store.payments.charged import Charge, charge_of
-from store.payments.checkout import last_try
-from store.payments.choosing import PartlyReceived
-from store.payments.ending import end_for_order
+from store.payments.checkout import PartlyReceived, end_for_order, last_try
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.inbox import fulfil_order
 from store.payments.transfers import is_partly_received

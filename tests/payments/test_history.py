@@ -29,9 +29,8 @@ from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import cancel_pending, lock_order
 from store.orders.placing import Details
 from store.payments import cancellation, inbox, placing, refunds
-from store.payments.checkout import begin_checkout, expire_due
+from store.payments.checkout import begin_checkout, end_for_order, end_left_open, expire_due
 from store.payments.demo_news import Arrival, Decision, decide, deliver, held_news
-from store.payments.ending import end_for_order, end_left_open
 from store.payments.gateways.base import GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
 from store.payments.gateways.demo_models import DemoEvent, DemoPayment, DemoRefund

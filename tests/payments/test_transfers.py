@@ -20,8 +20,7 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import cancel_pending
 from store.payments import transfers
-from store.payments.checkout import begin_checkout, expire_due
-from store.payments.choosing import NoTransfers, PartlyReceived
+from store.payments.checkout import NoTransfers, PartlyReceived, begin_checkout, expire_due
 from store.payments.demo_news import Decision, decide
 from store.payments.gateways import manual
 from store.payments.gateways.demo_models import DemoPayment
