@@ -27,7 +27,7 @@ from store.mail.models import Delivery
 from store.orders.customers import InvalidAddress, lock_customers, suggest_correction
 from store.orders.models import Customer, Order
 from store.orders.search import search_customers
-from store.payments.charged import is_money_under_way
+from store.payments.charge import is_money_under_way
 from store.staff.guard import SUPPORT, opens_to, signed_in, who
 from store.staff.proof import settled_code_faults
 from store.staff.second_factor import settles_at

@@ -18,7 +18,7 @@ from store.entitlements.fresh_links import end_links
 from store.kit.database import transaction
 from store.orders.customers import customer_by_address, parse_address
 from store.orders.models import Customer
-from store.payments.charged import is_money_under_way
+from store.payments.charge import is_money_under_way
 from store.payments.sums import left_by_order
 
 

@@ -17,7 +17,7 @@ from store.kit.errors import Refusal
 from store.orders.discount_places import HELD_FOR_TRANSFER, keep_place
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import expire_order, lock_order
-from store.payments.charged import charge_of, is_money_under_way
+from store.payments.charge import charge_of, is_money_under_way
 from store.payments.fulfilment import SOONEST, end_unheard
 from store.payments.gateways import free, manual
 from store.payments.gateways.base import (
@@ -237,7 +237,7 @@ def own_page(order: Order) -> str:
 
 def last_try(order_id: int) -> LastTry | None:
     """How the order's last try to pay ended; None before any, and while one is open. Whether the
-    buyer has been charged is another question (`charged.charge_of`)."""
+    buyer has been charged is another question (`charge.charge_of`)."""
     query = sa.select(Checkout).where(Checkout.order_id == order_id)
     checkout = db.session.scalars(query.order_by(Checkout.id.desc()).limit(1)).first()
     if checkout is None or checkout.status is CheckoutStatus.OPEN:

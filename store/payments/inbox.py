@@ -72,7 +72,7 @@ def fulfil_order(order_id: int, reference: str = "") -> bool:
     before the news arrives. A reference of another order is not asked about.
 
     Says whether each of them answered and was applied; one that did not changes nothing and is no
-    fault of the page, which then must not say how the money stands (`charged.charge_of`).
+    fault of the page, which then must not say how the money stands (`charge.charge_of`).
     """
     is_asked = Checkout.status == CheckoutStatus.OPEN
     if reference:

@@ -18,7 +18,7 @@ from store.kit.limits import TooOften, limiter
 from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
 from store.orders.customers import InvalidAddress, mask, parse_address
-from store.payments.charged import is_money_under_way
+from store.payments.charge import is_money_under_way
 from store.storefront.letter_limits import count_letter
 from store.storefront.sure import is_sure, sure_page
 

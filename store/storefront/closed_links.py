@@ -34,7 +34,7 @@ from store.kit.database import transaction
 from store.kit.limits import limiter
 from store.kit.refusal_pages import http_error_page, private_page, refusal_page
 from store.kit.web import same_site
-from store.payments.form_links import FormSent
+from store.payments.order_forms import FormSent
 
 bp = Blueprint("closed_links", __name__)
 

@@ -29,11 +29,10 @@ from store.orders.orders import FORM_KEY
 from store.orders.placing import Details, PriceChanged, check_details
 from store.orders.prices import Quote, TooLittleToCharge, quote
 from store.payments import checkout
-from store.payments.charged import charge_of, charge_of_form, is_money_under_way
+from store.payments.charge import charge_of, charge_of_form, is_money_under_way
 from store.payments.checkout import PaymentsUnavailable
-from store.payments.form_links import check_form
 from store.payments.inbox import fulfil_order
-from store.payments.placing import ask_about_form, place
+from store.payments.order_forms import ask_about_form, check_form, place_from_form
 from store.payments.transfers import awaited_transfer
 from store.storefront.asking import answer_asking
 from store.storefront.checkout_limits import count_checkout
@@ -205,7 +204,7 @@ def _place(slug: str, given: Form) -> Response:
     is_heard = ask_about_form(given.form_key)
     try:
         count_checkout(given.form_key, given.details.email, given.details.network)
-        placed = place(
+        placed = place_from_form(
             lambda: on_sale(slug),
             given.details,
             form_key=given.form_key,

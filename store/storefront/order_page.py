@@ -24,7 +24,7 @@ from store.payments.cancellation import (
     cools_off,
     why_not_cancellable,
 )
-from store.payments.charged import Charge, charge_of
+from store.payments.charge import Charge, charge_of
 from store.payments.checkout import PartlyReceived, end_for_order, last_try
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.inbox import fulfil_order

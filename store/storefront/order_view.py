@@ -26,7 +26,7 @@ from store.orders.customers import mask
 from store.orders.models import Order, OrderStatus
 from store.orders.prices import order_vat_note
 from store.payments.cancellation import can_cancel
-from store.payments.charged import Charge
+from store.payments.charge import Charge
 from store.payments.checkout import is_bank_at_work
 from store.payments.sums import is_wholly_refunded, paid_amount, refunded_amount
 from store.payments.transfers import AwaitedTransfer, awaited_transfer

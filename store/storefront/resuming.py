@@ -10,7 +10,7 @@ from store.kit.errors import NotFound
 from store.orders.consents import has_waiver
 from store.orders.models import Order, OrderStatus
 from store.orders.placing import Details
-from store.payments.charged import Charge
+from store.payments.charge import Charge
 from store.payments.checkout import last_try
 
 NOT_MADE = "The payment was not made"

@@ -28,7 +28,7 @@ from store.orders.discounts import add_discount
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import cancel_pending, lock_order
 from store.orders.placing import Details
-from store.payments import cancellation, inbox, placing, refunds
+from store.payments import cancellation, inbox, order_forms, refunds
 from store.payments.checkout import begin_checkout, end_for_order, end_left_open, expire_due
 from store.payments.demo_news import Arrival, Decision, decide, deliver, held_news
 from store.payments.gateways.base import GatewayUnreachable
@@ -109,10 +109,10 @@ class History(RuleBasedStateMachine):
         assert {order_id: after[order_id] for order_id in before} == before
 
     def _press(self, details: Details) -> None:
-        is_heard = placing.ask_about_form(self.form_key)
+        is_heard = order_forms.ask_about_form(self.form_key)
         with transaction() as session:
             publication_id = session.scalars(sa.select(Publication.id)).one()
-        placed = placing.place(
+        placed = order_forms.place_from_form(
             lambda: db.session.get_one(Publication, publication_id),
             details,
             form_key=self.form_key,

@@ -16,7 +16,7 @@ from store.kit.database import db, transaction
 from store.orders.consents import has_waiver
 from store.orders.discounts import add_discount
 from store.orders.models import Order
-from store.payments import charged, placing
+from store.payments import charge, order_forms
 from store.payments.demo_news import Arrival, Decision, decide
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayState, GatewayUnreachable, Standing
@@ -116,7 +116,9 @@ def test_control_without_the_judgement_part_of_a_transfer_fits_nothing(
     client.post(PATH, data=given | {"pay_by": "transfer"})
     order_id = the_order().id
     arrive(order_id, 500)
-    monkeypatch.setattr(placing, "judge_rewriting", lambda **_given: lambda _order, _change: False)
+    monkeypatch.setattr(
+        order_forms, "judge_rewriting", lambda **_given: lambda _order, _change: False
+    )
 
     press_again(client, given, {"code": "EARLY20"})
 
@@ -165,14 +167,14 @@ def test_a_payment_whose_news_is_not_in_keeps_the_order_as_it_was(
 
 def _pay_between(monkeypatch: pytest.MonkeyPatch) -> None:
     """The buyer pays just after the gateway was asked, and before the order is written."""
-    asked = placing.fulfil_order
+    asked = order_forms.fulfil_order
 
     def ask(order_id: int) -> bool:
         answer = asked(order_id)
         decide(rows(DemoPayment.reference)[0][0], Decision.PAY, Arrival.LATE)
         return answer
 
-    monkeypatch.setattr(placing, "fulfil_order", ask)
+    monkeypatch.setattr(order_forms, "fulfil_order", ask)
 
 
 @on_both
@@ -197,7 +199,9 @@ def test_control_without_ending_the_try_first_that_payment_fits_nothing(
     given = review(client)
     client.post(PATH, data=given)
     _pay_between(monkeypatch)
-    monkeypatch.setattr(placing, "judge_rewriting", lambda **_given: lambda _order, _change: False)
+    monkeypatch.setattr(
+        order_forms, "judge_rewriting", lambda **_given: lambda _order, _change: False
+    )
 
     press_again(client, given, {"code": "EARLY20"})
 
@@ -223,7 +227,7 @@ def test_while_the_gateway_is_silent_nothing_is_changed_and_nobody_is_said_to_be
     assert "we do not know yet whether you have paid" in words
     assert "you need not pay again" in words
     assert "2 March 2027, 10:00 GMT at the latest" in words
-    assert charged.NOT_CHARGED not in words
+    assert charge.NOT_CHARGED not in words
     assert snapshot(the_order()) == before
     again = client.post(PATH, data=given)
     assert "Thank you for your pre-order" in client.get(again.headers["Location"]).text

@@ -15,7 +15,7 @@ from store.entitlements.links import order_link, token_of
 from store.kit import patience
 from store.kit.database import db, transaction
 from store.orders.models import Order, OrderStatus
-from store.payments.charged import NOT_CHARGED, Charged, charge_of
+from store.payments.charge import NOT_CHARGED, Charged, charge_of
 from store.payments.checkout import begin_checkout
 from store.payments.inbox import fulfil_order
 from store.payments.models import Checkout

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from store.entitlements.addresses import correct_address, merge_customers
 from store.kit.database import db, transaction
 from store.orders.models import Customer, Order
-from store.payments import form_links
+from store.payments import order_forms
 from store.payments.demo_news import Arrival, Decision, decide
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, links_in, path_to, sent
@@ -184,6 +184,6 @@ def test_control_without_the_question_the_key_opens_what_has_ended(
     a_shop()
     given = ordered(client)
     _change(client)
-    monkeypatch.setattr(form_links, "key_opens", lambda order: True)
-    monkeypatch.setattr(form_links, "is_for", lambda order, email: True)
+    monkeypatch.setattr(order_forms, "key_opens", lambda order: True)
+    monkeypatch.setattr(order_forms, "is_for", lambda order, email: True)
     assert "/orders/" in client.post(PATH, data=given).headers["Location"]

@@ -1,22 +1,49 @@
-"""Placing the order of a form where money for it may be on its way: judged before it is written."""
+"""Order forms that are sent: the order is placed, or written again, where money for it may be on its
+way; and what the key of a form still opens.
+
+A key opens the way to its order for the press that placed it, and nothing once a link to that order
+has ended. Nobody else is led there but by letter.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import sqlalchemy as sa
 
 from store.catalog.models import Publication
+from store.entitlements.models import Link
+from store.entitlements.order_moves import move_of
+from store.kit import clock, tokens
 from store.kit.database import db, transaction
+from store.kit.errors import Refusal
 from store.orders.models import Offer, Order, OrderStatus
-from store.orders.orders import is_of_form
+from store.orders.orders import is_for, is_of_form
 from store.orders.placing import Change, Details, Judge, place_order
-from store.payments.charged import TryIsOpen, is_money_under_way, judge_rewriting
+from store.payments.charge import TryIsOpen, is_money_under_way, judge_rewriting
 from store.payments.checkout import PaymentsUnavailable, end_open_try, own_page
-from store.payments.form_links import check_form
 from store.payments.inbox import fulfil_order
 
 # Another press may open a try between its end and our writing.
 TRIES = 3
+# A second press, a second tab and a way back happen within it.
+KEY_HOLDS = timedelta(days=1)
+
+
+class FormSent(Refusal):
+    """A form that was sent before, and whose order its key does not open (any more). `token` is
+    that of the order's newest link without its signature, for the button that mails a fresh one to
+    the address on file; "" where it has none. `slug` is of the publication."""
+
+    status = 410
+    heading = "This form was sent already"
+    sentence = "The link to its order comes by letter alone."
+
+    def __init__(self, order: Order) -> None:
+        links = _links(order.id)
+        self.token = tokens.unsigned(links[-1].reference) if links else ""
+        self.slug = order.lines[0].publication.slug
+        super().__init__()
 
 
 @dataclass(frozen=True)
@@ -37,7 +64,7 @@ def ask_about_form(form_key: str) -> bool:
     return all(fulfil_order(order_id) for order_id in order_ids)
 
 
-def place(
+def place_from_form(
     find: Callable[[], Publication],
     details: Details,
     *,
@@ -49,10 +76,9 @@ def place(
     held_id: int | None = None,
 ) -> Placed:
     """The order of this press (`placing.place_order`, of the publication that `find` gives, by the
-    offer that its link came with). A
-    try at another price, or of an order that is given up, ends at its gateway before anything is
-    written. `is_heard` is what `ask_about_form` said, `held_id` the order whose own link came with
-    the press.
+    offer that its link came with). A try at another price, or of an order that is given up, ends at
+    its gateway before anything is written. `is_heard` is what `ask_about_form` said, `held_id` the
+    order whose own link came with the press.
 
     Opens its own transactions. Refuses as `place_order` does, (`FormSent`) where the key of the form
     does not open the order that it has, and (`PaymentsUnavailable`) while a silent gateway may
@@ -89,3 +115,31 @@ def _judge(is_heard: bool, held_id: int | None) -> Judge:
         return of_money(order, change)
 
     return judge
+
+
+def check_form(order: Order, held_id: int | None, email: str | None = None) -> None:
+    """Refuse (`FormSent`) a press whose key does not open the order, or that is for another
+    `email` than the order. `held_id` is the order whose standing link the press came with."""
+    if order.id == held_id:
+        return
+    if not key_opens(order) or (email is not None and not is_for(order, email)):
+        raise FormSent(order)
+
+
+def key_opens(order: Order) -> bool:
+    """Whether the key of an order's form still leads to it: on the day after it was first sent,
+    while the order is its first customer's, at their first address, and no link to it has ended."""
+    links = _links(order.id)
+    first_sent = min([order.placed_at, *(link.created_at for link in links)])
+    return (
+        clock.now() < first_sent + KEY_HOLDS
+        and is_for(order, order.email)
+        and move_of(order.id) is None
+        and all(link.revoked_at is None for link in links)
+    )
+
+
+def _links(order_id: int) -> list[Link]:
+    query = sa.select(Link).where(Link.order_id == order_id, Link.purpose == "order")
+    fresh = query.order_by(Link.id).execution_options(populate_existing=True)
+    return list(db.session.scalars(fresh))
