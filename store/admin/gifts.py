@@ -10,8 +10,8 @@ from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, fresh_key, status, typed
 from store.orders.gifts import give_copy
 from store.orders.orders import order_by_reference
+from store.payments.cancellation import NotAGift, take_back_gift
 from store.payments.checkout import begin_checkout
-from store.payments.taking_back import NotAGift, take_back_gift
 from store.staff.guard import EDITORS, SUPPORT, opens_to, who
 
 bp = Blueprint("gifts", __name__, url_prefix="/admin")

@@ -18,10 +18,10 @@ from store.mail.models import Delivery
 from store.orders.gifts import gift_key, give_copy
 from store.orders.models import Order
 from store.orders.orders import order_by_reference
+from store.payments.cancellation import take_back_gift
 from store.payments.checkout import begin_checkout
 from store.payments.refunds import refund_order
 from store.payments.sums import payments_of, refunded_amount
-from store.payments.taking_back import take_back_gift
 from store.payments.transfers import (
     NothingToSend,
     NoTransferAwaited,

@@ -1,4 +1,6 @@
-"""The buyer's right to cancel: whether it holds at this moment, why not, and cancelling itself."""
+"""Orders that are given up: the buyer's right to cancel, whether it holds at this moment, why not, and
+cancelling itself; and a gift that staff take back.
+"""
 
 from collections.abc import Callable
 
@@ -7,12 +9,16 @@ import sqlalchemy as sa
 from store.catalog.models import Edition, EditionStatus
 from store.catalog.publications import lock_publication
 from store.entitlements.access import editions_of_order, is_waiting, rights_of_order
-from store.entitlements.models import DISPUTE_LOST
+from store.entitlements.granting import revoke_order
+from store.entitlements.models import DISPUTE_LOST, GIFT_TAKEN_BACK
 from store.kit import clock
 from store.kit.database import db, transaction
-from store.kit.errors import Refusal
+from store.kit.errors import InvalidFields, Refusal
 from store.kit.formatting import format_day
+from store.kit.status import record_change
+from store.kit.text import clean_line
 from store.orders.consents import agreed_at, has_waiver, last_day_to_cancel, supply_starts_at
+from store.orders.gifts import LONGEST_REASON
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import lock_order
 from store.payments.models import Refund, RefundStatus
@@ -62,6 +68,15 @@ class NotCancellable(Refusal):
     sentence = (
         "This order can no longer be cancelled here: a pre-order can be cancelled until its first "
         "edition is released. Write to us if something is wrong with it."
+    )
+
+
+class NotAGift(Refusal):
+    """What was paid for goes back with its money."""
+
+    heading = "This is no copy that was given"
+    sentence = (
+        "Only a copy that was given can be taken back. What was paid for ends with its refund."
     )
 
 
@@ -206,3 +221,20 @@ def _reason_of_its_days(order: Order) -> str:
         f"{came_out}Your 14 days to cancel ended on {last_day}. If something is wrong with your "
         "copy, write to us: we put it right."
     )
+
+
+def take_back_gift(order_id: int, *, reason: str, who: str) -> Order:
+    """End the right that a complimentary copy gave, at once and for good; a second press changes
+    nothing. Refuses (`NotAGift`, `InvalidFields`)."""
+    order = lock_order(order_id)
+    if not order.given_reason or order.status is not OrderStatus.PAID:
+        raise NotAGift
+    reason = clean_line(reason)
+    if not reason:
+        raise InvalidFields({"reason": "Say why it is taken back: it stays with the order."})
+    if len(reason) > LONGEST_REASON:
+        most = f"The reason can have at most {LONGEST_REASON} characters."
+        raise InvalidFields({"reason": most})
+    if revoke_order(order, GIFT_TAKEN_BACK):
+        record_change(db.session(), "orders", order.id, "given", "taken back", who=who, why=reason)
+    return order

@@ -21,24 +21,29 @@ def alert_on_burst() -> bool:
     """For the timetable: alert staff where more payments were declined within ten minutes than
     buyers' slips explain, once an hour; says whether it did. Opens its own transaction, none
     where there is nothing to say."""
-    count = _count()
+    # As the index is written, which holds nothing but declines.
+    declined = sa.select(sa.func.count(GatewayEvent.id)).where(
+        sa.text("is_decline"), GatewayEvent.received_at > clock.now() - WITHIN
+    )
+    count = db.session.scalars(declined).one()
     end_read()
     if count <= MORE_THAN:
         return False
     with transaction():
         if _is_told():
             return False
-        _alert(count)
+        now = clock.now()
+        alert_staff(
+            "Many payments are being declined",
+            f"{count} payments were declined in the ten minutes before {format_moment(now)}. Buyers "
+            "mistype; this many are more likely somebody who tries stolen cards.\n\nLook at the "
+            "payments on the gateway's own page, and block there what they have in common. The shop "
+            "limits how many payments one network and one address start in an hour; nothing else "
+            "has been stopped. The next alert comes in an hour, if it goes on.",
+            # Two workers at once say it once.
+            f"{_TOLD}{now:%Y-%m-%dT%H}",
+        )
     return True
-
-
-def _count() -> int:
-    since = clock.now() - WITHIN
-    # In the very words of the index, which holds nothing but declines.
-    query = sa.select(sa.func.count(GatewayEvent.id)).where(
-        sa.text("is_decline"), GatewayEvent.received_at > since
-    )
-    return db.session.scalars(query).one()
 
 
 def _is_told() -> bool:
@@ -47,17 +52,3 @@ def _is_told() -> bool:
         Delivery.created_at > clock.now() - ONE_ALERT_IN,
     )
     return db.session.scalars(told.limit(1)).first() is not None
-
-
-def _alert(count: int) -> None:
-    now = clock.now()
-    alert_staff(
-        "Many payments are being declined",
-        f"{count} payments were declined in the ten minutes before {format_moment(now)}. Buyers "
-        "mistype; this many are more likely somebody who tries stolen cards.\n\nLook at the "
-        "payments on the gateway's own page, and block there what they have in common. The shop "
-        "limits how many payments one network and one address start in an hour; nothing else has "
-        "been stopped. The next alert comes in an hour, if it goes on.",
-        # Two workers at once say it once.
-        f"{_TOLD}{now:%Y-%m-%dT%H}",
-    )
