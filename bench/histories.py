@@ -24,7 +24,7 @@ from store.kit.tokens import new_reference
 from store.orders.placing import Details, place_order
 from store.payments.checkout import begin_checkout
 from store.payments.gateways.registry import gateway_named
-from store.payments.gateways.stripe_reading import EVENT_KINDS
+from store.payments.gateways.stripe_objects import EVENT_KINDS
 from store.payments.inbox import apply_event
 from store.payments.models import Checkout, EventStatus, GatewayEvent
 from tests.stripe_double import StripeDouble

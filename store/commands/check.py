@@ -19,7 +19,7 @@ from store.mail.letters import compose_sample
 from store.mail.smtp import Connection
 from store.mail.worker import mail_server
 from store.payments.gateways import stripe
-from store.payments.gateways.stripe_reading import endpoint_fault
+from store.payments.gateways.stripe_objects import endpoint_fault
 
 
 @click.command()

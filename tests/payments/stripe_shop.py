@@ -22,7 +22,7 @@ from werkzeug.test import TestResponse
 from store.app import create_app
 from store.kit import clock
 from store.kit.database import db
-from store.payments.gateways.stripe_reading import EVENT_KINDS
+from store.payments.gateways.stripe_objects import EVENT_KINDS
 from tests.conftest import make_settings
 from tests.payments.making import apply_received
 from tests.storefront.forms import fields_of

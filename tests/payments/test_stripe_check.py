@@ -12,7 +12,7 @@ from store import settings
 from store.app import create_app
 from store.cli import main
 from store.payments.gateways.registry import default_gateway, gateways
-from store.payments.gateways.stripe_reading import EVENT_KINDS
+from store.payments.gateways.stripe_objects import EVENT_KINDS
 from tests.conftest import make_settings
 from tests.payments.stripe_shop import KEY, WEBHOOK_SECRET, stripe_settings
 from tests.stripe_double import StripeDouble

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.payments.gateways.base import Standing
-from store.payments.gateways.stripe_asking import from_stripe, to_stripe
-from store.payments.gateways.stripe_reading import (
+from store.payments.gateways.stripe_objects import (
     EVENT_KINDS,
     endpoint_fault,
+    from_stripe,
     read_news,
     read_state,
     standing_of,
+    to_stripe,
 )
 
 CURRENCIES = ["GBP", "EUR", "JPY", "KRW", "ISK", "UGX", "CLP", "HUF", "RSD"]

@@ -22,7 +22,7 @@ from store.payments import checkout, inbox, sums
 from store.payments.checkout import PaymentsUnavailable, begin_checkout
 from store.payments.gateways.base import GatewayRefund, GatewayState, GatewayUnreachable, Standing
 from store.payments.gateways.stripe import StripeGateway
-from store.payments.gateways.stripe_reading import EVENT_KINDS
+from store.payments.gateways.stripe_objects import EVENT_KINDS
 from store.payments.models import EventStatus, GatewayEvent, Payment, Refund, RefundStatus
 from store.payments.refunds import refund_order, send_refunds
 from tests.conftest import on_both

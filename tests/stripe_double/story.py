@@ -12,7 +12,7 @@ import click
 from store.commands.demo import free_port, play
 from store.demo.story import Payment
 from store.demo.visitor import Page, StoryEnds, Visitor
-from store.payments.gateways.stripe_reading import EVENT_KINDS
+from store.payments.gateways.stripe_objects import EVENT_KINDS
 from tests.stripe_double import StripeDouble
 
 KEY = "rk_test_story"

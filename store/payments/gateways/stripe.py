@@ -24,14 +24,15 @@ from store.payments.gateways.base import (
     News,
     StartedCheckout,
 )
-from store.payments.gateways.stripe_asking import session_params, to_stripe
-from store.payments.gateways.stripe_reading import (
+from store.payments.gateways.stripe_objects import (
     EVENT_KINDS,
     SUBJECT,
     Said,
     read_news,
     read_refund,
     read_state,
+    session_params,
+    to_stripe,
 )
 
 log = logging.getLogger(__name__)
