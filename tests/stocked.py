@@ -10,6 +10,7 @@ from flask import Flask
 from store.app import place
 from store.catalog.models import Publication
 from store.catalog.publications import publication_by_slug
+from store.demo.buyer import Arrival, Decision, decide
 from store.entitlements.addresses import request_change
 from store.entitlements.links import link_url, make_link, order_url
 from store.entitlements.order_moves import request_move
@@ -22,7 +23,6 @@ from store.orders.discounts import add_discount
 from store.orders.models import Offer
 from store.orders.offers import ask_for_offer, offer_url
 from store.orders.placing import place_order
-from store.payments.demo_news import Arrival, Decision, decide
 from tests.catalog.making import picture
 from tests.entitlements.making import a_shop, anna, path_to, sent
 from tests.pages import Page

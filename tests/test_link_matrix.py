@@ -22,6 +22,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from store.catalog.models import Asset, Publication
+from store.demo.buyer import Arrival, Decision, decide
 from store.entitlements.links import make_link, order_link
 from store.entitlements.models import Link
 from store.entitlements.order_moves import accept_move, request_move
@@ -34,7 +35,6 @@ from store.orders.discounts import add_discount
 from store.orders.models import Customer, Offer, Order
 from store.orders.offers import OFFER, ask_for_offer
 from store.orders.placing import Details, place_order
-from store.payments.demo_news import Arrival, Decision, decide
 from tests.conftest import Clock
 from tests.entitlements.making import a_shop, link_to
 from tests.factories import a_publication, a_released_edition

@@ -4,11 +4,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as Answer
 
-from store.kit.config import config
-from store.kit.limits import limiter
-from store.kit.refusal_pages import private_page
-from store.kit.web import same_site
-from store.payments.demo_news import (
+from store.demo.buyer import (
     Arrival,
     Decision,
     decide,
@@ -16,8 +12,11 @@ from store.payments.demo_news import (
     held_news,
     payment_by_reference,
 )
-from store.payments.gateways.demo import present_state
-from store.payments.gateways.demo_models import DemoPayment
+from store.kit.config import config
+from store.kit.limits import limiter
+from store.kit.refusal_pages import private_page
+from store.kit.web import same_site
+from store.payments.gateways.demo import DemoPayment, present_state
 
 bp = Blueprint("demo_pay", __name__)
 

@@ -26,6 +26,7 @@ from store.catalog.models import EditionStatus, Publication
 from store.catalog.publications import publication_by_slug
 from store.catalog.uploads import ReceivedFile, receive_file
 from store.commands.staff import DEMO_OWNER, ensure_demo_owner
+from store.demo.buyer import Arrival, Decision, decide
 from store.demo.seed import edition_files, edition_notes, seed_publication, seed_seller
 from store.distribution.releasing import schedule_release
 from store.entitlements.links import order_url
@@ -36,7 +37,6 @@ from store.mail.models import CapturedLetter
 from store.orders.models import Order
 from store.orders.placing import Details, place_order
 from store.payments.checkout import begin_checkout
-from store.payments.demo_news import Arrival, Decision, decide
 from tests.conftest import make_settings
 from tests.serving import free_port
 

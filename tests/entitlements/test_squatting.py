@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
+from store.demo.buyer import Arrival, Decision, decide
 from store.distribution.importing import import_customers, read_customers
 from store.entitlements.granting import grant_imported, revoke_order
 from store.entitlements.models import REFUNDED, Link
@@ -15,7 +16,6 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.orders.customers import customer_by_address, find_or_add_customer, rename
 from store.orders.models import Customer, Order, OrderStatus
-from store.payments.demo_news import Arrival, Decision, decide
 from store.payments.models import Checkout
 from store.staff.second_factor import authenticator
 from tests.admin.signing import press, signed_in

@@ -22,8 +22,7 @@ from store.kit.status import StatusChange
 from store.mail import worker
 from store.orders.customers import customer_by_address
 from store.orders.models import Order
-from store.payments.gateways.demo import signed_event
-from store.payments.gateways.demo_models import DemoPayment, DemoRefund
+from store.payments.gateways.demo import DemoPayment, DemoRefund, signed_event
 from tests.conftest import Clock, make_settings, on_both
 from tests.mail.scripted_server import ScriptedServer, Talk
 from tests.storefront.forms import fields_of

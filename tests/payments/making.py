@@ -13,8 +13,7 @@ from store.orders.placing import Details, place_order
 from store.payments.checkout import begin_checkout
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayState, Standing
-from store.payments.gateways.demo import new_name
-from store.payments.gateways.demo_models import DemoEvent, DemoPayment, DemoRefund
+from store.payments.gateways.demo import DemoEvent, DemoPayment, DemoRefund, new_name
 from store.payments.inbox import apply_event
 from store.payments.models import Checkout, EventStatus, GatewayEvent, Payment, Refund
 from tests.factories import a_publication, a_seller

@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Publication, PublicationStatus
+from store.demo.buyer import Decision, decide
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
@@ -17,7 +18,6 @@ from store.orders.models import Order
 from store.orders.placing import Details, place_order
 from store.payments.cancellation import cancel_preorder
 from store.payments.checkout import begin_checkout
-from store.payments.demo_news import Decision, decide
 from store.payments.refunds import refund_order
 from tests import factories
 from tests.conftest import Clock, on_both

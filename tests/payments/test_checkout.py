@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from store.app import create_app
+from store.demo.buyer import Arrival, Decision, decide
 from store.kit.database import db, transaction
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import cancel_pending
@@ -17,10 +18,8 @@ from store.payments.checkout import (
     expire_due,
     last_try,
 )
-from store.payments.demo_news import Arrival, Decision, decide
 from store.payments.gateways.base import CheckoutRequest, GatewayUnreachable, StartedCheckout
-from store.payments.gateways.demo import DemoGateway
-from store.payments.gateways.demo_models import DemoPayment
+from store.payments.gateways.demo import DemoGateway, DemoPayment
 from store.payments.gateways.registry import NoGateway, default_gateway
 from store.payments.inbox import fulfil_order
 from store.payments.models import Checkout, CheckoutStatus

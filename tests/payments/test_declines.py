@@ -7,13 +7,13 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from store.demo.buyer import Arrival, Decision, decide
 from store.kit.database import db, transaction
 from store.kit.tokens import new_reference
 from store.mail.models import Delivery
 from store.payments import declines
 from store.payments.checkout import begin_checkout
 from store.payments.declines import alert_on_burst
-from store.payments.demo_news import Arrival, Decision, decide
 from store.payments.models import EventStatus, GatewayEvent
 from store.tasks import TIMETABLE
 from tests.conftest import Clock, on_both

@@ -3,9 +3,9 @@
 import pytest
 from flask.testing import FlaskClient
 
+from store.demo.buyer import held_news
 from store.kit.database import db
 from store.orders.models import OrderStatus
-from store.payments.demo_news import held_news
 from store.payments.models import EventStatus, GatewayEvent
 from tests.conftest import Clock, on_both
 from tests.payments.making import an_order, apply_received, order_of, rows, start

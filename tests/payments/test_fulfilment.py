@@ -6,12 +6,12 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from store.demo.buyer import Arrival, Decision, decide, deliver, deliver_held
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import cancel_pending, expire_order
 from store.payments import inbox, refunds, sums
-from store.payments.demo_news import Arrival, Decision, decide, deliver, deliver_held
 from store.payments.gateways.demo import DemoGateway
 from store.payments.models import (
     Checkout,

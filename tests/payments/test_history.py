@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 
 from store.catalog.models import Publication
 from store.catalog.sellers import state_seller
+from store.demo.buyer import Arrival, Decision, decide, deliver, held_news
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
@@ -30,10 +31,8 @@ from store.orders.orders import cancel_pending, lock_order
 from store.orders.placing import Details
 from store.payments import cancellation, inbox, order_forms, refunds
 from store.payments.checkout import begin_checkout, end_for_order, end_left_open, expire_due
-from store.payments.demo_news import Arrival, Decision, decide, deliver, held_news
 from store.payments.gateways.base import GatewayUnreachable
-from store.payments.gateways.demo import DemoGateway
-from store.payments.gateways.demo_models import DemoEvent, DemoPayment, DemoRefund
+from store.payments.gateways.demo import DemoEvent, DemoGateway, DemoPayment, DemoRefund
 from store.payments.gateways.manual import received_amount
 from store.payments.models import (
     Checkout,

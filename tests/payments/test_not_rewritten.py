@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from store import tasks
 from store.catalog.models import Publication
 from store.catalog.sellers import state_seller
+from store.demo.buyer import Arrival, Decision, decide
 from store.entitlements.links import order_link, token_of
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
@@ -17,11 +18,9 @@ from store.orders.consents import has_waiver
 from store.orders.discounts import add_discount
 from store.orders.models import Order
 from store.payments import charge, order_forms
-from store.payments.demo_news import Arrival, Decision, decide
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayState, GatewayUnreachable, Standing
-from store.payments.gateways.demo import DemoGateway
-from store.payments.gateways.demo_models import DemoPayment
+from store.payments.gateways.demo import DemoGateway, DemoPayment
 from store.payments.models import Checkout, Payment, Refund
 from tests import factories
 from tests.conftest import Clock, on_both

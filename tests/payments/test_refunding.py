@@ -14,8 +14,7 @@ from store.orders.models import Order
 from store.payments import refunds, sums
 from store.payments.cancellation import NotCancellable, cancel_preorder, may_cancel
 from store.payments.gateways.base import GatewayRefund, GatewayRefused, GatewayUnreachable
-from store.payments.gateways.demo import DemoGateway
-from store.payments.gateways.demo_models import DemoRefund
+from store.payments.gateways.demo import DemoGateway, DemoRefund
 from store.payments.inbox import fulfil_order
 from store.payments.models import Refund, RefundStatus
 from store.payments.money_back import MoreThanPaid, NothingToRefund
@@ -221,7 +220,7 @@ def _hear_of(order_id: int) -> None:
 def test_a_refund_from_the_gateways_desk_and_ours_never_exceed_the_payment(
     paid: int,
 ) -> None:
-    from store.payments.gateways.demo_models import DemoPayment
+    from store.payments.gateways.demo import DemoPayment
 
     reference = rows(DemoPayment.reference)[0][0]
     refunded_at_gateway(reference, 1000)

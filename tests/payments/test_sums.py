@@ -10,13 +10,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
+from store.demo.buyer import Decision, decide
 from store.distribution.importing import export_customers
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.orders.gifts import give_copy
 from store.orders.models import Order
 from store.payments.checkout import begin_checkout
-from store.payments.demo_news import Decision, decide
 from store.payments.models import Dispute, Payment
 from store.payments.money_back import settle_order
 from store.payments.receipts import receipt_of

@@ -3,10 +3,10 @@
 import pytest
 from flask import Flask
 
+from store.demo.buyer import Arrival, Decision, decide
 from store.orders.models import OrderStatus
 from store.payments import inbox
 from store.payments.checkout import expire_due
-from store.payments.demo_news import Arrival, Decision, decide
 from store.payments.gateways.base import GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, GatewayEvent

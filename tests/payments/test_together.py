@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Edition, EditionStatus
+from store.demo.buyer import Decision, decide
 from store.entitlements.granting import lock_publication
 from store.entitlements.models import Entitlement
 from store.kit import clock
@@ -23,8 +24,7 @@ from store.kit.errors import Refusal
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.payments import cancellation, money_back, refunds
-from store.payments.demo_news import Decision, decide
-from store.payments.gateways.demo_models import DemoRefund
+from store.payments.gateways.demo import DemoRefund
 from store.payments.inbox import fulfil_order
 from store.payments.models import Checkout, GatewayEvent, Payment, Refund
 from tests.conftest import on_both, on_postgresql

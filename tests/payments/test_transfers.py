@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from store.app import create_app
 from store.catalog.sellers import state_seller
+from store.demo.buyer import Decision, decide
 from store.entitlements.access import rights_of_order
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import InvalidFields, Refusal
@@ -21,9 +22,8 @@ from store.orders.models import Order, OrderStatus
 from store.orders.orders import cancel_pending
 from store.payments import transfers
 from store.payments.checkout import NoTransfers, PartlyReceived, begin_checkout, expire_due
-from store.payments.demo_news import Decision, decide
 from store.payments.gateways import manual
-from store.payments.gateways.demo_models import DemoPayment
+from store.payments.gateways.demo import DemoPayment
 from store.payments.gateways.registry import NoGateway
 from store.payments.inbox import fulfil_order, sweep
 from store.payments.models import Checkout, Payment, RefundStatus, Transfer

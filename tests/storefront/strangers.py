@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from store.catalog.sellers import state_seller
+from store.demo.buyer import Arrival, Decision, decide
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.orders.models import Order
-from store.payments.demo_news import Arrival, Decision, decide
 from tests.entitlements.making import ANNA, a_paid_order, a_shop
 from tests.factories import a_publication, a_released_edition
 from tests.payments.bank import BANK

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 import pytest
 from flask.testing import FlaskClient
 
+from store.demo.buyer import Arrival, Decision, decide
 from store.entitlements.addresses import correct_address, merge_customers
 from store.kit.database import db, transaction
 from store.orders.models import Customer, Order
 from store.payments import order_forms
-from store.payments.demo_news import Arrival, Decision, decide
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, links_in, path_to, sent
 from tests.entitlements.making import text_of as text_part

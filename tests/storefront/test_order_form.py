@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from store.catalog.models import Publication, PublicationStatus
+from store.demo.buyer import Arrival, Decision, decide
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.kit.limits import limiter
@@ -17,8 +18,7 @@ from store.orders.consents import has_waiver
 from store.orders.models import Order, OrderStatus
 from store.payments import checkout
 from store.payments.checkout import PaymentsUnavailable
-from store.payments.demo_news import Arrival, Decision, decide
-from store.payments.gateways.demo_models import DemoPayment
+from store.payments.gateways.demo import DemoPayment
 from store.payments.models import Checkout, CheckoutStatus
 from tests import factories
 from tests.conftest import Clock, on_both

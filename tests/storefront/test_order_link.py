@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
+from store.demo.buyer import Arrival, Decision, decide
 from store.entitlements.granting import grant_imported
 from store.entitlements.links import order_link, token_of
 from store.entitlements.models import Download
@@ -16,7 +17,6 @@ from store.kit.database import db, transaction
 from store.kit.space import unrecorded_downloads
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer
-from store.payments.demo_news import Arrival, Decision, decide
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import drafted_and_released
 from tests.entitlements.making import ANNA, anna, count_rows, link_to, release, sent

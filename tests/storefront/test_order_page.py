@@ -11,11 +11,11 @@ from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
 from store.catalog.publications import retire
+from store.demo.buyer import Arrival, Decision, decide
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
-from store.payments.demo_news import Arrival, Decision, decide
 from store.payments.gateways.base import GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
 from store.payments.inbox import apply_event

@@ -7,12 +7,12 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from store.demo.buyer import Arrival, Decision, decide
 from store.entitlements.links import order_link, token_of
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Consent, Order, OrderLine, OrderStatus
-from store.payments.demo_news import Arrival, Decision, decide
 from store.payments.models import Dispute, Payment, Refund
 from store.payments.refunds import refund_order
 from tests.admin.signing import signed_in

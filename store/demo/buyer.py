@@ -7,8 +7,14 @@ import sqlalchemy as sa
 from store.kit import clock
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import NotFound
-from store.payments.gateways.demo import NAME, new_name, present_state, signed_event
-from store.payments.gateways.demo_models import DemoEvent, DemoPayment
+from store.payments.gateways.demo import (
+    NAME,
+    DemoEvent,
+    DemoPayment,
+    new_name,
+    present_state,
+    signed_event,
+)
 from store.payments.inbox import receive_event
 
 
@@ -46,7 +52,7 @@ def payment_by_reference(reference: str) -> DemoPayment:
 def decide(reference: str, decision: Decision, arrival: Arrival = Arrival.ONCE) -> bool:
     """The buyer pays, is declined or leaves; the news goes out as `arrival` says.
 
-    False where the payment had ended before: whoever presses twice decides once. Refuses
+    False where the payment had ended before, as after a second press. Refuses
     (`PaymentUnknown`). Opens its own transactions, as a machine of somebody else's would.
     """
     with transaction():
