@@ -86,7 +86,7 @@ ORDER_OF = {
 # A stop holds until it is ended.
 TOO_OLD = timedelta(days=401)
 # Tables whose rows belong to nobody: how often something was asked, and what moved.
-NOBODYS = {"rate_counts", "status_changes", "demo_payments", "demo_refunds", "demo_events", "pace"}
+NOBODYS = {"rate_counts", "status_changes", "pace"}
 
 
 @dataclass

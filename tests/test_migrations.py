@@ -18,6 +18,7 @@ from flask_migrate import downgrade, upgrade
 from store.app import create_app, place
 from store.kit.columns import UtcDateTime
 from store.kit.database import db
+from store.payments.gateways.demo import DemoRow
 from tests.conftest import make_settings, new_database
 
 AT = datetime(2027, 3, 1, 10, 0, tzinfo=UTC)
@@ -92,13 +93,13 @@ def fill() -> None:
 
 
 def _names() -> set[str]:
-    # The bell's queue makes its tables by itself.
+    # The bell's queue makes its tables by itself, the demonstration where it may run.
     names = sa.inspect(db.engine).get_table_names()
-    return {name for name in names if not name.startswith("huey_")}
+    return {name for name in names if not name.startswith(("huey_", "demo_"))}
 
 
 def _is_ours(_object: object, name: str | None, *_rest: object) -> bool:
-    return not (name or "").startswith("huey_")
+    return not (name or "").startswith(("huey_", "demo_"))
 
 
 def _counts() -> dict[str, int]:
@@ -163,6 +164,51 @@ def test_up_with_rows_down_and_up_again(empty_shop: Flask) -> None:
     assert filled == {table.name: 1 for table in _tables()}
     assert left == {"alembic_version"}
     assert _counts() == dict.fromkeys(filled, 0)
+
+
+def _demo_tables() -> set[str]:
+    names = sa.inspect(db.engine).get_table_names()
+    return {name for name in names if name.startswith("demo_")}
+
+
+def test_the_demonstration_has_its_tables_where_it_may_run(empty_shop: Flask) -> None:
+    upgrade()
+    assert _demo_tables() == set(DemoRow.metadata.tables)
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        found = compare_metadata(context, DemoRow.metadata)
+    assert [one for one in found if one[0] not in {"remove_table", "remove_index"}] == []
+
+
+def test_production_has_no_tables_of_the_demonstration(tmp_path: Path) -> None:
+    given = {
+        "env": "production",
+        "base_url": "https://shop.example.org",
+        "mail_server": "mail.example.org",
+        "mail_default_sender": "shop@example.org",
+    }
+    app = create_app(make_settings(tmp_path, **given))
+    with app.app_context():
+        upgrade()
+        assert _demo_tables() == set()
+        downgrade(revision="base")
+        upgrade()
+        assert _demo_tables() == set()
+        db.session.remove()
+        db.engine.dispose()
+
+
+def test_rows_of_a_demonstration_that_has_run_are_kept(empty_shop: Flask) -> None:
+    upgrade(revision="0010")
+    events = DemoRow.metadata.tables["demo_events"]
+    with db.engine.begin() as connection:
+        values = {column.key: _value(column) for column in events.columns}
+        connection.execute(events.insert().values(values))
+    upgrade()
+    downgrade(revision="0010")
+    upgrade()
+    with db.engine.connect() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(events)) == 1
 
 
 def test_the_models_are_what_the_migrations_make(empty_shop: Flask) -> None:

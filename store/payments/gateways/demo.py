@@ -48,7 +48,15 @@ REASONS = {
 }
 
 
-class DemoPayment(Base):
+class DemoRow(Base):
+    """What a real gateway would keep on its own machines: tables of its own, made only where a
+    demonstration may run (`make_tables`), and no part of the shop's schema."""
+
+    __abstract__ = True
+    metadata = sa.MetaData(naming_convention=Base.metadata.naming_convention)
+
+
+class DemoPayment(DemoRow):
     """One try to pay: open, then paid, declined, abandoned or expired."""
 
     __tablename__ = "demo_payments"
@@ -71,7 +79,7 @@ class DemoPayment(Base):
     refunds: Mapped[list["DemoRefund"]] = relationship(order_by="DemoRefund.id")
 
 
-class DemoRefund(Base):
+class DemoRefund(DemoRow):
     """Money that the demonstration gave back; its key keeps one press to one refund."""
 
     __tablename__ = "demo_refunds"
@@ -85,7 +93,7 @@ class DemoRefund(Base):
     standing: Mapped[str] = mapped_column(sa.String(20), default="succeeded")
 
 
-class DemoEvent(Base):
+class DemoEvent(DemoRow):
     """News of one payment; it waits here until it is delivered."""
 
     __tablename__ = "demo_events"
@@ -159,6 +167,12 @@ class DemoGateway(QuietGateway):
             return News(str(said["id"]), kind, str(said["subject"]), said, is_decline=is_decline)
         except (ValueError, KeyError, TypeError):
             raise BadSignature("signed, but no message of ours") from None
+
+
+def make_tables(connection: sa.Connection) -> None:
+    """Make the demonstration's tables where they are missing: at each upgrade of the database,
+    except in production."""
+    DemoRow.metadata.create_all(connection)
 
 
 def signed_event(
