@@ -132,7 +132,7 @@ def _can_be_given_back(order: Order) -> bool:
 def cancel_preorder(order_id: int, who: str) -> list[Refund]:
     """Cancel a pre-order and give all its money back; pressed again it answers the same.
 
-    The lock on each publication makes it come before a release or after it, never amid one.
+    The lock on each publication makes it come before a release or after it, never in the middle of one.
     Opens its own transactions. Refuses (`NotCancellable`).
     """
     return _cancel_once(order_id, who, _cancel)

@@ -29,7 +29,7 @@ _OUR_OWN = {manual.NAME, free.NAME}
 
 
 class Charged(StrEnum):
-    """How an order's money stands, for who asks whether they have paid."""
+    """How an order's money stands, for a buyer who asks whether they have paid."""
 
     PAID = "paid"
     UNDER_WAY = "under way"

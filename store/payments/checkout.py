@@ -116,12 +116,7 @@ def begin_checkout(order_id: int, gateway_name: str | None = None) -> str:
     started = _start(gateway, request)
     with transaction():
         lock_order(order_id)
-        checkout = db.session.get_one(Checkout, request.checkout_id)
-        checkout.gateway_reference = started.reference
-        checkout.pay_url = started.url
-        checkout.expires_at = started.expires_at
-        if checkout.gateway == manual.NAME:
-            owe_details(checkout)
+        _note_start(db.session.get_one(Checkout, request.checkout_id), started)
     if gateway.name == free.NAME:
         fulfil_checkout(request.checkout_id)
     return started.url
@@ -132,7 +127,13 @@ def _close_outdated(order_id: int, gateway_name: str | None) -> None:
     is chosen now, at the gateway first. Refuses (`PartlyReceived`, `PaymentsUnavailable`)."""
     order = db.session.get_one(Order, order_id)
     checkout = _open_checkout(order)
-    if checkout is None or _is_wanted(checkout, order, gateway_name):
+    is_wanted = True
+    # Once it is paid, or the buyer's bank is at work, a second way would charge twice.
+    if checkout and order.status is OrderStatus.PENDING and checkout.processing_at is None:
+        agreed = (order.total_amount, order.currency)
+        is_of_order = agreed == (checkout.amount, checkout.currency)
+        is_wanted = is_of_order and checkout.gateway == _choose_gateway(order, gateway_name).name
+    if checkout is None or is_wanted:
         end_read()
         return
     if has_part(checkout):
@@ -146,15 +147,6 @@ def _open_checkout(order: Order) -> Checkout | None:
         Checkout.order_id == order.id, Checkout.status == CheckoutStatus.OPEN
     )
     return db.session.scalars(query.execution_options(populate_existing=True)).first()
-
-
-def _is_wanted(checkout: Checkout, order: Order, gateway_name: str | None) -> bool:
-    if order.status is not OrderStatus.PENDING or checkout.processing_at is not None:
-        # Paid, or the buyer's bank is already at work: a second way would charge twice.
-        return True
-    agreed = (order.total_amount, order.currency)
-    is_of_order = agreed == (checkout.amount, checkout.currency)
-    return is_of_order and checkout.gateway == _choose_gateway(order, gateway_name).name
 
 
 def _choose_gateway(order: Order, gateway_name: str | None) -> Gateway:
@@ -227,6 +219,14 @@ def _start(gateway: Gateway, request: CheckoutRequest) -> StartedCheckout:
             if checkout.gateway_reference is None:
                 end_unheard(checkout)
     raise PaymentsUnavailable
+
+
+def _note_start(checkout: Checkout, started: StartedCheckout) -> None:
+    checkout.gateway_reference = started.reference
+    checkout.pay_url = started.url
+    checkout.expires_at = started.expires_at
+    if checkout.gateway == manual.NAME:
+        owe_details(checkout)
 
 
 def own_page(order: Order) -> str:

@@ -292,7 +292,7 @@ def desk_address(dispute: Dispute) -> str:
 def settle_order(order: Order) -> None:
     """Open, suspend or end the order's rights as its payments stand now; under its lock.
 
-    One payment that is neither given back nor contested is enough, so that who paid twice keeps
+    One payment that is neither given back nor contested is enough, so that a buyer who paid twice keeps
     the copy for the other. An order that was cancelled stays closed, also while its refund fails
     and is tried again.
     """

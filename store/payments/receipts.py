@@ -1,4 +1,4 @@
-"""What a receipt says: read from the rows of an order as they are, nothing computed anew."""
+"""What a receipt says: read from the rows of an order as they are; nothing is computed again."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +10,9 @@ from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.money import format_money
 from store.kit.status import StatusChange
-from store.orders.models import Order, OrderLine, OrderStatus
+from store.orders.models import Order, OrderStatus
 from store.orders.prices import order_vat_note
-from store.payments.models import Dispute, Payment, Refund, RefundStatus
+from store.payments.models import Refund, RefundStatus
 from store.payments.sums import disputes_of_order, payments_of, refunds_of, sums_of
 
 _METHODS = {
@@ -72,28 +72,42 @@ def receipt_of(order: Order) -> Receipt:
     """The receipt as the rows stand now. Refuses (`NoReceipt`) an order that is not paid."""
     if order.status is not OrderStatus.PAID:
         raise NoReceipt
-    payments, back = payments_of(order.id), _counted_refunds(order.id)
+    back = [one for one in refunds_of(order.id) if one.status in RefundStatus.counted()]
     lost = [one for one in disputes_of_order(order.id) if one.lost_at]
     return Receipt(
         order=order,
-        lines=[_line(order, line) for line in order.lines],
+        lines=[
+            Row(
+                line.title,
+                format_money(line.price_amount * line.quantity, order.currency),
+                line.quantity,
+            )
+            for line in order.lines
+        ],
         discount=_discount(order),
         total=format_money(order.total_amount, order.currency),
         vat=_vat(order),
         note=_note(order),
-        received=[_received(one) for one in payments if one.amount],
-        returned=_returned(back) + [_taken(one) for one in lost],
+        received=[
+            Row(
+                f"Paid {_METHODS.get(one.method, 'online')}",
+                format_money(one.amount, one.currency),
+                at=one.received_at,
+            )
+            for one in payments_of(order.id)
+            if one.amount
+        ],
+        returned=_returned(back)
+        + [
+            Row(
+                "Taken back by your bank",
+                f"−{format_money(one.amount, one.currency)}",
+                at=one.lost_at,
+            )
+            for one in lost
+        ],
         left=format_money(sums_of(order).left, order.currency) if back or lost else "",
     )
-
-
-def _counted_refunds(order_id: int) -> list[Refund]:
-    return [one for one in refunds_of(order_id) if one.status in RefundStatus.counted()]
-
-
-def _line(order: Order, line: OrderLine) -> Row:
-    amount = format_money(line.price_amount * line.quantity, order.currency)
-    return Row(line.title, amount, line.quantity)
 
 
 def _discount(order: Order) -> Row | None:
@@ -124,12 +138,6 @@ def _note(order: Order) -> str:
     return order_vat_note(order)
 
 
-def _received(payment: Payment) -> Row:
-    how = _METHODS.get(payment.method, "online")
-    amount = format_money(payment.amount, payment.currency)
-    return Row(f"Paid {how}", amount, at=payment.received_at)
-
-
 def _returned(refunds: list[Refund]) -> list[Row]:
     arrived = _arrived([refund.id for refund in refunds])
     return [
@@ -150,8 +158,3 @@ def _arrived(refund_ids: list[int]) -> dict[int, datetime]:
         StatusChange.to_status == RefundStatus.SUCCEEDED,
     )
     return {row.entity_id: row.at for row in db.session.execute(query)}
-
-
-def _taken(dispute: Dispute) -> Row:
-    amount = format_money(dispute.amount, dispute.currency)
-    return Row("Taken back by your bank", f"−{amount}", at=dispute.lost_at)

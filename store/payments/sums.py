@@ -47,7 +47,11 @@ def sums_by_order(orders: Collection[Order]) -> dict[int, Sums]:
     entries = _entries()
     ids = [order.id for order in orders]
     found: dict[int, dict[str, Any]] = {
-        order.id: {"currency": order.currency, "sales": _is_sale(order)} for order in orders
+        order.id: {
+            "currency": order.currency,
+            "sales": int(order.status is OrderStatus.PAID and not order.given_reason),
+        }
+        for order in orders
     }
     query = (
         sa.select(entries.c.order_id, entries.c.kind, sa.func.sum(entries.c.amount))
@@ -148,10 +152,6 @@ def is_held_by_bank(payment_id: int) -> bool:
 
 def _sum(order_id: int, statuses: Collection[RefundStatus]) -> int:
     return sum(refund.amount for refund in refunds_of(order_id) if refund.status in statuses)
-
-
-def _is_sale(order: Order) -> int:
-    return int(order.status is OrderStatus.PAID and not order.given_reason)
 
 
 def _sales(since: datetime | None) -> dict[str, dict[str, int]]:

@@ -116,7 +116,20 @@ class DemoGateway(QuietGateway):
     def start(self, request: CheckoutRequest) -> StartedCheckout:
         """Start a try to pay at a page of ours, once per key."""
         with transaction():
-            insert_once(DemoPayment, **_row_of(request))
+            insert_once(
+                DemoPayment,
+                reference=new_name("demo"),
+                idempotency_key=request.idempotency_key,
+                order_reference=request.order_reference,
+                checkout_id=request.checkout_id,
+                title=request.title,
+                amount=request.amount,
+                currency=request.currency,
+                state="open",
+                success_url=request.success_url,
+                cancel_url=request.cancel_url,
+                expires_at=request.expires_at,
+            )
             payment = db.session.scalars(
                 sa.select(DemoPayment).filter_by(idempotency_key=request.idempotency_key)
             ).one()
@@ -127,7 +140,8 @@ class DemoGateway(QuietGateway):
 
     def fetch(self, subject: str) -> GatewayState | None:
         """The present state; None for a reference that is not ours."""
-        _refuse_inside_transaction()
+        if db.session().info.get("writing"):
+            raise RuntimeError("a gateway is asked outside transactions")
         payment = db.session.scalars(sa.select(DemoPayment).filter_by(reference=subject)).first()
         state = None if payment is None else _state_of(payment)
         end_read()
@@ -192,27 +206,6 @@ def new_name(prefix: str) -> str:
 
 def _event_key(key: str) -> bytes:
     return hmac.new(key.encode(), b"demo gateway events/1", hashlib.sha256).digest()
-
-
-def _refuse_inside_transaction() -> None:
-    if db.session().info.get("writing"):
-        raise RuntimeError("a gateway is asked outside transactions")
-
-
-def _row_of(request: CheckoutRequest) -> dict[str, Any]:
-    return {
-        "reference": new_name("demo"),
-        "idempotency_key": request.idempotency_key,
-        "order_reference": request.order_reference,
-        "checkout_id": request.checkout_id,
-        "title": request.title,
-        "amount": request.amount,
-        "currency": request.currency,
-        "state": "open",
-        "success_url": request.success_url,
-        "cancel_url": request.cancel_url,
-        "expires_at": request.expires_at,
-    }
 
 
 def present_state(payment: DemoPayment) -> str:

@@ -32,7 +32,18 @@ class FreeGateway(QuietGateway):
         """Paid with nothing: of an order that costs something, that does not fit and is held."""
         query = sa.select(Checkout).filter_by(gateway=NAME, gateway_reference=subject)
         checkout = db.session.scalars(query).first()
-        state = None if checkout is None else _state(checkout)
+        state = None
+        if checkout is not None:
+            state = GatewayState(
+                reference=str(checkout.gateway_reference),
+                standing=Standing.PAID,
+                amount=0,
+                currency=checkout.currency,
+                order_reference=checkout.order.reference,
+                checkout_id=checkout.id,
+                payment_id=f"{NAME}-{checkout.id}",
+                method="nothing to pay",
+            )
         end_read()
         return state
 
@@ -42,16 +53,3 @@ class FreeGateway(QuietGateway):
     def refund(self, payment_id: str, amount: int, key: str) -> GatewayRefund:
         """Nothing came in, so nothing goes back."""
         raise GatewayRefused("nothing was paid")
-
-
-def _state(checkout: Checkout) -> GatewayState:
-    return GatewayState(
-        reference=str(checkout.gateway_reference),
-        standing=Standing.PAID,
-        amount=0,
-        currency=checkout.currency,
-        order_reference=checkout.order.reference,
-        checkout_id=checkout.id,
-        payment_id=f"{NAME}-{checkout.id}",
-        method="nothing to pay",
-    )

@@ -89,8 +89,9 @@ def _checkout(reference: str) -> Checkout | None:
 def _state(checkout: Checkout) -> GatewayState:
     arrived = transfers_of(checkout.id)
     received = sum(one.amount for one in arrived)
-    standing = _standing(checkout, received)
-    is_paid = standing is Standing.PAID
+    is_paid = received >= checkout.amount
+    is_over = received == 0 and checkout.expires_at <= clock.now()
+    standing = Standing.PAID if is_paid else Standing.EXPIRED if is_over else Standing.OPEN
     return GatewayState(
         reference=str(checkout.gateway_reference),
         standing=standing,
@@ -105,13 +106,6 @@ def _state(checkout: Checkout) -> GatewayState:
         method=METHOD,
         received=received,
     )
-
-
-def _standing(checkout: Checkout, received: int) -> Standing:
-    if received >= checkout.amount:
-        return Standing.PAID
-    is_over = received == 0 and checkout.expires_at <= clock.now()
-    return Standing.EXPIRED if is_over else Standing.OPEN
 
 
 def _backs(payment_id: str) -> Sequence[TransferBack]:

@@ -37,7 +37,7 @@ def default_gateway() -> Gateway:
 
 
 def takes_payments_online() -> bool:
-    """Whether there is a gateway for who neither transfers money nor has nothing to pay."""
+    """Whether there is a gateway for a buyer who pays online."""
     return bool(set(gateways()) - _NOT_ONLINE)
 
 

@@ -181,13 +181,13 @@ def _client_for(key: str, base: str, is_page: bool) -> stripe.StripeClient:
         key,
         base_addresses={"api": base} if base else {},
         http_client=_InTime(),
-        # A page does not try again by itself: whoever reads it may, and the timetable does.
+        # A page does not try again by itself: its reader may, and the timetable does.
         max_network_retries=0 if is_page else RETRIES,
     )
 
 
 class _InTime(stripe.RequestsClient):
-    """Asks Stripe as long as whoever asks has time: all calls of a page together a few seconds."""
+    """Asks Stripe for as long as the caller has time: all calls of a page together a few seconds."""
 
     def request(self, *asked: Any, **given: Any) -> Any:
         """One call over the network, as the library makes it."""

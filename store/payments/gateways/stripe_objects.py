@@ -157,15 +157,12 @@ def standing_of(session: Said) -> Standing:
         case "complete", "paid" | "no_payment_required":
             return Standing.PAID
         case "complete", _:
-            return _unpaid_standing(_part(session, "payment_intent"))
+            intent = _part(session, "payment_intent")
+            has_failed = intent.get("status") in {"requires_payment_method", "canceled"}
+            return Standing.FAILED if has_failed else Standing.PROCESSING
         case "expired", _:
             return Standing.EXPIRED
     return Standing.OPEN
-
-
-def _unpaid_standing(intent: Said) -> Standing:
-    has_failed = intent.get("status") in {"requires_payment_method", "canceled"}
-    return Standing.FAILED if has_failed else Standing.PROCESSING
 
 
 def read_refund(refund: Said) -> GatewayRefund:
