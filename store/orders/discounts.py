@@ -58,7 +58,7 @@ def _moment(of_day: Callable[[date, ZoneInfo], datetime]) -> Callable[[object], 
             return (
                 of_day(date.fromisoformat(value.strip()), config().zone) if value.strip() else None
             )
-        except ValueError:
+        except (ValueError, OverflowError):
             raise ValueError("Enter the day like 2027-03-31, or leave it empty.") from None
 
     return moment
