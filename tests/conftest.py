@@ -15,11 +15,12 @@ import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from huey import Huey
 from jinja2 import BytecodeCache, FileSystemBytecodeCache
 
 from store import settings as store_settings
 from store.app import create_app
-from store.kit import clock
+from store.kit import clock, jobs
 from store.kit.database import db
 
 # The same histories on every run, so that a red run means a change of ours; new ones are looked for
@@ -155,6 +156,22 @@ on_both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indi
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
+@pytest.fixture(autouse=True)
+def _bells_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each application that a test makes opens a file of bells; none is left open."""
+    made: list[Huey] = []
+    make_huey = jobs.make_huey
+
+    def make(*given: str) -> Huey:
+        made.append(make_huey(*given))
+        return made[-1]
+
+    monkeypatch.setattr(jobs, "make_huey", make)
+    yield
+    for huey in made:
+        huey.storage.close()
+
+
 @pytest.fixture(scope="session")
 def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> BytecodeCache:
     """What Jinja makes of a template, made once: each test has an application of its own."""
@@ -168,7 +185,6 @@ def app(database_url: str, tmp_path: Path, compiled_templates: BytecodeCache) ->
     app.jinja_env.bytecode_cache = compiled_templates
     with app.app_context():
         yield app
-        app.extensions["colophon.huey"].storage.close()
         db.session.remove()
         db.engine.dispose()
 
