@@ -87,9 +87,9 @@ def _all_of_it(_: Order) -> bool:
 
 
 def confirm_change(link: Link, *, has_money: MoneyJudge = _all_of_it) -> Customer:
-    """Take the proved address over; every link that was mailed before dies. Who has the address
-    and never bought, nor has money under way, becomes one with the customer: anybody may have
-    typed it in an order.
+    """Take the proved address over; every link that was mailed before dies. A customer who has
+    the address and never bought, nor has money under way, becomes one with this one: anybody may
+    have typed it in an order.
 
     Refuses with `AddressTaken` where another customer has bought there, `LinkExpired` where the
     link was used or ended meanwhile.

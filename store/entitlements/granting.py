@@ -31,7 +31,7 @@ ENDED_BY_MONEY = frozenset({REFUNDED, DISPUTE_LOST})
 
 
 def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
-    """Grant what an order bought and owe its confirmation; called once, by who moved it to paid.
+    """Grant what an order bought and owe its confirmation; called once, where it becomes paid.
 
     The confirmation carries the newest edition where the copy may be had at once; where the
     right to cancel still stands, a notice of that edition falls due when it has passed.
@@ -58,9 +58,11 @@ def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
 
 
 def name_first(customer: Customer, name: str) -> None:
-    """Called before a right is granted, by who brings it. The name of a customer who never had one
-    may be anybody's who typed the address, so that of the first right stands for it, an empty one
-    too; who has had a right keeps their name."""
+    """Name a customer before their first right, by what came with it.
+
+    The name of a customer who never had a right may be anybody's who typed the address, so that of
+    the first right stands for it, an empty one too; a customer who has had a right keeps theirs.
+    """
     if not has_rights(customer.id):
         rename(customer, name)
 
@@ -176,7 +178,7 @@ def settle_access(
     """Let what an order gave follow from how its money stands at this moment, whatever it was
     before: ended, at rest, or there. Called under the order's lock, as often as one likes.
 
-    Whose access returns is owed the newest edition, unless a letter has brought it.
+    A customer whose access returns is owed the newest edition, unless a letter has brought it.
     """
     if is_refunded or is_cancelled or is_lost:
         revoke_order(order, REFUNDED if is_refunded or is_cancelled else DISPUTE_LOST)

@@ -97,7 +97,7 @@ def _order_words(order_id: int | None) -> dict[str, object]:
 
 @letter(ACCEPT, sample=lambda: _sample_order(url=f"{config().base_url}/move/sample"))
 def accept_order(delivery: Delivery) -> Letter | Skip:
-    """Asks an address whether it takes an order; nothing in it was typed by who asks."""
+    """Asks an address whether it takes an order; nothing in it was typed by the one who asks."""
     link = db.session.get(Link, delivery.link_id)
     if link is None or link.revoked_at is not None or link.new_email is None:
         return Skip("it was asked for again, or the order is elsewhere")

@@ -19,8 +19,8 @@ from store.mail import outbox
 from store.orders.models import Customer, Order, OrderLine
 
 DAY = 86_400
-# Seconds that a token of each purpose is good for. Feeds and stops hold until they are revoked;
-# the serializer wants an age all the same, and a century is longer than any key is kept.
+# Seconds that a token of each purpose is good for. A stop holds until it is revoked; the
+# serializer wants an age all the same, and a century is longer than any key is kept.
 MAX_AGE = {
     "library": 400 * DAY,
     "order": 400 * DAY,
@@ -274,8 +274,8 @@ def ask_mailbox(
     letter: str, purpose: str, customer_id: int, address: str, *, order_id: int | None = None
 ) -> Link:
     """Mail an address a link of this purpose, good for 24 hours, by which its reader agrees to
-    have what the customer has, or this order; only the newest counts. Says nothing of who has
-    the address."""
+    have what the customer has, or this order; only the newest counts. Does not say whose the
+    address is."""
     if order_id is None:
         revoke_pending(purpose, Ended.NEWER, customer_id=customer_id)
     else:

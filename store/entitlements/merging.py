@@ -82,7 +82,7 @@ def bring_together(gone: Customer, kept: Customer, who: str) -> None:
 
     `gone` keeps its row, so that its number is nobody else's, and has nothing any more.
     """
-    # Who never had a right may be named by anybody who typed the address.
+    # A customer who never had a right may be named by anybody who typed the address.
     gone_id, kept_id, name = gone.id, kept.id, gone.name if has_rights(gone.id) else ""
     outbox.look_again(gone_id)
     revoke_pending("undo", Ended.UNDONE, customer_id=gone_id, order_id=None)

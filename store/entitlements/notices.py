@@ -26,7 +26,7 @@ NEWER = "a newer edition came out"
 
 # Nothing had reached the customer before: no stop holds these back.
 FIRST_COPIES = frozenset({Occasion.FIRST_COPY, Occasion.DAYS_OVER, Occasion.ASKED})
-# Whose first copy was left out has had none, whatever the letter would have said.
+# A customer whose first copy was left out has had none, whatever the letter would have said.
 _NO_FIRST_COPY = (Occasion.RELEASED, Occasion.RESENT)
 UNSENT = (DeliveryStatus.QUEUED, DeliveryStatus.HELD)
 _NOTICE_KEY, _NOTICE_KEY_AGAIN = "edition:{}:{}", "edition:{}:{}:{}"
@@ -75,7 +75,7 @@ def owe_copy(edition_id: int, customer_id: int, due_at: datetime, occasion: Occa
 
 def owe_what_was_missed(customer_id: int, publication_id: int, occasion: Occasion) -> None:
     """Owe a customer whose right stands the newest edition that it opens, unless a letter has
-    brought it, the release was recalled, or it would be mere news to who stopped that."""
+    brought it, the release was recalled, or it would be mere news, which they stopped."""
     found = _newest_offered(customer_id, publication_id)
     if found is None:
         return
@@ -230,8 +230,8 @@ def _within(right: Any, first: Any, edition: Any) -> sa.ColumnElement[bool]:
 
 
 def settle_notices(customer_id: int, publication_id: int) -> None:
-    """After a right ended or rests: leave out what waited for it. Who has another right is owed the
-    first copy when that one opens."""
+    """After a right ended or rests: leave out what waited for it. A customer with another right
+    is owed the first copy when that one opens."""
     theirs = (
         Delivery.customer_id == customer_id,
         Delivery.kind == NOTICE,

@@ -134,7 +134,7 @@ def accept_move(link: Link) -> Order:
     if new_id == old_id:
         raise SameAddress("That is the address that this order has already.")
     use_up(link)
-    # Of who accepts it nothing but the address is known.
+    # Nothing but the address is known of the new customer.
     name_first(taker, "")
     db.session.add(
         OrderMove(
@@ -190,7 +190,7 @@ def hold_order(link: Link) -> Order:
 
 def settle_held(order_id: int, *, is_given_back: bool, who: str) -> Order:
     """A person decides about a held order: back to the address it had, or left at the new one.
-    Both are told, and who has it then is owed what they missed meanwhile.
+    Both are told, and the customer who has it then is owed what they missed meanwhile.
 
     Refuses with `NothingHeld`.
     """
