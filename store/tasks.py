@@ -6,7 +6,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from store.catalog import uploads
-from store.distribution import overdue, owing, recalling, releasing
+from store.distribution import recalling, releasing
 from store.entitlements import addresses, fresh_links
 from store.kit import jobs, limits
 from store.kit.database import end_read
@@ -56,9 +56,9 @@ def release_due() -> None:
 TIMETABLE: tuple[Callable[[], object], ...] = (
     limits.forget_ended_windows,
     releasing.release_due,
-    owing.owe_missing,
+    releasing.owe_missing,
     recalling.settle_recalled,
-    overdue.alert_overdue,
+    releasing.alert_overdue,
     worker.sweep,
     worker.release_mended,
     worker.wake_when_due,

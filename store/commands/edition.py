@@ -14,7 +14,7 @@ from store.catalog.publications import publication_by_slug
 from store.catalog.uploads import receive_file
 from store.commands.accounts import print_coverage, print_explanation, print_rehearsal
 from store.commands.base import Refused, in_shop, json_option, print_json, print_table, who_types
-from store.distribution import pacing, releasing
+from store.distribution import pacing, recalling, rehearsing, releasing
 from store.distribution.coverage import coverage as coverage_rule
 from store.distribution.coverage import coverage_of
 from store.kit.clock import parse_moment
@@ -95,7 +95,7 @@ def release(
             releasing.send_test(_find(slug, number), test_to)
         click.echo(f"A test letter to {test_to} is in the outbox.")
         return
-    seen = releasing.rehearse(_find(slug, number))
+    seen = rehearsing.rehearse(_find(slug, number))
     if rehearse:
         print_rehearsal(seen, as_json=as_json)
         return
@@ -117,7 +117,7 @@ def recall(slug: str, number: int) -> None:
             releasing.take_back(found, who_types())
             click.echo(f"Edition {number} is a draft again; nothing has left.")
             return
-        count = releasing.recall(found, who_types())
+        count = recalling.recall(found, who_types())
     click.echo(f"{count} letters were recalled before they left.")
 
 
@@ -154,7 +154,7 @@ def withdraw(slug: str, number: int, why: str, yes: bool) -> None:
     if not yes:
         _confirm(f"Withdraw edition {number} for good?")
     with transaction():
-        count = releasing.withdraw(_find(slug, number), who_types(), why)
+        count = recalling.withdraw(_find(slug, number), who_types(), why)
     click.echo(f"Edition {number} is withdrawn; {count} letters were left out.")
 
 

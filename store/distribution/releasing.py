@@ -1,47 +1,35 @@
-"""Releasing an edition: scheduled, taken back, or published together with every delivery it owes."""
+"""Releasing an edition: scheduled, taken back, or published together with every delivery it owes;
+and what the timetable looks after, the second net and promised dates that have passed."""
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 
 from store.catalog.editions import EditionAlreadyReleased
-from store.catalog.models import Asset, Edition, EditionStatus
-from store.catalog.publications import lock_publication
-from store.distribution.owing import begin_terms, owe_missing, owe_notices
-from store.distribution.recalling import (
-    NothingToRecall,
-    NotReleased,
-    recall,
-    settle_recalled,
-    withdraw,
-)
-from store.distribution.recipients import recipients
-from store.distribution.rehearsing import Rehearsal, rehearse
+from store.catalog.models import Asset, Edition, EditionStatus, Publication
+from store.catalog.publications import lock_publication, overdue_publications
+from store.distribution.recipients import RECALLED, batch_of, missing, recipients
+from store.entitlements.models import Entitlement
+from store.entitlements.notices import leave_older_out, notice_key_of
 from store.entitlements.received import NOTICE
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
+from store.kit.formatting import format_day
 from store.kit.jobs import ring
 from store.kit.status import advance
 from store.mail import outbox
 from store.mail.models import Batch, BatchStatus, Occasion
 from store.orders.customers import parse_address
 
-__all__ = [
-    "NotReleased",
-    "NothingToRecall",
-    "Rehearsal",
-    "owe_missing",
-    "recall",
-    "rehearse",
-    "settle_recalled",
-    "withdraw",
-]
-
 log = logging.getLogger(__name__)
+
+# The net looks at the newest edition of each publication, and at others for this long.
+_WATCHED = timedelta(days=7)
 
 
 class NothingToRelease(Refusal):
@@ -97,6 +85,28 @@ def schedule_release(edition: Edition, at: datetime | None, who: str) -> datetim
     return edition.release_at
 
 
+def _refuse_unfit(edition: Edition) -> None:
+    if edition.status == EditionStatus.SCHEDULED:
+        raise AlreadyScheduled
+    if edition.status != EditionStatus.DRAFT:
+        raise EditionAlreadyReleased
+    if (
+        db.session.scalars(sa.select(Asset.id).where(Asset.edition_id == edition.id)).first()
+        is None
+    ):
+        raise NothingToRelease
+    others = db.session.execute(
+        sa.select(Edition.number, Edition.status).where(
+            Edition.publication_id == edition.publication_id
+        )
+    ).all()
+    if any(status == EditionStatus.SCHEDULED for _, status in others):
+        raise AlreadyScheduled
+    out = {EditionStatus.RELEASED, EditionStatus.WITHDRAWN}
+    if any(number > edition.number and status in out for number, status in others):
+        raise EditionOutdated
+
+
 def take_back(edition: Edition, who: str) -> None:
     """Undo the schedule; nothing has left. Refuses `EditionAlreadyReleased`, `NotScheduled`."""
     if edition.released_at is not None:
@@ -117,8 +127,19 @@ def release_due() -> int:
     due = sa.select(Edition.id).where(
         Edition.status == EditionStatus.SCHEDULED, Edition.release_at <= clock.now()
     )
-    ids = db.session.scalars(due.order_by(Edition.release_at, Edition.id)).all()
-    return sum(_release_one(edition_id) for edition_id in ids)
+    released = 0
+    for edition_id in db.session.scalars(due.order_by(Edition.release_at, Edition.id)).all():
+        try:
+            with transaction() as session:
+                release_edition(session.get_one(Edition, edition_id), "timetable")
+        except NotScheduled:
+            continue  # another process was first, or it was taken back
+        except Exception:
+            # One edition that cannot be released must not hold up the others.
+            log.exception("edition %s could not be released", edition_id)
+        else:
+            released += 1
+    return released
 
 
 def release_edition(edition: Edition, who: str) -> Batch:
@@ -143,7 +164,7 @@ def release_edition(edition: Edition, who: str) -> Batch:
     )
     db.session.add(batch)
     db.session.flush()
-    begin_terms(edition, now)
+    _begin_terms(edition, now)
     # Everybody who holds an entitlement at this moment, whatever clock wrote its time: the query
     # compares no times as long as the edition's own is not set.
     owe_notices(edition, batch, recipients(edition))
@@ -151,6 +172,104 @@ def release_edition(edition: Edition, who: str) -> Batch:
     db.session.flush()
     outbox.wake()
     return batch
+
+
+def _begin_terms(edition: Edition, released_at: datetime) -> None:
+    """Pre-orders wait for their first edition: from now on their months of editions count."""
+    waiting = (
+        Entitlement.publication_id == edition.publication_id,
+        Entitlement.updates_until.is_(None),
+        Entitlement.updates_months.is_not(None),
+    )
+    zone = config().zone
+    day = released_at.astimezone(zone).date()
+    for months in db.session.scalars(
+        sa.select(Entitlement.updates_months).where(*waiting).distinct()
+    ).all():
+        until = clock.end_of(clock.add_months(day, months or 0), zone)
+        db.session.execute(
+            sa.update(Entitlement)
+            .where(*waiting, Entitlement.updates_months == months)
+            .values(updates_until=until)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def owe_notices(edition: Edition, batch: Batch, chosen: sa.Select[Any]) -> int:
+    """Write a delivery for every row of `chosen` (see `recipients`), the left-out ones with their
+    reason; who has one already is passed over. Of an older edition that still waits for a customer
+    without a copy the letter is left out: the newest alone is owed. Returns how many were written."""
+    rows = chosen.subquery("chosen")
+    left_out: sa.ColumnElement[Any] = rows.c.left_out
+    if batch.status == BatchStatus.RECALLED:
+        left_out = sa.func.coalesce(left_out, sa.literal(RECALLED))
+    owed = sa.select(
+        sa.case((left_out.is_(None), "queued"), else_="skipped").label("status"),
+        rows.c.occasion,
+        sa.func.coalesce(left_out, "").label("reason"),
+        notice_key_of(edition.id, rows.c.customer_id).label("dedupe_key"),
+        sa.literal(batch.id).label("batch_id"),
+        rows.c.customer_id,
+        sa.literal(edition.id).label("edition_id"),
+        rows.c.due_at,
+    )
+    written = outbox.owe_rows(NOTICE, owed)
+    leave_older_out(edition.publication_id)
+    return written
+
+
+def owe_missing() -> int:
+    """The second net, for the timetable: owe a notice to every customer without one whom the
+    invariant demands it for. Opens its own transactions, and none where nobody is missing."""
+    other = sa.orm.aliased(Edition)
+    newer = sa.exists().where(
+        other.publication_id == Edition.publication_id,
+        other.status == EditionStatus.RELEASED,
+        other.number > Edition.number,
+    )
+    watched = sa.select(Edition.id).where(
+        Edition.status == EditionStatus.RELEASED,
+        sa.or_(Edition.released_at > clock.now() - _WATCHED, ~newer),
+    )
+    total = 0
+    for edition_id in db.session.scalars(watched).all():
+        edition = db.session.get_one(Edition, edition_id)
+        if db.session.execute(missing(edition).limit(1)).first() is None:
+            continue
+        with transaction() as session:
+            edition = session.get_one(Edition, edition_id)
+            batch = batch_of(session, edition)
+            if batch is None or edition.status != EditionStatus.RELEASED:
+                continue
+            owed = owe_notices(edition, batch, missing(edition))
+            if owed:
+                log.warning("edition %s: %d deliveries were missing and are owed", edition_id, owed)
+                outbox.wake()
+            total += owed
+    return total
+
+
+def alert_overdue() -> int:
+    """Alert staff of publications whose promised day is over without a release, once for each day
+    promised, for the timetable; returns how many. Opens its own transactions, none where there is
+    nothing to say."""
+    found = [publication.id for publication in overdue_publications()]
+    for publication_id in found:
+        with transaction():
+            publication = db.session.scalars(
+                sa.select(Publication).where(Publication.id == publication_id).with_for_update()
+            ).one()
+            expected = publication.expected_on
+            if expected is None:
+                continue
+            publication.overdue_alerted_on = expected
+            outbox.alert_staff(
+                "A promised date has passed",
+                f"“{publication.title}” was expected on {format_day(expected)} and is not released."
+                "\n\nThe date is no longer shown. Set a new one, or release the edition.",
+                f"overdue:{publication.id}:{expected.isoformat()}",
+            )
+    return len(found)
 
 
 def send_test(edition: Edition, address: str) -> None:
@@ -167,38 +286,3 @@ def send_test(edition: Edition, address: str) -> None:
         occasion=Occasion.RELEASED,
         priority=outbox.SOMEBODY_WAITS,
     )
-
-
-def _release_one(edition_id: int) -> bool:
-    try:
-        with transaction() as session:
-            release_edition(session.get_one(Edition, edition_id), "timetable")
-    except NotScheduled:
-        return False  # somebody else was first, or took it back
-    except Exception:
-        # One edition that cannot be released must not hold up the others.
-        log.exception("edition %s could not be released", edition_id)
-        return False
-    return True
-
-
-def _refuse_unfit(edition: Edition) -> None:
-    if edition.status == EditionStatus.SCHEDULED:
-        raise AlreadyScheduled
-    if edition.status != EditionStatus.DRAFT:
-        raise EditionAlreadyReleased
-    if (
-        db.session.scalars(sa.select(Asset.id).where(Asset.edition_id == edition.id)).first()
-        is None
-    ):
-        raise NothingToRelease
-    others = db.session.execute(
-        sa.select(Edition.number, Edition.status).where(
-            Edition.publication_id == edition.publication_id
-        )
-    ).all()
-    if any(status == EditionStatus.SCHEDULED for _, status in others):
-        raise AlreadyScheduled
-    out = {EditionStatus.RELEASED, EditionStatus.WITHDRAWN}
-    if any(number > edition.number and status in out for number, status in others):
-        raise EditionOutdated

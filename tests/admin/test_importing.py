@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from store.admin import customer_import
 from store.catalog.models import Publication
-from store.distribution import releasing
+from store.distribution import recalling
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from tests.admin.signing import press, signed_in
@@ -153,7 +153,7 @@ def test_pages_of_publication_and_edition_say_who_did_what(
 ) -> None:
     edition = drafted_and_released(publication)
     with transaction():
-        releasing.withdraw(edition, "Olga", "a wrong table")
+        recalling.withdraw(edition, "Olga", "a wrong table")
     press(desk, f"{PUBLICATION}/retire")
 
     page = desk.get(f"{PUBLICATION}/editions/1").text

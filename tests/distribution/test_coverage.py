@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from store.distribution import releasing
+from store.distribution import recalling, releasing
 from store.distribution.coverage import Coverage, NotReleasedYet, coverage
 from store.distribution.recipients import imported_as_having, missing
 from store.entitlements import granting, stops
@@ -130,12 +130,12 @@ def test_recalled_and_withdrawn_letters_are_left_out_and_the_account_is_complete
         buy(publication)
     first = drafted_and_released(publication)
     with transaction():
-        releasing.recall(first, "Olga")
+        recalling.recall(first, "Olga")
     assert coverage(first).left_out == {"recalled": 1}
     assert coverage(first).is_complete
     second = drafted_and_released(publication, 2)
     with transaction():
-        releasing.withdraw(second, "Olga")
+        recalling.withdraw(second, "Olga")
     assert coverage(second).left_out == {"withdrawn": 1}
     assert coverage(second).is_complete
 

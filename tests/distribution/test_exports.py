@@ -17,8 +17,8 @@ from store.commands import base
 from store.distribution.coverage import coverage
 from store.distribution.headings import FileUnclear
 from store.distribution.importing import import_customers, read_customers
-from store.distribution.owing import owe_missing
 from store.distribution.reading import read_moment
+from store.distribution.releasing import owe_missing
 from store.entitlements.access import readable_editions
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction

@@ -10,7 +10,7 @@ from flask import Flask
 
 from store.distribution import importing
 from store.distribution.importing import export_customers, import_customers, read_customers
-from store.distribution.owing import owe_missing
+from store.distribution.releasing import owe_missing
 from store.distribution.spreadsheet import plain_cell, safe_cell, to_csv
 from store.entitlements import granting
 from store.entitlements.models import Entitlement

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Publication
-from store.distribution import releasing
+from store.distribution import recalling, releasing
 from store.entitlements import granting, stops
 from store.kit.database import db, transaction
 from store.mail.letters import preview
@@ -167,7 +167,7 @@ def test_who_waited_for_a_withdrawn_edition_gets_the_sound_one_as_a_first_copy(
     wrong = drafted_and_released(publication, 2)
     with transaction():
         buy(publication, wants_now=False)
-        releasing.withdraw(wrong, "Olga")
+        recalling.withdraw(wrong, "Olga")
     frozen.advance(days=15)
     ((_, text, _html),) = _notices(send())
     assert "The 14 days are over, and your copy of edition 1 is ready." in text

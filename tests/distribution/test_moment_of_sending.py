@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from flask import Flask, current_app
 
 from store.catalog.models import Edition, Publication
-from store.distribution import pacing, releasing
-from store.entitlements import addresses, fresh_links, granting, links, stops
+from store.distribution import pacing, recalling
+from store.entitlements import addresses, granting, links, stops
 from store.kit.database import db, transaction
 from store.mail import outbox, worker
 from store.mail.claims import Claim, Prepared, Unsent
@@ -55,11 +55,11 @@ def _stop(order: Order, edition: Edition) -> None:
 
 
 def _withdraw(_: Order, edition: Edition) -> None:
-    releasing.withdraw(edition, "Olga")
+    recalling.withdraw(edition, "Olga")
 
 
 def _recall(_: Order, edition: Edition) -> None:
-    releasing.recall(edition, "Olga")
+    recalling.recall(edition, "Olga")
 
 
 def _pause(_: Order, edition: Edition) -> None:
@@ -71,7 +71,7 @@ def _correct(order: Order, _: Edition) -> None:
 
 
 def _end_links(order: Order, _: Edition) -> None:
-    fresh_links.end_links(order.customer, "Olga")
+    addresses.end_links(order.customer, "Olga")
 
 
 def _amid(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from store.catalog.models import Edition, EditionStatus, Publication
-from store.distribution import releasing
+from store.distribution import recalling
 from store.distribution.coverage import coverage
 from store.distribution.recipients import batch_of
 from store.entitlements import granting, stops
@@ -119,7 +119,7 @@ class Tellings(RuleBasedStateMachine):
 
     @precondition(lambda self: self._standing())
     @rule(
-        step=st.sampled_from([releasing.recall, releasing.recall, releasing.withdraw]),
+        step=st.sampled_from([recalling.recall, recalling.recall, recalling.withdraw]),
         under_way=st.booleans(),
     )
     def take_back(self, step: object, under_way: bool) -> None:
@@ -137,12 +137,12 @@ class Tellings(RuleBasedStateMachine):
         self._turn(on_their_way, DeliveryStatus.SENDING)
         with transaction() as session:
             newest = session.get_one(Edition, edition.id)
-            if step is releasing.withdraw:
-                releasing.withdraw(newest, "Olga")
+            if step is recalling.withdraw:
+                recalling.withdraw(newest, "Olga")
             elif not is_over:
-                releasing.recall(newest, "Olga")
+                recalling.recall(newest, "Olga")
         self._turn(on_their_way, DeliveryStatus.QUEUED)
-        releasing.settle_recalled()
+        recalling.settle_recalled()
         self._owed({*FIRST, Occasion.CORRECTION, Occasion.ACCESS_BACK} - {Occasion.ASKED})
 
     @rule(person=PEOPLE)
@@ -168,7 +168,7 @@ class Tellings(RuleBasedStateMachine):
         before = {customer.id: self._reached(customer) for customer in self._customers()}
         db.session.rollback()
         send()
-        releasing.settle_recalled()
+        recalling.settle_recalled()
         for delivery in self._notices():
             if delivery.id in queued and delivery.status == DeliveryStatus.SENT:
                 self._may_be_sent(delivery, before[delivery.customer_id or 0])

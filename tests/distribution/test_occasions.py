@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Publication
-from store.distribution import pacing, releasing
+from store.distribution import pacing, recalling, releasing
 from store.distribution.coverage import coverage
 from store.distribution.explaining import coverage_of
-from store.distribution.releasing import rehearse
+from store.distribution.rehearsing import rehearse
 from store.entitlements import granting, stops
 from store.entitlements.addresses import correct_address
 from store.entitlements.confirmation import confirm_consent, resend_confirmation
@@ -278,7 +278,7 @@ def test_access_that_returns_brings_nothing_that_was_recalled(publication: Publi
     _dispute(order, runs=True)
     second = drafted_and_released(publication, 2)
     with transaction():
-        releasing.recall(second, "Olga")
+        recalling.recall(second, "Olga")
     _dispute(order, runs=False)
     send()
     assert deliveries(second) == {
@@ -296,7 +296,7 @@ def test_who_waits_for_the_14_days_gets_the_sound_edition_where_the_newer_is_rec
     frozen.advance(days=1)
     second = drafted_and_released(publication, 2)
     with transaction():
-        assert releasing.recall(second, "Olga") == 1
+        assert recalling.recall(second, "Olga") == 1
     assert deliveries(second) == {ANNA: (SKIPPED, "recalled")}
     frozen.advance(days=15)
     assert _arrived() == [
@@ -318,7 +318,7 @@ def test_what_was_bought_as_it_is_comes_on_day_15_although_its_release_was_recal
     edition = drafted_and_released(publication)
     with transaction():
         buy(publication, wants_now=False)
-        releasing.recall(edition, "Olga")
+        recalling.recall(edition, "Olga")
     frozen.advance(days=15)
     assert [subject for subject, _ in _arrived()] == [f"{TITLE}: edition 1 is ready"]
     assert deliveries(edition)["ben@reader.example"] == (SKIPPED, "recalled")
@@ -329,7 +329,7 @@ def test_a_preorder_placed_after_a_withdrawal_gets_a_first_copy_and_not_news(
 ) -> None:
     first = drafted_and_released(publication)
     with transaction():
-        releasing.withdraw(first, "Olga")
+        recalling.withdraw(first, "Olga")
         order = buy(publication)
         stops.stop_notices(order.customer_id, publication.id)
     frozen.advance(days=1)
@@ -353,7 +353,7 @@ def test_a_correction_names_the_withdrawn_edition_and_comes_where_nothing_sound_
     first = drafted_and_released(publication)
     send()
     with transaction():
-        releasing.withdraw(first, "Olga")
+        recalling.withdraw(first, "Olga")
     _stop(order, publication)
     drafted_and_released(publication, 2)
     assert _arrived()[1:] == [
@@ -377,7 +377,7 @@ def test_a_correction_is_news_to_who_has_a_sound_copy(publication: Publication) 
     second = drafted_and_released(publication, 2)
     send()
     with transaction():
-        releasing.withdraw(second, "Olga")
+        recalling.withdraw(second, "Olga")
     _stop(order, publication)
     third = drafted_and_released(publication, 3)
     assert deliveries(third) == {ANNA: (SKIPPED, "asked us to stop")}

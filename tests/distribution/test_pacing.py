@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Edition
-from store.distribution import pacing, releasing
-from store.distribution.overdue import alert_overdue
+from store.distribution import pacing, recalling
+from store.distribution.releasing import alert_overdue
 from store.kit.database import db, transaction
 from store.mail import outbox, worker
 from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
@@ -73,11 +73,11 @@ def test_letters_sent_again_reopen_a_finished_batch_so_that_it_can_be_paused(
 @on_both
 def test_letters_sent_again_of_a_finished_batch_can_be_recalled(app: Flask, frozen: Clock) -> None:
     edition, batch = _finished_with_a_failure()
-    with pytest.raises(releasing.NothingToRecall), transaction():
-        releasing.recall(edition, "Olga")
+    with pytest.raises(recalling.NothingToRecall), transaction():
+        recalling.recall(edition, "Olga")
     _send_failed_again(batch)
     with transaction():
-        assert releasing.recall(edition, "Olga") == 1
+        assert recalling.recall(edition, "Olga") == 1
     before = len(send())
     assert deliveries(edition) == {ANNA: (DeliveryStatus.SKIPPED, "recalled")}
     assert batch.status is BatchStatus.RECALLED

@@ -56,7 +56,7 @@ def _occasion(edition: Edition) -> Occasion | None:
 
 
 @pytest.mark.parametrize(
-    ("take_back", "why"), [(releasing.recall, "recalled"), (releasing.withdraw, "withdrawn")]
+    ("take_back", "why"), [(recalling.recall, "recalled"), (recalling.withdraw, "withdrawn")]
 )
 def test_a_first_copy_on_its_way_that_comes_back_unsent_is_replaced_by_the_sound_edition(
     publication: Publication,
@@ -75,8 +75,8 @@ def test_a_first_copy_on_its_way_that_comes_back_unsent_is_replaced_by_the_sound
     with transaction():
         assert take_back(second, "Olga") == 0
     _turn(second, SENDING, QUEUED)
-    assert releasing.settle_recalled() == 1
-    assert releasing.settle_recalled() == 0
+    assert recalling.settle_recalled() == 1
+    assert recalling.settle_recalled() == 0
     assert deliveries(second) == {ANNA: (SKIPPED, why)}
     assert deliveries(first) == {ANNA: (QUEUED, "")}
     assert _occasion(first) is Occasion.FIRST_COPY
@@ -95,11 +95,11 @@ def test_a_worker_never_leaves_out_a_withdrawn_first_copy_with_nothing_owed_inst
     frozen.advance(days=15)
     _turn(second, QUEUED, SENDING)
     with transaction():
-        releasing.withdraw(second, "Olga")
+        recalling.withdraw(second, "Olga")
     _turn(second, SENDING, QUEUED)
     send()
     assert deliveries(second) == {ANNA: (HELD, "withdrawn")}
-    assert releasing.settle_recalled() == 1
+    assert recalling.settle_recalled() == 1
     send()
     assert deliveries(second) == {ANNA: (SKIPPED, "withdrawn")}
     assert deliveries(first) == {ANNA: (SENT, "")}
@@ -108,12 +108,12 @@ def test_a_worker_never_leaves_out_a_withdrawn_first_copy_with_nothing_owed_inst
 def test_a_test_letter_of_a_withdrawn_edition_is_left_alone(publication: Publication) -> None:
     edition = drafted_and_released(publication)
     with transaction():
-        releasing.withdraw(edition, "Olga")
+        recalling.withdraw(edition, "Olga")
         releasing.send_test(edition, "desk@publisher.example")
-    assert releasing.settle_recalled() == 0
+    assert recalling.settle_recalled() == 0
 
 
-@pytest.mark.parametrize("take_back", [releasing.recall, releasing.withdraw])
+@pytest.mark.parametrize("take_back", [recalling.recall, recalling.withdraw])
 def test_taking_an_edition_back_takes_as_many_statements_for_thirty_people_as_for_three(
     publication: Publication, frozen: Clock, take_back: Callable[[Edition, str], int]
 ) -> None:
@@ -195,8 +195,8 @@ def _change(publication: Publication) -> None:
     rights["later"].available_at = now + timedelta(days=9)
 
 
-@pytest.mark.parametrize("take_back", [releasing.recall, releasing.withdraw])
-@pytest.mark.parametrize("before", [None, releasing.recall, releasing.withdraw])
+@pytest.mark.parametrize("take_back", [recalling.recall, recalling.withdraw])
+@pytest.mark.parametrize("before", [None, recalling.recall, recalling.withdraw])
 def test_all_at_once_are_owed_what_each_would_be(
     publication: Publication,
     frozen: Clock,

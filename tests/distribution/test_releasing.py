@@ -8,7 +8,7 @@ from flask import Flask
 
 from store.catalog.editions import EditionAlreadyReleased
 from store.catalog.models import Edition, EditionStatus
-from store.distribution import owing, releasing
+from store.distribution import recalling, releasing
 from store.distribution.coverage import coverage
 from store.distribution.recipients import batch_of
 from store.entitlements import granting, stops
@@ -198,7 +198,7 @@ def test_one_edition_that_cannot_be_released_does_not_hold_up_the_others(
         a_seller()
         for slug in ("one", "two"):
             releasing.schedule_release(draft(a_publication(slug)), None, "Olga")
-    owe_notices = owing.owe_notices
+    owe_notices = releasing.owe_notices
     calls: list[int] = []
 
     def broken_once(*args: object) -> int:
@@ -272,7 +272,7 @@ def test_recall_leaves_out_what_has_not_left_and_what_comes_back_unsent(app: Fla
                 .values(**values)
             )
     with transaction() as session:
-        assert releasing.recall(edition, "Olga") == 3
+        assert recalling.recall(edition, "Olga") == 3
         batch = batch_of(session, edition)
         assert batch is not None
         assert batch.status == BatchStatus.RECALLED
@@ -283,16 +283,16 @@ def test_recall_leaves_out_what_has_not_left_and_what_comes_back_unsent(app: Fla
         "queued@reader.example": (SKIPPED, "recalled"),
         "held@reader.example": (SKIPPED, "recalled"),
     }
-    with pytest.raises(releasing.NothingToRecall), transaction():
-        releasing.recall(edition, "Olga")
+    with pytest.raises(recalling.NothingToRecall), transaction():
+        recalling.recall(edition, "Olga")
     with transaction() as session:
         session.execute(
             sa.update(Delivery)
             .where(Delivery.status == DeliveryStatus.SENDING)
             .values(status=QUEUED, claimed_by=None)
         )
-    assert releasing.settle_recalled() == 1
-    assert releasing.settle_recalled() == 0
+    assert recalling.settle_recalled() == 1
+    assert recalling.settle_recalled() == 0
 
 
 @on_both
@@ -310,9 +310,9 @@ def test_withdrawing_stops_the_letters_and_the_corrected_edition_reaches_everybo
     with transaction():
         buy(publication, "late@reader.example")
         buy(publication, "waits@reader.example", wants_now=False)
-        with pytest.raises(releasing.NotReleased):
-            releasing.withdraw(draft(publication, 3), "Olga")
-        assert releasing.withdraw(wrong, "Olga", "wrong file") == 2
+        with pytest.raises(recalling.NotReleased):
+            recalling.withdraw(draft(publication, 3), "Olga")
+        assert recalling.withdraw(wrong, "Olga", "wrong file") == 2
     assert deliveries(wrong) == {
         "early@reader.example": (SKIPPED, "withdrawn"),
         "waits@reader.example": (SKIPPED, "withdrawn"),
@@ -417,7 +417,7 @@ def test_withdrawing_passes_a_waiting_copy_on_to_who_was_left_out_of_the_other_e
         buy(publication, wants_now=False)
     before = len(send())
     with transaction():
-        releasing.withdraw(second, "Olga")
+        recalling.withdraw(second, "Olga")
     frozen.advance(days=16)
 
     (letter,) = send()[before:]
@@ -440,11 +440,11 @@ def test_what_a_person_sends_again_after_a_recall_leaves(app: Flask) -> None:
         buy(publication)
     edition = drafted_and_released(publication)
     with transaction():
-        releasing.recall(edition, "Olga")
+        recalling.recall(edition, "Olga")
     assert _notice(edition).status == SKIPPED
     with transaction():
         assert outbox.retry(_notice(edition), "Olga")
-    assert releasing.settle_recalled() == 0
+    assert recalling.settle_recalled() == 0
     send()
     assert _notice(edition).status == DeliveryStatus.SENT
 
@@ -469,12 +469,12 @@ def test_a_recall_takes_back_what_was_sent_again_before_it(app: Flask) -> None:
         outbox.retry(failed, "Olga")
         session.execute(sa.update(Delivery).values(priority=outbox.SOMEBODY_WAITS))
     with transaction():
-        assert releasing.recall(edition, "Olga") == 1
+        assert recalling.recall(edition, "Olga") == 1
     with transaction() as session:  # the other came back unsent
         session.execute(
             sa.update(Delivery)
             .where(Delivery.status == DeliveryStatus.SENDING)
             .values(status=QUEUED)
         )
-    assert releasing.settle_recalled() == 1
+    assert recalling.settle_recalled() == 1
     assert {status for status, _ in deliveries(edition).values()} == {SKIPPED}
