@@ -11,10 +11,10 @@ from werkzeug.wrappers import Response as AnyResponse
 from store.admin.editions import DRAFT_POLICY, SEVERITIES, files_shown, find
 from store.admin.lists import PAGE_SIZE, history, people
 from store.catalog.models import Edition, EditionStatus
-from store.distribution import pacing, recalling, releasing
+from store.distribution import recalling, releasing
 from store.distribution.coverage import Coverage, coverage
 from store.distribution.recipients import batch_of
-from store.distribution.rehearsing import rehearse
+from store.distribution.rehearsal import rehearse, send_test
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, transaction
@@ -68,7 +68,7 @@ def letter(slug: str, number: int) -> AnyResponse:
 def test(slug: str, number: int) -> Any:
     """The letter to the person who presses, marked [TEST]."""
     with transaction():
-        releasing.send_test(find(slug, number), who())
+        send_test(find(slug, number), who())
     return _back(slug, number, f"A test is on its way to {who()}.")
 
 
@@ -107,7 +107,7 @@ def take_back(slug: str, number: int) -> Any:
 def pause(slug: str, number: int) -> Any:
     """Hold what has not left."""
     with transaction():
-        pacing.pause(find(slug, number), who(), f"{who()} paused it")
+        recalling.pause(find(slug, number), who(), f"{who()} paused it")
     return _back(slug, number, "Paused. What has not left waits until you go on.")
 
 
@@ -116,7 +116,7 @@ def pause(slug: str, number: int) -> Any:
 def resume(slug: str, number: int) -> Any:
     """Go on."""
     with transaction():
-        pacing.resume(find(slug, number), who())
+        recalling.resume(find(slug, number), who())
     return _back(slug, number, "The letters go on.")
 
 

@@ -6,7 +6,7 @@ import click
 
 from store.commands.base import print_json, print_table
 from store.distribution.coverage import Coverage, Explanation
-from store.distribution.rehearsing import Rehearsal
+from store.distribution.rehearsal import Rehearsal
 
 
 def print_rehearsal(seen: Rehearsal, *, as_json: bool) -> None:

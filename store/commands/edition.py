@@ -14,7 +14,7 @@ from store.catalog.publications import publication_by_slug
 from store.catalog.uploads import receive_file
 from store.commands.accounts import print_coverage, print_explanation, print_rehearsal
 from store.commands.base import Refused, in_shop, json_option, print_json, print_table, who_types
-from store.distribution import pacing, recalling, rehearsing, releasing
+from store.distribution import recalling, rehearsal, releasing
 from store.distribution.coverage import coverage as coverage_rule
 from store.distribution.coverage import coverage_of
 from store.kit.clock import parse_moment
@@ -92,10 +92,10 @@ def release(
     moment = parse_moment(at, config().zone) if at else None
     if test_to:
         with transaction():
-            releasing.send_test(_find(slug, number), test_to)
+            rehearsal.send_test(_find(slug, number), test_to)
         click.echo(f"A test letter to {test_to} is in the outbox.")
         return
-    seen = rehearsing.rehearse(_find(slug, number))
+    seen = rehearsal.rehearse(_find(slug, number))
     if rehearse:
         print_rehearsal(seen, as_json=as_json)
         return
@@ -128,7 +128,7 @@ def recall(slug: str, number: int) -> None:
 def pause(slug: str, number: int) -> None:
     """Hold the letters that have not left."""
     with transaction():
-        pacing.pause(_find(slug, number), who_types())
+        recalling.pause(_find(slug, number), who_types())
     click.echo("The letters are paused.")
 
 
@@ -139,7 +139,7 @@ def pause(slug: str, number: int) -> None:
 def resume(slug: str, number: int) -> None:
     """Let paused letters go on."""
     with transaction():
-        pacing.resume(_find(slug, number), who_types())
+        recalling.resume(_find(slug, number), who_types())
     click.echo("The letters go on.")
 
 

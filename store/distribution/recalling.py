@@ -1,4 +1,4 @@
-"""Taking back what has not left yet, and withdrawing an edition that was wrong."""
+"""A release held back: its letters paused, recalled before they leave, or a wrong edition withdrawn."""
 
 import sqlalchemy as sa
 
@@ -17,6 +17,18 @@ from store.mail import outbox
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
 
 
+class NotSending(Refusal):
+    """The release has no letters on their way that could be paused."""
+
+    sentence = "No letters of this edition are being sent."
+
+
+class NotPaused(Refusal):
+    """Nothing to go on with."""
+
+    sentence = "The letters of this edition are not paused."
+
+
 class NothingToRecall(Refusal):
     """All letters of the release have left, or nobody released it."""
 
@@ -27,6 +39,29 @@ class NotReleased(Refusal):
     """Only a released edition can be withdrawn."""
 
     sentence = "This edition is not released, so it cannot be withdrawn."
+
+
+def pause(edition: Edition, who: str, why: str = "") -> None:
+    """Hold the letters that have not left, until `resume`. Refuses `NotSending`."""
+    batch = batch_of(db.session, edition)
+    if batch is None or batch.status != BatchStatus.RUNNING:
+        raise NotSending
+    if not advance(batch, BatchStatus.PAUSED, who=who, why=why):
+        raise NotSending
+    batch.pause_reason = why
+    db.session.flush()
+
+
+def resume(edition: Edition, who: str) -> None:
+    """Let paused letters go on. Refuses `NotPaused`."""
+    batch = batch_of(db.session, edition)
+    if batch is None or batch.status != BatchStatus.PAUSED:
+        raise NotPaused
+    if not advance(batch, BatchStatus.RUNNING, who=who):
+        raise NotPaused
+    batch.pause_reason = ""
+    db.session.flush()
+    outbox.wake()
 
 
 def recall(edition: Edition, who: str) -> int:
@@ -41,7 +76,12 @@ def recall(edition: Edition, who: str) -> int:
         raise NothingToRecall
     if not advance(batch, BatchStatus.RECALLED, who=who):
         raise NothingToRecall
-    _forget_resends(batch)
+    # A recall is the later word: what was sent again before it is as the others.
+    db.session.connection().execute(
+        sa.update(Delivery)
+        .where(Delivery.batch_id == batch.id, Delivery.priority == outbox.SOMEBODY_WAITS)
+        .values(priority=outbox.NOTICE)
+    )
     bought_as_it_is = sa.exists().where(
         Entitlement.customer_id == Delivery.customer_id,
         Entitlement.from_edition_id == edition.id,
@@ -73,7 +113,17 @@ def withdraw(edition: Edition, who: str, why: str = "") -> int:
     if batch is not None and batch.status.may_become(BatchStatus.RECALLED):
         advance(batch, BatchStatus.RECALLED, who=who, why="the edition was withdrawn")
     outbox.look_again_at_edition(edition.id)
-    _carry_the_other(edition)
+    # Confirmations that have not left carry what their order opens now, or nothing yet.
+    confirmations = sa.select(Delivery).where(
+        Delivery.edition_id == edition.id,
+        Delivery.kind == CONFIRMATION,
+        Delivery.status.in_(UNSENT),
+        Delivery.order_id.is_not(None),
+    )
+    for confirmation in db.session.scalars(confirmations).all():
+        others = editions_of_order(confirmation.order_id or 0)
+        confirmation.edition_id = others[0].id if others else None
+    db.session.flush()
     notices = sa.and_(Delivery.edition_id == edition.id, Delivery.kind == NOTICE)
     return _leave_out(edition, WITHDRAWN, notices)
 
@@ -82,56 +132,30 @@ def settle_recalled() -> int:
     """Leave out what was on its way during a recall or a withdrawal and came back unsent, for the
     timetable, and owe what is due instead; returns how many. Opens a transaction for each edition,
     none where there is nothing to do."""
-    strayed = sa.select(Delivery.edition_id).where(_is_stray()).distinct()
-    return sum(_settle(edition_id or 0) for edition_id in db.session.scalars(strayed).all())
-
-
-def _settle(edition_id: int) -> int:
-    with transaction() as session:
-        edition = session.get_one(Edition, edition_id)
-        lock_publication(edition.publication_id, alone=True)
-        session.refresh(edition)
-        why = WITHDRAWN if edition.status == EditionStatus.WITHDRAWN else RECALLED
-        return _leave_out(edition, why, sa.and_(Delivery.edition_id == edition_id, _is_stray()))
-
-
-def _is_stray() -> sa.ColumnElement[bool]:
     recalled = sa.select(Batch.id).where(Batch.status == BatchStatus.RECALLED)
     withdrawn = sa.select(Edition.id).where(Edition.status == EditionStatus.WITHDRAWN)
     # What a person has sent again since a recall is to leave.
     is_recalled = sa.and_(
         Delivery.batch_id.in_(recalled), Delivery.priority != outbox.SOMEBODY_WAITS
     )
-    return sa.and_(
+    is_stray = sa.and_(
         Delivery.status.in_(UNSENT),
         Delivery.kind == NOTICE,
         Delivery.customer_id.is_not(None),
         sa.or_(is_recalled, Delivery.edition_id.in_(withdrawn)),
     )
-
-
-def _forget_resends(batch: Batch) -> None:
-    """A recall is the later word: what was sent again before it is as the others."""
-    statement = (
-        sa.update(Delivery)
-        .where(Delivery.batch_id == batch.id, Delivery.priority == outbox.SOMEBODY_WAITS)
-        .values(priority=outbox.NOTICE)
-    )
-    db.session.connection().execute(statement)
-
-
-def _carry_the_other(edition: Edition) -> None:
-    """Confirmations that have not left carry what their order opens now, or nothing yet."""
-    unsent = sa.select(Delivery).where(
-        Delivery.edition_id == edition.id,
-        Delivery.kind == CONFIRMATION,
-        Delivery.status.in_(UNSENT),
-        Delivery.order_id.is_not(None),
-    )
-    for confirmation in db.session.scalars(unsent).all():
-        others = editions_of_order(confirmation.order_id or 0)
-        confirmation.edition_id = others[0].id if others else None
-    db.session.flush()
+    left_out = 0
+    strayed = sa.select(Delivery.edition_id).where(is_stray).distinct()
+    for edition_id in db.session.scalars(strayed).all():
+        with transaction() as session:
+            edition = session.get_one(Edition, edition_id)
+            lock_publication(edition.publication_id, alone=True)
+            session.refresh(edition)
+            why = WITHDRAWN if edition.status == EditionStatus.WITHDRAWN else RECALLED
+            left_out += _leave_out(
+                edition, why, sa.and_(Delivery.edition_id == edition_id, is_stray)
+            )
+    return left_out
 
 
 def _leave_out(edition: Edition, why: str, which: sa.ColumnElement[bool]) -> int:

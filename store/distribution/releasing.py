@@ -4,7 +4,6 @@ and what the timetable looks after, the second net and promised dates that have 
 import logging
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import sqlalchemy as sa
 
@@ -23,8 +22,7 @@ from store.kit.formatting import format_day
 from store.kit.jobs import ring
 from store.kit.status import advance
 from store.mail import outbox
-from store.mail.models import Batch, BatchStatus, Occasion
-from store.orders.customers import parse_address
+from store.mail.models import Batch, BatchStatus
 
 log = logging.getLogger(__name__)
 
@@ -270,19 +268,3 @@ def alert_overdue() -> int:
                 f"overdue:{publication.id}:{expected.isoformat()}",
             )
     return len(found)
-
-
-def send_test(edition: Edition, address: str) -> None:
-    """Owe the edition's notice to one address of the staff, marked [TEST]; it counts nowhere.
-
-    Refuses (`InvalidAddress`) what no letter can be sent to.
-    """
-    outbox.owe(
-        NOTICE,
-        f"test:{edition.id}:{uuid4().hex}",
-        edition_id=edition.id,
-        address=parse_address(address),
-        facts={"test": True},
-        occasion=Occasion.RELEASED,
-        priority=outbox.SOMEBODY_WAITS,
-    )

@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from store.distribution import recalling, releasing
+from store.distribution import recalling, rehearsal, releasing
 from store.distribution.coverage import Coverage, NotReleasedYet, coverage
 from store.distribution.recipients import imported_as_having, missing
 from store.entitlements import granting, stops
@@ -55,7 +55,7 @@ def test_everybody_stands_in_one_column_with_the_reason(app: Flask, frozen: Cloc
         buy(publication, "sent@reader.example")
         granting.grant_imported(a_customer("moved@reader.example"), publication, notify=False)
         granting.grant_imported(a_customer("told@reader.example"), publication, notify=True)
-        releasing.send_test(edition, "desk@publisher.example")
+        rehearsal.send_test(edition, "desk@publisher.example")
     seen = coverage(edition)
     assert seen == Coverage(
         handed_over=1,

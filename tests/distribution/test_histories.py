@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from store.catalog.models import Edition, EditionStatus, Publication
-from store.distribution import pacing, recalling, releasing
+from store.distribution import recalling, releasing
 from store.distribution.coverage import coverage
 from store.entitlements import granting, stops
 from store.kit import clock
@@ -147,7 +147,7 @@ class History(RuleBasedStateMachine):
             recalling.withdraw(self._edition(number), "Olga")
 
     @precondition(lambda self: self.standing)
-    @rule(step=st.sampled_from([recalling.recall, pacing.pause, pacing.resume]))
+    @rule(step=st.sampled_from([recalling.recall, recalling.pause, recalling.resume]))
     def handle_letters(self, step: Any) -> None:
         try:
             with transaction():

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Publication
-from store.distribution import recalling, releasing
+from store.distribution import recalling, rehearsal
 from store.entitlements import granting, stops
 from store.kit.database import db, transaction
 from store.mail.letters import preview
@@ -176,8 +176,8 @@ def test_who_waited_for_a_withdrawn_edition_gets_the_sound_one_as_a_first_copy(
 def test_a_test_letter_is_marked_and_opens_nothing_of_a_customer(publication: Publication) -> None:
     with transaction():
         edition = draft(publication)
-        releasing.send_test(edition, "desk@publisher.example")
-        releasing.send_test(edition, "desk@publisher.example")
+        rehearsal.send_test(edition, "desk@publisher.example")
+        rehearsal.send_test(edition, "desk@publisher.example")
     found = _notices(send())
     assert [message["To"] for message, _, _ in found] == ["desk@publisher.example"] * 2
     message, text, _ = found[0]

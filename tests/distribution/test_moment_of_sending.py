@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from flask import Flask, current_app
 
 from store.catalog.models import Edition, Publication
-from store.distribution import pacing, recalling
-from store.entitlements import addresses, granting, links, stops
+from store.distribution import recalling
+from store.entitlements import addresses, fresh_links, granting, links, stops
 from store.kit.database import db, transaction
 from store.mail import outbox, worker
 from store.mail.claims import Claim, Prepared, Unsent
@@ -63,7 +63,7 @@ def _recall(_: Order, edition: Edition) -> None:
 
 
 def _pause(_: Order, edition: Edition) -> None:
-    pacing.pause(edition, "Olga")
+    recalling.pause(edition, "Olga")
 
 
 def _correct(order: Order, _: Edition) -> None:
@@ -71,7 +71,7 @@ def _correct(order: Order, _: Edition) -> None:
 
 
 def _end_links(order: Order, _: Edition) -> None:
-    addresses.end_links(order.customer, "Olga")
+    fresh_links.end_links(order.customer, "Olga")
 
 
 def _amid(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:

@@ -13,7 +13,7 @@ from store.catalog.models import Publication
 from store.catalog.notes import LONGEST_NOTES
 from store.catalog.publications import publication_by_slug
 from store.catalog.uploads import receive_file
-from store.distribution.rehearsing import rehearse
+from store.distribution.rehearsal import rehearse
 from store.kit.database import db, transaction
 from tests.admin.signing import press, signed_in, token_in
 from tests.catalog.making import book, package, page

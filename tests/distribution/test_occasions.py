@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Publication
-from store.distribution import pacing, recalling, releasing
+from store.distribution import recalling, rehearsal
 from store.distribution.coverage import coverage
 from store.distribution.explaining import coverage_of
-from store.distribution.rehearsing import rehearse
+from store.distribution.rehearsal import rehearse
 from store.entitlements import granting, stops
 from store.entitlements.addresses import correct_address
 from store.entitlements.confirmation import confirm_consent, resend_confirmation
@@ -218,10 +218,10 @@ def test_a_preorder_that_waited_paused_gets_the_newest_alone_and_its_account_say
         buy(publication)
     first = drafted_and_released(publication)
     with transaction():
-        pacing.pause(first, "Olga")
+        recalling.pause(first, "Olga")
     drafted_and_released(publication, 2)
     with transaction():
-        pacing.resume(first, "Olga")
+        recalling.resume(first, "Olga")
     seen = coverage(first)
     assert (seen.left_out, seen.sums_match) == ({"a newer edition came out": 1}, True)
     assert [subject for subject, _ in _arrived()] == [f"{TITLE}: edition 2 is ready"]
@@ -452,7 +452,7 @@ def test_every_notice_says_why_it_is_owed_and_other_letters_do_not(
     edition = drafted_and_released(publication)
     with transaction():
         granting.grant_imported(a_customer("told@reader.example"), publication, notify=True)
-        releasing.send_test(edition, "desk@publisher.example")
+        rehearsal.send_test(edition, "desk@publisher.example")
     rows = db.session.execute(sa.select(Delivery.kind, Delivery.occasion).order_by(Delivery.id))
     assert [(kind, occasion and str(occasion)) for kind, occasion in rows] == [
         ("order_confirmation", None),

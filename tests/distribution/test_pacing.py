@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Edition
-from store.distribution import pacing, recalling
+from store.distribution import recalling
 from store.distribution.releasing import alert_overdue
 from store.kit.database import db, transaction
 from store.mail import outbox, worker
@@ -28,19 +28,19 @@ def test_paused_letters_stay_and_go_on_after_resume(app: Flask, frozen: Clock) -
         buy(publication)
     edition = drafted_and_released(publication)
     with transaction():
-        with pytest.raises(pacing.NotPaused):
-            pacing.resume(edition, "Olga")
-        pacing.pause(edition, "Olga", "wait")
-        with pytest.raises(pacing.NotSending):
-            pacing.pause(edition, "Olga")
+        with pytest.raises(recalling.NotPaused):
+            recalling.resume(edition, "Olga")
+        recalling.pause(edition, "Olga", "wait")
+        with pytest.raises(recalling.NotSending):
+            recalling.pause(edition, "Olga")
     send()
     assert deliveries(edition) == {ANNA: (DeliveryStatus.QUEUED, "")}
     with transaction():
-        pacing.resume(edition, "Olga")
+        recalling.resume(edition, "Olga")
     send()
     assert deliveries(edition) == {ANNA: (DeliveryStatus.SENT, "")}
-    with pytest.raises(pacing.NotSending), transaction():
-        pacing.pause(draft(publication, 2), "Olga")
+    with pytest.raises(recalling.NotSending), transaction():
+        recalling.pause(draft(publication, 2), "Olga")
 
 
 @on_both
@@ -59,11 +59,11 @@ def test_letters_sent_again_reopen_a_finished_batch_so_that_it_can_be_paused(
             assert outbox.release_held(customer_id or 0, "Olga") == 1
     assert (batch.status, batch.finished_at) == (BatchStatus.RUNNING, None)
     with transaction():
-        pacing.pause(edition, "Olga", "wait")
+        recalling.pause(edition, "Olga", "wait")
     send()
     assert deliveries(edition)[ANNA] == (DeliveryStatus.QUEUED, "")
     with transaction():
-        pacing.resume(edition, "Olga")
+        recalling.resume(edition, "Olga")
     send()
     assert deliveries(edition)[ANNA] == (DeliveryStatus.SENT, "")
     assert batch.status is BatchStatus.FINISHED

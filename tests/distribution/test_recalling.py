@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Edition, Publication
-from store.distribution import recalling, releasing
+from store.distribution import recalling, rehearsal
 from store.entitlements import granting, stops
 from store.entitlements.models import Entitlement
 from store.entitlements.notices import FIRST_COPIES, owe_what_was_missed
@@ -109,7 +109,7 @@ def test_a_test_letter_of_a_withdrawn_edition_is_left_alone(publication: Publica
     edition = drafted_and_released(publication)
     with transaction():
         recalling.withdraw(edition, "Olga")
-        releasing.send_test(edition, "desk@publisher.example")
+        rehearsal.send_test(edition, "desk@publisher.example")
     assert recalling.settle_recalled() == 0
 
 

@@ -8,7 +8,7 @@ from flask import Flask
 
 from store.catalog.models import PublicationStatus
 from store.distribution.coverage import coverage
-from store.distribution.rehearsing import rehearse
+from store.distribution.rehearsal import rehearse
 from store.entitlements import granting, stops
 from store.kit.database import db, transaction
 from tests.conftest import Clock, on_both

@@ -1,8 +1,8 @@
-"""A release looked at beforehand: who, who not and why, the very letter, what is odd."""
+"""A release tried beforehand: who gets it, who does not and why, the very letter, what looks wrong."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 
@@ -15,9 +15,11 @@ from store.entitlements.received import NOTICE
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
+from store.mail import outbox
 from store.mail.letters import Letter, preview_letter, render_letter
 from store.mail.mime import LetterText
 from store.mail.models import Delivery, Occasion
+from store.orders.customers import parse_address
 from store.orders.models import Customer
 
 
@@ -42,36 +44,49 @@ class Rehearsal:
 
 def rehearse(edition: Edition) -> Rehearsal:
     """Count and show what releasing the edition now would do. Writes nothing."""
-    counts, left_out = _count(edition)
-    letter, to = _letter(edition)
-    warnings = _warnings(edition)
-    if not counts["recipients"]:
-        warnings.append("Nobody has bought this publication yet, so no letter will be sent.")
-    return Rehearsal(left_out=left_out, warnings=warnings, letter=letter, letter_to=to, **counts)
-
-
-def _count(edition: Edition) -> tuple[dict[str, int], dict[str, int]]:
     rows = recipients(edition).subquery()
-    later: datetime = clock.now()
     found = db.session.execute(
         sa.select(
             rows.c.left_out,
             sa.func.count().label("people"),
             sa.func.sum(rows.c.is_first).label("preorders"),
-            sa.func.sum(sa.case((rows.c.due_at > later, 1), else_=0)).label("waiting"),
+            sa.func.sum(sa.case((rows.c.due_at > clock.now(), 1), else_=0)).label("waiting"),
         )
         .group_by(rows.c.left_out)
         .order_by(rows.c.left_out)
     ).all()
-    left_out = {row.left_out: row.people for row in found if row.left_out}
     owed = next((row for row in found if row.left_out is None), None)
     people, preorders = (owed.people, int(owed.preorders)) if owed else (0, 0)
-    return {
-        "recipients": people,
-        "owners": people - preorders,
-        "preorders": preorders,
-        "waiting": int(owed.waiting) if owed else 0,
-    }, left_out
+    letter, to = _letter(edition)
+    warnings = _warnings(edition)
+    if not people:
+        warnings.append("Nobody has bought this publication yet, so no letter will be sent.")
+    return Rehearsal(
+        recipients=people,
+        owners=people - preorders,
+        preorders=preorders,
+        waiting=int(owed.waiting) if owed else 0,
+        left_out={row.left_out: row.people for row in found if row.left_out},
+        warnings=warnings,
+        letter=letter,
+        letter_to=to,
+    )
+
+
+def send_test(edition: Edition, address: str) -> None:
+    """Owe the edition's notice to one address of the staff, marked [TEST]; it counts nowhere.
+
+    Refuses (`InvalidAddress`) what no letter can be sent to.
+    """
+    outbox.owe(
+        NOTICE,
+        f"test:{edition.id}:{uuid4().hex}",
+        edition_id=edition.id,
+        address=parse_address(address),
+        facts={"test": True},
+        occasion=Occasion.RELEASED,
+        priority=outbox.SOMEBODY_WAITS,
+    )
 
 
 def _letter(edition: Edition) -> tuple[LetterText, str | None]:
@@ -112,7 +127,9 @@ def _warnings(edition: Edition) -> list[str]:
     if edition.publication.status != PublicationStatus.LISTED:
         found.append("The publication is not on sale.")
     for asset in edition.assets:
-        found += [_named(asset, one["sentence"]) for one in asset.findings if _is_odd(one)]
+        found += [
+            _named(asset, one["sentence"]) for one in asset.findings if one["level"] == "warn"
+        ]
     return found + _seen_before(edition) + _beside_last(edition) + _shared_identifiers(edition)
 
 
@@ -138,7 +155,13 @@ def _seen_before(edition: Edition) -> list[str]:
 
 
 def _beside_last(edition: Edition) -> list[str]:
-    before = _last_in_force(edition)
+    # The edition that readers have now; a withdrawn one is no measure of this one.
+    in_force = sa.select(Edition).where(
+        Edition.publication_id == edition.publication_id,
+        Edition.number < edition.number,
+        Edition.status == EditionStatus.RELEASED,
+    )
+    before = db.session.scalars(in_force.order_by(Edition.number.desc()).limit(1)).first()
     if before is None:
         return []
     found: list[str] = []
@@ -179,20 +202,6 @@ def _shared_identifiers(edition: Edition) -> list[str]:
         )
         for identifier, title in db.session.execute(others)
     ]
-
-
-def _last_in_force(edition: Edition) -> Edition | None:
-    """The edition that readers have now; a withdrawn one is no measure of this one."""
-    query = sa.select(Edition).where(
-        Edition.publication_id == edition.publication_id,
-        Edition.number < edition.number,
-        Edition.status == EditionStatus.RELEASED,
-    )
-    return db.session.scalars(query.order_by(Edition.number.desc()).limit(1)).first()
-
-
-def _is_odd(finding: dict[str, str]) -> bool:
-    return finding["level"] == "warn"
 
 
 def _named(asset: Asset, sentence: str) -> str:
