@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin.lists import PAGE_SIZE, history, people
-from store.distribution.explaining import OCCASIONS
+from store.distribution.coverage import OCCASIONS
 from store.kit.database import db, transaction
 from store.kit.errors import NotFound, Refusal
 from store.kit.paging import paginate

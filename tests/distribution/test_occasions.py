@@ -8,8 +8,7 @@ from flask import Flask
 
 from store.catalog.models import Publication
 from store.distribution import recalling, rehearsal
-from store.distribution.coverage import coverage
-from store.distribution.explaining import coverage_of
+from store.distribution.coverage import coverage, coverage_of
 from store.distribution.rehearsal import rehearse
 from store.entitlements import granting, stops
 from store.entitlements.addresses import correct_address
