@@ -5,9 +5,9 @@ from typing import Any
 from flask import Blueprint, render_template, request
 
 from store.catalog.publications import publication_by_slug
-from store.distribution.headings import FileUnclear
-from store.distribution.importing import import_customers, read_customers
-from store.distribution.reading import CustomerRows
+from store.distribution.csv_columns import FileUnclear
+from store.distribution.customers_csv import CustomerRows, read_customers
+from store.distribution.import_export import import_customers
 from store.kit.forms import Typed, status, typed
 from store.staff.guard import EDITORS, opens_to, takes
 

@@ -7,12 +7,8 @@ import click
 
 from store.catalog.publications import publication_by_slug
 from store.commands.base import Refused, in_shop, json_option, print_json, who_types
-from store.distribution.importing import (
-    ImportReport,
-    export_customers,
-    import_customers,
-    read_customers,
-)
+from store.distribution.customers_csv import read_customers
+from store.distribution.import_export import ImportReport, export_customers, import_customers
 from store.entitlements.addresses import correct_address, merge_customers
 from store.entitlements.fresh_links import end_links
 from store.kit.database import transaction

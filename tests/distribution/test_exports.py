@@ -15,9 +15,9 @@ from store.catalog.models import Edition, Publication
 from store.cli import main
 from store.commands import base
 from store.distribution.coverage import coverage
-from store.distribution.headings import FileUnclear
-from store.distribution.importing import import_customers, read_customers
-from store.distribution.reading import read_moment
+from store.distribution.csv_columns import FileUnclear
+from store.distribution.customers_csv import read_customers, read_moment
+from store.distribution.import_export import import_customers
 from store.distribution.releasing import owe_missing
 from store.entitlements.access import readable_editions
 from store.entitlements.models import Entitlement

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from store.distribution import importing
-from store.distribution.importing import export_customers, import_customers, read_customers
+from store.distribution import import_export
+from store.distribution.customers_csv import plain_cell, read_customers, safe_cell, to_csv
+from store.distribution.import_export import export_customers, import_customers
 from store.distribution.releasing import owe_missing
-from store.distribution.spreadsheet import plain_cell, safe_cell, to_csv
 from store.entitlements import granting
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
@@ -44,7 +44,7 @@ def _a_hundred_rows() -> bytes:
 def test_a_hundred_rows_sum_up_to_a_hundred_with_a_line_for_each_left_out(
     app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "CHUNK", 40)
+    monkeypatch.setattr(import_export, "CHUNK", 40)
     with transaction():
         a_seller()
         publication = a_publication()
@@ -58,7 +58,7 @@ def test_a_hundred_rows_sum_up_to_a_hundred_with_a_line_for_each_left_out(
     assert dry == done
     assert (done.total, done.added, len(done.left_out)) == (100, 85, 15)
     assert [one.line for one in done.left_out] == list(range(87, 102))
-    assert {one.reason for one in done.left_out[5:8]} == {importing.HAS_IT}
+    assert {one.reason for one in done.left_out[5:8]} == {import_export.HAS_IT}
     assert seen == [(40, 88), (80, 88), (88, 88)]
     assert (_count(Entitlement), _count(Customer)) == (88, 88)
     again = import_customers(publication, given)
@@ -70,7 +70,7 @@ def test_a_hundred_rows_sum_up_to_a_hundred_with_a_line_for_each_left_out(
 def test_an_import_that_broke_off_is_taken_up_where_it_stood(
     app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "CHUNK", 10)
+    monkeypatch.setattr(import_export, "CHUNK", 10)
     with transaction():
         publication = a_publication()
     given = read_customers(
@@ -85,7 +85,7 @@ def test_an_import_that_broke_off_is_taken_up_where_it_stood(
             raise OSError
         return granted(*args, **given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(importing, "grant_imported", dies)
+    monkeypatch.setattr(import_export, "grant_imported", dies)
     with pytest.raises(OSError):
         import_customers(publication, given)
     assert _count(Entitlement) == 10
@@ -119,7 +119,7 @@ def test_who_was_refunded_is_not_given_a_copy_by_an_import(app: Flask, frozen: C
         publication = a_publication()
         granting.revoke_order(buy(publication), "refunded")
     report = import_customers(publication, read_customers(b"email\nanna@reader.example\n"))
-    assert [one.reason for one in report.left_out] == [importing.GAVE_IT_BACK]
+    assert [one.reason for one in report.left_out] == [import_export.GAVE_IT_BACK]
 
 
 @on_both

@@ -2,8 +2,8 @@
 
 import pytest
 
-from store.distribution.headings import FileUnclear
-from store.distribution.reading import LeftOut, Row, read_customers
+from store.distribution.csv_columns import FileUnclear
+from store.distribution.customers_csv import LeftOut, Row, read_customers
 
 MUELLER = [Row(2, "anna@reader.example", "Müller, Anna")]
 

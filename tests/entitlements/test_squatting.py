@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from store.demo.buyer import Arrival, Decision, decide
-from store.distribution.importing import import_customers, read_customers
+from store.distribution.customers_csv import read_customers
+from store.distribution.import_export import import_customers
 from store.entitlements.granting import grant_imported, revoke_order
 from store.entitlements.models import REFUNDED, Link
 from store.entitlements.order_moves import accept_move, request_move

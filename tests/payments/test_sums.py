@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
 from store.demo.buyer import Decision, decide
-from store.distribution.importing import export_customers
+from store.distribution.import_export import export_customers
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.orders.gifts import give_copy

@@ -1,20 +1,14 @@
-"""Customers who bought elsewhere: brought in safely, as often as one likes, and taken out again."""
+"""Customers who bought elsewhere, brought in safely, as often as one likes; and the way out:
+everybody who holds a publication, as a file."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from store.catalog.models import Publication
-from store.distribution.headings import FileUnclear
-from store.distribution.reading import (
-    CustomerRows,
-    LeftOut,
-    Row,
-    read_customers,
-)
-from store.distribution.spreadsheet import Cell, to_csv
+from store.distribution.customers_csv import Cell, CustomerRows, LeftOut, Row, to_csv
 from store.entitlements.granting import grant_imported, name_first
 from store.entitlements.models import Entitlement
 from store.kit.config import config
@@ -22,16 +16,6 @@ from store.kit.database import db, transaction
 from store.kit.money import to_decimal
 from store.orders.customers import address_key, find_or_add_customer, take_name
 from store.orders.models import Customer, Order, OrderLine
-
-__all__ = [
-    "CustomerRows",
-    "FileUnclear",
-    "ImportReport",
-    "LeftOut",
-    "export_customers",
-    "import_customers",
-    "read_customers",
-]
 
 CHUNK = 100
 HAS_IT = "has this publication already"
@@ -76,11 +60,12 @@ def import_customers(
     publication_id = publication.id
     left_out = list(given.left_out)
     added = 0
-    for done, rows in _chunks(given.rows):
+    for start in range(0, len(given.rows), CHUNK):
+        rows = given.rows[start : start + CHUNK]
         refused = _import_chunk(publication_id, rows, notify=notify, dry_run=dry_run)
         left_out += refused
         added += len(rows) - len(refused)
-        progress(done, len(given.rows))
+        progress(start + len(rows), len(given.rows))
     left_lines = {one.line for one in left_out}
     return ImportReport(
         given.total,
@@ -88,49 +73,6 @@ def import_customers(
         sorted(left_out, key=lambda one: one.line),
         [one for one in given.remarks if one.line not in left_lines],
     )
-
-
-def export_customers(
-    publication: Publication, paid: Callable[[list[Order]], dict[int, int]]
-) -> str:
-    """Who holds the publication, one row each, as CSV; `email` and `name` can be imported again.
-    `paid` says what is left of the money that came for orders, by id, in minor units.
-
-    Write it with `utf-8-sig`. Who was refunded is not in it.
-    """
-    rows: list[Sequence[Cell]] = [("email", "name", "since", "order", "price", "currency")]
-    seen: set[int] = set()
-    zone = config().zone
-    holders = list(db.session.execute(_holders(publication)))
-    left = paid([order for _, _, order, _ in holders if order is not None])
-    for right, customer, order, _ in holders:
-        if customer.id in seen:
-            continue
-        seen.add(customer.id)
-        bought: tuple[Cell, ...] = (None, None, None)
-        if order is not None:
-            price = to_decimal(left[order.id], order.currency)
-            bought = (order.reference, price, order.currency)
-        since = right.granted_at.astimezone(zone).date()
-        rows.append((customer.email, customer.name, since, *bought))
-    return to_csv(rows)
-
-
-def _holders(publication: Publication) -> sa.Select[*tuple[Any, ...]]:
-    return (
-        sa.select(Entitlement, Customer, Order, OrderLine)
-        .join(Customer, Customer.id == Entitlement.customer_id)
-        .outerjoin(OrderLine, OrderLine.id == Entitlement.order_line_id)
-        .outerjoin(Order, Order.id == OrderLine.order_id)
-        .where(Entitlement.publication_id == publication.id, Entitlement.revoked_at.is_(None))
-        .order_by(Customer.email_key, Entitlement.id)
-    )
-
-
-def _chunks(rows: list[Row]) -> Iterator[tuple[int, list[Row]]]:
-    for start in range(0, len(rows), CHUNK):
-        chunk = rows[start : start + CHUNK]
-        yield start + len(chunk), chunk
 
 
 def _import_chunk(
@@ -177,3 +119,36 @@ def _known(publication_id: int, rows: list[Row]) -> dict[str, bool]:
 def _told(row: Row, known: dict[str, bool]) -> LeftOut:
     stands = known.get(address_key(row.email), True)
     return LeftOut(row.line, row.email, HAS_IT if stands else GAVE_IT_BACK)
+
+
+def export_customers(
+    publication: Publication, paid: Callable[[list[Order]], dict[int, int]]
+) -> str:
+    """Who holds the publication, one row each, as CSV; `email` and `name` can be imported again.
+    `paid` says what is left of the money that came for orders, by id, in minor units.
+
+    Write it with `utf-8-sig`. Who was refunded is not in it.
+    """
+    rows: list[Sequence[Cell]] = [("email", "name", "since", "order", "price", "currency")]
+    seen: set[int] = set()
+    zone = config().zone
+    holders = db.session.execute(
+        sa.select(Entitlement, Customer, Order)
+        .join(Customer, Customer.id == Entitlement.customer_id)
+        .outerjoin(OrderLine, OrderLine.id == Entitlement.order_line_id)
+        .outerjoin(Order, Order.id == OrderLine.order_id)
+        .where(Entitlement.publication_id == publication.id, Entitlement.revoked_at.is_(None))
+        .order_by(Customer.email_key, Entitlement.id)
+    ).all()
+    left = paid([order for _, _, order in holders if order is not None])
+    for right, customer, order in holders:
+        if customer.id in seen:
+            continue
+        seen.add(customer.id)
+        bought: tuple[Cell, ...] = (None, None, None)
+        if order is not None:
+            price = to_decimal(left[order.id], order.currency)
+            bought = (order.reference, price, order.currency)
+        since = right.granted_at.astimezone(zone).date()
+        rows.append((customer.email, customer.name, since, *bought))
+    return to_csv(rows)

@@ -1,5 +1,5 @@
-"""What the columns of a file mean: exports of shops that we know, and headings that nobody may
-pass over, because they bear on who has a right."""
+"""What the columns of a customers file mean: exports of shops that we know, and headings that must
+not be ignored, because they bear on who has a right."""
 
 import re
 import unicodedata
@@ -250,9 +250,19 @@ def is_heading(heading: Sequence[str], wanted: Sequence[str]) -> bool:
 def _refuse_unknown(layout: Layout, found: Mapping[str, str]) -> None:
     used = {*layout.known, *layout.email, *layout.name, *layout.item, *layout.ordered_on}
     unknown = {one: shown for one, shown in found.items() if one not in used}
-    telling = [shown for one, shown in unknown.items() if _is_telling(shown, one, found)]
+    if _PLACES & found.keys():
+        unknown.pop("state", None)  # of an address
+    telling = [
+        shown for one, shown in unknown.items() if one in _TELLING or _TELLING & _words(shown)
+    ]
     if telling:
-        raise FileUnclear(_sentence(layout, telling))
+        what = f"a file of {layout.shop}" if layout.shop else "this file"
+        raise FileUnclear(
+            f"{_named(telling)} something that bears on who has a right, and we do not know what "
+            f"it means in {what}. Keep only the rows of people who are to have a copy, and take "
+            "the column out of the file. Where it holds the day of the order, name it instead "
+            "(--ordered-on)."
+        )
     bought = [shown for shown in unknown.values() if _BOUGHT & _words(shown)]
     if bought and not layout.item:
         raise FileUnclear(
@@ -262,27 +272,11 @@ def _refuse_unknown(layout: Layout, found: Mapping[str, str]) -> None:
         )
 
 
-def _sentence(layout: Layout, telling: list[str]) -> str:
-    what = f"a file of {layout.shop}" if layout.shop else "this file"
-    return (
-        f"{_named(telling)} something that bears on who has a right, and we do not know what it "
-        f"means in {what}. Keep only the rows of people who are to have a copy, and take the "
-        "column out of the file. Where it holds the day of the order, name it instead "
-        "(--ordered-on)."
-    )
-
-
 def _named(headings: list[str]) -> str:
     names = [f"“{one[:60]}”" for one in headings]
     if len(names) == 1:
         return f"The column {names[0]} says"
     return f"The columns {', '.join(names[:-1])} and {names[-1]} say"
-
-
-def _is_telling(shown: str, plain: str, found: Mapping[str, str]) -> bool:
-    if plain == "state" and _PLACES & {*found}:
-        return False  # of an address
-    return plain in _TELLING or bool(_TELLING & _words(shown))
 
 
 def _words(heading: str) -> set[str]:

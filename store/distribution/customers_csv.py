@@ -1,4 +1,5 @@
-"""A spreadsheet's CSV read whole or not at all: its encoding, separator, columns, then each row."""
+"""Customers in a spreadsheet's CSV: a file read whole or not at all (its encoding, separator,
+columns, then each row), and rows written so that a spreadsheet shows them as they are."""
 
 import csv
 import io
@@ -6,10 +7,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from store.distribution.headings import FileUnclear, Layout, bare, is_heading, layout_of
-from store.distribution.spreadsheet import plain_cell
+from store.distribution.csv_columns import FileUnclear, Layout, bare, is_heading, layout_of
 from store.kit import clock
 from store.kit.config import config
 from store.kit.text import clean_line
@@ -22,6 +23,11 @@ _UTC = ZoneInfo("UTC")
 _MOMENT = r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d)?(?:\.\d+)?)\s*(UTC|GMT|Z|[+-]\d\d:?\d\d)?)?"
 # What stands between letters in names written by word processors.
 _PUNCTUATION = frozenset("‘’‚“”„–—…·«»‹›´`¨°ºª§©®™€£ \u00a0\u00ad")
+# What Excel, LibreOffice and Google Sheets take for the beginning of a formula (OWASP, CSV
+# injection); text that has apostrophes before it already gets one more, so that reading is exact.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+Cell = str | int | Decimal | date | datetime | None
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def read_customers(
     data: bytes, columns: Mapping[str, str] | None = None, item: str = ""
 ) -> CustomerRows:
     """Read the rows of a CSV file with the columns `email` and (where there is one) `name`, or of an
-    export that we know (`headings`).
+    export that we know (`csv_columns`).
 
     `columns` names the file's own headings, as `{"email": "Contact"}`, also for `name`, `item` and
     `ordered_on`; capitals, blanks and signs make no difference. Where a column says what was
@@ -70,11 +76,25 @@ def read_customers(
     Refuses (`FileUnclear`) the whole file where encoding, separator or a column is not clear.
     """
     text = _decode(data)
-    separator, text, skipped = _named_separator(text)
     columns = columns or {}
-    wanted = [bare(columns["email"])] if "email" in columns else list(Layout().email)
-    separator = separator or _find_separator(text, wanted)
-    return _sort_rows(text, separator, columns, skipped, item)
+    # Excel may name the separator on a first line of its own: `sep=;`.
+    named = re.match(r'"?sep=(.)"?(\r\n|\r|\n)', text, re.IGNORECASE)
+    if named:
+        separator, text = named[1], text[named.end() :]
+        if separator not in SEPARATORS:
+            raise FileUnclear(
+                f"The file names “{separator}” as its separator. Use a comma, semicolon or tab."
+            )
+    else:
+        wanted = (bare(columns["email"]),) if "email" in columns else Layout().email
+        separator = _find_separator(text, wanted)
+    table = _rows(text, separator)
+    _, heading = next(table, (1, []))
+    layout = layout_of(heading, columns)
+    reader = _Reader(layout, _places(text, heading, layout, columns), len(heading), item)
+    for line, cells in table:
+        reader.read(line + 1 if named else line, cells)
+    return CustomerRows(list(reader.rows.values()), reader.left_out, reader.remarks)
 
 
 def _decode(data: bytes) -> str:
@@ -107,23 +127,21 @@ def _strictly(data: bytes, encoding: str) -> str:
 def _decode_windows(data: bytes) -> str:
     """Windows-1252 where what comes out reads like names; other old encodings come out as signs
     inside words, capitals after small letters, or long runs of accents."""
+    # charset-normalizer was tried on the samples of the tests: left free it takes a short file of
+    # Windows-1252 for GB 18030; held to Windows-1252, it takes Cyrillic, Greek and Mac Roman for it.
     text = _strictly(data, "windows-1252")
     odd_sign = any(
         letter > "\x7f" and not letter.isalpha() and letter not in _PUNCTUATION for letter in text
     )
     runs_on = re.search(r"[À-žŒœŠšŸŽ]{3}", text)
-    if odd_sign or runs_on or _capital_inside(text):
+    # An accented capital after a small letter, or between a letter and a small one.
+    capital_inside = any(
+        b > "\x7f" and b.isupper() and a.isalpha() and (a.islower() or c.islower())
+        for a, b, c in zip(text, text[1:], f"{text[2:]} ", strict=False)
+    )
+    if odd_sign or runs_on or capital_inside:
         raise _unclear_encoding()
     return text
-
-
-def _capital_inside(text: str) -> bool:
-    """An accented capital after a small letter, or between a letter and a small one."""
-    threes = zip(text, text[1:], f"{text[2:]} ", strict=False)
-    return any(
-        b > "\x7f" and b.isupper() and a.isalpha() and (a.islower() or c.islower())
-        for a, b, c in threes
-    )
 
 
 def _unclear_encoding() -> FileUnclear:
@@ -131,18 +149,6 @@ def _unclear_encoding() -> FileUnclear:
         "The encoding of this file is not clear, so letters like ü could go wrong. Save it as "
         "“CSV UTF-8” and try again."
     )
-
-
-def _named_separator(text: str) -> tuple[str | None, str, int]:
-    """Excel may name the separator on a first line of its own: `sep=;`."""
-    found = re.match(r'"?sep=(.)"?(\r\n|\r|\n)', text, re.IGNORECASE)
-    if not found:
-        return None, text, 0
-    if found[1] not in SEPARATORS:
-        raise FileUnclear(
-            f"The file names “{found[1]}” as its separator. Use a comma, semicolon or tab."
-        )
-    return found[1], text[found.end() :], 1
 
 
 def _find_separator(text: str, wanted: Sequence[str]) -> str:
@@ -169,18 +175,6 @@ def _no_column(text: str) -> FileUnclear:
         f"No column with e-mail addresses was found. The first line is “{heading}”. Name the "
         "column with --column email=…, and check that commas, semicolons or tabs separate columns."
     )
-
-
-def _sort_rows(
-    text: str, separator: str, columns: Mapping[str, str], skipped: int, item: str
-) -> CustomerRows:
-    table = _rows(text, separator)
-    _, heading = next(table, (1, []))
-    layout = layout_of(heading, columns)
-    reader = _Reader(layout, _places(text, heading, layout, columns), len(heading), item)
-    for line, cells in table:
-        reader.read(line + skipped, cells)
-    return CustomerRows(list(reader.rows.values()), reader.left_out, reader.remarks)
 
 
 def _places(
@@ -242,29 +236,26 @@ class _Reader:
         shown = " | ".join(clean_line(cell) for cell in cells)[:200]
         if not any(cell.strip() for cell in cells):
             self.left_out.append(LeftOut(line, "", "empty line"))
-        elif len(cells) != self.width:
+            return
+        if len(cells) != self.width:
             fields = f"{len(cells)} field" + ("s" if len(cells) != 1 else "")
             reason = f"{fields} where the heading has {self.width}"
             self.left_out.append(LeftOut(line, shown, reason))
-        else:
-            self._read_named(line, cells, shown)
-
-    def _read_named(self, line: int, cells: list[str], shown: str) -> None:
+            return
         named = {one: plain_cell(cells[place]) for one, place in self.places.items()}
         self._carry(named)
-        is_gift = bool(_filled(named, self.layout.gift))
-        typed = _filled(named, self.layout.gift) or _filled(named, self.layout.email)
-        name = "" if is_gift else clean_line(_filled(named, self.layout.name))
-        value = clean_line(typed)[:200] or shown
+        gift = _filled(named, self.layout.gift)
+        typed = gift or _filled(named, self.layout.email)
+        name = "" if gift else clean_line(_filled(named, self.layout.name))
         try:
             reason = self._why_not(named)
             ordered_at = None if reason else self._ordered_at(named)
         except ValueError as fault:
             reason, ordered_at = str(fault), None
         if reason:
-            self.left_out.append(LeftOut(line, value, reason))
-            return
-        self._take(line, typed, name, ordered_at, _filled(named, self.layout.quantity))
+            self.left_out.append(LeftOut(line, clean_line(typed)[:200] or shown, reason))
+        else:
+            self._take(line, typed, name, ordered_at, _filled(named, self.layout.quantity))
 
     def _carry(self, named: dict[str, str]) -> None:
         """What an order says on its first line alone holds for its other lines too."""
@@ -349,3 +340,28 @@ def read_moment(text: str, *, is_utc: bool) -> datetime:
 
 def _filled(named: Mapping[str, str], headings: Iterable[str]) -> str:
     return next((named[one].strip() for one in headings if named.get(one, "").strip()), "")
+
+
+def to_csv(rows: Iterable[Sequence[Cell]]) -> str:
+    """Rows as CSV with commas; write it with `utf-8-sig`, so that Excel keeps every letter.
+
+    Numbers stay numbers; text that looks like a formula is made text.
+    """
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerows([safe_cell(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def safe_cell(cell: Cell) -> str:
+    """One value as it is written: `=1+1` becomes `'=1+1`, the number -5.00 stays."""
+    if cell is None:
+        return ""
+    if isinstance(cell, str):
+        return f"'{cell}" if _FORMULA.match(cell) else cell
+    return cell.isoformat() if isinstance(cell, date) else str(cell)
+
+
+def plain_cell(text: str) -> str:
+    """The text that `safe_cell` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
