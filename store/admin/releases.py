@@ -252,7 +252,7 @@ def _history(edition: Edition) -> list[StatusChange]:
 
 
 def _batch(edition: Edition) -> Batch:
-    batch = batch_of(db.session, edition)
+    batch = batch_of(edition)
     if batch is None:
         raise recalling.NotReleased
     return batch

@@ -113,7 +113,7 @@ def coverage(edition: Edition) -> Coverage:
 
     Refuses (`NotReleasedYet`) an edition that was never released.
     """
-    batch = batch_of(db.session, edition)
+    batch = batch_of(edition)
     if edition.released_at is None or batch is None:
         raise NotReleasedYet
     columns, left_out = _columns(batch)
@@ -173,7 +173,7 @@ def coverage_of(edition: Edition, customer: Customer) -> Explanation:
     """Where a customer stands with an edition, and why. Shows no address and no link."""
     rights = _rights(edition, customer)
     told = [_right_in_words(right) for right in rights]
-    batch = batch_of(db.session, edition)
+    batch = batch_of(edition)
     found = _deliveries(edition, customer, batch)
     if not rights and not found:
         return Explanation("not_concerned", ["This customer never had this publication."])

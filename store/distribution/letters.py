@@ -1,7 +1,7 @@
 """The edition notice: what a customer reads when a new edition is theirs."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus, Publication
 from store.catalog.notes import notes_in_letter
-from store.distribution.recipients import HELD, REFUNDED, STOPPED, SUSPENDED, WITHDRAWN
+from store.distribution.recipients import HELD, STOPPED, SUSPENDED, WITHDRAWN
 from store.entitlements import links
-from store.entitlements.models import Entitlement, NoticeStop
+from store.entitlements.models import REFUNDED, Entitlement, NoticeStop
 from store.entitlements.notices import FIRST_COPIES
 from store.entitlements.received import NOTICE, has_copy
 from store.kit import clock
@@ -124,27 +124,15 @@ def edition_notice(delivery: Delivery) -> Letter | Skip | Hold:
         return right
     if delivery.occasion in _NEWS and right.is_stopped and right.has_copy:
         return Skip(STOPPED)
-    return _letter_to(right, delivery)
-
-
-def _standing(rows: Sequence[Any]) -> Any:
-    """The first right that holds, else why none does."""
-    kept = [row for row in rows if row.right_id is not None and row.revoked_at is None]
-    if not kept:
-        return Skip(REFUNDED)
-    free = [row for row in kept if row.suspended_at is None]
-    return next((row for row in free if row.held_at is None), Skip(HELD if free else SUSPENDED))
-
-
-def _letter_to(right: Any, delivery: Delivery) -> Letter:
     stop_url = links.url_to("stop", right.stop)
     occasion = delivery.occasion or Occasion.RELEASED
-    is_correction = occasion is Occasion.CORRECTION
+    # The term ends with a day: at the first moment of the next.
+    until = right.updates_until and right.updates_until - timedelta(seconds=1)
     context = _words(right, right.name, occasion) | {
         "bought_on": format_day(right.placed_at) if right.placed_at else "",
         "is_preorder": right.from_edition_id is None and right.order_line_id is not None,
-        "replaces": _withdrawn_number(delivery) if is_correction else 0,
-        "updates_until": _last_day(right.updates_until),
+        "replaces": _withdrawn_number(delivery) if occasion is Occasion.CORRECTION else 0,
+        "updates_until": format_day(until) if until else "",
         "library_url": links.url_to("library", right.library),
         "stop_url": stop_url,
     }
@@ -155,6 +143,15 @@ def _letter_to(right: Any, delivery: Delivery) -> Letter:
         unsubscribe_url=stop_url,
         own=_OWN,
     )
+
+
+def _standing(rows: Sequence[Any]) -> Any:
+    """The first right that holds, else why none does."""
+    kept = [row for row in rows if row.right_id is not None and row.revoked_at is None]
+    if not kept:
+        return Skip(REFUNDED)
+    free = [row for row in kept if row.suspended_at is None]
+    return next((row for row in free if row.held_at is None), Skip(HELD if free else SUSPENDED))
 
 
 def _withdrawn_number(delivery: Delivery) -> int:
@@ -213,11 +210,6 @@ def _words(told: Any, name: str, occasion: Occasion = Occasion.RELEASED) -> dict
         "replaces": 0,
         "updates_until": "",
     }
-
-
-def _last_day(until: datetime | None) -> str:
-    # The term ends with a day: at the first moment of the next.
-    return format_day(until - timedelta(seconds=1)) if until else ""
 
 
 def _list_id(slug: str) -> str:

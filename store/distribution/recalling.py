@@ -43,7 +43,7 @@ class NotReleased(Refusal):
 
 def pause(edition: Edition, who: str, why: str = "") -> None:
     """Hold the letters that have not left, until `resume`. Refuses `NotSending`."""
-    batch = batch_of(db.session, edition)
+    batch = batch_of(edition)
     if batch is None or batch.status != BatchStatus.RUNNING:
         raise NotSending
     if not advance(batch, BatchStatus.PAUSED, who=who, why=why):
@@ -54,7 +54,7 @@ def pause(edition: Edition, who: str, why: str = "") -> None:
 
 def resume(edition: Edition, who: str) -> None:
     """Let paused letters go on. Refuses `NotPaused`."""
-    batch = batch_of(db.session, edition)
+    batch = batch_of(edition)
     if batch is None or batch.status != BatchStatus.PAUSED:
         raise NotPaused
     if not advance(batch, BatchStatus.RUNNING, who=who):
@@ -71,7 +71,7 @@ def recall(edition: Edition, who: str) -> int:
     same, and who still waits for a first copy the newest other one. Refuses `NothingToRecall`.
     """
     lock_publication(edition.publication_id, alone=True)
-    batch = batch_of(db.session, edition)
+    batch = batch_of(edition)
     if batch is None or not batch.status.may_become(BatchStatus.RECALLED):
         raise NothingToRecall
     if not advance(batch, BatchStatus.RECALLED, who=who):
@@ -109,7 +109,7 @@ def withdraw(edition: Edition, who: str, why: str = "") -> int:
     advance(edition, EditionStatus.WITHDRAWN, who=who, why=why)
     edition.withdrawn_at = clock.now()
     db.session.flush()
-    batch = batch_of(db.session, edition)
+    batch = batch_of(edition)
     if batch is not None and batch.status.may_become(BatchStatus.RECALLED):
         advance(batch, BatchStatus.RECALLED, who=who, why="the edition was withdrawn")
     outbox.look_again_at_edition(edition.id)

@@ -6,13 +6,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.models import Edition
-from store.entitlements.models import Entitlement, NoticeStop
+from store.entitlements.models import REFUNDED, Entitlement, NoticeStop
 from store.entitlements.received import handed_over, has_copy, has_withdrawn, is_elsewhere
 from store.kit import clock
 from store.kit.columns import UtcDateTime
+from store.kit.database import db
 from store.mail.models import Batch, Delivery, Occasion
 
-REFUNDED = "refunded"
 SUSPENDED = "suspended"
 HELD = "held, as somebody objected to the order’s move"
 TERM_OVER = "term over"
@@ -47,8 +47,8 @@ def recipients(edition: Edition) -> sa.Select[Any]:
 
 
 def concerned(edition: Edition) -> sa.Select[Any]:
-    """The same rows, for who looks at few of them: what has reached a customer is looked up one by
-    one, and not counted for all."""
+    """The same rows, where few of them are asked for: what has reached a customer is looked up one
+    by one, and not counted for all."""
     best = _best_entitlements(edition, clock.now()).subquery("best")
     who, of_which = best.c.customer_id, sa.literal(edition.publication_id)
     return _told(best, has_copy(who, of_which), has_withdrawn(who, of_which))
@@ -111,13 +111,12 @@ def imported_as_having(edition: Edition) -> sa.Select[int]:
     )
 
 
-def batch_of(session: Any, edition: Edition) -> Batch | None:
+def batch_of(edition: Edition) -> Batch | None:
     """The batch of the edition's release; None before it."""
     query = sa.select(Batch).where(
         Batch.reason == "edition", Batch.subject_id == edition.id, Batch.number == 1
     )
-    found: Batch | None = session.scalars(query).first()
-    return found
+    return db.session.scalars(query).first()
 
 
 def _best_entitlements(edition: Edition, now: datetime) -> sa.Select[*tuple[Any, ...]]:

@@ -236,7 +236,7 @@ def owe_missing() -> int:
             continue
         with transaction() as session:
             edition = session.get_one(Edition, edition_id)
-            batch = batch_of(session, edition)
+            batch = batch_of(edition)
             if batch is None or edition.status != EditionStatus.RELEASED:
                 continue
             owed = owe_notices(edition, batch, missing(edition))

@@ -276,7 +276,7 @@ def test_sums_that_do_not_match_end_with_1(store: Run) -> None:
     store("edition", "release", "guide", "1", "--yes")
     with transaction() as session:
         edition = session.scalars(sa.select(Edition)).one()
-        batch = batch_of(session, edition)
+        batch = batch_of(edition)
         session.execute(
             sa.update(Delivery)
             .where(Delivery.batch_id == (batch.id if batch else None))

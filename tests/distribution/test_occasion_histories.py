@@ -126,7 +126,7 @@ class Tellings(RuleBasedStateMachine):
         """Recall the letters of the newest edition, or withdraw it; those that were on their way
         come back unsent."""
         edition = self._standing()[-1]
-        batch = batch_of(db.session, edition)
+        batch = batch_of(edition)
         is_over = batch is None or not batch.status.may_become(BatchStatus.RECALLED)
         db.session.rollback()
         on_their_way = [
@@ -232,7 +232,7 @@ class Tellings(RuleBasedStateMachine):
         assert edition.status == EditionStatus.RELEASED, "a withdrawn edition was mailed"
         if delivery.occasion == Occasion.RESENT:
             return
-        batch = batch_of(db.session, edition)
+        batch = batch_of(edition)
         if batch is not None and batch.status == BatchStatus.RECALLED:
             assert edition.id in {right.from_edition_id for right in self._rights_of(customer)}
         if is_stopped(customer.id, self.publication_id):
@@ -260,7 +260,7 @@ class Tellings(RuleBasedStateMachine):
         found = []
         for right in self._rights_of(customer):
             for edition in editions_within(right, released) if _stands(right) else []:
-                batch = batch_of(db.session, edition)
+                batch = batch_of(edition)
                 is_recalled = batch is not None and batch.status == BatchStatus.RECALLED
                 if not is_recalled or edition.id == right.from_edition_id:
                     found.append(edition)

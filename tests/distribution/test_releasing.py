@@ -228,7 +228,7 @@ def test_the_net_owes_what_a_release_had_missed_and_only_that(app: Flask, frozen
         stops.stop_notices(stopped.customer_id, publication.id)
     edition = drafted_and_released(publication)
     with transaction() as session:
-        batch = batch_of(session, edition)
+        batch = batch_of(edition)
         session.execute(sa.delete(Delivery).where(Delivery.kind == "edition_notice"))
         session.add(
             Delivery(
@@ -273,7 +273,7 @@ def test_recall_leaves_out_what_has_not_left_and_what_comes_back_unsent(app: Fla
             )
     with transaction() as session:
         assert recalling.recall(edition, "Olga") == 3
-        batch = batch_of(session, edition)
+        batch = batch_of(edition)
         assert batch is not None
         assert batch.status == BatchStatus.RECALLED
     assert deliveries(edition) == {
