@@ -8,13 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
 from store.catalog.models import Edition, EditionStatus
-from store.distribution.recipients import (
-    IMPORTED,
-    batch_of,
-    concerned,
-    imported_as_having,
-    missing,
-)
+from store.distribution.recipients import IMPORTED, batch_of, concerned, imported_as_having, missing
 from store.entitlements.models import Entitlement
 from store.entitlements.received import NOTICE
 from store.kit import clock

@@ -19,7 +19,7 @@ from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
 from store.orders.customers import InvalidAddress, mask, parse_address
 from store.payments.charge import is_money_under_way
-from store.storefront.letter_limits import count_letter
+from store.storefront.form_limits import count_letter
 from store.storefront.sure import is_sure, sure_page
 
 bp = Blueprint("address", __name__)

@@ -6,9 +6,9 @@ from store.kit.database import transaction
 from store.kit.refusal_pages import private_page
 from store.orders.customers import parse_address
 from store.orders.offers import ask_for_offer
-from store.storefront.letter_limits import count_offer_letter
+from store.storefront.form_limits import count_offer_letter
 from store.storefront.publication import on_sale
-from store.storefront.showing import Shown
+from store.storefront.publication_view import Shown
 
 
 def answer_asking(shown: Shown, typed: str, code: str = "", shown_as: str = "") -> Response:

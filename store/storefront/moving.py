@@ -9,7 +9,7 @@ from store.kit.limits import TooOften, limiter
 from store.kit.refusal_pages import private_page, refusal_page
 from store.kit.web import same_site
 from store.orders.customers import InvalidAddress, mask, parse_address
-from store.storefront.letter_limits import count_letter
+from store.storefront.form_limits import count_letter
 from store.storefront.sure import is_sure, sure_page
 
 bp = Blueprint("moving", __name__)

@@ -23,7 +23,7 @@ from store.storefront.order import (
     resume_order,
 )
 from store.storefront.publication import on_sale
-from store.storefront.showing import Shown, show
+from store.storefront.publication_view import Shown, show
 
 bp = Blueprint("offer", __name__)
 

@@ -15,12 +15,7 @@ from store.kit.limits import TooOften, limiter
 from store.kit.money import format_money
 from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
-from store.orders.consents import (
-    CONSENT_WORDINGS,
-    CURRENT_WORDING,
-    supply_starts_at,
-    waiver_needed,
-)
+from store.orders.consents import CONSENT_WORDINGS, CURRENT_WORDING, supply_starts_at, waiver_needed
 from store.orders.customers import InvalidAddress, mask, suggest_correction
 from store.orders.discount_places import CodeByLetter, CodeRefused
 from store.orders.models import Offer, Order, OrderStatus
@@ -35,10 +30,10 @@ from store.payments.inbox import fulfil_order
 from store.payments.order_forms import ask_about_form, check_form, place_from_form
 from store.payments.transfers import awaited_transfer
 from store.storefront.asking import answer_asking
-from store.storefront.checkout_limits import count_checkout
+from store.storefront.form_limits import count_checkout
 from store.storefront.publication import on_sale
+from store.storefront.publication_view import Shown, show
 from store.storefront.resuming import filled_in, kept_details, notice_of, order_to_resume
-from store.storefront.showing import Shown, show
 from store.storefront.sure import is_sure
 from store.storefront.ways_to_pay import ways_to_pay, why_not_chargeable
 

@@ -11,8 +11,8 @@ from store.kit.errors import NotFound, Refusal
 from store.kit.static_files import YEAR_SECONDS
 from store.kit.storage import storage
 from store.orders.prices import has_members_price, quote
-from store.storefront.facts import file_facts
-from store.storefront.showing import show, show_all, what_happens_when
+from store.storefront.file_facts import file_facts
+from store.storefront.publication_view import show, show_all, what_happens_when
 from store.storefront.structured import structured
 
 bp = Blueprint("publication", __name__)

@@ -6,7 +6,7 @@ from typing import Any
 from store.catalog.models import Seller
 from store.kit.config import config
 from store.kit.money import to_decimal
-from store.storefront.showing import Shown
+from store.storefront.publication_view import Shown
 
 # What a person is not called.
 _OF_MANY = frozenset(

@@ -11,17 +11,9 @@ from flask.testing import FlaskClient
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.payments.fulfilment import apply_state
-from store.payments.gateways.base import (
-    GatewayDispute,
-    GatewayState,
-    Standing,
-)
+from store.payments.gateways.base import GatewayDispute, GatewayState, Standing
 from store.payments.inbox import fulfil_order
-from store.payments.models import (
-    Checkout,
-    Dispute,
-    Payment,
-)
+from store.payments.models import Checkout, Dispute, Payment
 from tests.admin.signing import signed_in
 from tests.conftest import Clock
 from tests.pages import check_page

@@ -10,15 +10,9 @@ from flask.testing import FlaskClient
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.orders.models import Order
-from store.payments.gateways.base import (
-    DisputeOutcome,
-    GatewayUnreachable,
-)
+from store.payments.gateways.base import DisputeOutcome, GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
-from store.payments.models import (
-    Dispute,
-    Payment,
-)
+from store.payments.models import Dispute, Payment
 from tests.admin.contested import contest, order_path, payment_of, read
 from tests.admin.signing import press, signed_in
 from tests.conftest import on_both

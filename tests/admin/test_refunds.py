@@ -9,17 +9,9 @@ from flask.testing import FlaskClient
 from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import transaction
-from store.payments.gateways.base import (
-    GatewayRefused,
-)
+from store.payments.gateways.base import GatewayRefused
 from store.payments.gateways.demo import DemoGateway
-from store.payments.models import (
-    FRAUD_WARNING,
-    EventStatus,
-    GatewayEvent,
-    Payment,
-    Refund,
-)
+from store.payments.models import FRAUD_WARNING, EventStatus, GatewayEvent, Payment, Refund
 from tests.admin.contested import contest, order_path, pay_again, payment_of, read
 from tests.admin.signing import press
 from tests.entitlements.making import hold

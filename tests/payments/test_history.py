@@ -34,14 +34,7 @@ from store.payments.checkout import begin_checkout, end_for_order, end_left_open
 from store.payments.gateways.base import GatewayUnreachable
 from store.payments.gateways.demo import DemoEvent, DemoGateway, DemoPayment, DemoRefund
 from store.payments.gateways.manual import received_amount
-from store.payments.models import (
-    Checkout,
-    CheckoutStatus,
-    Payment,
-    Refund,
-    RefundStatus,
-    Transfer,
-)
+from store.payments.models import Checkout, CheckoutStatus, Payment, Refund, RefundStatus, Transfer
 from store.payments.sums import paid_amount, refunded_amount
 from store.payments.transfers import is_partly_received, look_after_transfers, mark_sent_back
 from tests.conftest import Clock, on_both

@@ -13,7 +13,7 @@ from store.kit.limits import RateCount, limiter
 from store.kit.tokens import new_reference
 from store.orders.models import Order
 from store.payments.models import Checkout
-from store.storefront.checkout_limits import count_checkout
+from store.storefront.form_limits import count_checkout
 from tests import factories
 from tests.conftest import Clock, on_both
 from tests.pages import check_page
