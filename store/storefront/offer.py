@@ -13,15 +13,8 @@ from store.orders.offers import OfferUsed, open_offer
 from store.orders.placing import Details
 from store.orders.prices import has_members_price
 from store.payments.inbox import fulfil_order
-from store.storefront.asking import answer_asking
-from store.storefront.order import (
-    Form,
-    behind_offer,
-    details_page,
-    next_step,
-    read_form,
-    resume_order,
-)
+from store.storefront.order import answer_asking, next_step, resume_order
+from store.storefront.order_form import Form, behind_offer, details_page, read_form
 from store.storefront.publication import on_sale
 from store.storefront.publication_view import Shown, show
 

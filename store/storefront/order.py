@@ -1,84 +1,67 @@
-"""The order form: details, review, and on to the payment. One form key, one order."""
+"""The steps of an order: from the details to the review, and on to the payment. One form key, one
+order."""
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from flask import Blueprint, Response, make_response, render_template, request
 
-from store.catalog.countries import countries_sold_to, country_name
-from store.catalog.models import Publication
-from store.catalog.sellers import current_seller
 from store.entitlements.links import order_url
-from store.kit import clock, tokens
+from store.kit import tokens
+from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.limits import TooOften, limiter
 from store.kit.money import format_money
 from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
-from store.orders.consents import CONSENT_WORDINGS, CURRENT_WORDING, supply_starts_at, waiver_needed
-from store.orders.customers import InvalidAddress, mask, suggest_correction
+from store.orders.customers import InvalidAddress, mask, parse_address, suggest_correction
 from store.orders.discount_places import CodeByLetter, CodeRefused
-from store.orders.models import Offer, Order, OrderStatus
-from store.orders.offers import offer_of_form
-from store.orders.orders import FORM_KEY
+from store.orders.models import Order, OrderStatus
+from store.orders.offers import ask_for_offer, offer_of_form
 from store.orders.placing import Details, PriceChanged, check_details
-from store.orders.prices import Quote, TooLittleToCharge, quote
+from store.orders.prices import TooLittleToCharge
 from store.payments import checkout
-from store.payments.charge import charge_of, charge_of_form, is_money_under_way
-from store.payments.checkout import PaymentsUnavailable
+from store.payments.charge import Charge, charge_of, charge_of_form, is_money_under_way
+from store.payments.checkout import PaymentsUnavailable, last_try
 from store.payments.inbox import fulfil_order
 from store.payments.order_forms import ask_about_form, check_form, place_from_form
-from store.payments.transfers import awaited_transfer
-from store.storefront.asking import answer_asking
-from store.storefront.form_limits import count_checkout
+from store.storefront.form_limits import count_checkout, count_offer_letter
+from store.storefront.order_form import (
+    Form,
+    awaits_transfer,
+    behind_offer,
+    code_refused_page,
+    country_codes,
+    details_page,
+    form_of_order,
+    order_to_resume,
+    quote_form,
+    read_form,
+    review_page,
+)
 from store.storefront.publication import on_sale
 from store.storefront.publication_view import Shown, show
-from store.storefront.resuming import filled_in, kept_details, notice_of, order_to_resume
 from store.storefront.sure import is_sure
-from store.storefront.ways_to_pay import ways_to_pay, why_not_chargeable
 
 bp = Blueprint("order", __name__)
 
-_LINES = ("email", "name", "organisation", "purchase_order_number", "code", "country")
 CLOSED = "The order that you began here is closed. To order again, check it and press the button."
-
-
+NOT_MADE = "The payment was not made"
 UNSURE = "Tick the box to order."
-
-
-@dataclass(frozen=True)
-class Form:
-    """What the pages of one order carry from step to step. With `resume`, the token of an order's
-    link, `details` are filled in from that order, and only what was `typed` since is shown."""
-
-    details: Details
-    form_key: str
-    seen_amount: int = -1
-    confirmed_email: str = ""
-    resume: str = ""
-    typed: frozenset[str] = frozenset()
-    # The address that a mailed link has proved, and that link, where the pages were reached by it.
-    proven: str = ""
-    token: str = ""
-    offer_id: int | None = None
-    # The order whose own link the form came with.
-    held_id: int | None = None
-
-    @property
-    def shown(self) -> Details:
-        """What the pages may print."""
-        if not self.resume:
-            return self.details
-        return Details(**{"email": ""} | {name: getattr(self.details, name) for name in self.typed})
 
 
 @bp.get("/publications/<slug>/order")
 def form(slug: str) -> Response:
     """The empty form; with `resume`, an order that was not paid, back on its review page."""
     token = request.args.get("resume")
-    if token:
-        return private_page(_resume(slug, token))
-    return details_page(show(on_sale(slug)), Form(Details(email=""), tokens.new_reference()))
+    shown = show(on_sale(slug))
+    if not token:
+        return details_page(shown, Form(Details(email=""), tokens.new_reference()))
+    order_id = order_to_resume(token, shown.publication).id
+    # The buyer is back before the gateway's news of why.
+    is_heard = request.method == "GET" and fulfil_order(order_id)
+    shown = show(on_sale(slug))
+    order = order_to_resume(token, shown.publication)
+    return private_page(resume_order(shown, order, is_heard=is_heard, resume=token))
 
 
 @bp.post("/publications/<slug>/order")
@@ -106,36 +89,21 @@ def next_step(shown: Shown, given: Form) -> Response:
     if request.form.get("by_letter") and given.details.code.strip():
         return _ask_for_code(shown, given)
     try:
-        given = replace(given, details=check_details(given.details, _country_codes()))
-        quoted = _quote(shown, given)
+        given = replace(given, details=check_details(given.details, country_codes()))
+        quoted = quote_form(shown, given)
     except InvalidFields as refusal:
         return details_page(shown, given, errors=refusal.faults)
     except CodeRefused as refusal:
-        return _code_refused(shown, given, refusal)
+        return code_refused_page(shown, given, refusal)
     if step == "place":
         # What a robot opens and sends on, as it stands, orders nothing.
-        if (given.token or _awaits_transfer(given, shown)) and not is_sure():
-            return _review_page(shown, given, quoted, unsure=UNSURE)
+        if (given.token or awaits_transfer(given, shown)) and not is_sure():
+            return review_page(shown, given, quoted, unsure=UNSURE)
         return _place(shown.slug, given)
     meant = None if given.proven else suggest_correction(given.details.email)
     if meant and given.shown.email and given.confirmed_email != given.details.email:
         return details_page(shown, given, meant=meant)
-    return _review_page(shown, given, quoted)
-
-
-def _quote(shown: Shown, given: Form) -> Quote:
-    return quote(
-        shown.publication,
-        proven=given.proven,
-        code=given.details.code,
-        form_key=given.form_key,
-    )
-
-
-def behind_offer(given: Form, offer: Offer, token: str = "") -> Form:
-    """The form with the address that the link of an offer has proved, whatever was typed."""
-    details = replace(given.details, email=offer.email)
-    return replace(given, details=details, proven=offer.email, token=token, offer_id=offer.id)
+    return review_page(shown, given, quoted)
 
 
 def _ask_for_code(shown: Shown, given: Form) -> Response:
@@ -152,47 +120,20 @@ def _ask_for_code(shown: Shown, given: Form) -> Response:
         return details_page(shown, given, errors=errors, status=refusal.status, by_letter=True)
 
 
-def _code_refused(shown: Shown, given: Form, refusal: CodeRefused) -> Response:
-    by_letter = isinstance(refusal, CodeByLetter)
-    return details_page(shown, given, errors={"code": refusal.sentence}, by_letter=by_letter)
+def answer_asking(shown: Shown, typed: str, code: str = "", shown_as: str = "") -> Response:
+    """Owe the letter to the address that was typed, and say so in the same words to everybody;
+    `shown_as` stands for an address that this page may not print.
 
-
-def _country_codes() -> list[str]:
-    return [code for code, _ in countries_sold_to(current_seller())]
-
-
-def read_form(publication: Publication | None = None) -> Form:
-    """What was typed, as it came; filled in from the order whose link the form carries, where it
-    is one of this publication."""
-    fields = request.form
-    key = fields.get("form_key", "")
-    amount = fields.get("seen_amount", "")
-    resume = fields.get("resume", "") if publication else ""
-    lines = {name: fields.get(name, "") for name in _LINES}
-    lines["email"] = fields.get("meant") or lines["email"]
-    # An empty field keeps the code of the order; taking it out is a choice of its own.
-    drops = fields.get("drop_code") == "yes"
-    if drops:
-        lines["code"] = ""
-    details = Details(
-        **lines,
-        wants_now=fields.get("wants_now") == "yes",
-        network=request.remote_addr or "",
-        user_agent=request.headers.get("User-Agent", ""),
+    Refuses (`InvalidAddress`, `CodeRefused`, `TooOften`). Opens its own transaction.
+    """
+    address = parse_address(typed[:400])
+    count_offer_letter(address)
+    with transaction():
+        ask_for_offer(on_sale(shown.slug), address, code[:100])
+    page = render_template(
+        "storefront/offer_asked.html", shown=shown, address=shown_as or address, code=code
     )
-    typed = {name for name in _LINES if lines[name].strip()}
-    if drops:
-        typed.add("code")
-    if resume and publication:
-        details = filled_in(details, order_to_resume(resume, publication), typed)
-    return Form(
-        details=details,
-        resume=resume,
-        typed=frozenset(typed),
-        form_key=key if re.fullmatch(FORM_KEY, key, re.ASCII) else tokens.new_reference(),
-        seen_amount=int(amount) if re.fullmatch(r"\d{1,9}", amount, re.ASCII) else -1,
-        confirmed_email=fields.get("confirmed_email", ""),
-    )
+    return private_page(page)
 
 
 def _place(slug: str, given: Form) -> Response:
@@ -210,7 +151,7 @@ def _place(slug: str, given: Form) -> Response:
             held_id=given.held_id,
         )
     except CodeRefused as refusal:
-        return _code_refused(show(on_sale(slug)), given, refusal)
+        return code_refused_page(show(on_sale(slug)), given, refusal)
     except (PriceChanged, TooLittleToCharge, TooOften) as refusal:
         charge = charge_of_form(given.form_key, is_heard=is_heard)
         status = refusal.status if isinstance(refusal, TooOften) else 422
@@ -233,25 +174,15 @@ def _place(slug: str, given: Form) -> Response:
 def _review_again(slug: str, given: Form, error: str, status: int = 422) -> Response:
     shown = show(on_sale(slug))
     try:
-        return _review_page(shown, given, _quote(shown, given), error=error, status=status)
+        return review_page(shown, given, quote_form(shown, given), error=error, status=status)
     except CodeRefused as refusal:
-        return _code_refused(shown, given, refusal)
+        return code_refused_page(shown, given, refusal)
 
 
 def _to(url: str) -> Response:
     answer = make_response("", 303)
     answer.headers["Location"] = url
     return private_page(answer)
-
-
-def _resume(slug: str, token: str) -> Response:
-    shown = show(on_sale(slug))
-    order_id = order_to_resume(token, shown.publication).id
-    # The buyer is back before the gateway's news of why.
-    is_heard = request.method == "GET" and fulfil_order(order_id)
-    shown = show(on_sale(slug))
-    order = order_to_resume(token, shown.publication)
-    return resume_order(shown, order, is_heard=is_heard, resume=token)
 
 
 def resume_order(
@@ -264,123 +195,34 @@ def resume_order(
         check_form(order, None)
     if order.paid_at is not None or is_money_under_way(order):
         return _to(order_url(order.id))
-    given, notice = _as_placed(order, resume), notice_of(order, charge_of(order, is_heard=is_heard))
+    given, notice = (
+        form_of_order(order, resume),
+        _notice_of(order, charge_of(order, is_heard=is_heard)),
+    )
     offer = offer_of_form(given.form_key, given.details.email)
     if offer is not None:
         given = behind_offer(given, offer, token)
     try:
-        quoted, change = _quote(shown, given), ""
+        quoted, change = quote_form(shown, given), ""
     except CodeByLetter as refusal:
-        return _code_refused(shown, given, refusal)
+        return code_refused_page(shown, given, refusal)
     except CodeRefused as refusal:
         details = replace(given.details, code="")
         given = replace(given, details=details, typed=given.typed | {"code"})
-        quoted, change = _quote(shown, given), f"{refusal.sentence} "
+        quoted, change = quote_form(shown, given), f"{refusal.sentence} "
     if (quoted.total_amount, quoted.currency) != (order.total_amount, order.currency):
         before = format_money(order.total_amount, order.currency)
         change += f"When you ordered the total was {before}. It is now {quoted.total}."
-    return _review_page(shown, given, quoted, error=change.strip(), status=200, notice=notice)
+    return review_page(shown, given, quoted, error=change.strip(), status=200, notice=notice)
 
 
-def _as_placed(order: Order, token: str) -> Form:
-    """The form that an order came from; one that is closed is begun anew."""
-    is_pending = order.status is OrderStatus.PENDING
-    return Form(
-        details=kept_details(order),
-        form_key=order.form_key if is_pending else tokens.new_reference(),
-        resume=token,
-    )
-
-
-def details_page(
-    shown: Shown,
-    given: Form,
-    *,
-    errors: dict[str, str] | None = None,
-    meant: str = "",
-    by_letter: bool = False,
-    status: int = 422,
-) -> Response:
-    """The form of the details. `by_letter` offers to mail a link with the code that was typed."""
-    page = render_template(
-        "storefront/order_form.html",
-        shown=shown,
-        given=given,
-        details=given.shown,
-        masked=mask(given.details.email) if given.resume else "",
-        errors=errors or {},
-        meant=meant,
-        by_letter=by_letter,
-        action=_action(shown, given),
-        offered=_offered(shown, given),
-        vat=quote(shown.publication).note,
-        countries=countries_sold_to(current_seller()),
-    )
-    return _kept_for_going_back(page, status if errors else 200)
-
-
-def _action(shown: Shown, given: Form) -> str:
-    return f"/offer/{given.token}" if given.token else f"{shown.path}/order"
-
-
-def _offered(shown: Shown, given: Form) -> Quote | None:
-    """What a mailed link has earned, to stand on the form; None where nothing was proved."""
-    if not given.proven:
-        return None
-    try:
-        return _quote(shown, given)
-    except CodeRefused:
-        return quote(shown.publication, proven=given.proven, form_key=given.form_key)
-
-
-def _review_page(
-    shown: Shown,
-    given: Form,
-    quoted: Quote,
-    *,
-    error: str = "",
-    status: int = 422,
-    notice: tuple[str, str] | None = None,
-    unsure: str = "",
-) -> Response:
-    now = clock.now()
-    unfit = why_not_chargeable(quoted)
-    error = unfit or error
-    page = render_template(
-        "storefront/order_review.html",
-        shown=shown,
-        given=given,
-        details=given.shown,
-        wants_now=given.details.wants_now,
-        masked=mask(given.details.email),
-        errors=({"form": error} if error else {}) | ({"sure": unsure} if unsure else {}),
-        action=_action(shown, given),
-        quoted=quoted,
-        country=country_name(given.details.country),
-        asks_country=len(_country_codes()) > 1,
-        is_chargeable=not unfit,
-        ways=ways_to_pay(quoted),
-        beside_transfer=_awaits_transfer(given, shown),
-        asks_consent=quoted.total_amount > 0 and waiver_needed(shown.publication, now),
-        wording=CONSENT_WORDINGS[CURRENT_WORDING],
-        supply_day=supply_starts_at(now),
-        notice=notice,
-    )
-    return _kept_for_going_back(page, status if error or unsure else 200)
-
-
-def _awaits_transfer(given: Form, shown: Shown) -> bool:
-    """Whether the order that is taken up again waits for a bank transfer: another way to pay
-    would end that, and the letter with the account has gone."""
-    order = order_to_resume(given.resume, shown.publication) if given.resume else None
-    transfer = awaited_transfer(order) if order else None
-    return transfer is not None and transfer.is_open
-
-
-def _kept_for_going_back(page: str, status: int) -> Response:
-    # Not `no-store`: going back then asks to send the form anew, or begins one with another form
-    # key, and a second order with it. The visitor's own browser keeps the page, nobody else does.
-    answer = make_response(page, status)
-    answer.headers["Cache-Control"] = "private, no-cache"
-    answer.headers["X-Robots-Tag"] = "noindex"
-    return answer
+def _notice_of(order: Order, charge: Charge) -> tuple[str, str]:
+    """Heading and sentences about the order that the buyer comes back to."""
+    if charge.is_asking:
+        return "We do not know yet whether you have paid", charge.sentence
+    last = last_try(order.id)
+    why = last.sentence if last and last.sentence != charge.sentence else ""
+    said = f"{why} {charge.sentence}".strip()
+    if order.status is OrderStatus.PENDING:
+        return NOT_MADE, f"{said} Your order is kept, and you can try again."
+    return NOT_MADE, f"{said} That order is closed; here you can order again."

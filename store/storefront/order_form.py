@@ -1,0 +1,269 @@
+"""The order form, what it carries from step to step, and its two pages: the details and the review.
+
+It comes as it was typed, or filled in from an order that was not paid and is taken up again behind
+its own link. What was typed for that order stays with it and is not shown: the link may have come
+into other hands than those that typed.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from flask import Response, make_response, render_template, request
+
+from store.catalog.countries import countries_sold_to, country_name
+from store.catalog.models import Publication
+from store.catalog.sellers import current_seller
+from store.entitlements.links import open_link, order_behind
+from store.kit import clock, tokens
+from store.kit.errors import NotFound
+from store.orders.consents import (
+    CONSENT_WORDINGS,
+    CURRENT_WORDING,
+    has_waiver,
+    supply_starts_at,
+    waiver_needed,
+)
+from store.orders.customers import mask
+from store.orders.discount_places import CodeByLetter, CodeRefused
+from store.orders.models import Offer, Order, OrderStatus
+from store.orders.orders import FORM_KEY
+from store.orders.placing import Details
+from store.orders.prices import Quote, TooLittleToCharge, check_chargeable, quote
+from store.payments.gateways.registry import NoGateway, default_gateway
+from store.payments.transfers import awaited_transfer
+from store.storefront.publication_view import Shown
+
+_LINES = ("email", "name", "organisation", "purchase_order_number", "code", "country")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the pages of one order carry from step to step. With `resume`, the token of an order's
+    link, `details` are filled in from that order, and only what was `typed` since is shown."""
+
+    details: Details
+    form_key: str
+    seen_amount: int = -1
+    confirmed_email: str = ""
+    resume: str = ""
+    typed: frozenset[str] = frozenset()
+    # The address that a mailed link has proved, and that link, where the pages were reached by it.
+    proven: str = ""
+    token: str = ""
+    offer_id: int | None = None
+    # The order whose own link the form came with.
+    held_id: int | None = None
+
+    @property
+    def shown(self) -> Details:
+        """What the pages may print."""
+        if not self.resume:
+            return self.details
+        return Details(**{"email": ""} | {name: getattr(self.details, name) for name in self.typed})
+
+
+def read_form(publication: Publication | None = None) -> Form:
+    """What was typed, as it came; filled in from the order whose link the form carries, where it
+    is one of this publication."""
+    fields = request.form
+    key = fields.get("form_key", "")
+    amount = fields.get("seen_amount", "")
+    resume = fields.get("resume", "") if publication else ""
+    lines = {name: fields.get(name, "") for name in _LINES}
+    lines["email"] = fields.get("meant") or lines["email"]
+    # An empty field keeps the code of the order; taking it out is a choice of its own.
+    drops = fields.get("drop_code") == "yes"
+    if drops:
+        lines["code"] = ""
+    details = Details(
+        **lines,
+        wants_now=fields.get("wants_now") == "yes",
+        network=request.remote_addr or "",
+        user_agent=request.headers.get("User-Agent", ""),
+    )
+    typed = {name for name in _LINES if lines[name].strip()}
+    if drops:
+        typed.add("code")
+    if resume and publication:
+        kept = kept_details(order_to_resume(resume, publication))
+        filled_in = {name: getattr(kept, name) for name in _LINES if name not in typed}
+        details = replace(details, **filled_in)
+    return Form(
+        details=details,
+        resume=resume,
+        typed=frozenset(typed),
+        form_key=key if re.fullmatch(FORM_KEY, key, re.ASCII) else tokens.new_reference(),
+        seen_amount=int(amount) if re.fullmatch(r"\d{1,9}", amount, re.ASCII) else -1,
+        confirmed_email=fields.get("confirmed_email", ""),
+    )
+
+
+def form_of_order(order: Order, token: str) -> Form:
+    """The form that an order came from; one that is closed is begun anew."""
+    is_pending = order.status is OrderStatus.PENDING
+    return Form(
+        details=kept_details(order),
+        form_key=order.form_key if is_pending else tokens.new_reference(),
+        resume=token,
+    )
+
+
+def behind_offer(given: Form, offer: Offer, token: str = "") -> Form:
+    """The form with the address that the link of an offer has proved, whatever was typed."""
+    details = replace(given.details, email=offer.email)
+    return replace(given, details=details, proven=offer.email, token=token, offer_id=offer.id)
+
+
+def order_to_resume(token: str, publication: Publication) -> Order:
+    """The order behind a link, where it is one of this publication; refuses `NotFound`, and as
+    `open_link`."""
+    order = order_behind(open_link(token, "order"))
+    if publication.id not in {line.publication_id for line in order.lines}:
+        raise NotFound
+    return order
+
+
+def kept_details(order: Order) -> Details:
+    """What was typed for an order, with the address that its customer has today."""
+    return Details(
+        email=order.customer.email,
+        name=order.name,
+        organisation=order.organisation,
+        purchase_order_number=order.purchase_order_number,
+        code=order.discount.code or "" if order.discount else "",
+        country=order.country,
+        wants_now=has_waiver(order.id),
+    )
+
+
+def details_page(
+    shown: Shown,
+    given: Form,
+    *,
+    errors: dict[str, str] | None = None,
+    meant: str = "",
+    by_letter: bool = False,
+    status: int = 422,
+) -> Response:
+    """The form of the details. `by_letter` offers to mail a link with the code that was typed."""
+    page = render_template(
+        "storefront/order_form.html",
+        shown=shown,
+        given=given,
+        details=given.shown,
+        masked=mask(given.details.email) if given.resume else "",
+        errors=errors or {},
+        meant=meant,
+        by_letter=by_letter,
+        action=_action(shown, given),
+        offered=_offered(shown, given),
+        vat=quote(shown.publication).note,
+        countries=countries_sold_to(current_seller()),
+    )
+    return _kept_for_going_back(page, status if errors else 200)
+
+
+def _offered(shown: Shown, given: Form) -> Quote | None:
+    """What a mailed link has earned, to stand on the form; None where nothing was proved."""
+    if not given.proven:
+        return None
+    try:
+        return quote_form(shown, given)
+    except CodeRefused:
+        return quote(shown.publication, proven=given.proven, form_key=given.form_key)
+
+
+def code_refused_page(shown: Shown, given: Form, refusal: CodeRefused) -> Response:
+    by_letter = isinstance(refusal, CodeByLetter)
+    return details_page(shown, given, errors={"code": refusal.sentence}, by_letter=by_letter)
+
+
+def review_page(
+    shown: Shown,
+    given: Form,
+    quoted: Quote,
+    *,
+    error: str = "",
+    status: int = 422,
+    notice: tuple[str, str] | None = None,
+    unsure: str = "",
+) -> Response:
+    now = clock.now()
+    unfit = _why_not_chargeable(quoted)
+    error = unfit or error
+    page = render_template(
+        "storefront/order_review.html",
+        shown=shown,
+        given=given,
+        details=given.shown,
+        wants_now=given.details.wants_now,
+        masked=mask(given.details.email),
+        errors=({"form": error} if error else {}) | ({"sure": unsure} if unsure else {}),
+        action=_action(shown, given),
+        quoted=quoted,
+        country=country_name(given.details.country),
+        asks_country=len(country_codes()) > 1,
+        is_chargeable=not unfit,
+        ways=_ways_to_pay(quoted),
+        beside_transfer=awaits_transfer(given, shown),
+        asks_consent=quoted.total_amount > 0 and waiver_needed(shown.publication, now),
+        wording=CONSENT_WORDINGS[CURRENT_WORDING],
+        supply_day=supply_starts_at(now),
+        notice=notice,
+    )
+    return _kept_for_going_back(page, status if error or unsure else 200)
+
+
+def _why_not_chargeable(quoted: Quote) -> str:
+    """The sentence for a total that no gateway takes; "" where it can be charged."""
+    try:
+        check_chargeable(quoted)
+    except TooLittleToCharge as refusal:
+        return refusal.sentence
+    return ""
+
+
+def _ways_to_pay(quoted: Quote) -> list[str]:
+    """`free`, or `online` and `transfer`; `elsewhere` in place of `online` where the order binds
+    on the gateway's page and not by our button (Consumer Contracts Regulations, 14)."""
+    if quoted.total_amount == 0:
+        return ["free"]
+    try:
+        online = ["online" if default_gateway().is_binding_here else "elsewhere"]
+    except NoGateway:
+        online = []
+    return online + (["transfer"] if current_seller().bank_details else [])
+
+
+def awaits_transfer(given: Form, shown: Shown) -> bool:
+    """Whether the order that is taken up again waits for a bank transfer: another way to pay
+    would end that, and the letter with the account has gone."""
+    order = order_to_resume(given.resume, shown.publication) if given.resume else None
+    transfer = awaited_transfer(order) if order else None
+    return transfer is not None and transfer.is_open
+
+
+def _action(shown: Shown, given: Form) -> str:
+    return f"/offer/{given.token}" if given.token else f"{shown.path}/order"
+
+
+def country_codes() -> list[str]:
+    return [code for code, _ in countries_sold_to(current_seller())]
+
+
+def quote_form(shown: Shown, given: Form) -> Quote:
+    return quote(
+        shown.publication,
+        proven=given.proven,
+        code=given.details.code,
+        form_key=given.form_key,
+    )
+
+
+def _kept_for_going_back(page: str, status: int) -> Response:
+    # Not `no-store`: going back then asks to send the form anew, or begins one with another form
+    # key, and a second order with it. The visitor's own browser keeps the page, nobody else does.
+    answer = make_response(page, status)
+    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.headers["X-Robots-Tag"] = "noindex"
+    return answer
