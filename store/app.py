@@ -31,14 +31,13 @@ from store.storefront import (
     download,
     find_my_copies,
     library,
-    library_link,
-    moving,
-    notices,
     offer,
     order,
+    order_move,
     order_page,
     publication,
     receipt,
+    stop,
     webhooks,
 )
 
@@ -51,13 +50,12 @@ CUSTOMERS_DOORS = (
     order_page,
     receipt,
     address,
-    moving,
+    order_move,
     library,
-    library_link,
     download,
     find_my_copies,
     closed_links,
-    notices,
+    stop,
     webhooks,
 )
 

@@ -13,7 +13,7 @@ from store.kit.refusal_pages import private_page
 from store.orders.consents import promise_in_words
 from store.orders.customers import mask
 from store.payments.cancellation import can_cancel
-from store.storefront.copies import ShownCopies, show_copies
+from store.storefront.shown_copies import ShownCopies, show_copies
 
 bp = Blueprint("library", __name__)
 

@@ -1,19 +1,27 @@
 """The order's own page: how it stands, and everything that its owner may do about it."""
 
 import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from store.entitlements.confirmation import confirm_consent
+from store.entitlements.fresh_links import BY_ORDER_PAGE, asked_at, asked_from_order, send_copies_to
 from store.entitlements.granting import start_supply
 from store.entitlements.links import open_link, order_behind
+from store.kit import clock
+from store.kit.config import config
 from store.kit.database import transaction
 from store.kit.errors import Refusal
+from store.kit.formatting import format_moment, format_time
 from store.kit.limits import limiter
 from store.kit.refusal_pages import private_page, refusal_page
 from store.kit.web import same_site
+from store.mail.models import Delivery, DeliveryStatus
 from store.orders.consents import CONSENT_WORDINGS, CURRENT_WORDING, give_waiver
+from store.orders.customers import mask
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import cancel_pending, lock_order
 from store.payments.cancellation import (
@@ -29,15 +37,16 @@ from store.payments.checkout import PartlyReceived, end_for_order, last_try
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.inbox import fulfil_order
 from store.payments.transfers import is_partly_received
-from store.storefront.copies import show_copies
-from store.storefront.library_link import letter_asked_for
 from store.storefront.order_view import heading, view_order, what_happens_next, what_was_ordered
+from store.storefront.shown_copies import show_copies
 from store.storefront.sure import is_sure, sure_page
 
 bp = Blueprint("order_page", __name__)
 
 UNSURE = "Tick the box if you are sure, or keep your order."
 UNTICKED = "Tick the box if you want your copy straight away, or go back to your order."
+# What the page still says of a letter that was asked for so long ago.
+_TOLD_FOR = timedelta(hours=24)
 
 
 class NothingWaits(Refusal):
@@ -57,6 +66,22 @@ class ConsentWhileHeld(NothingWaits):
     )
 
 
+class NotPaidYet(Refusal):
+    """There is no library for an order that nobody paid."""
+
+    heading = "This order is not paid"
+    sentence = "We mail the link to your copies once the order is paid."
+
+
+@dataclass(frozen=True)
+class LinkLetter:
+    """What became of the letter that was asked for on this page; `may_ask` again now or not."""
+
+    sentence: str
+    is_trouble: bool
+    may_ask: bool
+
+
 @bp.get("/orders/<token>")
 def show(token: str) -> Response:
     """The order as it stands; one that waits for its payment is asked about at the gateway."""
@@ -72,7 +97,7 @@ def show(token: str) -> Response:
         timeline=what_happens_next(view),
         charge=charge,
         last_try=last_try(order.id),
-        link_letter=letter_asked_for(order),
+        link_letter=_letter_asked_for(order),
         takes_cards=takes_payments_online(),
         token=token,
     )
@@ -191,6 +216,65 @@ def _consent_page(token: str) -> Response:
         wording=CONSENT_WORDINGS[CURRENT_WORDING],
         token=token,
     )
+
+
+@bp.post("/orders/<token>/library-link")
+@limiter.limit("30 per hour")
+def mail_library_link(token: str) -> BaseResponse:
+    """Owe the letter with all links to the address on file, once in ten minutes."""
+    same_site(request)
+    with transaction():
+        order = _order(token)
+        if order.status is not OrderStatus.PAID:
+            return refusal_page(NotPaidYet(), _to_order(token))
+        send_copies_to(order.customer, f"order:{order.id}", by=BY_ORDER_PAGE, order_id=order.id)
+    page = url_for("order_page.show", token=token, _anchor="library-link")
+    return private_page(make_response(redirect(page, 303)))
+
+
+def _letter_asked_for(order: Order) -> LinkLetter | None:
+    """What the page of `order` says of the newest letter asked for on it; None for none lately."""
+    delivery = asked_from_order(order.id)
+    if delivery is None or delivery.created_at < clock.now() - _TOLD_FOR:
+        return None
+    asked = asked_at(delivery)
+    is_trouble = delivery.status in {DeliveryStatus.FAILED, DeliveryStatus.HELD}
+    may_ask = clock.now() >= asked.again_at
+    sentence = f"Asked for {_when(asked.at)}. {_letter_in_words(delivery, order)}"
+    if not is_trouble and not may_ask:
+        sentence += f" Look there, or ask again after {format_time(asked.again_at)}."
+    return LinkLetter(sentence, is_trouble, may_ask)
+
+
+def _letter_in_words(delivery: Delivery, order: Order) -> str:
+    """In the same words, and with no other time, where the letter was left out as one that was
+    asked for at another door had gone: who holds an order link is told nothing of that door."""
+    masked = mask(order.customer.email)
+    if delivery.status in {DeliveryStatus.SENT, DeliveryStatus.SKIPPED}:
+        return f"The letter has gone to {masked}."
+    if delivery.status is DeliveryStatus.FAILED:
+        words = _masked(delivery.reason, order.customer.email)
+        return f"We could not deliver it to {masked}: {words}"
+    if delivery.status is DeliveryStatus.HELD:
+        return f"We could not deliver it to {masked} yet: a person here looks at it."
+    if delivery.due_at > clock.now():
+        again = _when(delivery.due_at)
+        return f"We could not deliver it to {masked} yet, and try again {again}."
+    return f"The letter to {masked} is on its way."
+
+
+def _when(moment: datetime) -> str:
+    zone = config().zone
+    is_today = moment.astimezone(zone).date() == clock.today(zone)
+    return f"at {format_time(moment)}" if is_today else f"on {format_moment(moment)}"
+
+
+def _masked(words: str, email: str) -> str:
+    """What the mail server said, without the address: who holds an order link may not know it."""
+    local = email.rpartition("@")[0]
+    words = re.sub(r"<?[^\s<>]+@[^\s<>]+>?", mask(email), words)
+    alone = rf"(?<!\w){re.escape(local)}(?!\w)"
+    return re.sub(alone, f"{local[:1]}•••", words, flags=re.IGNORECASE)
 
 
 def _nothing_waits(order: Order) -> NothingWaits:

@@ -12,7 +12,7 @@ from store.orders.customers import InvalidAddress, mask, parse_address
 from store.storefront.form_limits import count_letter
 from store.storefront.sure import is_sure, sure_page
 
-bp = Blueprint("moving", __name__)
+bp = Blueprint("order_move", __name__)
 
 UNTICKED = "Tick the box if you accept the order, or close this page."
 

@@ -11,7 +11,7 @@ from store.kit.errors import Refusal
 from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
 
-bp = Blueprint("notices", __name__)
+bp = Blueprint("stop", __name__)
 
 
 class NothingAsked(Refusal):
