@@ -10,8 +10,8 @@ from store.commands import (
     edition,
     letter,
     order,
+    processes,
     publication,
-    running,
     seller,
     staff,
 )
@@ -27,11 +27,11 @@ def main() -> None:
 
 
 for command in (
-    running.db,
-    running.serve,
-    running.web,
-    running.worker,
-    running.tick,
+    processes.db,
+    processes.serve,
+    processes.web,
+    processes.worker,
+    processes.tick,
     check.check,
     demo.demo,
     customer.customer,

@@ -1,6 +1,7 @@
 """Editions on the command line: upload, release, and everything between the two."""
 
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from store.catalog.models import Edition, EditionStatus
 from store.catalog.notes import look_at_notes
 from store.catalog.publications import publication_by_slug
 from store.catalog.uploads import receive_file
-from store.commands.accounts import print_coverage, print_explanation, print_rehearsal
 from store.commands.base import Refused, in_shop, json_option, print_json, print_table, who_types
 from store.distribution import recalling, rehearsal, releasing
+from store.distribution.coverage import Coverage, Explanation, coverage_of
 from store.distribution.coverage import coverage as coverage_rule
-from store.distribution.coverage import coverage_of
+from store.distribution.rehearsal import Rehearsal
 from store.kit.clock import parse_moment
 from store.kit.config import config
 from store.kit.database import transaction
@@ -97,10 +98,10 @@ def release(
         return
     seen = rehearsal.rehearse(_find(slug, number))
     if rehearse:
-        print_rehearsal(seen, as_json=as_json)
+        _print_rehearsal(seen, as_json=as_json)
         return
     if not yes:
-        print_rehearsal(seen, as_json=False)
+        _print_rehearsal(seen, as_json=False)
         _ask(seen.recipients, number)
     _release(slug, number, moment, as_json=as_json)
 
@@ -171,10 +172,10 @@ def coverage(slug: str, number: int, customer: str | None, as_json: bool) -> Non
         person = customer_by_address(customer)
         if person is None:
             raise Refused("No customer has this address.")
-        print_explanation(coverage_of(found, person), as_json=as_json)
+        _print_explanation(coverage_of(found, person), as_json=as_json)
         return
     seen = coverage_rule(found)
-    print_coverage(seen, as_json=as_json)
+    _print_coverage(seen, as_json=as_json)
     if not seen.sums_match:
         raise Refused("The columns do not add up to the recipients. Please report this.")
 
@@ -246,3 +247,54 @@ def _told(found: Edition) -> dict[str, Any]:
             for asset in found.assets
         ],
     }
+
+
+def _print_rehearsal(seen: Rehearsal, *, as_json: bool) -> None:
+    """Who would get it, who not and why, what looks wrong, and the letter."""
+    if as_json:
+        print_json(asdict(seen) | {"concerned": seen.concerned})
+        return
+    rows = [
+        ("own an earlier edition", seen.owners),
+        ("pre-ordered", seen.preorders),
+        *((f"left out: {why}", people) for why, people in seen.left_out.items()),
+        ("will get a letter", seen.recipients),
+    ]
+    if seen.waiting:
+        rows.append(("of them later, when their 14 days are over", seen.waiting))
+    print_table(("recipients", "people"), rows)
+    for warning in seen.warnings:
+        click.echo(f"Note: {warning}")
+    whose = f"as {seen.letter_to} would get it" if seen.letter_to else "with sample values"
+    click.echo(f"\nThe letter, {whose}:\n\nSubject: {seen.letter.subject}\n\n{seen.letter.text}")
+
+
+def _print_coverage(seen: Coverage, *, as_json: bool) -> None:
+    """The account of a release."""
+    if as_json:
+        print_json(seen.as_dict())
+        return
+    rows: list[tuple[str, int]] = [
+        ("handed over", seen.handed_over),
+        ("waiting", seen.waiting),
+        ("held", seen.held),
+        ("undeliverable", seen.undeliverable),
+        *((f"left out: {why}", people) for why, people in seen.left_out.items()),
+        ("missing", seen.missing),
+        ("recipients at the release", seen.total),
+    ]
+    print_table(("column", "people"), rows)
+    click.echo(f"\nBought it later: {seen.later}. Possibly sent twice: {seen.possibly_twice}.")
+    sums = "match" if seen.sums_match else "do NOT match"
+    whole = "complete" if seen.is_complete else "not complete yet"
+    click.echo(f"The sums {sums}; the release is {whole}.")
+
+
+def _print_explanation(found: Explanation, *, as_json: bool) -> None:
+    """Why one customer did or did not get it."""
+    if as_json:
+        print_json(asdict(found))
+        return
+    click.echo(f"Column: {found.column.replace('_', ' ')}")
+    for sentence in found.sentences:
+        click.echo(sentence)

@@ -1,19 +1,15 @@
 """Commands about staff."""
 
-import secrets
 import sys
 
 import click
 
 from store.commands.base import in_shop
 from store.kit import clock
-from store.kit.config import config
 from store.kit.database import transaction
 from store.staff import people
 from store.staff.alerts import Done, tell_of
 from store.staff.models import Role
-
-DEMO_OWNER = "owner@sample-press.example"
 
 
 @click.group()
@@ -46,17 +42,3 @@ def _password(*, from_stdin: bool) -> str:
         return sys.stdin.readline().rstrip("\r\n")
     asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     return asked
-
-
-def ensure_demo_owner() -> str:
-    """The password of the sample shop's owner, who is added where nobody is staff yet; it is kept
-    beside the sample's database, so that each run says the same."""
-    path = config().data_dir / "demo-owner-password"
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(f"{secrets.token_hex(3)}-{secrets.token_hex(3)}")
-    password = path.read_text()
-    if people.staff_by_address(DEMO_OWNER) is None:
-        with transaction():
-            people.add_staff(DEMO_OWNER, Role.OWNER, password)
-    return password

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from store.commands.staff import DEMO_OWNER, ensure_demo_owner
+from store.commands.demo import DEMO_OWNER, ensure_demo_owner
 from store.demo.seed import edition_files, edition_notes, seed_publication, seed_seller
 from store.kit.database import db, transaction
 from store.mail.models import CapturedLetter

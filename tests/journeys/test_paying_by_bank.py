@@ -4,7 +4,7 @@ import re
 
 from flask import Flask
 
-from store.commands.staff import DEMO_OWNER, ensure_demo_owner
+from store.commands.demo import DEMO_OWNER, ensure_demo_owner
 from tests.conftest import on_both
 from tests.journeys.test_main_job import SLUG, Visitor, letters, link, publish, shop
 
