@@ -1,4 +1,5 @@
-"""Alembic through Flask-Migrate; on SQLite with foreign keys off and checked before the commit."""
+"""Alembic through Flask-Migrate; on SQLite with foreign keys off and a `foreign_key_check` before the
+commit. Downgrades are for development."""
 
 import sqlalchemy as sa
 from alembic import context

@@ -1,4 +1,9 @@
-"""How each database is opened, and how a writer waits for SQLite's lock."""
+"""How each database is opened, and how a writer waits for SQLite's lock.
+
+No door holds two connections: counts of limits are written with the session's connection given
+back, and a count inside a transaction is refused. The pool has one for each thread of the process
+(`STORE_WEB_THREADS`, or `STORE_MAIL_CONNECTIONS` + 2) and four to spare.
+"""
 
 import math
 import sqlite3

@@ -1,6 +1,8 @@
 """How often a thing may be asked for, counted in our own database, so that all processes share it.
 
 Everything is counted before it is judged: many at once are no more than many one after the other.
+What is counted is a network (an address of IPv4, a /64 of IPv6), an address or a person; what proves
+right is taken back. Beyond a limit the answer is 429 with Retry-After and the time that is left.
 """
 
 import hashlib

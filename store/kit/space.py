@@ -1,4 +1,10 @@
-"""A disk that is full: recognised in whatever raises it, told in one way, and what it cost counted."""
+"""A disk that is full: recognised in whatever raises it, told in one way, and what it cost counted.
+
+Pages, library and downloads go on; only the record of a download is missing, and is counted at
+`/readyz`. Writing answers 507 with Retry-After, uploads are refused naming the space, `/readyz` and
+`store check` try to write and say that they cannot, each process logs one line a minute, and what was
+due is found once there is space. Where somebody holds the lock longer than a writer waits, it is 503.
+"""
 
 import errno
 import logging

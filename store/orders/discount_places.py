@@ -1,4 +1,8 @@
-"""The places of a limited discount: held by orders, given out one after the other, counted."""
+"""The places of a limited discount: held by orders, given out one after the other, counted.
+
+A place belongs to orders that are paid, and to pending ones until `place_until`: two hours, 24 by bank
+transfer, without end once money is on its way. Money that comes later is honoured above the limit.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

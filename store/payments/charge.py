@@ -1,7 +1,9 @@
 """Whether the buyer of an order has been charged, as far as it is known, in the shop's one wording.
 
 “Not charged” is said where every gateway that may have taken money has just said so, or where no
-try to pay was ever begun; while one is silent, that it is asked, and until when its answer comes.
+try to pay was ever begun; while one is silent, that it is asked, and until when its answer comes. A
+page has three seconds for other people's servers in all, and no retry (`kit.patience`); the timetable
+has more.
 """
 
 from dataclasses import dataclass

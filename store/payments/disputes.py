@@ -1,4 +1,10 @@
-"""Disputes: found, answered by an edited draft that is submitted once, and staff reminded in time."""
+"""Disputes: found, answered by an edited draft that is submitted once, and staff reminded in time.
+
+`payments.evidence` gathers the answer from our own rows, a person edits the draft, an owner submits
+it. One caller at a time speaks to the gateway; `submitted_at` is written once it has taken the answer,
+and where only the answer's receipt was lost, the gateway is asked. Staff are reminded two days before
+an answer is due, and told when it was missed.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence

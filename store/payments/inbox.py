@@ -1,4 +1,8 @@
-"""The inbox of gateway events, and asking how a try stands: for the bell, pages and timetable."""
+"""The inbox of gateway events, and asking how a try stands: for the bell, pages and timetable.
+
+Sweeps are fair: the timetable takes what was tried longest ago first and marks it before it asks, so
+that a few that are stuck keep no others waiting.
+"""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping

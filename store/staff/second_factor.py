@@ -1,6 +1,11 @@
 """The second factor: codes of an authenticator app (RFC 6238) and recovery codes; who must have
 one, and from when on its codes hand something over.
 
+In production it is demanded of owners and editors: seven days after they came, the desk opens to them
+only with it, but for the page that turns it on; until then each page of the desk says so. An app that
+was connected less than a day ago corrects no address. Turning it off and fresh recovery codes need a
+present code; that, turning it on and a new password are told to the person and the owners.
+
 Secrets and recovery codes are kept encrypted by keys that follow from the shop's.
 """
 
