@@ -22,18 +22,9 @@ from store.orders.gifts import LONGEST_REASON
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import lock_order
 from store.payments.models import Refund, RefundStatus
-from store.payments.money_back import (
-    ask_back,
-    asked_for,
-    settle_order,
-)
+from store.payments.money_back import ask_back, asked_for, settle_order
 from store.payments.refunds import carry_out
-from store.payments.sums import (
-    is_held_by_bank,
-    paid_amount,
-    payments_of,
-    refunded_amount,
-)
+from store.payments.sums import is_held_by_bank, paid_amount, payments_of, refunded_amount
 from store.payments.transfers import is_partly_received
 
 PART_IS_HERE = (

@@ -12,13 +12,7 @@ from store.payments.gateways.base import GatewayRefund, GatewayRefused, GatewayU
 from store.payments.gateways.registry import gateway_named
 from store.payments.inbox import fulfil_checkout
 from store.payments.models import Payment, Refund, RefundStatus
-from store.payments.money_back import (
-    ask_back,
-    give_up,
-    record_refund,
-    refund_key,
-    settle_order,
-)
+from store.payments.money_back import ask_back, give_up, record_refund, refund_key, settle_order
 
 log = logging.getLogger(__name__)
 
