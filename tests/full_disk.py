@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.kit.database import db
-from store.payments.gateways.demo import DemoRow
+from tests.factories import every_table
 
 _FUNCTION = """
 CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -26,8 +26,7 @@ def full_disk(app: Flask) -> Iterator[None]:
     PostgreSQL raises its class 53100 itself. What was kept of the answer to `/readyz` is forgotten.
     """
     is_sqlite = db.engine.dialect.name == "sqlite"
-    whole = [*db.metadatas[None].sorted_tables, *DemoRow.metadata.sorted_tables]
-    tables = [table.name for table in whole]
+    tables = [table.name for table in every_table()]
     db.session.remove()
     _run(_fill_sqlite(tables) if is_sqlite else _fill_postgresql(tables))
     if is_sqlite:

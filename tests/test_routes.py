@@ -12,7 +12,7 @@ from werkzeug.routing import Rule
 from store.kit.database import db
 from store.kit.formatting import format_span
 from store.kit.limits import DatabaseStorage, DoorLimiter
-from store.payments.gateways.demo import DemoRow
+from tests.factories import every_table
 from tests.pages import check_page
 from tests.snapshots import snapshot
 from tests.stocked import Stocked, stock
@@ -189,7 +189,7 @@ def _rows() -> dict[str, list[tuple[object, ...]]]:
     db.session.rollback()
     return {
         table.name: sorted((tuple(row) for row in db.session.execute(sa.select(table))), key=repr)
-        for table in [*db.metadatas[None].sorted_tables, *DemoRow.metadata.sorted_tables]
+        for table in every_table()
         if table.name != "rate_counts"
     }
 

@@ -20,7 +20,7 @@ from store.mail.worker import send_due_letters
 from store.orders.customers import customer_by_address
 from store.orders.models import Customer, Order
 from tests.distribution.shop import buy
-from tests.factories import a_publication, a_released_edition, a_seller
+from tests.factories import a_publication, a_released_edition, a_seller, every_table
 
 ANNA = "anna@reader.example"
 
@@ -138,5 +138,5 @@ def count_rows() -> dict[str, int]:
     db.session.rollback()
     return {
         table.name: db.session.scalar(sa.select(sa.func.count()).select_from(table)) or 0
-        for table in db.metadata.sorted_tables
+        for table in every_table()
     }

@@ -15,6 +15,7 @@ from store.orders.discounts import add_discount
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, links_in, path_to, sent
 from tests.entitlements.making import text_of as text_part
+from tests.factories import every_table
 
 STRANGER = "otto@reader.example"
 SURE = {"sure": "yes"}
@@ -53,7 +54,7 @@ def holding(address: str) -> set[str]:
     db.session.rollback()
     return {
         table.name
-        for table in db.metadatas[None].sorted_tables
+        for table in every_table()
         if table.name != "captured_letters"
         for row in db.session.execute(sa.select(table)).all()
         if address in str(tuple(row))

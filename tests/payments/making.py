@@ -16,7 +16,7 @@ from store.payments.gateways.base import GatewayState, Standing
 from store.payments.gateways.demo import DemoEvent, DemoPayment, DemoRefund, new_name
 from store.payments.inbox import apply_event
 from store.payments.models import Checkout, EventStatus, GatewayEvent, Payment, Refund
-from tests.factories import a_publication, a_seller
+from tests.factories import a_publication, a_seller, every_table
 
 BUYER = Details(
     email="anna@reader.example",
@@ -134,7 +134,7 @@ def emptied() -> None:
     kept = {"sellers", "publications", "customers", "pace"}
     db.session.rollback()
     with db.engine.begin() as connection:
-        for table in reversed(db.metadata.sorted_tables):
+        for table in reversed(every_table()):
             if table.name in kept:
                 continue
             connection.execute(table.delete())

@@ -26,6 +26,7 @@ from store.payments.gateways.stripe_objects import EVENT_KINDS
 from store.payments.models import EventStatus, GatewayEvent, Payment, Refund, RefundStatus
 from store.payments.refunds import refund_order, send_refunds
 from tests.conftest import on_both
+from tests.factories import every_table
 from tests.payments import stripe_child
 from tests.payments.making import an_order, apply_received, dump, order_of, rows
 from tests.payments.stripe_shop import (
@@ -48,7 +49,7 @@ def _kept() -> dict[str, list[dict[str, Any]]]:
     db.session.rollback()
     return {
         table.name: [dict(row._mapping) for row in db.session.execute(sa.select(table))]
-        for table in db.metadata.sorted_tables
+        for table in every_table()
     }
 
 
@@ -56,9 +57,9 @@ def _put_back(kept: dict[str, list[dict[str, Any]]]) -> None:
     db.session.rollback()
     db.session.remove()
     with db.engine.begin() as connection:
-        for table in reversed(db.metadata.sorted_tables):
+        for table in reversed(every_table()):
             connection.execute(table.delete())
-        for table in db.metadata.sorted_tables:
+        for table in every_table():
             if kept[table.name]:
                 connection.execute(table.insert(), kept[table.name])
 

@@ -28,6 +28,7 @@ from tests import factories
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import sent
 from tests.entitlements.making import text_of as text_part
+from tests.factories import every_table
 from tests.pages import Page, check_page
 from tests.storefront.forms import fields_of, text_of
 
@@ -113,7 +114,7 @@ def rows_but_of(*names: str) -> dict[str, int]:
     db.session.rollback()
     return {
         table.name: db.session.scalar(sa.select(sa.func.count()).select_from(table)) or 0
-        for table in db.metadata.sorted_tables
+        for table in every_table()
         if table.name not in names
     }
 
