@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -89,6 +90,11 @@ def by_bank(reference: str) -> tuple[str, str]:
         db.session.remove()
         db.engine.dispose()
     return found[0], found[1]
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    told = _run("--version")
+    assert (told.exit_code, told.output) == (0, f"Colophon {metadata.version('colophon')}\n")
 
 
 def test_the_help_of_every_command_is_as_it_was() -> None:
