@@ -16,12 +16,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from huey import Huey
-from jinja2 import BytecodeCache, FileSystemBytecodeCache
+from jinja2 import Environment, FileSystemBytecodeCache
 
 from store import settings as store_settings
 from store.app import create_app
 from store.kit import clock, jobs
 from store.kit.database import db
+from store.mail import letters
 
 # The same histories on every run, so that a red run means a change of ours; new ones are looked for
 # with HYPOTHESIS_PROFILE=default.
@@ -172,17 +173,33 @@ def _bells_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         huey.storage.close()
 
 
-@pytest.fixture(scope="session")
-def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> BytecodeCache:
-    """What Jinja makes of a template, made once: each test has an application of its own."""
-    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+@pytest.fixture(scope="session", autouse=True)
+def _templates_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each test has an application of its own; what Jinja makes of a template is kept for all.
+
+    One folder for pages and one for each part of a letter: they escape differently, and the name
+    that something is kept under does not say how.
+    """
+    pages, text, html = (
+        FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates"))) for _ in range(3)
+    )
+    make_environment = letters._environment
+
+    def environment(*, escapes: bool) -> Environment:
+        made = make_environment(escapes=escapes)
+        made.bytecode_cache = html if escapes else text
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "jinja_options", {"bytecode_cache": pages})
+        patch.setattr(letters, "_environment", environment)
+        yield
 
 
 @pytest.fixture
-def app(database_url: str, tmp_path: Path, compiled_templates: BytecodeCache) -> Iterator[Flask]:
+def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
     """A shop on the test's database, with an application context open."""
     app = create_app(make_settings(tmp_path, database_url=database_url))
-    app.jinja_env.bytecode_cache = compiled_templates
     with app.app_context():
         yield app
         db.session.remove()
