@@ -66,7 +66,7 @@ class History(RuleBasedStateMachine):
     @initialize()
     def open_shop(self) -> None:
         emptied()
-        self.form_key = "f" * 22
+        self.form_key, self.forms = "f" * 22, 0
         self.order_id = an_order(self.form_key)
         with transaction():
             state_seller(bank_details=BANK)
@@ -113,7 +113,8 @@ class History(RuleBasedStateMachine):
         )
         self.order_id = placed.order_id
         if not placed.page and placed.status is not OrderStatus.PENDING:
-            self.form_key = f"{int(self.form_key, 36) + 1:0>22}"
+            self.forms += 1
+            self.form_key = f"{self.forms:022}"
 
     def _with_money(self) -> dict[int, tuple[Any, ...]]:
         """What was agreed for every order that is paid, or that money has come for."""
