@@ -44,7 +44,7 @@ bench: setup ## Print the figures, each as a ratio to a reference of the same ru
 sample: setup ## Make the sample publication's files again
 	@$(BIN)/python docs/sample/make.py
 
-LOCK := uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+LOCK := uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
 lock: setup ## Resolve both lock files again (needs uv): to run the shop, and to work on it
 	@$(LOCK) --group dev --upgrade -o requirements-dev.lock

@@ -270,8 +270,8 @@ def _say_opened(order: Order, dispute: Dispute, *, is_raised: bool) -> None:
         )
     else:
         told = (
-            f"The customer's bank contests {money} ({dispute.reason_in_words}) and has taken it "
-            "back for now. The copies rest until it is decided."
+            f"The customer's bank contests {money} ({dispute.reason_in_words}) and holds it "
+            "until that is decided. The copies rest until then."
             + (" The bank asked about this payment before." if is_raised else "")
         )
     due = f" The bank takes it until {format_moment(dispute.due_at)}." if dispute.due_at else ""
