@@ -237,7 +237,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def zone(self) -> ZoneInfo:
-        """The hours that people read."""
+        """The time zone of every hour that people read."""
         return ZoneInfo(self.time_zone)
 
     @cached_property

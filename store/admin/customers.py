@@ -229,7 +229,7 @@ def why(customer_id: int, edition_id: int) -> Any:
 
 
 def _find(customer_id: int) -> Customer:
-    """A customer who is one still; where they are one with another, the refusal leads there."""
+    """The customer; one who was merged with another is refused, with a link to that other."""
     found = _by_number(customer_id)
     if found.merged_into_id is not None:
         refusal = CustomerMerged()

@@ -59,7 +59,7 @@ def new() -> Any:
 @bp.post("/<int:number>/end")
 @opens_to(EDITORS)
 def end(number: int) -> Any:
-    """Let a discount take nothing off any more."""
+    """End a discount: from now on it takes nothing off."""
     with transaction():
         found = discounts.discount_by_name(str(number))
         discounts.end_discount(found)

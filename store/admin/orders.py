@@ -94,7 +94,7 @@ def one(reference: str) -> Any:
 @bp.get("/<reference>/receipt")
 @opens_to(SUPPORT)
 def receipt(reference: str) -> Any:
-    """The customer's receipt, to be printed for who asks by post or telephone."""
+    """The customer's receipt, to print for somebody who asks by post or telephone."""
     order = order_by_reference(reference)
     return render_template("admin/receipt.html", receipt=receipt_of(order), order=order)
 

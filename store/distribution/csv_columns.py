@@ -203,7 +203,7 @@ _NEVER = (
     (_bare_all("Name,Username,Last Active,Sign Up,Email,Orders,Total Spend"), _NO_PURCHASE),
 )
 
-# Words of a heading that speaks of status, refunds, disputes, dates or quantity.
+# Words in a heading that speaks of status, refunds, disputes, dates or quantity.
 _TELLING_WORDS = """
     status state refund refunds refunded dispute disputes disputed chargeback chargebacks cancel
     canceled cancelled cancellation void voided revoked failed captured paid unpaid date dates
@@ -280,6 +280,6 @@ def _named(headings: list[str]) -> str:
 
 
 def _words(heading: str) -> set[str]:
-    """The words of a heading, of `paid_date`, `Paid at` and `PaidDate` alike."""
+    """Each word in a heading: paid and date in `paid_date`, `Paid date` and `PaidDate` alike."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading)
     return set(re.split(r"[^a-z0-9]+", apart.casefold()))

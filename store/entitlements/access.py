@@ -51,7 +51,7 @@ class NoLongerYours(Refusal):
 
 
 def has_rights(customer_id: int) -> bool:
-    """Whether a customer was ever given a right, be it over by now."""
+    """Whether a customer was ever given a right, even one that is over by now."""
     query = sa.select(sa.exists().where(Entitlement.customer_id == customer_id))
     return bool(db.session.scalar(query))
 

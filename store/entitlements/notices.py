@@ -41,7 +41,7 @@ def notice_key(edition_id: int, customer_id: int, number: int = 0) -> str:
 
 
 def notice_key_of(edition_id: Any, customer_id: Any, number: Any = None) -> sa.ColumnElement[str]:
-    """The same, of columns."""
+    """`notice_key`, computed by the database from columns."""
     first = formatted(_NOTICE_KEY, edition_id, customer_id)
     if number is None:
         return first

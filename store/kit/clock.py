@@ -1,4 +1,4 @@
-"""The one clock, and the way between UTC and the hours that people read."""
+"""The one clock, and the way between UTC and local time."""
 
 import calendar
 from collections.abc import Callable

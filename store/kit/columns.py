@@ -46,8 +46,8 @@ def status_type(enum: type[StrEnum]) -> sa.Enum:
 
 
 def formatted(pattern: str, *values: Any) -> sa.ColumnElement[str]:
-    """`pattern.format(*values)` as the database computes it, where values are columns; so that a
-    key is spelled once, whoever writes it."""
+    """`pattern.format(*values)` as the database computes it, where values are columns; so that
+    Python and SQL spell a key from the same pattern."""
     first, *others = pattern.split("{}")
     text: sa.ColumnElement[str] = sa.literal(first)
     for value, after in zip(values, others, strict=True):

@@ -55,7 +55,7 @@ class DatabaseStorage(Storage):
         return sa.exc.SQLAlchemyError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count once more and return the count; a window that has ended begins anew."""
+        """Count once more and return the count; where the window has ended, a new one begins."""
         now = time.time()
         row = RateCount.__table__.c
         fresh = {"key": key, "count": amount, "ends_at": now + expiry}
@@ -172,7 +172,7 @@ def asking_network() -> str:
 
 
 def mark(text: str) -> str:
-    """A name for a count that names nobody."""
+    """A key to count under that does not give away who is counted."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
@@ -182,7 +182,7 @@ limiter = DoorLimiter(
 
 
 def storage() -> DatabaseStorage:
-    """Where the counts are."""
+    """The store that holds the counts."""
     return cast(DatabaseStorage, limiter.storage)
 
 

@@ -21,7 +21,7 @@ def begin_page() -> None:
 
 
 def end_page(_fault: BaseException | None = None) -> None:
-    """The answer is made."""
+    """The answer is ready: nobody waits for this page any more."""
     _left.set(None)
 
 

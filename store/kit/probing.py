@@ -19,7 +19,7 @@ _LITTLE = b"." * 65_536
 
 
 def can_write() -> bool:
-    """Whether a little could be written just now; asked anew after a few seconds."""
+    """Whether a little could be written just now; the answer is kept for a few seconds."""
     kept: tuple[float, bool] | None = current_app.extensions.get("colophon.can_write")
     if kept is not None and time.monotonic() - kept[0] < KEPT_SECONDS:
         return kept[1]

@@ -39,7 +39,7 @@ class Customer(Base):
     name: Mapped[str] = mapped_column(sa.String(200), default="")
     name_key: Mapped[str] = mapped_column(sa.String(200), default="", index=True)
     created_at: Mapped[datetime]
-    # Brought together with another customer, to whom all that was theirs belongs; no address then.
+    # The customer this one was merged with, who has all that was theirs; no address then.
     merged_into_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"))
 
 
@@ -178,7 +178,7 @@ class Offer(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     reference: Mapped[str] = mapped_column(sa.String(22), unique=True)
-    # One letter for presses within minutes: of whom, for what, when, as a digest.
+    # One letter for several presses within minutes: a digest of address, publication and time.
     asked_key: Mapped[str] = mapped_column(sa.String(90), unique=True)
     email: Mapped[str] = mapped_column(sa.String(320))
     email_key: Mapped[str] = mapped_column(sa.String(320))

@@ -134,8 +134,8 @@ def reduction_for(
 
 
 def code_that_counts(publication: Publication, code: str, form_key: str = "") -> Discount:
-    """The discount of a code that counts for this publication now, whoever types it. Refuses
-    (`CodeRefused`) as `reduction_for` does."""
+    """The discount behind a code, if it counts for this publication now for anybody who types it.
+    Refuses (`CodeRefused`) as `reduction_for` does."""
     discount = db.session.scalar(sa.select(Discount).where(Discount.code_key == code_key(code)))
     if discount is None:
         raise CodeRefused(f"We do not know the code “{code.strip()}”. Check it, or take it out.")

@@ -285,7 +285,7 @@ def _say_opened(order: Order, dispute: Dispute, *, is_raised: bool) -> None:
 
 
 def desk_address(dispute: Dispute) -> str:
-    """Where staff look at it."""
+    """The address of its page at the desk."""
     return f"{config().base_url}/admin/disputes/{dispute.id}"
 
 

@@ -23,7 +23,7 @@ bp = Blueprint("account", __name__, url_prefix="/admin/account")
 @bp.get("")
 @opens_to(STAFF)
 def show() -> Any:
-    """What stands of this person."""
+    """How this person signs in, and what they may change."""
     person = signed_in()
     return render_template(
         "admin/account.html", person=person, settles_at=second_factor.settles_at(person)

@@ -8,7 +8,7 @@ from store.staff.models import StaffMember
 
 
 class Done(StrEnum):
-    """What was done, as the subject of the letter ends."""
+    """What was done, in the words that end the subject of the letter."""
 
     ON = "turned on two-step sign-in"
     OFF = "turned off two-step sign-in"

@@ -110,7 +110,7 @@ def settles_at(person: StaffMember) -> datetime | None:
 
 
 def matching_step(app: TOTP, code: str, *, after: int | None) -> int | None:
-    """The time step whose code this is, be it now, before or next; none that is not `after`."""
+    """The time step (this one, the last or the next) whose code this is; None unless it is later than `after`."""
     try:
         step = app.verify_and_get_timecode(code, for_time=clock.now(), valid_window=1)
     except OTPVerificationError:

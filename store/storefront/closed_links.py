@@ -54,7 +54,7 @@ def clean(_endpoint: str | None, values: dict[str, Any] | None) -> None:
 def expired(refusal: LinkExpired) -> Response:
     """What a link that is too old or wrongly signed shows: a button, and nothing of the order."""
     is_address = refusal.link.purpose in {"address", "move", "undo"}
-    # Whoever placed an order may be a stranger to the customer: no word of what the customer did.
+    # A stranger may have placed the order: the page says nothing of what the customer did.
     is_hidden = refusal.link.purpose == "order" and refusal.reason in {Ended.ADDRESS, Ended.ASKED}
     template = "address_expired" if is_address else "link_expired"
     page = render_template(
@@ -144,7 +144,7 @@ def _leads_somewhere(path: str) -> bool:
 @bp.post("/find-my-copies/renew")
 @limiter.limit("30 per hour")
 def renew() -> Response:
-    """Mail all links to the address on file of whoever holds this one, whatever became of it."""
+    """Mail all links to the address on file behind this one, even if it was used or ended."""
     same_site(request)
     with transaction():
         link = link_named(request.form.get("token", ""))

@@ -1,4 +1,4 @@
-"""One file for whoever may have it: whole, in part or not again; counted once."""
+"""One file for somebody who may have it: whole, in part or not again; counted once."""
 
 from collections.abc import Iterator
 from itertools import chain

@@ -1,4 +1,4 @@
-"""One field, one answer: whoever asks is told the same, known or not."""
+"""One field, one answer: everybody is told the same, whether we know them or not."""
 
 from flask import Blueprint, Response, render_template, request
 

@@ -161,8 +161,8 @@ def _place(slug: str, given: Form) -> Response:
     if placed.page:
         return _to(placed.page)
     if placed.status is not OrderStatus.PENDING:
-        anew = replace(given, form_key=tokens.new_reference(), proven="", token="", offer_id=None)
-        return _review_again(slug, anew, CLOSED)
+        fresh = replace(given, form_key=tokens.new_reference(), proven="", token="", offer_id=None)
+        return _review_again(slug, fresh, CLOSED)
     try:
         by_bank = request.form.get("pay_by") == "transfer"
         next_url = checkout.begin_checkout(placed.order_id, "manual" if by_bank else None)

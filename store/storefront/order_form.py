@@ -99,7 +99,7 @@ def read_form(publication: Publication | None = None) -> Form:
 
 
 def form_of_order(order: Order, token: str) -> Form:
-    """The form that an order came from; one that is closed is begun anew."""
+    """The form that an order came from; where the order is closed, a form with a new key."""
     is_pending = order.status is OrderStatus.PENDING
     return Form(
         details=kept_details(order),
@@ -261,8 +261,8 @@ def quote_form(shown: Shown, given: Form) -> Quote:
 
 
 def _kept_for_going_back(page: str, status: int) -> Response:
-    # Not `no-store`: going back then asks to send the form anew, or begins one with another form
-    # key, and a second order with it. The visitor's own browser keeps the page, nobody else does.
+    # Not `no-store`: going back would then ask to send the form again, or begin one with another
+    # form key, and a second order with it. The visitor's own browser keeps the page, nobody else does.
     answer = make_response(page, status)
     answer.headers["Cache-Control"] = "private, no-cache"
     answer.headers["X-Robots-Tag"] = "noindex"

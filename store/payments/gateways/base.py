@@ -180,16 +180,13 @@ class Gateway(Protocol):
 
 
 class QuietGateway:
-    """What gateways share that nobody outside speaks for: no news, and no disputes."""
+    """What `manual` and `free` share: no service behind them sends news or disputes a payment."""
 
     def missed_news(self) -> list[News]:
-        """Nobody outside knows anything."""
         return []
 
     def send_evidence(self, dispute_id: str, evidence: dict[str, str], *, submit: bool) -> None:
-        """Nobody disputes its payments."""
         raise GatewayRefused("there are no disputes of such payments")
 
     def read_event(self, headers: Mapping[str, str], body: bytes) -> News:
-        """Nobody speaks in its name."""
         raise BadSignature("nobody sends news of such payments")

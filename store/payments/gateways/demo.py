@@ -209,7 +209,7 @@ def _event_key(key: str) -> bytes:
 
 
 def present_state(payment: DemoPayment) -> str:
-    """What became of a try, its time being up counted in."""
+    """What became of a try; an open one whose time is up has expired."""
     is_over = payment.state == "open" and clock.now() >= payment.expires_at
     return "expired" if is_over else payment.state
 

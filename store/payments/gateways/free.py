@@ -48,7 +48,7 @@ class FreeGateway(QuietGateway):
         return state
 
     def close(self, reference: str) -> None:
-        """It ended when it began."""
+        """Nothing to end: such a try is paid the moment it begins."""
 
     def refund(self, payment_id: str, amount: int, key: str) -> GatewayRefund:
         """Nothing came in, so nothing goes back."""
