@@ -9,7 +9,7 @@ from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, status, typed
 from store.orders import discounts
-from store.orders.discount_places import places_by_discount
+from store.orders.discounts import places_by_discount
 from store.orders.orders import readable
 from store.staff.guard import EDITORS, SUPPORT, opens_to
 

@@ -9,7 +9,7 @@ from store.commands.base import in_shop, json_option, print_json, print_table
 from store.kit.database import transaction
 from store.kit.money import format_money
 from store.orders import discounts
-from store.orders.discount_places import Places, places_by_discount
+from store.orders.discounts import Places, places_by_discount
 from store.orders.models import Discount
 
 COLUMNS = ("number", "name", "code", "off", "state", "used", "held", "until")

@@ -22,7 +22,7 @@ from store.mail.mime import Mailbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.outbox import forget_addresses, long_past
 from store.orders.customers import address_key, parse_address
-from store.orders.discount_places import CodeRefused
+from store.orders.discounts import CodeRefused
 from store.orders.models import Offer, Order, OrderStatus
 from store.orders.orders import is_of_form
 from store.orders.prices import Reduction, code_that_counts, member_reduction, reduction_for

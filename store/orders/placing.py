@@ -30,7 +30,7 @@ from store.orders.customers import (
     find_or_add_customer,
     parse_address,
 )
-from store.orders.discount_places import HELD_FOR, hold_place
+from store.orders.discounts import HELD_FOR, hold_place
 from store.orders.models import Offer, Order, OrderLine, OrderStatus
 from store.orders.offers import offer_of_form, use_offer
 from store.orders.orders import (

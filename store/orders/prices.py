@@ -11,8 +11,14 @@ from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.money import LEAST_CHARGE, charge_fault, format_money
 from store.orders.customers import address_key
-from store.orders.discount_places import CodeByLetter, CodeRefused, check_limits, limit_fault
-from store.orders.discounts import code_key, is_over
+from store.orders.discounts import (
+    CodeByLetter,
+    CodeRefused,
+    check_limits,
+    code_key,
+    is_over,
+    limit_fault,
+)
 from store.orders.models import Discount, DiscountMember, Order
 
 # In hundredths of a percent. A sale keeps the rate of its day on its line.

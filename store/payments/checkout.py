@@ -14,7 +14,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import Refusal
-from store.orders.discount_places import HELD_FOR_TRANSFER, keep_place
+from store.orders.discounts import HELD_FOR_TRANSFER, keep_place
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import expire_order, lock_order
 from store.payments.charge import charge_of, is_money_under_way

@@ -17,7 +17,7 @@ from store.kit.database import db, insert_once
 from store.kit.money import format_money
 from store.kit.status import advance
 from store.mail.outbox import SOMEBODY_WAITS, alert_staff, hour_after_last, owe
-from store.orders.discount_places import give_place_back, keep_place
+from store.orders.discounts import give_place_back, keep_place
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import lock_order
 from store.payments.gateways.base import DisputeOutcome, GatewayState, RefundStanding, Standing

@@ -17,7 +17,7 @@ from store.kit.money import format_money
 from store.kit.text import clean_line
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.outbox import SOMEBODY_WAITS, alert_staff, owe
-from store.orders.discount_places import keep_place
+from store.orders.discounts import keep_place
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import lock_order
 from store.payments.gateways import manual

@@ -14,7 +14,7 @@ from store.kit.money import format_money
 from store.kit.refusal_pages import private_page
 from store.kit.web import same_site
 from store.orders.customers import InvalidAddress, mask, parse_address, suggest_correction
-from store.orders.discount_places import CodeByLetter, CodeRefused
+from store.orders.discounts import CodeByLetter, CodeRefused
 from store.orders.models import Order, OrderStatus
 from store.orders.offers import ask_for_offer, offer_of_form
 from store.orders.placing import Details, PriceChanged, check_details

@@ -24,7 +24,7 @@ from store.orders.consents import (
     waiver_needed,
 )
 from store.orders.customers import mask
-from store.orders.discount_places import CodeByLetter, CodeRefused
+from store.orders.discounts import CodeByLetter, CodeRefused
 from store.orders.models import Offer, Order, OrderStatus
 from store.orders.orders import FORM_KEY
 from store.orders.placing import Details

@@ -14,10 +14,16 @@ from store.catalog.models import Publication, VatTreatment
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.kit.status import advance
-from store.orders import discount_places, placing, prices
+from store.orders import discounts, placing, prices
 from store.orders.customers import address_key
-from store.orders.discount_places import CodeRefused, Places, places_by_discount
-from store.orders.discounts import add_discount, discount_by_name, end_discount
+from store.orders.discounts import (
+    CodeRefused,
+    Places,
+    add_discount,
+    discount_by_name,
+    end_discount,
+    places_by_discount,
+)
 from store.orders.models import Discount, Offer, Order, OrderStatus
 from store.orders.offers import ask_for_offer
 from store.orders.orders import expire_order
@@ -244,14 +250,14 @@ def test_without_the_lock_more_would_get_a_place(
     discount(max_orders=3)
     monkeypatch.setattr(placing, "hold_place", lambda *_: None)
     met = threading.Barrier(8)
-    counted = discount_places.orders_with
+    counted = discounts.orders_with
 
     def count_together(*args: object, **given: object) -> int:
         found = counted(*args, **given)  # type: ignore[arg-type]
         met.wait(60)
         return found
 
-    monkeypatch.setattr(discount_places, "orders_with", count_together)
+    monkeypatch.setattr(discounts, "orders_with", count_together)
     assert _press_at_once(app, publication.id) == ["placed"] * 8
 
 

@@ -6,8 +6,7 @@ from flask import Flask
 from store.catalog.publications import publication_by_slug
 from store.catalog.sellers import state_seller
 from store.kit.database import db, transaction
-from store.orders.discount_places import CodeRefused, Places, places_by_discount
-from store.orders.discounts import add_discount
+from store.orders.discounts import CodeRefused, Places, add_discount, places_by_discount
 from store.orders.models import OrderStatus
 from store.orders.placing import Details, place_order
 from store.orders.prices import quote
