@@ -26,7 +26,7 @@ from store.kit.paging import Page, paginate
 from store.mail.models import Delivery
 from store.orders.customers import InvalidAddress, lock_customers, suggest_correction
 from store.orders.models import Customer, Order
-from store.orders.search import search_customers
+from store.orders.orders import search_customers
 from store.payments.charge import is_money_under_way
 from store.staff.guard import SUPPORT, opens_to, signed_in, who
 from store.staff.proof import settled_code_faults

@@ -14,9 +14,8 @@ from store.entitlements.order_moves import move_of, settle_held
 from store.kit.database import transaction
 from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import OrderStatus
-from store.orders.orders import order_by_reference
+from store.orders.orders import list_orders, order_by_reference
 from store.orders.prices import order_vat_note
-from store.orders.search import list_orders
 from store.payments import sums
 from store.payments.disputes import fraud_warnings
 from store.payments.receipts import receipt_of

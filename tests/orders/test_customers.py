@@ -20,7 +20,7 @@ from store.orders.customers import (
 )
 from store.orders.customers import suggest_correction as suggest
 from store.orders.models import Customer
-from store.orders.search import search_customers
+from store.orders.orders import search_customers
 from tests import factories
 from tests.conftest import on_both, on_postgresql
 

@@ -15,9 +15,14 @@ from store.kit.status import StatusChange, advance
 from store.orders import placing
 from store.orders.consents import CONSENT_WORDINGS, waiver
 from store.orders.models import Consent, Customer, Order, OrderLine, OrderStatus
-from store.orders.orders import OrderUnknown, cancel_pending, expire_order, order_by_reference
+from store.orders.orders import (
+    OrderUnknown,
+    cancel_pending,
+    expire_order,
+    list_orders,
+    order_by_reference,
+)
 from store.orders.placing import Change, Details, NotOnSale, PriceChanged, place_order
-from store.orders.search import list_orders
 from tests import factories
 from tests.conftest import Clock, on_both, on_postgresql
 
