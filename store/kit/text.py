@@ -11,6 +11,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # What may stand in a name beside letters, their combining marks and blanks.
 _NAME_MARKS = frozenset("'\u2019-\u2010\u2011.")
 _LONGEST_NAME = 60
+# What staff note of an act: why a copy is given, whose transfer came. Their columns hold as much.
+LONGEST_NOTE = 300
 
 
 def clean_line(text: str) -> str:
@@ -64,3 +66,10 @@ def length_faults(values: dict[str, str], longest: dict[str, tuple[int, str]]) -
         for name, (most, label) in longest.items()
         if len(values[name]) > most
     }
+
+
+def note_fault(note: str, label: str) -> str:
+    """Why a note, under its label, is too long to be kept; empty where it is not."""
+    if len(note) <= LONGEST_NOTE:
+        return ""
+    return f"{label} can have at most {LONGEST_NOTE} characters."

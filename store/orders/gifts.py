@@ -8,13 +8,12 @@ from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import InvalidFields, Refusal
 from store.kit.status import record_change
-from store.kit.text import clean_line
+from store.kit.text import clean_line, note_fault
 from store.orders.customers import address_key, find_or_add_customer
 from store.orders.models import Order, OrderLine
 from store.orders.placing import Details, add_order, check_details, line_values
 
 LABEL = "Complimentary copy"
-LONGEST_REASON = 300
 
 
 class NotPublished(Refusal):
@@ -65,8 +64,8 @@ def _check(email: str, name: str, reason: str) -> tuple[Details, str]:
     reason = clean_line(reason)
     if not reason:
         faults["reason"] = "Say why this copy is given: it stays with the order."
-    elif len(reason) > LONGEST_REASON:
-        faults["reason"] = f"The reason can have at most {LONGEST_REASON} characters."
+    elif fault := note_fault(reason, "The reason"):
+        faults["reason"] = fault
     if faults:
         raise InvalidFields(faults)
     return details, reason

@@ -9,6 +9,7 @@ from store.catalog.models import Publication, Seller
 from store.kit.columns import status_type
 from store.kit.database import Base
 from store.kit.status import Status
+from store.kit.text import LONGEST_NOTE
 
 
 class OrderStatus(Status):
@@ -71,7 +72,9 @@ class Order(Base):
     discount_amount: Mapped[int] = mapped_column(default=0, server_default="0")
     discount_label: Mapped[str] = mapped_column(sa.String(100), default="", server_default="")
     discount_id: Mapped[int | None] = mapped_column(sa.ForeignKey("discounts.id"))
-    given_reason: Mapped[str] = mapped_column(sa.String(300), default="", server_default="")
+    given_reason: Mapped[str] = mapped_column(
+        sa.String(LONGEST_NOTE), default="", server_default=""
+    )
     total_amount: Mapped[int]
     currency: Mapped[str] = mapped_column(sa.String(3))
     # Where it was placed from: evidence, should the payment be disputed.

@@ -16,9 +16,8 @@ from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields, Refusal
 from store.kit.formatting import format_day
 from store.kit.status import record_change
-from store.kit.text import clean_line
+from store.kit.text import clean_line, note_fault
 from store.orders.consents import agreed_at, has_waiver, last_day_to_cancel, supply_starts_at
-from store.orders.gifts import LONGEST_REASON
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import lock_order
 from store.payments.models import Refund, RefundStatus
@@ -223,9 +222,8 @@ def take_back_gift(order_id: int, *, reason: str, who: str) -> Order:
     reason = clean_line(reason)
     if not reason:
         raise InvalidFields({"reason": "Say why it is taken back: it stays with the order."})
-    if len(reason) > LONGEST_REASON:
-        most = f"The reason can have at most {LONGEST_REASON} characters."
-        raise InvalidFields({"reason": most})
+    if fault := note_fault(reason, "The reason"):
+        raise InvalidFields({"reason": fault})
     if revoke_order(order, GIFT_TAKEN_BACK):
         record_change(db.session(), "orders", order.id, "given", "taken back", who=who, why=reason)
     return order

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from store.kit.columns import status_type
 from store.kit.database import Base
 from store.kit.status import Status
+from store.kit.text import LONGEST_NOTE
 from store.orders.models import Order
 
 FRAUD_WARNING = "radar.early_fraud_warning.created"
@@ -213,7 +214,7 @@ class Transfer(Base):
     amount: Mapped[int]
     currency: Mapped[str] = mapped_column(sa.String(3))
     received_on: Mapped[date]
-    note: Mapped[str] = mapped_column(sa.String(300), default="")
+    note: Mapped[str] = mapped_column(sa.String(LONGEST_NOTE), default="")
     who: Mapped[str] = mapped_column(sa.String(200))
     recorded_at: Mapped[datetime]
 

@@ -14,7 +14,7 @@ from store.kit.database import db, end_read, insert_once, transaction
 from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.formatting import format_day
 from store.kit.money import format_money
-from store.kit.text import clean_line
+from store.kit.text import clean_line, note_fault
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.outbox import SOMEBODY_WAITS, alert_staff, owe
 from store.orders.discounts import keep_place
@@ -29,7 +29,6 @@ DETAILS = "transfer_details"
 TIME_TO_TRANSFER = timedelta(days=30)
 HOUR = timedelta(hours=1)
 AT_ONCE = 200
-LONGEST_NOTE = 300
 # Older than this it is a slip of the keys.
 OLDEST = timedelta(days=400)
 
@@ -208,8 +207,8 @@ def _check(received_on: date, note: str) -> str:
         faults["received_on"] = "The day is still to come. Enter the day on which it arrived."
     elif received_on < today - OLDEST:
         faults["received_on"] = "That is more than a year ago. Check the year."
-    if len(note) > LONGEST_NOTE:
-        faults["note"] = f"The note can have at most {LONGEST_NOTE} characters."
+    if fault := note_fault(note, "The note"):
+        faults["note"] = fault
     if faults:
         raise InvalidFields(faults)
     return note
