@@ -75,6 +75,15 @@ class Change(StrEnum):
     PRICE = "price"  # or that it is given up
 
 
+@dataclass(frozen=True)
+class _Agreed:
+    """What an order is to say, what its line, and whether the copy is to come at once."""
+
+    order: dict[str, Any]
+    line: dict[str, Any]
+    has_waiver: bool
+
+
 # Asked with NOTHING: whether the order is left as it is. It may refuse the press.
 Judge = Callable[[Order, Change], bool]
 
@@ -118,6 +127,11 @@ def check_details(typed: Details, countries: Sequence[str] = ()) -> Details:
     return replace(typed, email=email, country=country, **lines)
 
 
+def country_codes() -> list[str]:
+    """The countries that the shop sells to now."""
+    return [code for code, _ in countries_sold_to(current_seller())]
+
+
 def leave_to_orders(_order: Order, _change: Change) -> bool:
     """What is judged where no money is asked about: a pending order may be written again."""
     return False
@@ -146,25 +160,24 @@ def place_order(
     for one in known:
         if one.status is OrderStatus.PAID or judge(one, Change.NOTHING):
             return one
-    details = check_details(details, [code for code, _ in countries_sold_to(current_seller())])
+    details = check_details(details, country_codes())
     offer = offer or offer_of_form(form_key, details.email)
-    if offer is not None:
-        details = replace(details, email=offer.email)
-    is_closed = all(one.status is not OrderStatus.PENDING for one in known)
-    if known and is_closed and all(is_for(one, details.email) for one in known):
-        return known[-1]
     proven = offer.email if offer is not None else ""
+    if proven:
+        details = replace(details, email=proven)
+    if known and all(_is_over_for(one, details.email) for one in known):
+        return known[-1]
     quoted = _quote_as_seen(publication, details, proven, form_key, (seen_amount, seen_currency))
-    values, line = _agreed(publication, details, quoted)
-    known, mine = _own_order(form_key, details.email, values)
+    agreed = _agreed(publication, details, quoted)
+    known, mine = _own_order(form_key, details.email, agreed.order)
     hold_place(quoted.discount_id, proven, form_key)
-    if mine.lines and judge(mine, _change(mine, values, line, details)):
+    if mine.lines and judge(mine, _change(mine, agreed)):
         return mine
     for other in known:
         if other is not mine and other.status is OrderStatus.PENDING:
             judge(other, Change.PRICE)
             cancel_pending(other, "customer", "ordered for another address instead")
-    _write(mine, values, line, is_waiver=_is_waiver(publication, details))
+    _write(mine, agreed)
     if offer is not None:
         use_offer(offer, mine)
     return mine
@@ -176,6 +189,11 @@ def _locked(form_key: str) -> Sequence[Order]:
     if _order_of(first_key(form_key)) is None:
         return []
     return orders_of_form(form_key, is_locked=True)
+
+
+def _is_over_for(order: Order, email: str) -> bool:
+    """Whether an order was for this address, and is not to be paid any more."""
+    return order.status is not OrderStatus.PENDING and is_for(order, email)
 
 
 def _quote_as_seen(
@@ -194,10 +212,8 @@ def _quote_as_seen(
     return quoted
 
 
-def _agreed(
-    publication: Publication, details: Details, quoted: Quote
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the order is to say, and what its line."""
+def _agreed(publication: Publication, details: Details, quoted: Quote) -> _Agreed:
+    now = clock.now()
     order = {
         "customer_id": find_or_add_customer(details.email, details.name).id,
         "seller_id": current_seller().id,
@@ -213,15 +229,15 @@ def _agreed(
         "currency": quoted.currency,
         "network": details.network[:45],
         "user_agent": clean_line(details.user_agent)[:300],
-        "placed_at": clock.now(),
-        "place_until": clock.now() + HELD_FOR,
+        "placed_at": now,
+        "place_until": now + HELD_FOR,
     }
     line = line_values(publication) | {
         "vat_treatment": quoted.vat_treatment,
         "vat_rate": quoted.vat_rate,
         "vat_amount": quoted.vat_amount,
     }
-    return order, line
+    return _Agreed(order, line, details.wants_now and waiver_needed(publication, now))
 
 
 def line_values(publication: Publication) -> dict[str, Any]:
@@ -276,40 +292,32 @@ def _order_of(form_key: str) -> Order | None:
     return db.session.scalar(locking(sa.select(Order).where(Order.form_key == form_key)))
 
 
-def _change(
-    order: Order, values: dict[str, Any], agreed: dict[str, Any], details: Details
-) -> Change:
+def _change(order: Order, agreed: _Agreed) -> Change:
     """What the order says that is not agreed now; where and when the button was pressed does not
     count."""
+    values, line = agreed.order, order.lines[0]
     if (order.total_amount, order.currency) != (values["total_amount"], values["currency"]):
         return Change.PRICE
-    kept, line = {"network", "user_agent", "placed_at", "place_until"}, order.lines[0]
+    compared = values.keys() - {"network", "user_agent", "placed_at", "place_until"}
     is_changed = (
-        any(getattr(order, name) != values[name] for name in values.keys() - kept)
-        or any(getattr(line, name) != agreed[name] for name in agreed)
-        or has_waiver(order.id) != _is_waiver(line.publication, details)
+        any(getattr(order, name) != values[name] for name in compared)
+        or any(getattr(line, name) != agreed.line[name] for name in agreed.line)
+        or has_waiver(order.id) != agreed.has_waiver
     )
     return Change.DETAILS if is_changed else Change.NOTHING
 
 
-def _write(
-    order: Order, values: dict[str, Any], agreed: dict[str, Any], *, is_waiver: bool
-) -> None:
-    """Write the order, its line, and what was agreed to with it."""
-    for name, value in values.items():
+def _write(order: Order, agreed: _Agreed) -> None:
+    """Write the order, its line, and what was consented to with it."""
+    for name, value in agreed.order.items():
         setattr(order, name, value)
-    if order.lines:
-        for name, value in agreed.items():
-            setattr(order.lines[0], name, value)
-    else:
-        order.lines.append(OrderLine(**agreed))
+    if not order.lines:
+        order.lines.append(OrderLine())
+    for name, value in agreed.line.items():
+        setattr(order.lines[0], name, value)
     db.session.flush()
-    if is_waiver:
+    if agreed.has_waiver:
         give_waiver(order)
     else:
         forget_waiver(order)
     accept_terms(order)
-
-
-def _is_waiver(publication: Publication, details: Details) -> bool:
-    return details.wants_now and waiver_needed(publication, clock.now())

@@ -17,7 +17,7 @@ from store.orders.customers import InvalidAddress, mask, parse_address, suggest_
 from store.orders.discounts import CodeByLetter, CodeRefused
 from store.orders.models import Order, OrderStatus
 from store.orders.offers import ask_for_offer, offer_of_form
-from store.orders.placing import Details, PriceChanged, check_details
+from store.orders.placing import Details, PriceChanged, check_details, country_codes
 from store.orders.prices import TooLittleToCharge
 from store.payments import checkout
 from store.payments.charge import Charge, charge_of, charge_of_form, is_money_under_way
@@ -30,7 +30,6 @@ from store.storefront.order_form import (
     awaits_transfer,
     behind_offer,
     code_refused_page,
-    country_codes,
     details_page,
     form_of_order,
     order_to_resume,

@@ -27,7 +27,7 @@ from store.orders.customers import mask
 from store.orders.discounts import CodeByLetter, CodeRefused
 from store.orders.models import Offer, Order, OrderStatus
 from store.orders.orders import FORM_KEY
-from store.orders.placing import Details
+from store.orders.placing import Details, country_codes
 from store.orders.prices import Quote, TooLittleToCharge, check_chargeable, quote
 from store.payments.gateways.registry import NoGateway, default_gateway
 from store.payments.transfers import awaited_transfer
@@ -245,10 +245,6 @@ def awaits_transfer(given: Form, shown: Shown) -> bool:
 
 def _action(shown: Shown, given: Form) -> str:
     return f"/offer/{given.token}" if given.token else f"{shown.path}/order"
-
-
-def country_codes() -> list[str]:
-    return [code for code, _ in countries_sold_to(current_seller())]
 
 
 def quote_form(shown: Shown, given: Form) -> Quote:
