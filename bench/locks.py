@@ -17,7 +17,7 @@ from bench.figures import Figure, rounds
 from bench.shops import add_publication, shop
 from store.kit import engine
 from store.kit.database import transaction
-from store.kit.turns import Turns
+from store.kit.engine import Turns
 from store.orders.models import Customer
 
 THREADS = 32

@@ -16,8 +16,7 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 
 from store.app import create_app, place
-from store.kit.columns import UtcDateTime
-from store.kit.database import db
+from store.kit.database import UtcDateTime, db
 from store.payments.gateways.demo import DemoRow
 from tests.conftest import make_settings, new_database
 

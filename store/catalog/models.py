@@ -7,8 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from store.kit.columns import status_type
-from store.kit.database import Base
+from store.kit.database import Base, status_type
 from store.kit.status import Status
 
 

@@ -9,8 +9,7 @@ from store.catalog.models import Edition
 from store.entitlements.models import REFUNDED, Entitlement, NoticeStop
 from store.entitlements.received import handed_over, has_copy, has_withdrawn, is_elsewhere
 from store.kit import clock
-from store.kit.columns import UtcDateTime
-from store.kit.database import db
+from store.kit.database import UtcDateTime, db
 from store.mail.models import Batch, Delivery, Occasion
 
 SUSPENDED = "suspended"

@@ -17,8 +17,7 @@ from store.entitlements.models import REFUNDED, Entitlement
 from store.entitlements.received import NOTICE, has_copy, held_since
 from store.entitlements.stops import is_stopped
 from store.kit import clock
-from store.kit.columns import UtcDateTime, formatted
-from store.kit.database import db
+from store.kit.database import UtcDateTime, db, formatted
 from store.mail import outbox
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
 

@@ -1,4 +1,4 @@
-"""The database: one base for models, moments in UTC, and the one way to write.
+"""The database: one base for models, our types of columns, and the one way to write.
 
 Pages read in a plain BEGIN; writing goes through `transaction()`, which on SQLite begins with
 BEGIN IMMEDIATE, so that two writers queue instead of failing half-way.
@@ -6,16 +6,42 @@ BEGIN IMMEDIATE, so that two writers queue instead of failing half-way.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Session, registry
+from sqlalchemy.types import TypeDecorator
 
-from store.kit.columns import UtcDateTime
 from store.kit.engine import WRITES
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment: aware and in UTC on the way in and out, whatever the server's zone is."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy passes it by name
+    ) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
@@ -95,3 +121,27 @@ def after_commit(call: Callable[[], None]) -> None:
 def end_read() -> None:
     """Give the connection back before waiting for somebody else's server."""
     db.session.remove()
+
+
+def status_type(enum: type[StrEnum]) -> sa.Enum:
+    """An enum as text with a check constraint, the same on both databases."""
+    return sa.Enum(
+        enum,
+        name=enum.__name__.lower(),
+        native_enum=False,
+        create_constraint=True,
+        length=20,
+        values_callable=lambda members: [m.value for m in members],
+    )
+
+
+def formatted(pattern: str, *values: Any) -> sa.ColumnElement[str]:
+    """`pattern.format(*values)` as the database computes it, where values are columns; so that
+    Python and SQL spell a key from the same pattern."""
+    first, *others = pattern.split("{}")
+    text: sa.ColumnElement[str] = sa.literal(first)
+    for value, after in zip(values, others, strict=True):
+        is_column = isinstance(value, sa.ClauseElement)
+        text = text + (sa.cast(value, sa.String(20)) if is_column else str(value))
+        text = text + after if after else text
+    return text

@@ -7,14 +7,16 @@ back, and a count inside a transaction is refused. The pool has one for each thr
 
 import math
 import sqlite3
+import threading
 import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import ConnectionPoolEntry
-
-from store.kit.turns import Turns
 
 LOCK_PATIENCE_SECONDS = 15.0
 IDLE_SECONDS = 1.0
@@ -75,6 +77,37 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute(_PATIENTLY)
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+class Turns:
+    """A queue of the threads of one process: the first may go on, the others sleep until their turn comes."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._line: deque[threading.Event] = deque()
+
+    @contextmanager
+    def turn(self, deadline: float) -> Iterator[bool]:
+        """Whether our turn came before the deadline (of `time.monotonic`); whatever happens
+        within, the next one is let on afterwards."""
+        mine = threading.Event()
+        with self._mutex:
+            self._line.append(mine)
+            self._let_first_on()
+        try:
+            yield mine.wait(max(0.0, deadline - time.monotonic()))
+        finally:
+            with self._mutex:
+                self._line.remove(mine)
+                self._let_first_on()
+
+    def waiting(self) -> int:
+        """How many stand in the queue, with the one whose turn it is."""
+        return len(self._line)
+
+    def _let_first_on(self) -> None:
+        if self._line:
+            self._line[0].set()
 
 
 class _Beginning:

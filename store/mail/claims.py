@@ -16,9 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from store.kit import clock
-from store.kit.columns import UtcDateTime
 from store.kit.config import config
-from store.kit.database import insert_once
+from store.kit.database import UtcDateTime, insert_once
 from store.mail.mime import Envelope
 from store.mail.models import Attempt, Delivery, DeliveryStatus, Pace, attempts, deliveries
 from store.mail.smtp import MailServer

@@ -8,9 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.kit import clock
-from store.kit.columns import UtcDateTime, formatted
 from store.kit.config import config
-from store.kit.database import after_commit, db, insert_into
+from store.kit.database import UtcDateTime, after_commit, db, formatted, insert_into
 from store.kit.jobs import ring
 from store.kit.status import advance, record_change
 from store.mail.letters import Letter, letter, seller

@@ -7,8 +7,7 @@ import sqlalchemy as sa
 from flask_login import UserMixin
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.kit.columns import status_type
-from store.kit.database import Base
+from store.kit.database import Base, status_type
 
 
 class Role(StrEnum):

@@ -7,8 +7,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Seller
-from store.kit.columns import formatted
-from store.kit.database import NestedTransaction, after_commit, db, transaction
+from store.kit.database import NestedTransaction, after_commit, db, formatted, transaction
 from tests.conftest import on_both
 
 pytestmark = on_both

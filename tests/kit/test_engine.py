@@ -17,10 +17,9 @@ from flask.testing import FlaskClient
 from store.app import create_app
 from store.kit import engine, limits
 from store.kit.database import NestedTransaction, db, transaction
-from store.kit.engine import SPARE_CONNECTIONS, engine_options
+from store.kit.engine import SPARE_CONNECTIONS, Turns, engine_options
 from store.kit.limits import is_turn
 from store.kit.tokens import new_reference
-from store.kit.turns import Turns
 from store.orders.models import Order
 from tests import factories
 from tests.conftest import make_settings, on_both
