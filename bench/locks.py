@@ -25,7 +25,7 @@ WRITES = 20
 
 
 class _NoTurns(Turns):
-    """Every thread asks for the lock each millisecond, whoever else does."""
+    """Every thread asks for the lock each millisecond, without regard to the others."""
 
     @contextmanager
     def turn(self, deadline: float) -> Iterator[bool]:  # noqa: ARG002 - as the real one

@@ -1,4 +1,4 @@
-"""Whoever is eleven can read what a buyer is told (journeys G18): Flesch-Kincaid grade 6 at most."""
+"""An eleven-year-old can read what a buyer is told (journeys G18): Flesch-Kincaid grade 6 at most."""
 
 import pytest
 from flask import Flask

@@ -39,7 +39,7 @@ def desk(client: FlaskClient) -> FlaskClient:
 
 @pytest.fixture
 def publication(app: Flask) -> Publication:
-    """A publication on sale, expected so soon that whoever orders agrees to get it at once."""
+    """A publication on sale, expected so soon that buyers must agree to get it at once."""
     with transaction():
         a_seller()
         return a_publication(expected_on=clock.now().date() + timedelta(days=5))

@@ -94,7 +94,7 @@ class Visit:
             self.faults.append(f"{response.status} from {response.url}")
 
     def _failed(self, request: Request) -> None:
-        # Whoever goes on, or begins a download, breaks off what the page was still fetching.
+        # Going to another page, or beginning a download, breaks off what the page was fetching.
         if request.failure != "net::ERR_ABORTED":
             self.faults.append(f"failed: {request.url} ({request.failure})")
 
@@ -235,7 +235,7 @@ def walker(walkers: dict[str, Walker], shop: LiveShop) -> Iterator[Walker]:
 
 @pytest.fixture
 def owner(walkers: dict[str, Walker], shop: LiveShop) -> Iterator[Walker]:
-    """The owner at the desk, likewise; signed in anew where another test signed the owner out."""
+    """The owner at the desk, likewise; signed in again where another test signed the owner out."""
     page = walkers["owner"].page
     page.goto("/admin/")
     if "/sign-in" in page.url:

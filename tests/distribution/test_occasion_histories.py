@@ -200,7 +200,7 @@ class Tellings(RuleBasedStateMachine):
 
     @invariant()
     def nothing_bought_is_held_back(self) -> None:
-        """Whoever has a standing right and was handed nothing yet has a letter on its way, stopped
+        """Everybody with a standing right who was handed nothing yet has a letter on its way, stopped
         or not, wherever an edition may be mailed."""
         for customer in self._customers():
             if self._reached(customer).anything or not self._offered(customer):

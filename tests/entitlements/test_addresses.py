@@ -67,7 +67,7 @@ def test_the_new_address_is_proved_and_the_old_links_die(
         answer = client.get(old)
         assert answer.status_code == 410
         check_page(answer.text, path=old)
-        # Whoever placed the order may be a stranger, and is told nothing of the customer.
+        # A stranger may have placed the order, and is told nothing of the customer.
         is_mailed_only = not old.startswith("/orders/")
         assert ("The e-mail address was changed" in answer.text) is is_mailed_only
         assert "Mail me a fresh link" in answer.text

@@ -1,5 +1,5 @@
 """Ending links that got out: every one that was mailed answers 410 with the button, fresh ones go to
-the address on file; so it is for whoever still reads a mailbox that was left."""
+the address on file; it is the same for somebody who still reads a mailbox that was left."""
 
 import re
 
@@ -97,7 +97,7 @@ def test_a_reader_ends_every_link_that_was_mailed(
 def test_a_one_click_stop_of_an_ended_link_stops_nothing(
     client: FlaskClient, frozen: Clock, dies_by: str
 ) -> None:
-    """Whoever reads the mailbox that was left must not hold back the news of the other one."""
+    """A reader of the mailbox that was left must not hold back the news of the other one."""
     a_paid_order(a_shop())
     sent()
     stop, library = path_to("stop", anna().id), path_to("library", anna().id)

@@ -190,7 +190,7 @@ def test_who_brings_the_first_right_names_a_customer_whom_a_stranger_had_named(
         decide(places(client, email=B, name=given).rsplit("/", 1)[1], Decision.PAY, Arrival.ONCE)
         apply_received()
     assert (_name(), len(titles_of(B))) == (given, 1)
-    # From then on she keeps it, whoever comes.
+    # From then on she keeps it, no matter who orders in her name.
     squatted(client, frozen, name="Somebody Else")
     rows = f"email,name\n{B},Third\n".encode()
     other = guide(1 if way == "payment" else 2)

@@ -195,7 +195,7 @@ def test_the_main_job_from_preorder_to_the_renewed_edition(shop: Flask) -> None:
         assert "Edition 2, newest" in visitor.words
     assert letters(shop, ben, "edition 2") == []
     assert letters(shop, eve, "edition 2") == []
-    # The old letter leads whoever stopped the news to the renewed edition too.
+    # The old letter leads to the renewed edition even for a customer who stopped the news.
     assert "Edition 2, newest" in visitor.open(copies[ben]).words
 
     desk.open(f"{DESK}/editions/2")

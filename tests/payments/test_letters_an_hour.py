@@ -1,4 +1,4 @@
-"""Whoever orders in somebody's name cannot fill their mailbox: how to pay comes once an hour."""
+"""Orders in somebody else's name cannot fill their mailbox: how to pay comes once an hour."""
 
 import threading
 from typing import Any

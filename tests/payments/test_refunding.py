@@ -196,7 +196,7 @@ def test_a_refund_that_the_gateway_will_not_make_fails_and_staff_hear_why(
     assert rows(Refund.failure) == [("the card is closed",)]
     assert rows(Delivery.kind) == [("order_confirmation",), ("staff_alert",)]
     assert _revoked() == [("",)]
-    # It can be asked for anew.
+    # It can be asked for again.
     assert [one.status for one in _give_back(paid, "press-2")] == [RefundStatus.SUCCEEDED]
 
 

@@ -396,8 +396,8 @@ def _both_record_the_rest(app: Flask, order_id: int) -> None:
 
 
 def _meeting(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Whoever has read what came waits so long for the other to have read it too; long where no
-    lock holds that up."""
+    """Each side that has read what came waits this long for the other to read it too; a long wait
+    where no lock keeps them apart."""
     barrier, real = threading.Barrier(2), transfers.received_amount
 
     def read(checkout_id: int) -> int:

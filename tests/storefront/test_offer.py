@@ -39,8 +39,8 @@ OTHER = "otto@reader.example"
 
 @pytest.fixture(autouse=True)
 def publication(app: Flask, frozen: Clock) -> Publication:
-    """A pre-order at £12.50, £10.00 for members: whoever has an address of the nursery, and one
-    listed reader."""
+    """A pre-order at £12.50, £10.00 for members: everybody with an address of the nursery, and
+    one listed reader."""
     with transaction():
         factories.a_seller()
         add_discount(
