@@ -123,8 +123,11 @@ def claim(session: Session, worker: str) -> list[Claim]:
 
 
 def anything_due(session: Session) -> bool:
-    """Whether a letter waits that somebody could claim now."""
-    return _count_due(session, 1) > 0
+    """Whether a letter waits that could be claimed now. One that another transaction holds could
+    not: who asked in a loop would spin until that ends. The caller ends the read."""
+    free = "" if _is_sqlite(session) else " FOR UPDATE SKIP LOCKED"
+    one = f"SELECT id FROM {_queue(session)} WHERE {_CLAIMABLE} LIMIT 1{free}"  # noqa: S608 - constants
+    return session.execute(_timed(one), {"now": clock.now()}).first() is not None
 
 
 def _count_due(session: Session, enough: int) -> int:

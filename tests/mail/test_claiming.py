@@ -135,6 +135,22 @@ def test_paused_and_recalled_batches_are_not_claimed(shop: Flask) -> None:
     assert taken == {ANNA, "finished@reader.example"}
 
 
+@on_postgresql
+def test_a_worker_does_not_spin_while_another_holds_what_is_due(
+    shop: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, look = [], claims.claim
+    monkeypatch.setattr(claims, "claim", lambda *given: looked.append(given) or look(*given))
+    owe_to(ANNA)
+    with db.engine.connect() as other:
+        other.execute(sa.select(Delivery.id).with_for_update())
+
+        assert worker.send_due_letters(seconds=1) == 0
+        assert len(looked) == 1
+    worker.wake_when_due()
+    assert worker.send_due_letters() == 1
+
+
 @on_both
 def test_a_batch_paused_after_the_claim_sends_nothing_more(shop: Flask) -> None:
     batch_id = a_batch()
