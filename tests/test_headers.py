@@ -24,7 +24,7 @@ from store.entitlements.stops import stop_by_press
 from store.kit.database import db, transaction
 from store.mail import letters, outbox
 from store.mail.models import CapturedLetter, Delivery
-from store.mail.worker import hang_up, send_due_letters
+from store.mail.worker import send_due_letters
 from store.orders.models import Order
 from store.payments.checkout import begin_checkout
 from store.payments.refunds import refund_order
@@ -217,7 +217,6 @@ def every_letter(frozen: Clock, database_url: str, tmp_path: Path) -> Iterator[d
         refund_order(order_id, who="test", why="", key="k")
         send_due_letters()
         yield _captured_by_kind()
-        hang_up()
         db.session.remove()
         db.engine.dispose()
 

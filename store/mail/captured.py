@@ -23,9 +23,6 @@ class CapturingLine:
     def send(self, envelope: Envelope, octets: bytes) -> Outcome:  # noqa: ARG002 - as a server's
         return Outcome(OutcomeKind.ACCEPTED, "captured: no mail server is set")
 
-    def close(self) -> None:
-        pass
-
 
 def capture(session: Session, letter: Prepared) -> None:
     """Keep a letter instead of sending it; it stands with the outcome or not at all."""

@@ -110,14 +110,17 @@ def _started(pid: int) -> str:
 def claim(session: Session, worker: str) -> list[Claim]:
     """Claim the next few letters that are due, fewer when few are waiting so that no connection
     idles; the most urgent first."""
-    lines, rate = config().mail_connections, config().mail_rate
-    queued = _count_due(session, 2 * lines * MOST_CLAIMED)
+    lines, rate, now = config().mail_connections, config().mail_rate, clock.now()
+    enough = 2 * lines * MOST_CLAIMED
+    few = f"SELECT 1 FROM {_queue(session)} WHERE {_CLAIMABLE} LIMIT {enough}"  # noqa: S608 - constants
+    counted = _timed(f"SELECT count(*) FROM ({few}) AS few")  # noqa: S608 - constants
+    queued = session.execute(counted, {"now": now}).scalar_one()
     ahead = max(1, int(rate * _SECONDS_AHEAD)) if rate else MOST_CLAIMED
     limit = min(MOST_CLAIMED, -(-queued // (2 * lines)), ahead)
     if limit == 0:
         return []
     statement = _timed(_claim_sql(session, limit))
-    rows = session.execute(statement, {"now": clock.now(), "worker": worker}).all()
+    rows = session.execute(statement, {"now": now, "worker": worker}).all()
     ordered = sorted(rows, key=lambda row: (row.priority, row.due_at, row.id))
     return [Claim(row.id, worker) for row in ordered]
 
@@ -128,12 +131,6 @@ def anything_due(session: Session) -> bool:
     free = "" if _is_sqlite(session) else " FOR UPDATE SKIP LOCKED"
     one = f"SELECT id FROM {_queue(session)} WHERE {_CLAIMABLE} LIMIT 1{free}"  # noqa: S608 - constants
     return session.execute(_timed(one), {"now": clock.now()}).first() is not None
-
-
-def _count_due(session: Session, enough: int) -> int:
-    chosen = f"SELECT 1 FROM {_queue(session)} WHERE {_CLAIMABLE} LIMIT {enough}"  # noqa: S608 - constants
-    counted = _timed(f"SELECT count(*) FROM ({chosen}) AS few")  # noqa: S608 - constants
-    return int(session.execute(counted, {"now": clock.now()}).scalar_one())
 
 
 def _claim_sql(session: Session, limit: int) -> str:

@@ -61,7 +61,6 @@ class Line(Protocol):
 
     def ready(self) -> None: ...
     def send(self, envelope: Envelope, octets: bytes) -> Outcome: ...
-    def close(self) -> None: ...
 
 
 def send_due_letters(seconds: float | None = None) -> int:
@@ -305,15 +304,6 @@ def release_mended() -> None:
         end_read()
     with transaction():
         outbox.release_waiting_for(HELD_FOR_A_SETTING)
-
-
-def hang_up() -> None:
-    """Close this process's idle connections."""
-    lines = _lines()
-    idle = [lines.get_nowait() for _ in range(lines.qsize())]
-    for line in idle:
-        line.close()
-        lines.put(line)
 
 
 def mail_server() -> MailServer:

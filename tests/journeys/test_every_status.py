@@ -24,6 +24,7 @@ from store.orders.customers import customer_by_address
 from store.orders.models import Order
 from store.payments.gateways.demo import DemoPayment, DemoRefund, signed_event
 from tests.conftest import Clock, make_settings, on_both
+from tests.mail.posting import hang_up
 from tests.mail.scripted_server import ScriptedServer, Talk
 from tests.storefront.forms import fields_of
 from tests.test_architecture import STATES
@@ -97,7 +98,7 @@ def shop(
         monkeypatch.setattr(base, "the_shop", lambda: app)
         with app.app_context():
             yield app
-            worker.hang_up()
+            hang_up()
             app.extensions["colophon.huey"].storage.close()
             db.session.remove()
             db.engine.dispose()

@@ -13,6 +13,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail import outbox, worker
 from store.mail.models import Attempt, Batch, BatchStatus, Delivery
+from store.mail.smtp import Connection
 from tests.conftest import make_settings
 from tests.factories import a_seller
 
@@ -29,10 +30,20 @@ def a_shop(
         with transaction():
             a_seller()
         yield app
-        worker.hang_up()
+        hang_up()
         app.extensions["colophon.huey"].storage.close()
         db.session.remove()
         db.engine.dispose()
+
+
+def hang_up() -> None:
+    """Close this process's idle connections to the mail server."""
+    lines = worker._lines()
+    idle = [lines.get_nowait() for _ in range(lines.qsize())]
+    for line in idle:
+        if isinstance(line, Connection):
+            line.close()
+        lines.put(line)
 
 
 def owe_to(*addresses: str, **given: Any) -> None:

@@ -29,6 +29,7 @@ from .posting import (
     attempts,
     deliveries,
     delivery,
+    hang_up,
     owe_to,
     readers,
     statuses,
@@ -77,7 +78,7 @@ def answers(**by_verb: Callable[[Talk, str], str | None]) -> Script:
 
 
 def recipients(sink: ScriptedServer) -> list[str]:
-    worker.hang_up()  # the server notes a letter after its answer, and before that to QUIT
+    hang_up()  # the server notes a letter after its answer, and before that to QUIT
     return [one.rcpt[0].removeprefix("RCPT TO:<").rstrip(">") for one in sink.letters]
 
 
