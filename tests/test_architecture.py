@@ -34,8 +34,7 @@ DOORS = (
     "store/kit/forms.py",
     "store/demo/",
     "store/kit/web.py",
-    "store/kit/reading_requests.py",
-    "store/kit/refusal_pages.py",
+    "store/kit/requests.py",
     "store/kit/static_files.py",
 )
 RULES = tuple(

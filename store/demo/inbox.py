@@ -9,8 +9,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound
 from store.kit.paging import paginate
-from store.kit.refusal_pages import private_page
-from store.kit.web import PAGE_POLICY
+from store.kit.web import PAGE_POLICY, private_page
 from store.mail.captured import captured, read_message
 from store.mail.models import CapturedLetter
 

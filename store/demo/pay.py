@@ -14,8 +14,7 @@ from store.demo.buyer import (
 )
 from store.kit.config import config
 from store.kit.limits import limiter
-from store.kit.refusal_pages import private_page
-from store.kit.web import same_site
+from store.kit.web import private_page, same_site
 from store.payments.gateways.demo import DemoPayment, present_state
 
 bp = Blueprint("demo_pay", __name__)

@@ -1,21 +1,21 @@
-"""What every page shares: security headers, refusals as pages, who may send a form."""
+"""What every page shares: who may send a form, refusals as pages, security headers."""
 
 import logging
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from flask import Flask, Request, Response, request
+from flask import Flask, Request, Response, make_response, redirect, render_template, request
 from jinja2 import StrictUndefined
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
-from store.kit import patience, reading_requests, space
+from store.kit import patience, requests, space
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.drawn_covers import draw_cover
 from store.kit.errors import Refusal
 from store.kit.formatting import FILTERS
-from store.kit.refusal_pages import http_error_page, refusal_page
 from store.kit.static_files import YEAR_SECONDS, StaticFiles
 
 log = logging.getLogger(__name__)
@@ -33,9 +33,36 @@ class ForeignForm(Refusal):
     sentence = "This form was sent from another site. Open our page and send it from there."
 
 
+class PageRefusal(Refusal):
+    """What the web layer itself refuses, by its HTTP status."""
+
+    heading = "This page did not work"
+    way_out = ("/", "Go to the front page")
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(SENTENCES.get(status, SENTENCES[500]))
+
+
+class PageUnknown(PageRefusal):
+    """An address without a page."""
+
+    heading = "Page not found"
+
+
+SENTENCES = {
+    400: "We could not read that request.",
+    403: "This page is not for you.",
+    404: "There is no page at this address.",
+    405: "This address does not take that kind of request.",
+    413: "That is larger than we can take.",
+    500: "Something went wrong on our side. Nothing was lost; please try again.",
+}
+
+
 def init_app(app: Flask, static_folder: Path) -> None:
     """Filters, static files, headers and refusal pages for this application."""
-    reading_requests.init_app(app)
+    requests.init_app(app)
     files = StaticFiles(static_folder)
     app.add_url_rule("/static/<name>", "static", files.serve)
     app.jinja_env.globals["asset"] = files.url
@@ -45,6 +72,8 @@ def init_app(app: Flask, static_folder: Path) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(Refusal, refusal_page)
     app.register_error_handler(HTTPException, http_error_page)
+    app.register_error_handler(BadRequest, _unreadable)
+    app.register_error_handler(sa.exc.DataError, _untakable)
     for fault in (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
         app.register_error_handler(fault, _not_written)
     app.before_request(patience.begin_page)
@@ -65,6 +94,65 @@ def same_site(asked: Request) -> None:
         ok = origin is None or urlsplit(origin).netloc == asked.host
     if not ok:
         raise ForeignForm
+
+
+def private_page(answer: BaseResponse | str, status: int | None = None) -> Response:
+    """A page behind a link, with this status or the one it has: kept by no cache, listed by no
+    search engine."""
+    answer = make_response(answer)
+    answer.status_code = status or answer.status_code
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["X-Robots-Tag"] = "noindex"
+    return answer
+
+
+def see_other(url: str) -> Response:
+    """On to another page by GET, from a private one."""
+    return private_page(redirect(url, 303))
+
+
+def refusal_page(refusal: Refusal, way_out: tuple[str, str] | None = None) -> Response:
+    """The page that says what was refused, why, and the way out: the refusal's own, or this
+    address and what its button says."""
+    url, label = way_out or refusal.way_out or ("", "")
+    is_desk = request.path.startswith("/admin")
+    page = render_template(
+        "refusal.html",
+        heading=refusal.heading,
+        sentence=refusal.sentence,
+        way_out_url=url,
+        way_out_label=label,
+        layout="admin/base.html" if is_desk else "base.html",
+    )
+    answer = private_page(page, refusal.status)
+    if refusal.retry_after is not None:
+        answer.headers["Retry-After"] = str(refusal.retry_after)
+    return answer
+
+
+def http_error_page(error: HTTPException) -> Response:
+    """What the web layer refuses, in our words, with the headers that belong to the status."""
+    code = error.code or 500
+    original = error.get_response()
+    if code < 400:
+        return make_response(original)
+    answer = refusal_page(PageUnknown(code) if code == 404 else PageRefusal(code))
+    for name in ("Allow", "Retry-After"):
+        if name in original.headers:
+            answer.headers[name] = original.headers[name]
+    return answer
+
+
+def _unreadable(error: BadRequest) -> Response:
+    # The rule and not the address, which holds tokens.
+    log.warning("a request to %s that cannot be read was refused", request.url_rule or "no page")
+    return http_error_page(error)
+
+
+def _untakable(_fault: sa.exc.DataError) -> Response:
+    """What the database itself refuses, as a number too large for its column."""
+    db.session.rollback()
+    return _unreadable(BadRequest())
 
 
 def _not_written(fault: Exception) -> Response:

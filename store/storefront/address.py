@@ -15,8 +15,7 @@ from store.entitlements.models import Link
 from store.entitlements.order_moves import hold_order
 from store.kit.database import transaction
 from store.kit.limits import TooOften, limiter
-from store.kit.refusal_pages import private_page
-from store.kit.web import same_site
+from store.kit.web import private_page, same_site
 from store.orders.customers import InvalidAddress, mask, parse_address
 from store.payments.charge import is_money_under_way
 from store.storefront.form_limits import count_letter

@@ -8,7 +8,6 @@ from flask import (
     Blueprint,
     Response,
     current_app,
-    make_response,
     redirect,
     render_template,
     request,
@@ -32,8 +31,7 @@ from store.entitlements.links import (
 from store.kit import tokens
 from store.kit.database import transaction
 from store.kit.limits import limiter
-from store.kit.refusal_pages import http_error_page, private_page, refusal_page
-from store.kit.web import same_site
+from store.kit.web import http_error_page, private_page, refusal_page, same_site
 from store.payments.order_forms import FormSent
 
 bp = Blueprint("closed_links", __name__)
@@ -100,7 +98,7 @@ def not_found(error: HTTPException) -> Response:
     # One stroke in front: with two, a browser would take what follows for another host.
     plain = "/" + _without_marks(unquote(request.path)).lstrip("/\\")
     if plain != request.path and _leads_somewhere(plain):
-        return private_page(make_response(redirect(plain, 302)))
+        return private_page(redirect(plain, 302))
     door, _, rest = plain.lstrip("/").partition("/")
     token, _, beyond = rest.partition("/")
     try:
@@ -120,7 +118,7 @@ def _cut_short(door: str, token: str, beyond: str) -> Response | None:
     rules = (rule.rule for rule in current_app.url_map.iter_rules())
     begun = f"/{door}/<token>/{beyond}"
     if beyond and any(rule.startswith(begun) for rule in rules):
-        return private_page(make_response(redirect(f"/{door}/{tokens.cleaned(token)}", 302)))
+        return private_page(redirect(f"/{door}/{tokens.cleaned(token)}", 302))
     return None
 
 

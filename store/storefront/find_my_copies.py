@@ -6,8 +6,7 @@ from store.entitlements.fresh_links import ask_for_copies
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.limits import limiter
-from store.kit.refusal_pages import private_page
-from store.kit.web import same_site
+from store.kit.web import private_page, same_site
 
 bp = Blueprint("find_my_copies", __name__)
 

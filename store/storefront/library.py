@@ -9,7 +9,7 @@ from store.entitlements.access import copy_waits
 from store.entitlements.links import open_link
 from store.entitlements.models import Link
 from store.entitlements.shelves import Doors, Shelf, doors_of, later_twins, shelves
-from store.kit.refusal_pages import private_page
+from store.kit.web import private_page
 from store.orders.consents import promise_in_words
 from store.orders.customers import mask
 from store.payments.cancellation import can_cancel

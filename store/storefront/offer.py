@@ -1,12 +1,11 @@
 """A price that depends on who one is: asked for by address, and ordered at behind a mailed link."""
 
-from flask import Blueprint, Response, make_response, render_template, request
+from flask import Blueprint, Response, render_template, request
 
 from store.kit import tokens
 from store.kit.errors import NotFound
 from store.kit.limits import TooOften, limiter
-from store.kit.refusal_pages import private_page
-from store.kit.web import same_site
+from store.kit.web import private_page, same_site, see_other
 from store.orders.customers import InvalidAddress
 from store.orders.models import Offer
 from store.orders.offers import OfferUsed, open_offer
@@ -69,17 +68,11 @@ def step(token: str) -> Response:
     same_site(request)
     offer, given = open_offer(token), read_form()
     if offer.order is not None and offer.order.form_key != given.form_key:
-        return _to_its_order(token)
+        return see_other(f"/offer/{token}")
     try:
         return next_step(_shown(offer), behind_offer(given, offer, token))
     except OfferUsed:
-        return _to_its_order(token)
-
-
-def _to_its_order(token: str) -> Response:
-    answer = make_response("", 303)
-    answer.headers["Location"] = f"/offer/{token}"
-    return private_page(answer)
+        return see_other(f"/offer/{token}")
 
 
 def _shown(offer: Offer) -> Shown:

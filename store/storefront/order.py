@@ -3,7 +3,7 @@ order."""
 
 from dataclasses import replace
 
-from flask import Blueprint, Response, make_response, render_template, request
+from flask import Blueprint, Response, render_template, request
 
 from store.entitlements.links import order_url
 from store.kit import tokens
@@ -11,8 +11,7 @@ from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.limits import TooOften, limiter
 from store.kit.money import format_money
-from store.kit.refusal_pages import private_page
-from store.kit.web import same_site
+from store.kit.web import private_page, same_site, see_other
 from store.orders.customers import InvalidAddress, mask, parse_address, suggest_correction
 from store.orders.discounts import CodeByLetter, CodeRefused
 from store.orders.models import Order, OrderStatus
@@ -73,7 +72,7 @@ def step(slug: str) -> Response:
     if given.resume:
         order = order_to_resume(given.resume, shown.publication)
         if order.paid_at is not None or is_money_under_way(order):
-            return _to(order_url(order.id))
+            return see_other(order_url(order.id))
         given = replace(given, held_id=order.id)
     # An order that came by a mailed link keeps what it earned, while its address is on the form.
     offer = offer_of_form(given.form_key, given.details.email)
@@ -158,7 +157,7 @@ def _place(slug: str, given: Form) -> Response:
     except PaymentsUnavailable as refusal:
         return _review_again(slug, given, refusal.sentence, refusal.status)
     if placed.page:
-        return _to(placed.page)
+        return see_other(placed.page)
     if placed.status is not OrderStatus.PENDING:
         fresh = replace(given, form_key=tokens.new_reference(), proven="", token="", offer_id=None)
         return _review_again(slug, fresh, CLOSED)
@@ -167,7 +166,7 @@ def _place(slug: str, given: Form) -> Response:
         next_url = checkout.begin_checkout(placed.order_id, "manual" if by_bank else None)
     except PaymentsUnavailable as refusal:
         return _review_again(slug, given, refusal.sentence, refusal.status)
-    return _to(next_url)
+    return see_other(next_url)
 
 
 def _review_again(slug: str, given: Form, error: str, status: int = 422) -> Response:
@@ -176,12 +175,6 @@ def _review_again(slug: str, given: Form, error: str, status: int = 422) -> Resp
         return review_page(shown, given, quote_form(shown, given), error=error, status=status)
     except CodeRefused as refusal:
         return code_refused_page(shown, given, refusal)
-
-
-def _to(url: str) -> Response:
-    answer = make_response("", 303)
-    answer.headers["Location"] = url
-    return private_page(answer)
 
 
 def resume_order(
@@ -193,7 +186,7 @@ def resume_order(
     if not resume:
         check_form(order, None)
     if order.paid_at is not None or is_money_under_way(order):
-        return _to(order_url(order.id))
+        return see_other(order_url(order.id))
     given, notice = (
         form_of_order(order, resume),
         _notice_of(order, charge_of(order, is_heard=is_heard)),

@@ -6,8 +6,7 @@ from store.entitlements.links import SameAddress, open_link, order_behind
 from store.entitlements.order_moves import NotMovable, accept_move, request_move, why_unmovable
 from store.kit.database import transaction
 from store.kit.limits import TooOften, limiter
-from store.kit.refusal_pages import private_page, refusal_page
-from store.kit.web import same_site
+from store.kit.web import private_page, refusal_page, same_site
 from store.orders.customers import InvalidAddress, mask, parse_address
 from store.storefront.form_limits import count_letter
 from store.storefront.sure import is_sure, sure_page

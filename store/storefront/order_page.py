@@ -4,8 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
-from werkzeug.wrappers import Response as BaseResponse
+from flask import Blueprint, Response, render_template, request, url_for
 
 from store.entitlements.confirmation import confirm_consent
 from store.entitlements.fresh_links import BY_ORDER_PAGE, asked_at, asked_from_order, send_copies_to
@@ -17,8 +16,7 @@ from store.kit.database import transaction
 from store.kit.errors import Refusal
 from store.kit.formatting import format_moment, format_time
 from store.kit.limits import limiter
-from store.kit.refusal_pages import private_page, refusal_page
-from store.kit.web import same_site
+from store.kit.web import private_page, refusal_page, same_site, see_other
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.consents import CONSENT_WORDINGS, CURRENT_WORDING, give_waiver
 from store.orders.customers import mask
@@ -118,7 +116,7 @@ def _asked(token: str) -> tuple[Order, Charge]:
 
 @bp.post("/orders/<token>/pay")
 @limiter.limit("60 per hour")
-def pay(token: str) -> BaseResponse:
+def pay(token: str) -> Response:
     """On to the payment of an order that was left unpaid: by way of the review, which shows
     today's price and whether it is still sold."""
     same_site(request)
@@ -126,7 +124,7 @@ def pay(token: str) -> BaseResponse:
     if order.status is OrderStatus.PENDING and is_partly_received(order.id):
         return refusal_page(PartlyReceived(), _to_order(token))
     slug = order.lines[0].publication.slug
-    return private_page(make_response(redirect(f"/publications/{slug}/order?resume={token}", 303)))
+    return see_other(f"/publications/{slug}/order?resume={token}")
 
 
 @bp.get("/orders/<token>/cancel")
@@ -136,7 +134,7 @@ def ask_cancel(token: str) -> Response:
 
 
 @bp.post("/orders/<token>/cancel")
-def cancel(token: str) -> BaseResponse:
+def cancel(token: str) -> Response:
     """Cancel, give the money back, and show the order as it stands then."""
     same_site(request)
     if not is_sure():
@@ -188,7 +186,7 @@ def ask_consent(token: str) -> Response:
 
 
 @bp.post("/orders/<token>/consent")
-def consent(token: str) -> BaseResponse:
+def consent(token: str) -> Response:
     """Note the consent, let what waited go, and confirm both by letter."""
     same_site(request)
     if not is_sure("wants_now"):
@@ -220,7 +218,7 @@ def _consent_page(token: str) -> Response:
 
 @bp.post("/orders/<token>/library-link")
 @limiter.limit("30 per hour")
-def mail_library_link(token: str) -> BaseResponse:
+def mail_library_link(token: str) -> Response:
     """Owe the letter with all links to the address on file, once in ten minutes."""
     same_site(request)
     with transaction():
@@ -229,7 +227,7 @@ def mail_library_link(token: str) -> BaseResponse:
             return refusal_page(NotPaidYet(), _to_order(token))
         send_copies_to(order.customer, f"order:{order.id}", by=BY_ORDER_PAGE, order_id=order.id)
     page = url_for("order_page.show", token=token, _anchor="library-link")
-    return private_page(make_response(redirect(page, 303)))
+    return see_other(page)
 
 
 def _letter_asked_for(order: Order) -> LinkLetter | None:
@@ -289,5 +287,5 @@ def _to_order(token: str) -> tuple[str, str]:
     return url_for("order_page.show", token=token), "Go to the order"
 
 
-def _back(token: str) -> BaseResponse:
-    return private_page(make_response(redirect(url_for("order_page.show", token=token), 303)))
+def _back(token: str) -> Response:
+    return see_other(url_for("order_page.show", token=token))

@@ -2,15 +2,13 @@
 
 from dataclasses import fields
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
-from werkzeug.wrappers import Response as BaseResponse
+from flask import Blueprint, Response, render_template, request, url_for
 
 from store.entitlements.links import open_link, order_behind
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.limits import limiter
-from store.kit.refusal_pages import private_page, refusal_page
-from store.kit.web import same_site
+from store.kit.web import private_page, refusal_page, same_site, see_other
 from store.orders.billing import Billing, billing_of, set_billing
 from store.orders.customers import mask
 from store.orders.models import Order, OrderStatus
@@ -49,7 +47,7 @@ def form(token: str) -> Response:
 
 @bp.post("/orders/<token>/billing")
 @limiter.limit("60 per hour")
-def fill_in(token: str) -> BaseResponse:
+def fill_in(token: str) -> Response:
     """Write them, and show the receipt with them."""
     same_site(request)
     names = [field.name for field in fields(Billing)]
@@ -62,7 +60,7 @@ def fill_in(token: str) -> BaseResponse:
     except InvalidFields as refusal:
         return _form(_order(token), typed, token, refusal.faults)
     door = "receipt.show" if is_paid else "order_page.show"
-    return private_page(make_response(redirect(url_for(door, token=token), 303)))
+    return see_other(url_for(door, token=token))
 
 
 def _form(order: Order, values: Billing, token: str, errors: dict[str, str]) -> Response:

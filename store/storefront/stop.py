@@ -8,8 +8,7 @@ from store.entitlements.models import Link
 from store.entitlements.stops import is_stopped, resume_notices, stop_by_press
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
-from store.kit.refusal_pages import private_page
-from store.kit.web import same_site
+from store.kit.web import private_page, same_site
 
 bp = Blueprint("stop", __name__)
 

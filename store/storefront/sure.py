@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, render_template, request
 
-from store.kit.refusal_pages import private_page
+from store.kit.web import private_page
 
 SURE = "sure"
 

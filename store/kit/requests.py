@@ -5,19 +5,12 @@ line in the log. (Signed JSON nested deeper than any message is refused by `gate
 database refuses all the same is a 400 too.
 """
 
-import logging
 from collections.abc import Iterable
 from typing import Any
 
-import sqlalchemy as sa
-from flask import Flask, Request, Response, request
+from flask import Flask, Request, request
 from werkzeug.exceptions import BadRequest
 from werkzeug.routing import IntegerConverter
-
-from store.kit.database import db
-from store.kit.refusal_pages import http_error_page
-
-log = logging.getLogger(__name__)
 
 # The largest number that a column of ours holds.
 MOST = 2**31 - 1
@@ -46,8 +39,6 @@ def init_app(app: Flask) -> None:
     app.request_class = Asked
     app.url_map.converters["int"] = RowNumber
     app.before_request(_look_over)
-    app.register_error_handler(BadRequest, _unreadable)
-    app.register_error_handler(sa.exc.DataError, _untakable)
 
 
 def _look_over() -> None:
@@ -63,15 +54,3 @@ def _look_over() -> None:
 def _refuse_nul(texts: Iterable[str]) -> None:
     if any("\0" in text for text in texts):
         raise BadRequest
-
-
-def _unreadable(error: BadRequest) -> Response:
-    # The rule and not the address, which holds tokens.
-    log.warning("a request to %s that cannot be read was refused", request.url_rule or "no page")
-    return http_error_page(error)
-
-
-def _untakable(_fault: sa.exc.DataError) -> Response:
-    """What the database itself refuses, as a number too large for its column."""
-    db.session.rollback()
-    return _unreadable(BadRequest())
