@@ -28,7 +28,6 @@ DOORS = (
     "store/admin/",
     "store/staff/account.py",
     "store/staff/guard.py",
-    "store/staff/proof.py",
     "store/staff/sessions.py",
     "store/staff/sign_in.py",
     "store/kit/forms.py",

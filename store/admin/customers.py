@@ -28,9 +28,9 @@ from store.orders.customers import InvalidAddress, lock_customers, suggest_corre
 from store.orders.models import Customer, Order
 from store.orders.orders import search_customers
 from store.payments.charge import is_money_under_way
+from store.staff.credentials import settles_at
 from store.staff.guard import SUPPORT, opens_to, signed_in, who
-from store.staff.proof import settled_code_faults
-from store.staff.second_factor import settles_at
+from store.staff.sign_in import settled_code_faults
 
 bp = Blueprint("customers", __name__, url_prefix="/admin/customers")
 

@@ -10,7 +10,7 @@ from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, of_row, status, typed
 from store.payments.bank_details import bank_changes, change_bank_details, masked
 from store.staff.guard import EDITORS, OWNERS, opens_to, signed_in, who
-from store.staff.proof import password_faults
+from store.staff.sign_in import password_faults
 
 bp = Blueprint("seller", __name__, url_prefix="/admin/seller")
 

@@ -8,8 +8,8 @@ from store.commands.base import in_shop
 from store.kit import clock
 from store.kit.database import transaction
 from store.staff import people
-from store.staff.alerts import Done, tell_of
 from store.staff.models import Role
+from store.staff.people import Done, tell_of
 
 
 @click.group()

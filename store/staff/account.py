@@ -9,13 +9,11 @@ from flask import Blueprint, flash, redirect, render_template, request, session,
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import status
-from store.staff import second_factor, sessions
-from store.staff.alerts import Done, tell_of
+from store.staff import credentials, sessions
 from store.staff.guard import STAFF, opens_to, signed_in
 from store.staff.models import StaffMember
-from store.staff.passwords import checked_password, hashed
-from store.staff.people import end_sessions
-from store.staff.proof import code_faults, password_faults, proves
+from store.staff.people import Done, end_sessions, tell_of
+from store.staff.sign_in import code_faults, password_faults, proves
 
 bp = Blueprint("account", __name__, url_prefix="/admin/account")
 
@@ -26,7 +24,7 @@ def show() -> Any:
     """How this person signs in, and what they may change."""
     person = signed_in()
     return render_template(
-        "admin/account.html", person=person, settles_at=second_factor.settles_at(person)
+        "admin/account.html", person=person, settles_at=credentials.settles_at(person)
     )
 
 
@@ -39,7 +37,7 @@ def password() -> Any:
         person, wanted = signed_in(), request.form.get("new_password", "")
         errors = password_faults(person) or _new_password_faults(person, wanted)
         if not errors:
-            made = hashed(wanted)
+            made = credentials.hashed(wanted)
             with transaction():
                 person.password = made
                 end_sessions(person)
@@ -57,16 +55,16 @@ def two_step() -> Any:
     person, errors = signed_in(), {}
     if person.has_two_step:
         return redirect(url_for("account.show"), 303)
-    secret = session["new_secret"] = session.get("new_secret") or second_factor.new_secret()
+    secret = session["new_secret"] = session.get("new_secret") or credentials.new_secret()
     if request.method == "POST":
         errors = password_faults(person) or _first_code_faults(person, secret)
         if not errors:
             with transaction():
-                made = second_factor.turn_on_two_step(person, secret)
+                made = credentials.turn_on_two_step(person, secret)
                 tell_of(person, Done.ON)
             session.pop("new_secret")
             return render_template("admin/account_codes.html", codes=made, is_new=True)
-    app = second_factor.authenticator(secret)
+    app = credentials.authenticator(secret)
     page = render_template(
         "admin/account_two_step.html",
         errors=errors,
@@ -101,9 +99,9 @@ def _with_code(done: Done) -> Any:
             made: list[str] = []
             with transaction():
                 if done is Done.CODES:
-                    made = second_factor.new_recovery_codes(person)
+                    made = credentials.new_recovery_codes(person)
                 else:
-                    second_factor.turn_off_two_step(person)
+                    credentials.turn_off_two_step(person)
                 tell_of(person, done)
             if made:
                 return render_template("admin/account_codes.html", codes=made, is_new=False)
@@ -115,7 +113,7 @@ def _with_code(done: Done) -> Any:
 
 def _new_password_faults(person: StaffMember, wanted: str) -> dict[str, str]:
     try:
-        checked_password(wanted, person.email)
+        credentials.checked_password(wanted, person.email)
     except InvalidFields as refusal:
         return {"new_password": refusal.faults["password"]}
     return {}
@@ -124,7 +122,7 @@ def _new_password_faults(person: StaffMember, wanted: str) -> dict[str, str]:
 def _first_code_faults(person: StaffMember, secret: str) -> dict[str, str]:
     def accepts() -> bool:
         with transaction():
-            return second_factor.accept_app_code(person, secret, request.form.get("code", ""))
+            return credentials.accept_app_code(person, secret, request.form.get("code", ""))
 
     is_right = proves(f"code of {person.id}", accepts)
     return {} if is_right else {"code": "That code is not right. Wait for the next one and try it."}

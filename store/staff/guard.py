@@ -18,8 +18,8 @@ from store.kit.config import config
 from store.kit.errors import Refusal
 from store.kit.formatting import format_size
 from store.staff import sessions
+from store.staff.credentials import due_at, is_overdue
 from store.staff.models import Role, StaffMember
-from store.staff.second_factor import due_at, is_overdue
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -1,16 +1,27 @@
-"""The people of the desk: added, let in again, found."""
+"""The people of the desk: added, let in again, found; told of what was done to their way in."""
 
 import secrets
+from enum import StrEnum
 
 import sqlalchemy as sa
 
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import InvalidFields
+from store.mail.outbox import alert_staff
 from store.orders.customers import InvalidAddress, address_key, parse_address
+from store.staff.credentials import checked_password, hashed, turn_off_two_step
 from store.staff.models import Role, StaffMember
-from store.staff.passwords import checked_password, hashed
-from store.staff.second_factor import turn_off_two_step
+
+
+class Done(StrEnum):
+    """What was done, in the words that end the subject of the letter."""
+
+    ON = "turned on two-step sign-in"
+    OFF = "turned off two-step sign-in"
+    CODES = "made new recovery codes"
+    PASSWORD = "changed the password"  # noqa: S105 - words, not a secret
+    RESET = "was given a new password at the command line, and two-step sign-in is off"
 
 
 def add_staff(email: str, role: str, password: str) -> StaffMember:
@@ -53,3 +64,15 @@ def owner_addresses() -> list[str]:
     """Where alerts go: the owners."""
     query = sa.select(StaffMember.email).where(StaffMember.active, StaffMember.role == Role.OWNER)
     return list(db.session.scalars(query.order_by(StaffMember.id)))
+
+
+def tell_of(person: StaffMember, done: Done) -> None:
+    """Owe the letters about it, to the person and the owners, in the transaction that does it."""
+    alert_staff(
+        f"{person.email} {done}",
+        f"{person.email} {done}.\n\nIf that was not meant, set a new password at once with “store "
+        "staff add” on the machine that runs the shop: it ends every session of that account. "
+        "Then look at “Customers” and “Bank details” for changes that nobody asked for.",
+        f"account:{person.id}:{done.name}:{clock.now().timestamp()}",
+        also=person.email,
+    )

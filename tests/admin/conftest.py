@@ -24,4 +24,4 @@ def _browser(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     app.test_client_class = Browser
     # The cheapest hash there is: what it costs is the library's business, not these tests'.
     cheapest = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr("store.staff.passwords.HASHER", cheapest)
+    monkeypatch.setattr("store.staff.credentials.HASHER", cheapest)

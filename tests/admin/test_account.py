@@ -10,8 +10,8 @@ from store.cli import main
 from store.commands import base
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
+from store.staff.credentials import accept_code, new_recovery_codes, new_secret, turn_on_two_step
 from store.staff.people import staff_by_address
-from store.staff.second_factor import accept_code, new_recovery_codes, new_secret, turn_on_two_step
 from tests.admin.signing import PASSWORD, a_member, press, signed_in
 from tests.admin.test_signing_in import _seconds_code
 from tests.conftest import Clock, on_both

@@ -21,13 +21,13 @@ from store.kit.database import db, transaction
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer, Order
 from store.payments.models import Refund
-from store.staff.people import staff_by_address
-from store.staff.second_factor import (
+from store.staff.credentials import (
     authenticator,
     new_recovery_codes,
     new_secret,
     turn_on_two_step,
 )
+from store.staff.people import staff_by_address
 from tests.admin.signing import press, signed_in, token_in
 from tests.conftest import Clock, on_both, on_postgresql
 from tests.distribution.shop import buy, send

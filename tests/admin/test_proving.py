@@ -11,7 +11,6 @@ from flask.testing import FlaskClient
 
 from store.kit.database import db
 from store.kit.limits import TooOften, asking_network, limiter, seconds_left
-from store.staff import proof
 from store.staff import sign_in as door
 from tests.admin.signing import PASSWORD, a_member, press, sign_in, signed_in, token_in
 from tests.admin.test_signing_in import _with_two_step
@@ -77,8 +76,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         monkeypatch.setattr(where, name, looked_at)
 
-    for module in (door, proof):
-        watch(module, "is_password_of")
+    watch(door, "is_password_of")
     watch(door, "accept_code")
     return seen
 
@@ -123,7 +121,7 @@ def test_of_24_wrong_passwords_inside_a_session_five_are_judged(
 ) -> None:
     signed_in(app.test_client())
     if not counts_first:
-        monkeypatch.setattr(proof, "proves", _counted_afterwards)
+        monkeypatch.setattr(door, "proves", _counted_afterwards)
 
     def at_the_desk() -> FlaskClient:
         browser = app.test_client()

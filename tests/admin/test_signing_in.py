@@ -13,9 +13,9 @@ from store.app import create_app
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
-from store.staff import second_factor
+from store.staff import credentials
+from store.staff.credentials import authenticator, new_secret
 from store.staff.people import add_staff, owner_addresses, staff_by_address
-from store.staff.second_factor import authenticator, new_secret
 from tests.admin.signing import PASSWORD, a_member, press, sign_in, signed_in, token_in
 from tests.conftest import SECRET, Clock, make_settings, on_both
 from tests.pages import check_page
@@ -293,9 +293,9 @@ def test_a_code_opens_once_because_its_time_step_is_kept(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, keeps_the_step: bool
 ) -> None:
     if not keeps_the_step:
-        judge = second_factor.matching_step
+        judge = credentials.matching_step
         monkeypatch.setattr(
-            second_factor, "matching_step", lambda app, code, **_: judge(app, code, after=None)
+            credentials, "matching_step", lambda app, code, **_: judge(app, code, after=None)
         )
     code = _seconds_code(_with_two_step())
     for is_first in (True, False):

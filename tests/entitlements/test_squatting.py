@@ -18,7 +18,7 @@ from store.kit.database import db, transaction
 from store.orders.customers import customer_by_address, find_or_add_customer, rename
 from store.orders.models import Customer, Order, OrderStatus
 from store.payments.models import Checkout
-from store.staff.second_factor import authenticator
+from store.staff.credentials import authenticator
 from tests.admin.signing import press, signed_in
 from tests.admin.test_people import with_two_step
 from tests.conftest import Clock, on_both

@@ -1,5 +1,5 @@
-"""The second factor: codes of an authenticator app (RFC 6238) and recovery codes; who must have
-one, and from when on its codes hand something over.
+"""What proves a person: a password, and as a second factor codes of an authenticator app (RFC 6238) and
+recovery codes; who must have the second factor, and from when on its codes hand something over.
 
 In production it is demanded of owners and editors: seven days after they came, the desk opens to them
 only with it, but for the page that turns it on; until then each page of the desk says so. An app that
@@ -13,9 +13,13 @@ import base64
 import hashlib
 import re
 import secrets
+import unicodedata
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+from argon2.profiles import RFC_9106_LOW_MEMORY
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from flask import current_app
 from pyotp import TOTP, random_base32
@@ -24,13 +28,52 @@ from pyotp.exceptions import OTPVerificationError
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
+from store.kit.errors import InvalidFields
 from store.staff.models import Role, StaffMember
+
+SHORTEST_PASSWORD = 12
+LONGEST_PASSWORD = 200
+HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)  # argon2id, 64 MiB, three passes
 
 RECOVERY_CODES = 8
 GRACE = timedelta(days=7)
 # A stolen password connects an app of the thief's; its owner has a day to read the letter about it.
 SETTLES_AFTER = timedelta(hours=24)
 _DEMANDED_OF = {Role.OWNER, Role.EDITOR}
+
+
+def checked_password(password: str, email: str) -> str:
+    """The password as typed, if it can be taken. Refuses `InvalidFields`."""
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        sentence = f"The password must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters."
+        raise InvalidFields({"password": sentence})
+    local = email.partition("@")[0].casefold()
+    if len(local) > 3 and local in password.casefold():
+        raise InvalidFields({"password": "The password must not hold your e-mail address."})
+    return password
+
+
+def hashed(password: str) -> str:
+    """The argon2id hash; takes about a tenth of a second, so never inside a transaction's lock
+    where others wait."""
+    return HASHER.hash(_normal(password))
+
+
+def is_password_of(person: StaffMember | None, password: str) -> bool:
+    """Whether this is the person's password; takes as long for nobody as for somebody."""
+    typed = password[:LONGEST_PASSWORD]
+    if person is None:
+        hashed(typed)
+        return False
+    try:
+        return HASHER.verify(person.password, _normal(typed))
+    except VerifyMismatchError:
+        return False
+
+
+def _normal(password: str) -> str:
+    """One spelling of each letter, whichever way a keyboard writes it (NIST SP 800-63B)."""
+    return unicodedata.normalize("NFKD", password)
 
 
 def new_secret() -> str:
