@@ -15,6 +15,7 @@ import store.orders.offers
 import store.payments.letters  # noqa: F401 - letters register themselves
 from store import tasks
 from store.admin import desk
+from store.catalog.drawn_covers import draw_cover
 from store.catalog.models import Seller
 from store.catalog.sellers import SellerUnknown, current_seller, seller_in_letters
 from store.demo import inbox, pay
@@ -81,6 +82,7 @@ def create_app(settings: Settings) -> Flask:
     letters.register_seller(seller_in_letters)
     limits.init_app(app)
     web.init_app(app, place("static"))
+    app.jinja_env.globals["draw_cover"] = draw_cover
     register_doors(app, settings)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

@@ -19,7 +19,7 @@ from store.cli import main
 from store.entitlements.models import Download
 from store.kit import logs, space, storage
 from store.kit.database import db, transaction
-from store.kit.probing import write_a_little
+from store.kit.space import write_a_little
 from store.mail import outbox
 from store.mail.models import Delivery
 from store.orders.models import Order
@@ -275,7 +275,7 @@ def test_the_answer_is_kept_a_few_seconds_so_that_asking_costs_no_disk(
     app: Flask, client: FlaskClient, shop: Stocked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[int] = []
-    monkeypatch.setattr("store.kit.probing.write_a_little", lambda: written.append(1))
+    monkeypatch.setattr("store.kit.space.write_a_little", lambda: written.append(1))
     for _ in range(5):
         assert client.get("/readyz").status_code == 200
     assert written == [1]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from store.kit.drawn_covers import draw_cover
+from store.catalog.drawn_covers import draw_cover
 from tests.pages import check_letter_html, check_page
 
 TEMPLATES = Path(__file__).parent.parent / "templates"

@@ -13,7 +13,7 @@ from store import settings as store_settings
 from store.app import create_app, place
 from store.catalog.models import Asset, Seller
 from store.kit.database import db
-from store.kit.probing import write_a_little
+from store.kit.space import write_a_little
 from store.kit.storage import storage
 from store.mail.letters import compose_sample
 from store.mail.smtp import Connection

@@ -9,19 +9,26 @@ due is found once there is space. Where somebody holds the lock longer than a wr
 import errno
 import logging
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import sqlalchemy as sa
+from flask import current_app
 
 from store.kit import limits
+from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
+from store.kit.storage import storage
 
 log = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 300
+# Anybody may ask whether the shop is ready; it writes at most this often to find out.
+KEPT_SECONDS = 5.0
+_LITTLE = b"." * 65_536
 _UNRECORDED, _FOR_YEARS = "unrecorded downloads", 10 * 365 * 86_400
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # SQLite's words for it, in the lower eight bits of its codes: FULL, and an error while writing.
@@ -105,13 +112,9 @@ def download_goes_on() -> Iterator[None]:
         _unrecorded[0] = before
         tell()
     else:
-        _write_count_down()
-
-
-def _write_count_down() -> None:
-    count, _unrecorded[0] = _unrecorded[0], 0
-    if count:
-        limits.storage().incr(_UNRECORDED, _FOR_YEARS, count)
+        count, _unrecorded[0] = _unrecorded[0], 0
+        if count:
+            limits.storage().incr(_UNRECORDED, _FOR_YEARS, count)
 
 
 def unrecorded_downloads() -> int:
@@ -149,3 +152,38 @@ def in_words() -> str:
 def _sqlite_code(fault: BaseException | None) -> int | None:
     code = getattr(fault, "sqlite_errorcode", None)
     return code & 0xFF if isinstance(fault, sqlite3.Error) and code is not None else None
+
+
+def can_write() -> bool:
+    """Whether a little could be written just now; the answer is kept for a few seconds."""
+    kept: tuple[float, bool] | None = current_app.extensions.get("colophon.can_write")
+    if kept is not None and time.monotonic() - kept[0] < KEPT_SECONDS:
+        return kept[1]
+    try:
+        write_a_little()
+        answer = True
+    except Exception as fault:  # noqa: BLE001 - whatever it is, nothing can be written
+        answer = False
+        if is_full(fault):
+            tell()
+    current_app.extensions["colophon.can_write"] = (time.monotonic(), answer)
+    return answer
+
+
+def write_a_little() -> None:
+    """Write everywhere that the shop writes and take it back. Raises what writing raises."""
+    config().data_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=config().data_dir) as file:
+        file.write(_LITTLE)
+        file.flush()
+    if storage().is_local:
+        with suppress(FileNotFoundError):
+            storage().delete("probe")
+        storage().put_bytes("probe", _LITTLE)
+        storage().delete("probe")
+    try:
+        limits.probe()
+    except sa.exc.DBAPIError as fault:
+        db.session.rollback()
+        if not is_busy(fault):  # others are writing, so it can be done
+            raise

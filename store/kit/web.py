@@ -13,7 +13,6 @@ from werkzeug.wrappers import Response as BaseResponse
 from store.kit import patience, requests, space
 from store.kit.config import config
 from store.kit.database import db
-from store.kit.drawn_covers import draw_cover
 from store.kit.errors import Refusal
 from store.kit.formatting import FILTERS
 from store.kit.static_files import YEAR_SECONDS, StaticFiles
@@ -66,7 +65,6 @@ def init_app(app: Flask, static_folder: Path) -> None:
     files = StaticFiles(static_folder)
     app.add_url_rule("/static/<name>", "static", files.serve)
     app.jinja_env.globals["asset"] = files.url
-    app.jinja_env.globals["draw_cover"] = draw_cover
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.undefined = StrictUndefined  # a misspelt name in a template is a fault, not a gap
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -15,8 +15,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound
 from store.kit.mailboxes import own_address
-from store.kit.probing import can_write
-from store.kit.space import unrecorded_downloads
+from store.kit.space import can_write, unrecorded_downloads
 from store.kit.storage import storage
 from store.orders.consents import CURRENT_TERMS, TERMS_VERSIONS
 

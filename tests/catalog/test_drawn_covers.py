@@ -2,7 +2,7 @@
 
 import pytest
 
-from store.kit.drawn_covers import PALETTES, SHAPES, draw_cover
+from store.catalog.drawn_covers import PALETTES, SHAPES, draw_cover
 
 
 def test_a_slug_has_its_own_cover_and_keeps_it() -> None:
