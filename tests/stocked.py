@@ -10,7 +10,7 @@ from flask import Flask
 from store.app import place
 from store.catalog.models import Publication
 from store.catalog.publications import publication_by_slug
-from store.demo.buyer import Arrival, Decision, decide
+from store.demo.pay import Arrival, Decision, decide
 from store.entitlements.addresses import request_change
 from store.entitlements.links import link_url, make_link, order_url
 from store.entitlements.order_moves import request_move

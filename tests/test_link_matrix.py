@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from store.catalog.models import Asset, Publication
-from store.demo.buyer import Arrival, Decision, decide
+from store.demo.pay import Arrival, Decision, decide
 from store.entitlements.links import make_link, order_link
 from store.entitlements.models import Link
 from store.entitlements.order_moves import accept_move, request_move

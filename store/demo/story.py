@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from store.catalog.editions import upload_edition
 from store.catalog.models import Edition, Publication
-from store.catalog.uploads import ReceivedFile, receive_file
+from store.catalog.uploads import receive_file
 from store.demo.seed import WHO, edition_files, edition_notes, seed_publication, seed_seller
 from store.demo.visitor import Page, StoryEnds, Visitor
 from store.distribution.coverage import coverage
@@ -95,7 +95,8 @@ def _release(told: Told, number: int) -> None:
     with transaction() as session:
         publication = session.get_one(Publication, told.publication_id)
         edition = upload_edition(publication, received, notes=edition_notes(number))
-        told.say(f"Edition {edition.number} is uploaded: {_sizes(received)}, checked and accepted.")
+        sizes = " and ".join(f"{one.format.upper()} of {format_size(one.size)}" for one in received)
+        told.say(f"Edition {edition.number} is uploaded: {sizes}, checked and accepted.")
         edition_id = edition.id
     with transaction() as session:
         schedule_release(session.get_one(Edition, edition_id), None, WHO)
@@ -151,10 +152,6 @@ def _coverage_adds_up(told: Told, buyers: int) -> None:
     _expect(account.sums_match and account.is_complete, "the coverage table adds up")
     _expect(account.handed_over == buyers, "every buyer is in it")
     told.say("It adds up: nobody was missed.")
-
-
-def _sizes(received: Sequence[ReceivedFile]) -> str:
-    return " and ".join(f"{file.format.upper()} of {format_size(file.size)}" for file in received)
 
 
 def _expect(holds: bool, what: str) -> None:

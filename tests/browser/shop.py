@@ -26,7 +26,7 @@ from store.catalog.models import EditionStatus, Publication
 from store.catalog.publications import publication_by_slug
 from store.catalog.uploads import ReceivedFile, receive_file
 from store.commands.demo import DEMO_OWNER, ensure_demo_owner
-from store.demo.buyer import Arrival, Decision, decide
+from store.demo.pay import Arrival, Decision, decide
 from store.demo.seed import edition_files, edition_notes, seed_publication, seed_seller
 from store.distribution.releasing import schedule_release
 from store.entitlements.links import order_url

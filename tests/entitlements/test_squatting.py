@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
-from store.demo.buyer import Arrival, Decision, decide
+from store.demo.pay import Arrival, Decision, decide
 from store.distribution.customers_csv import read_customers
 from store.distribution.import_export import import_customers
 from store.entitlements.granting import grant_imported, revoke_order

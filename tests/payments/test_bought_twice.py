@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Publication, PublicationStatus
-from store.demo.buyer import Decision, decide
+from store.demo.pay import Decision, decide
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.mail.models import Delivery

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from store.app import create_app
-from store.demo.buyer import Arrival, Decision, decide
+from store.demo.pay import Arrival, Decision, decide
 from store.kit.database import db, transaction
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import cancel_pending

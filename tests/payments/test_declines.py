@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.demo.buyer import Arrival, Decision, decide
+from store.demo.pay import Arrival, Decision, decide
 from store.kit.database import db, transaction
 from store.kit.tokens import new_reference
 from store.mail.models import Delivery

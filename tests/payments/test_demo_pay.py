@@ -3,7 +3,7 @@
 import pytest
 from flask.testing import FlaskClient
 
-from store.demo.buyer import held_news
+from store.demo.pay import held_news
 from store.kit.database import db
 from store.orders.models import OrderStatus
 from store.payments.models import EventStatus, GatewayEvent

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from store.demo.buyer import Arrival, Decision, decide, deliver, deliver_held
+from store.demo.pay import Arrival, Decision, decide, deliver, deliver_held
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus

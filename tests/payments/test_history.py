@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from store.catalog.models import Publication
 from store.catalog.sellers import state_seller
-from store.demo.buyer import Arrival, Decision, decide, deliver, held_news
+from store.demo.pay import Arrival, Decision, decide, deliver, held_news
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal

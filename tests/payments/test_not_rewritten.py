@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from store import tasks
 from store.catalog.models import Publication
 from store.catalog.sellers import state_seller
-from store.demo.buyer import Arrival, Decision, decide
+from store.demo.pay import Arrival, Decision, decide
 from store.entitlements.links import order_link, token_of
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
-from store.demo.buyer import Decision, decide
+from store.demo.pay import Decision, decide
 from store.distribution.import_export import export_customers
 from store.kit import clock
 from store.kit.database import db, transaction

@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from store.demo.buyer import Arrival, Decision, decide
+from store.demo.pay import Arrival, Decision, decide
 from store.orders.models import OrderStatus
 from store.payments import inbox
 from store.payments.checkout import expire_due

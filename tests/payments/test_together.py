@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Edition, EditionStatus
-from store.demo.buyer import Decision, decide
+from store.demo.pay import Decision, decide
 from store.entitlements.granting import lock_publication
 from store.entitlements.models import Entitlement
 from store.kit import clock

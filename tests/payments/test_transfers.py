@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from store.app import create_app
 from store.catalog.sellers import state_seller
-from store.demo.buyer import Decision, decide
+from store.demo.pay import Decision, decide
 from store.entitlements.access import rights_of_order
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import InvalidFields, Refusal

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask.testing import FlaskClient
 
-from store.demo.buyer import Arrival, Decision, decide
+from store.demo.pay import Arrival, Decision, decide
 from store.entitlements.addresses import correct_address, merge_customers
 from store.kit.database import db, transaction
 from store.orders.models import Customer, Order

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
-from store.demo.buyer import Arrival, Decision, decide
+from store.demo.pay import Arrival, Decision, decide
 from store.entitlements.granting import grant_imported
 from store.entitlements.links import order_link, token_of
 from store.entitlements.models import Download

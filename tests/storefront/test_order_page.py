@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
 from store.catalog.publications import retire
-from store.demo.buyer import Arrival, Decision, decide
+from store.demo.pay import Arrival, Decision, decide
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
