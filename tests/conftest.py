@@ -4,8 +4,7 @@ import multiprocessing.util
 import os
 import shutil
 import tempfile
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from huey import Huey
-from jinja2 import Environment, FileSystemBytecodeCache
-from werkzeug.routing import Rule
 
 from store import settings as store_settings
 from store.app import create_app
 from store.kit import clock, jobs
 from store.kit.database import db
-from store.mail import letters
+from tests import compiled
+from tests.databases import Databases, name_of, new_database, without_disk
 
 # The same histories on every run, so that a red run means a change of ours; new ones are looked for
 # with HYPOTHESIS_PROFILE=default.
@@ -86,28 +84,18 @@ def _wait_for_no_disk(server: str) -> None:
         connection.execute("SELECT pg_reload_conf()")
 
 
-def new_database(server: str, template: str | None = None) -> tuple[str, str]:
-    """Create a database on the server; returns its name and its address."""
-    name = f"shop_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        clause = f' TEMPLATE "{template}"' if template else ""
-        connection.execute(f'CREATE DATABASE "{name}"{clause}')  # type: ignore[arg-type]
-    base, _, query = server.partition("?")
-    return name, f"{base.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
-
-
 @pytest.fixture(scope="session")
-def postgres_template(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with all migrations applied, to be copied for each test."""
+def databases(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    """Databases with all migrations applied."""
     from flask_migrate import upgrade
 
-    name, url = new_database(postgres)
+    url = new_database(postgres)
     app = create_app(make_settings(tmp_path_factory.mktemp("template"), database_url=url))
     with app.app_context():
         upgrade()
         db.session.remove()
         db.engine.dispose()
-    return name
+    return Databases(postgres, template=name_of(url))
 
 
 @pytest.fixture(scope="session")
@@ -146,11 +134,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copy(template, tmp_path / "colophon.db")
         yield f"sqlite:///{tmp_path / 'colophon.db'}"
         return
-    server: str = request.getfixturevalue("postgres")
-    name, url = new_database(server, request.getfixturevalue("postgres_template"))
-    yield url
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+    databases: Databases = request.getfixturevalue("databases")
+    with databases.one() as url:
+        yield url
 
 
 # Put on a test or a module whose behaviour must hold on SQLite and on PostgreSQL.
@@ -175,42 +161,15 @@ def _bells_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _templates_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Each test has an application of its own; what Jinja makes of a template is kept for all.
-
-    One folder for pages and one for each part of a letter: they escape differently, and the name
-    that something is kept under does not say how.
-    """
-    pages, text, html = (
-        FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates"))) for _ in range(3)
-    )
-    make_environment = letters._environment
-
-    def environment(*, escapes: bool) -> Environment:
-        made = make_environment(escapes=escapes)
-        made.bytecode_cache = html if escapes else text
-        return made
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Flask, "jinja_options", {"bytecode_cache": pages})
-        patch.setattr(letters, "_environment", environment)
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folders = (tmp_path_factory.mktemp("templates") for _ in range(3))
+    with compiled.templates(folders), compiled.routes(), compiled.statements():
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _routes_compiled_once() -> Iterator[None]:
-    """Werkzeug makes Python of each route, 30 ms a shop: the same code serves every test's shop."""
-    compile_builder = Rule._compile_builder
-    compiled: dict[tuple[object, ...], Callable[..., tuple[str, str]]] = {}
-
-    def compile_once(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        made_of = (rule.rule, repr(rule.defaults), tuple(rule._trace), append_unknown)
-        if made_of not in compiled:
-            compiled[made_of] = compile_builder(rule, append_unknown)
-        return compiled[made_of]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", compile_once)
+def _no_disk() -> Iterator[None]:
+    with without_disk():
         yield
 
 

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -18,7 +17,8 @@ from flask_migrate import downgrade, upgrade
 from store.app import create_app, place
 from store.kit.database import UtcDateTime, db
 from store.payments.gateways.demo import DemoRow
-from tests.conftest import make_settings, new_database
+from tests.conftest import make_settings
+from tests.databases import drop_database, new_database
 
 AT = datetime(2027, 3, 1, 10, 0, tzinfo=UTC)
 VERSIONS = place("migrations") / "versions"
@@ -47,18 +47,17 @@ def downgrade() -> None:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
     """A shop whose database holds nothing at all."""
-    url, server, name = f"sqlite:///{tmp_path / 'empty.db'}", "", ""
+    url, server = f"sqlite:///{tmp_path / 'empty.db'}", ""
     if request.param == "postgresql":
         server = request.getfixturevalue("postgres")
-        name, url = new_database(server)
+        url = new_database(server)
     app = create_app(make_settings(tmp_path, database_url=url))
     with app.app_context():
         yield app
         db.session.remove()
         db.engine.dispose()
     if server:
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+        drop_database(server, url)
 
 
 def _tables() -> list[sa.Table]:
