@@ -14,8 +14,7 @@ from store.orders.prices import has_members_price
 from store.payments.inbox import fulfil_order
 from store.storefront.order import answer_asking, next_step, resume_order
 from store.storefront.order_form import Form, behind_offer, details_page, read_form
-from store.storefront.publication import on_sale
-from store.storefront.publication_view import Shown, show
+from store.storefront.publication import Shown, on_sale, show
 
 bp = Blueprint("offer", __name__)
 

@@ -36,8 +36,7 @@ from store.storefront.order_form import (
     read_form,
     review_page,
 )
-from store.storefront.publication import on_sale
-from store.storefront.publication_view import Shown, show
+from store.storefront.publication import Shown, on_sale, show
 from store.storefront.sure import is_sure
 
 bp = Blueprint("order", __name__)

@@ -31,7 +31,7 @@ from store.orders.placing import Details, country_codes
 from store.orders.prices import Quote, TooLittleToCharge, check_chargeable, quote
 from store.payments.gateways.registry import NoGateway, default_gateway
 from store.payments.transfers import awaited_transfer
-from store.storefront.publication_view import Shown
+from store.storefront.publication import Shown
 
 _LINES = ("email", "name", "organisation", "purchase_order_number", "code", "country")
 

@@ -1,21 +1,72 @@
-"""The shop window: what is on sale, one publication, its cover."""
+"""The shop window: what is on sale, one publication as it stands now, its cover, and the same for
+machines."""
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
 from flask import Blueprint, Response, make_response, render_template, request
+from sqlalchemy.orm import selectinload
 
 from store.catalog import publications
 from store.catalog.countries import countries_sold_to
-from store.catalog.models import Publication, PublicationStatus
+from store.catalog.models import Edition, EditionStatus, Publication, PublicationStatus, Seller
 from store.catalog.sellers import current_seller
 from store.kit.config import config
+from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
+from store.kit.formatting import format_day
+from store.kit.money import format_money, to_decimal
 from store.kit.static_files import YEAR_SECONDS
 from store.kit.storage import storage
+from store.orders.consents import promise_in_words, term_in_words
 from store.orders.prices import has_members_price, quote
 from store.storefront.file_facts import file_facts
-from store.storefront.publication_view import show, show_all, what_happens_when
-from store.storefront.structured import structured
 
 bp = Blueprint("publication", __name__)
+
+# What a person is not called.
+_OF_MANY = frozenset(
+    [
+        "association",
+        "centre",
+        "centers",
+        "charity",
+        "cic",
+        "cio",
+        "college",
+        "commission",
+        "committee",
+        "company",
+        "council",
+        "department",
+        "federation",
+        "foundation",
+        "group",
+        "hub",
+        "inc",
+        "institute",
+        "limited",
+        "llp",
+        "ltd",
+        "ministry",
+        "network",
+        "partnership",
+        "plc",
+        "press",
+        "school",
+        "service",
+        "services",
+        "society",
+        "team",
+        "trust",
+        "union",
+        "university",
+    ]
+)
 
 
 class NoLongerSold(Refusal):
@@ -100,3 +151,164 @@ def _public(page: str) -> Response:
     answer = make_response(page)
     answer.headers["Cache-Control"] = "public, max-age=0, must-revalidate"
     return answer
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the pages need of one publication at this moment."""
+
+    publication: Publication
+    edition: Edition | None
+    promised: date | None
+
+    @property
+    def slug(self) -> str:
+        return self.publication.slug
+
+    @property
+    def title(self) -> str:
+        return self.publication.title
+
+    @property
+    def subtitle(self) -> str:
+        return self.publication.subtitle
+
+    @property
+    def author(self) -> str:
+        return self.publication.author
+
+    @property
+    def is_preorder(self) -> bool:
+        return self.edition is None
+
+    @property
+    def path(self) -> str:
+        return f"/publications/{self.slug}"
+
+    @property
+    def price(self) -> str:
+        return format_money(self.publication.price_amount, self.publication.currency)
+
+    @property
+    def cover_sha256(self) -> str | None:
+        """The uploaded cover, else page one of the newest edition's PDF, else none."""
+        pages = [one.cover_sha256 for one in self.edition.assets] if self.edition else []
+        return self.publication.cover_sha256 or next((page for page in pages if page), None)
+
+    @property
+    def cover_url(self) -> str:
+        digest = self.cover_sha256
+        return f"{self.path}/cover.png?v={digest[:12]}" if digest else ""
+
+    @property
+    def when(self) -> str:
+        """Since when or from when it can be had; never a date that has passed as if to come."""
+        if self.edition is not None and self.edition.released_at is not None:
+            return f"Edition {self.edition.number}, {format_day(self.edition.released_at)}"
+        if self.promised is None:
+            return "Not published yet"
+        return f"Published {promise_in_words(self.promised)}"
+
+
+def show(publication: Publication) -> Shown:
+    """The publication with its newest edition and the date that is still promised."""
+    return _shown(publication, publications.newest_released(publication.id))
+
+
+def _shown(publication: Publication, edition: Edition | None) -> Shown:
+    promised = publications.promised_date(publication) if edition is None else None
+    return Shown(publication, edition, promised)
+
+
+def show_all(listed: Sequence[Publication]) -> list[Shown]:
+    """The same for a list, in as few statements for many as for one."""
+    released = (
+        sa.select(Edition)
+        .where(
+            Edition.publication_id.in_([one.id for one in listed]),
+            Edition.status == EditionStatus.RELEASED,
+        )
+        .options(selectinload(Edition.assets))
+        .order_by(Edition.number)
+    )
+    newest = {edition.publication_id: edition for edition in db.session.scalars(released)}
+    return [_shown(one, newest.get(one.id)) for one in listed]
+
+
+def what_happens_when(shown: Shown) -> list[tuple[str, str, bool]]:
+    """The timeline of the publication page: when, what, whether it is now."""
+    at_once = (
+        "You get the link to your copy by e-mail. If you would rather keep your 14-day right to "
+        "cancel, it comes when the 14 days are over."
+    )
+    later = (
+        "When an edition is renewed",
+        f"You get it too, free, {term_in_words(shown.publication.updates_months)}.",
+        False,
+    )
+    if not shown.is_preorder:
+        return [
+            ("Today", f"You pay {shown.price} and get a receipt.", True),
+            ("At once", at_once, False),
+            later,
+        ]
+    until = "Until it is published"
+    if shown.promised:
+        until += f" ({promise_in_words(shown.promised)})"
+    return [
+        ("Today", f"You are charged {shown.price} and get a receipt.", True),
+        (until, "You can cancel and get all of it back.", False),
+        ("On the day of release", "You get the link to your copy by e-mail.", False),
+        later,
+    ]
+
+
+def structured(shown: Shown, seller: Seller) -> dict[str, Any]:
+    """The publication for machines, after schema.org: a book with its offer."""
+    publication, address = shown.publication, config().base_url + shown.path
+    data: dict[str, Any] = {
+        "@context": "https://schema.org",
+        "@type": ["Book", "Product"],
+        "name": publication.title,
+        "url": address,
+        "inLanguage": publication.language,
+        "bookFormat": "https://schema.org/EBook",
+        "publisher": {"@type": "Organization", "name": seller.trading_name},
+        "offers": _offer(shown, seller, address),
+    }
+    if publication.subtitle:
+        data["alternativeHeadline"] = publication.subtitle
+    if publication.author:
+        data["author"] = {"@type": _kind_of(publication.author, seller), "name": publication.author}
+    if publication.isbn:
+        data["isbn"] = publication.isbn
+    if shown.cover_url:
+        data["image"] = config().base_url + shown.cover_url
+    if shown.edition is not None and shown.edition.released_at is not None:
+        data["bookEdition"] = str(shown.edition.number)
+        day = shown.edition.released_at.astimezone(config().zone).date()
+        data["datePublished"] = day.isoformat()
+    return data
+
+
+def _kind_of(author: str, seller: Seller) -> str:
+    """An author who bears the seller's name, or whose name says so, is an organisation."""
+    ours = {seller.trading_name.casefold(), seller.legal_name.casefold()}
+    words = set(re.findall(r"\w+", author.casefold()))
+    return "Organization" if author.casefold() in ours or words & _OF_MANY else "Person"
+
+
+def _offer(shown: Shown, seller: Seller, address: str) -> dict[str, Any]:
+    publication = shown.publication
+    offer: dict[str, Any] = {
+        "@type": "Offer",
+        "url": address,
+        "price": str(to_decimal(publication.price_amount, publication.currency)),
+        "priceCurrency": publication.currency,
+        "availability": f"https://schema.org/{'PreOrder' if shown.is_preorder else 'InStock'}",
+        "seller": {"@type": "Organization", "name": seller.trading_name},
+        "eligibleRegion": seller.countries.split(","),
+    }
+    if shown.promised:
+        offer["availabilityStarts"] = shown.promised.isoformat()
+    return offer
