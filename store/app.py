@@ -28,10 +28,9 @@ from store.settings import Settings
 from store.storefront import (
     about,
     address,
-    closed_links,
     download,
-    find_my_copies,
     library,
+    lost_links,
     offer,
     order,
     order_move,
@@ -54,8 +53,7 @@ CUSTOMERS_DOORS = (
     order_move,
     library,
     download,
-    find_my_copies,
-    closed_links,
+    lost_links,
     stop,
     webhooks,
 )

@@ -1,21 +1,34 @@
-"""The library: what a customer owns, the newest edition first. Showing it writes nothing."""
+"""The library: what a customer owns, the newest edition first, and its files as every page behind a
+link shows them. Showing it writes nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Blueprint, Response, render_template
 
+from store.catalog.models import Asset, Edition
 from store.catalog.publications import promised_date
 from store.entitlements.access import copy_waits
-from store.entitlements.links import open_link
+from store.entitlements.links import download_path, open_link
 from store.entitlements.models import Link
 from store.entitlements.shelves import Doors, Shelf, doors_of, later_twins, shelves
+from store.kit.formatting import format_size
 from store.kit.web import private_page
 from store.orders.consents import promise_in_words
 from store.orders.customers import mask
 from store.payments.cancellation import can_cancel
-from store.storefront.shown_copies import ShownCopies, show_copies
 
 bp = Blueprint("library", __name__)
+
+
+@dataclass(frozen=True)
+class ShownCopies:
+    """What may be downloaded now, with addresses that are good for a day."""
+
+    newest: Edition | None
+    files: list[dict[str, Any]]
+    earlier: list[tuple[Edition, list[tuple[str, str]]]]
 
 
 @dataclass(frozen=True)
@@ -74,10 +87,41 @@ def _show(shelf: Shelf, link: Link, doors: Doors) -> ShownShelf:
 
 def _twins(shelf: Shelf, doors: Doors) -> list[Twin]:
     if len(shelf.orders) < 2:
-        return []
+        return []  # asks nothing for a shelf of one order
     found = []
     for order, earlier in later_twins(shelf.orders):
         path = doors.order_path(order.id)
         cancel_path = f"{path}/cancel" if path and can_cancel(order) else ""
         found.append(Twin(order.reference, earlier.reference, cancel_path))
     return found
+
+
+def show_copies(editions: Sequence[Edition], link: Link) -> ShownCopies:
+    """The files of these editions, newest first, for the holder of a library or order link."""
+    newest = editions[0] if editions else None
+    return ShownCopies(
+        newest=newest,
+        files=[
+            _file(link, asset, is_second=place > 0)
+            for place, asset in enumerate(newest.assets if newest else [])
+        ],
+        earlier=[
+            (each, [(asset.format.upper(), download_path(link, asset)) for asset in each.assets])
+            for each in editions[1:]
+        ],
+    )
+
+
+def _file(link: Link, asset: Asset, *, is_second: bool) -> dict[str, Any]:
+    details, pages = [format_size(asset.size)], asset.facts.get("pages")
+    if asset.format == "epub":
+        details.append("for phones and e-readers")
+    elif pages:
+        details.append("1 page" if pages == 1 else f"{pages} pages")
+    return {
+        "url": download_path(link, asset),
+        "label": f"Download {asset.format.upper()}",
+        "detail": ", ".join(details),
+        "checksum": asset.sha256,
+        "second": is_second,
+    }

@@ -35,8 +35,8 @@ from store.payments.checkout import PartlyReceived, end_for_order, last_try
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.inbox import fulfil_order
 from store.payments.transfers import is_partly_received
+from store.storefront.library import show_copies
 from store.storefront.order_view import heading, view_order, what_happens_next, what_was_ordered
-from store.storefront.shown_copies import show_copies
 from store.storefront.sure import is_sure, sure_page
 
 bp = Blueprint("order_page", __name__)

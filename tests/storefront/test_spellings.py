@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from store.entitlements.models import Link
 from store.kit import tokens
 from store.kit.database import db, transaction
-from store.storefront.closed_links import DOORS
+from store.storefront.lost_links import DOORS
 from tests.conftest import Clock
 from tests.entitlements.making import anna, count_rows, path_to, sent
 from tests.pages import check_page

@@ -1,5 +1,6 @@
-"""Links that no longer open, and the one button that mails fresh ones to the address on file; and
-links that were spelled a little differently on their way, which open all the same."""
+"""Links that were lost: the form that mails fresh ones, which answers everybody the same, known or
+not; the button of a link that no longer opens, which does so to the address on file; and links that
+were spelled a little differently on their way, which open all the same."""
 
 from typing import Any
 from urllib.parse import unquote
@@ -16,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from store.entitlements.access import FileUnknown
-from store.entitlements.fresh_links import BY_LINK, send_copies_to
+from store.entitlements.fresh_links import BY_LINK, ask_for_copies, send_copies_to
 from store.entitlements.links import (
     BROKEN,
     PATHS,
@@ -30,15 +31,48 @@ from store.entitlements.links import (
 )
 from store.kit import tokens
 from store.kit.database import transaction
+from store.kit.errors import InvalidFields
 from store.kit.limits import limiter
 from store.kit.web import http_error_page, private_page, refusal_page, same_site
 from store.payments.order_forms import FormSent
 
-bp = Blueprint("closed_links", __name__)
+bp = Blueprint("lost_links", __name__)
 
 PURPOSES = {path.strip("/"): purpose for purpose, path in PATHS.items()}
 DOORS = {*PURPOSES, "download", "offer"}
 RENEW = "/find-my-copies/renew"
+
+
+@bp.get("/find-my-copies")
+def form() -> str:
+    """The form: an e-mail address or an order reference."""
+    return render_template("storefront/find_my_copies.html", typed="", errors={})
+
+
+@bp.post("/find-my-copies")
+@limiter.limit("30 per hour")
+def ask() -> Response:
+    """Owe the letter; the answer does not say whether anybody will get it."""
+    same_site(request)
+    who = request.form.get("who", "")[:400]
+    try:
+        with transaction():
+            asked = ask_for_copies(who)
+    except InvalidFields as refusal:
+        page = render_template("storefront/find_my_copies.html", typed=who, errors=refusal.faults)
+        return private_page(page, refusal.status)
+    return private_page(render_template("storefront/find_my_copies_sent.html", asked=asked))
+
+
+@bp.post("/find-my-copies/renew")
+@limiter.limit("30 per hour")
+def renew() -> Response:
+    """Mail all links to the address on file behind this one, even if it was used or ended."""
+    same_site(request)
+    with transaction():
+        link = link_named(request.form.get("token", ""))
+        asked = send_copies_to(address_on_file(link), f"link:{link.id}", by=BY_LINK)
+    return private_page(render_template("storefront/link_renewed.html", asked=asked))
 
 
 @bp.app_url_value_preprocessor
@@ -137,14 +171,3 @@ def _leads_somewhere(path: str) -> bool:
     except HTTPException:
         return False
     return True
-
-
-@bp.post("/find-my-copies/renew")
-@limiter.limit("30 per hour")
-def renew() -> Response:
-    """Mail all links to the address on file behind this one, even if it was used or ended."""
-    same_site(request)
-    with transaction():
-        link = link_named(request.form.get("token", ""))
-        asked = send_copies_to(address_on_file(link), f"link:{link.id}", by=BY_LINK)
-    return private_page(render_template("storefront/link_renewed.html", asked=asked))
