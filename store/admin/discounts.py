@@ -7,7 +7,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from store.catalog import publications
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
-from store.kit.forms import Typed, status, typed
+from store.kit.forms import Typed, sent, status, typed
 from store.orders import discounts
 from store.orders.discounts import places_by_discount
 from store.orders.orders import readable
@@ -37,7 +37,7 @@ def new() -> Any:
     values, errors = Typed(code=readable(8), currency="GBP"), {}
     if request.method == "POST":
         # Not one of an authenticator, which `typed` keeps off every page.
-        values = Typed(typed(), code=request.form.get("code", ""))
+        values = Typed(typed(), code=sent()["code"])
         try:
             with transaction():
                 discounts.add_discount(**{"name": "", **values})

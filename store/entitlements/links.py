@@ -221,6 +221,11 @@ def link_named(token: str) -> Link:
     return link
 
 
+def open_order(token: str) -> Order:
+    """The order behind the token of its own link; refuses as `open_link`."""
+    return order_behind(open_link(token, "order"))
+
+
 def order_behind(link: Link) -> Order:
     """The order that an order link opens, with lines, customer and seller."""
     query = (

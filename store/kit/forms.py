@@ -1,15 +1,25 @@
-"""Forms of the desk: what was typed, kept for the page that shows it again, and read for the rules."""
+"""Forms: what was typed, kept for the page that shows it again, and read for the rules; and the box
+behind a mailed link, before what costs something or cannot be undone.
 
+Robots open letters and send forms as they stand, so a form without the tick does nothing.
+"""
+
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from flask import request
+from flask import Response, render_template, request
 
 from store.kit.errors import InvalidFields
 from store.kit.money import InvalidPrice, parse_price
+from store.kit.web import private_page
+
+SURE = "sure"
+# More than a line may hold, so that the page can say how long it is.
+MOST_TYPED = 400
 
 
 class Typed(dict[str, Any]):
@@ -18,14 +28,28 @@ class Typed(dict[str, Any]):
     def __missing__(self, _name: str) -> str:
         return ""
 
+    def cut(self, name: str, most: int = MOST_TYPED) -> str:
+        """What was typed, up to so many characters."""
+        return str(self[name])[:most]
+
+    def matching(self, name: str, pattern: str) -> str:
+        """What a page of ours wrote into a field; "" where it is not of this pattern."""
+        text = str(self[name])
+        return text if re.fullmatch(pattern, text, re.ASCII) else ""
+
+    def is_ticked(self, name: str = SURE) -> bool:
+        return bool(self[name] == "yes")
+
+
+def sent() -> Typed:
+    """What was sent just now, first value of each field."""
+    return Typed(request.form.items())
+
 
 def typed() -> Typed:
-    """What was sent just now, first value of each field; no password and no token among it."""
-    return Typed(
-        (name, text)
-        for name, text in request.form.items()
-        if name not in {"csrf_token", "password", "new_password", "code"}
-    )
+    """The same for a page that shows it again: no password and no token among it."""
+    secret = {"csrf_token", "password", "new_password", "code"}
+    return Typed((name, text) for name, text in sent().items() if name not in secret)
 
 
 def of_row(row: Any, names: tuple[str, ...]) -> Typed:
@@ -81,3 +105,10 @@ def fresh_key() -> str:
 def status(errors: Mapping[str, Any]) -> int:
     """422 for a page that says what is wrong, else 200."""
     return 422 if errors else 200
+
+
+def sure_page(template: str, unticked: str, *, box: str = SURE, **shown: Any) -> Response:
+    """The page with the box; where its form was sent without the tick, with the sentence
+    `unticked` at the box (422)."""
+    errors = {box: unticked} if request.method == "POST" else {}
+    return private_page(render_template(template, errors=errors, **shown), status(errors))

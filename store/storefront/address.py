@@ -14,12 +14,12 @@ from store.entitlements.links import SameAddress, open_link, order_behind
 from store.entitlements.models import Link
 from store.entitlements.order_moves import hold_order
 from store.kit.database import transaction
+from store.kit.forms import sent, sure_page
 from store.kit.limits import TooOften, limiter
 from store.kit.web import private_page, same_site
 from store.orders.customers import InvalidAddress, mask, parse_address
 from store.payments.charge import is_money_under_way
 from store.storefront.form_limits import count_letter
-from store.storefront.sure import is_sure, sure_page
 
 bp = Blueprint("address", __name__)
 
@@ -36,7 +36,7 @@ def ask(token: str) -> Response:
     """Mail the new address a link that proves it; until then nothing changes."""
     same_site(request)
     link = open_link(token, "library")
-    typed = request.form.get("email", "")[:400]
+    typed = sent().cut("email")
     try:
         count_letter(f"customer {link.customer_id}", parse_address(typed))
         with transaction():
@@ -58,7 +58,7 @@ def show(token: str) -> Response:
 def confirm(token: str) -> Response:
     """Take the new address over."""
     same_site(request)
-    if not is_sure():
+    if not sent().is_ticked():
         return _ask_sure("address_confirm", open_link(token, "address"), token)
     with transaction():
         link = open_link(token, "address")
@@ -76,7 +76,7 @@ def show_undo(token: str) -> Response:
 def undo(token: str) -> Response:
     """Give the address back to whom it belonged before; an order that was moved is held."""
     same_site(request)
-    if not is_sure():
+    if not sent().is_ticked():
         return _ask_undo(token)
     with transaction():
         link = open_link(token, "undo")
@@ -104,7 +104,7 @@ def show_end_links(token: str) -> Response:
 def end(token: str) -> Response:
     """End every link that was mailed, and mail fresh ones to the address on file."""
     same_site(request)
-    if not is_sure():
+    if not sent().is_ticked():
         return _ask_sure("end_links", open_link(token, "library"), token)
     with transaction():
         customer = open_link(token, "library").customer

@@ -32,6 +32,7 @@ from store.entitlements.links import (
 from store.kit import tokens
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
+from store.kit.forms import sent
 from store.kit.limits import limiter
 from store.kit.web import http_error_page, private_page, refusal_page, same_site
 from store.payments.order_forms import FormSent
@@ -54,7 +55,7 @@ def form() -> str:
 def ask() -> Response:
     """Owe the letter; the answer does not say whether anybody will get it."""
     same_site(request)
-    who = request.form.get("who", "")[:400]
+    who = sent().cut("who")
     try:
         with transaction():
             asked = ask_for_copies(who)
@@ -70,7 +71,7 @@ def renew() -> Response:
     """Mail all links to the address on file behind this one, even if it was used or ended."""
     same_site(request)
     with transaction():
-        link = link_named(request.form.get("token", ""))
+        link = link_named(sent()["token"])
         asked = send_copies_to(address_on_file(link), f"link:{link.id}", by=BY_LINK)
     return private_page(render_template("storefront/link_renewed.html", asked=asked))
 

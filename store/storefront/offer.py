@@ -4,6 +4,7 @@ from flask import Blueprint, Response, render_template, request
 
 from store.kit import tokens
 from store.kit.errors import NotFound
+from store.kit.forms import sent
 from store.kit.limits import TooOften, limiter
 from store.kit.web import private_page, same_site, see_other
 from store.orders.customers import InvalidAddress
@@ -35,7 +36,7 @@ def form(slug: str) -> Response:
 def ask(slug: str) -> Response:
     """Owe the letter; the answer does not say which one it is."""
     same_site(request)
-    shown, typed = _with_price(slug), request.form.get("email", "")
+    shown, typed = _with_price(slug), sent()["email"]
     try:
         return answer_asking(shown, typed)
     except InvalidAddress as refusal:

@@ -5,7 +5,6 @@ its own link. What was typed for that order stays with it and is not shown: the 
 into other hands than those that typed.
 """
 
-import re
 from dataclasses import dataclass, replace
 
 from flask import Response, make_response, render_template, request
@@ -13,16 +12,11 @@ from flask import Response, make_response, render_template, request
 from store.catalog.countries import countries_sold_to, country_name
 from store.catalog.models import Publication
 from store.catalog.sellers import current_seller
-from store.entitlements.links import open_link, order_behind
+from store.entitlements.links import open_order
 from store.kit import clock, tokens
 from store.kit.errors import NotFound
-from store.orders.consents import (
-    CONSENT_WORDINGS,
-    CURRENT_WORDING,
-    has_waiver,
-    supply_starts_at,
-    waiver_needed,
-)
+from store.kit.forms import sent
+from store.orders import consents
 from store.orders.customers import mask
 from store.orders.discounts import CodeByLetter, CodeRefused
 from store.orders.models import Offer, Order, OrderStatus
@@ -53,6 +47,12 @@ class Form:
     offer_id: int | None = None
     # The order whose own link the form came with.
     held_id: int | None = None
+    seen_currency: str = ""
+    # What was pressed: on to which step, a code to be mailed, the way to pay, the box.
+    step: str = ""
+    asks_by_letter: bool = False
+    pays_by_bank: bool = False
+    is_sure: bool = False
 
     @property
     def shown(self) -> Details:
@@ -65,19 +65,17 @@ class Form:
 def read_form(publication: Publication | None = None) -> Form:
     """What was typed, as it came; filled in from the order whose link the form carries, where it
     is one of this publication."""
-    fields = request.form
-    key = fields.get("form_key", "")
-    amount = fields.get("seen_amount", "")
-    resume = fields.get("resume", "") if publication else ""
-    lines = {name: fields.get(name, "") for name in _LINES}
-    lines["email"] = fields.get("meant") or lines["email"]
+    fields = sent()
+    resume = fields["resume"] if publication else ""
+    lines = {name: fields[name] for name in _LINES}
+    lines["email"] = fields["meant"] or lines["email"]
     # An empty field keeps the code of the order; taking it out is a choice of its own.
-    drops = fields.get("drop_code") == "yes"
+    drops = fields.is_ticked("drop_code")
     if drops:
         lines["code"] = ""
     details = Details(
         **lines,
-        wants_now=fields.get("wants_now") == "yes",
+        wants_now=fields.is_ticked("wants_now"),
         network=request.remote_addr or "",
         user_agent=request.headers.get("User-Agent", ""),
     )
@@ -92,9 +90,14 @@ def read_form(publication: Publication | None = None) -> Form:
         details=details,
         resume=resume,
         typed=frozenset(typed),
-        form_key=key if re.fullmatch(FORM_KEY, key, re.ASCII) else tokens.new_reference(),
-        seen_amount=int(amount) if re.fullmatch(r"\d{1,9}", amount, re.ASCII) else -1,
-        confirmed_email=fields.get("confirmed_email", ""),
+        form_key=fields.matching("form_key", FORM_KEY) or tokens.new_reference(),
+        seen_amount=int(fields.matching("seen_amount", r"\d{1,9}") or -1),
+        seen_currency=fields["seen_currency"],
+        confirmed_email=fields["confirmed_email"],
+        step=fields["step"],
+        asks_by_letter=bool(fields["by_letter"]),
+        pays_by_bank=fields["pay_by"] == "transfer",
+        is_sure=fields.is_ticked(),
     )
 
 
@@ -117,7 +120,7 @@ def behind_offer(given: Form, offer: Offer, token: str = "") -> Form:
 def order_to_resume(token: str, publication: Publication) -> Order:
     """The order behind a link, where it is one of this publication; refuses `NotFound`, and as
     `open_link`."""
-    order = order_behind(open_link(token, "order"))
+    order = open_order(token)
     if publication.id not in {line.publication_id for line in order.lines}:
         raise NotFound
     return order
@@ -132,7 +135,7 @@ def kept_details(order: Order) -> Details:
         purchase_order_number=order.purchase_order_number,
         code=order.discount.code or "" if order.discount else "",
         country=order.country,
-        wants_now=has_waiver(order.id),
+        wants_now=consents.has_waiver(order.id),
     )
 
 
@@ -206,9 +209,9 @@ def review_page(
         is_chargeable=not unfit,
         ways=_ways_to_pay(quoted),
         beside_transfer=awaits_transfer(given, shown),
-        asks_consent=quoted.total_amount > 0 and waiver_needed(shown.publication, now),
-        wording=CONSENT_WORDINGS[CURRENT_WORDING],
-        supply_day=supply_starts_at(now),
+        asks_consent=quoted.total_amount > 0 and consents.waiver_needed(shown.publication, now),
+        wording=consents.CONSENT_WORDINGS[consents.CURRENT_WORDING],
+        supply_day=consents.supply_starts_at(now),
         notice=notice,
     )
     return _kept_for_going_back(page, status if error or unsure else 200)

@@ -2,14 +2,14 @@
 
 from flask import Blueprint, Response, render_template, request, url_for
 
-from store.entitlements.links import SameAddress, open_link, order_behind
+from store.entitlements.links import SameAddress, open_link, open_order, order_behind
 from store.entitlements.order_moves import NotMovable, accept_move, request_move, why_unmovable
 from store.kit.database import transaction
+from store.kit.forms import sent, sure_page
 from store.kit.limits import TooOften, limiter
 from store.kit.web import private_page, refusal_page, same_site
 from store.orders.customers import InvalidAddress, mask, parse_address
 from store.storefront.form_limits import count_letter
-from store.storefront.sure import is_sure, sure_page
 
 bp = Blueprint("order_move", __name__)
 
@@ -27,12 +27,12 @@ def form(token: str) -> Response:
 def ask(token: str) -> Response:
     """Ask the other mailbox whether it takes the order; until then nothing changes."""
     same_site(request)
-    order_id = order_behind(open_link(token, "order")).id
-    typed = request.form.get("email", "")[:400]
+    order_id = open_order(token).id
+    typed = sent().cut("email")
     try:
         count_letter(f"order {order_id}", parse_address(typed))
         with transaction():
-            new_email = request_move(order_behind(open_link(token, "order")).id, typed).new_email
+            new_email = request_move(open_order(token).id, typed).new_email
     except (InvalidAddress, SameAddress, TooOften) as refusal:
         return _form(token, typed, {"email": refusal.sentence}, refusal.status)
     page = render_template("storefront/move_asked.html", new_email=new_email, token=token)
@@ -49,7 +49,7 @@ def show(token: str) -> Response:
 def accept(token: str) -> Response:
     """The order becomes the other mailbox's."""
     same_site(request)
-    if not is_sure():
+    if not sent().is_ticked():
         return _ask_sure(token)
     with transaction():
         order = accept_move(open_link(token, "move"))
@@ -67,11 +67,12 @@ def _ask_sure(token: str) -> Response:
 def _form(
     token: str, typed: str = "", errors: dict[str, str] | None = None, status: int = 200
 ) -> Response:
-    order = order_behind(open_link(token, "order"))
+    order = open_order(token)
     sentence = why_unmovable(order)
     if sentence:
-        way_out = url_for("order_page.show", token=token), "Go to the order"
-        return refusal_page(NotMovable(sentence), way_out)
+        return refusal_page(
+            NotMovable(sentence), (url_for("order_page.show", token=token), "Go to the order")
+        )
     page = render_template(
         "storefront/move_form.html",
         order=order,

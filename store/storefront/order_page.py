@@ -15,6 +15,7 @@ from store.kit.config import config
 from store.kit.database import transaction
 from store.kit.errors import Refusal
 from store.kit.formatting import format_moment, format_time
+from store.kit.forms import sent, sure_page
 from store.kit.limits import limiter
 from store.kit.web import private_page, refusal_page, same_site, see_other
 from store.mail.models import Delivery, DeliveryStatus
@@ -37,7 +38,6 @@ from store.payments.inbox import fulfil_order
 from store.payments.transfers import is_partly_received
 from store.storefront.library import show_copies
 from store.storefront.order_view import heading, view_order, what_happens_next, what_was_ordered
-from store.storefront.sure import is_sure, sure_page
 
 bp = Blueprint("order_page", __name__)
 
@@ -137,7 +137,7 @@ def ask_cancel(token: str) -> Response:
 def cancel(token: str) -> Response:
     """Cancel, give the money back, and show the order as it stands then."""
     same_site(request)
-    if not is_sure():
+    if not sent().is_ticked():
         return _cancel_page(token)
     with transaction():
         order = lock_order(_order(token).id)
@@ -189,7 +189,7 @@ def ask_consent(token: str) -> Response:
 def consent(token: str) -> Response:
     """Note the consent, let what waited go, and confirm both by letter."""
     same_site(request)
-    if not is_sure("wants_now"):
+    if not sent().is_ticked("wants_now"):
         return _consent_page(token)
     with transaction():
         order = lock_order(_order(token).id)

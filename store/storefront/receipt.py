@@ -4,9 +4,10 @@ from dataclasses import fields
 
 from flask import Blueprint, Response, render_template, request, url_for
 
-from store.entitlements.links import open_link, order_behind
+from store.entitlements.links import open_order
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
+from store.kit.forms import sent, status
 from store.kit.limits import limiter
 from store.kit.web import private_page, refusal_page, same_site, see_other
 from store.orders.billing import Billing, billing_of, set_billing
@@ -23,7 +24,7 @@ _MOST_TYPED = 2000
 @bp.get("/orders/<token>/receipt")
 def show(token: str) -> Response:
     """The receipt, to be printed or saved; an unpaid order says that it has none."""
-    order = _order(token)
+    order = open_order(token)
     try:
         receipt = receipt_of(order)
     except NoReceipt as refusal:
@@ -41,7 +42,7 @@ def show(token: str) -> Response:
 @bp.get("/orders/<token>/billing")
 def form(token: str) -> Response:
     """Organisation, address, order number and VAT number as they stand."""
-    order = _order(token)
+    order = open_order(token)
     return _form(order, billing_of(order), token, {})
 
 
@@ -50,15 +51,15 @@ def form(token: str) -> Response:
 def fill_in(token: str) -> Response:
     """Write them, and show the receipt with them."""
     same_site(request)
-    names = [field.name for field in fields(Billing)]
-    typed = Billing(**{name: request.form.get(name, "")[:_MOST_TYPED] for name in names})
+    given = sent()
+    typed = Billing(**{field.name: given.cut(field.name, _MOST_TYPED) for field in fields(Billing)})
     try:
         with transaction():
-            order = _order(token)
+            order = open_order(token)
             set_billing(order, typed)
             is_paid = order.status is OrderStatus.PAID
     except InvalidFields as refusal:
-        return _form(_order(token), typed, token, refusal.faults)
+        return _form(open_order(token), typed, token, refusal.faults)
     door = "receipt.show" if is_paid else "order_page.show"
     return see_other(url_for(door, token=token))
 
@@ -67,8 +68,4 @@ def _form(order: Order, values: Billing, token: str, errors: dict[str, str]) -> 
     page = render_template(
         "storefront/billing_form.html", order=order, values=values, errors=errors, token=token
     )
-    return private_page(page, 422 if errors else 200)
-
-
-def _order(token: str) -> Order:
-    return order_behind(open_link(token, "order"))
+    return private_page(page, status(errors))

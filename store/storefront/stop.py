@@ -8,6 +8,7 @@ from store.entitlements.models import Link
 from store.entitlements.stops import is_stopped, resume_notices, stop_by_press
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
+from store.kit.forms import sent
 from store.kit.web import private_page, same_site
 
 bp = Blueprint("stop", __name__)
@@ -30,28 +31,20 @@ def page(token: str) -> Response:
 @bp.post("/stop/<token>")
 def change(token: str) -> Response:
     """Stop at once (RFC 8058: no cookie, no referrer, no redirect), or what the button says."""
-    wanted = _wanted()
-    with transaction():
-        link = open_link(token, "stop")
-        _apply(link, wanted)
-    return _page(link, token, is_done=True)
-
-
-def _wanted() -> str:
-    if request.form.get("List-Unsubscribe") == "One-Click":
-        return "stop"
-    wanted = request.form.get("notices", "")
+    form = sent()
+    by_mail_program = form["List-Unsubscribe"] == "One-Click"
+    wanted = "stop" if by_mail_program else form["notices"]
     if wanted not in {"stop", "resume"}:
         raise NothingAsked
-    same_site(request)
-    return wanted
-
-
-def _apply(link: Link, wanted: str) -> None:
-    if link.publication_id is None:
-        raise NothingAsked
+    if not by_mail_program:
+        same_site(request)
     change_notices = stop_by_press if wanted == "stop" else resume_notices
-    change_notices(link.customer_id, link.publication_id)
+    with transaction():
+        link = open_link(token, "stop")
+        if link.publication_id is None:
+            raise NothingAsked
+        change_notices(link.customer_id, link.publication_id)
+    return _page(link, token, is_done=True)
 
 
 def _page(link: Link, token: str, *, is_done: bool = False) -> Response:
