@@ -1,6 +1,6 @@
 """Moving one order to another address: asked for on its page, accepted in the other mailbox."""
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Blueprint, Response, render_template, request
 
 from store.entitlements.links import SameAddress, open_link, open_order, order_behind
 from store.entitlements.order_moves import NotMovable, accept_move, request_move, why_unmovable
@@ -10,6 +10,7 @@ from store.kit.limits import TooOften, limiter
 from store.kit.web import private_page, refusal_page, same_site
 from store.orders.customers import InvalidAddress, mask, parse_address
 from store.storefront.form_limits import count_letter
+from store.storefront.order_view import way_to_order
 
 bp = Blueprint("order_move", __name__)
 
@@ -70,9 +71,7 @@ def _form(
     order = open_order(token)
     sentence = why_unmovable(order)
     if sentence:
-        return refusal_page(
-            NotMovable(sentence), (url_for("order_page.show", token=token), "Go to the order")
-        )
+        return refusal_page(NotMovable(sentence), way_to_order(token))
     page = render_template(
         "storefront/move_form.html",
         order=order,

@@ -1,37 +1,46 @@
-"""How an order stands, in the words of its page."""
+"""How an order stands, as its page says it."""
 
+import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+from flask import url_for
 
 from store.catalog.models import Edition
 from store.catalog.publications import is_preorder, promised_date
-from store.entitlements.access import copy_waits, editions_of_order, is_waiting, rights_of_order
-from store.entitlements.models import DISPUTE_LOST
+from store.entitlements import access, fresh_links
+from store.entitlements.models import DISPUTE_LOST, Link
 from store.entitlements.order_moves import why_unmovable
 from store.kit import clock
 from store.kit.config import config
-from store.kit.formatting import format_day, format_moment
+from store.kit.formatting import format_day, format_moment, format_time
 from store.kit.money import format_money
-from store.orders.consents import (
-    AcceptedTerms,
-    GivenConsent,
-    accepted_terms,
-    given_consent,
-    last_day_to_cancel,
-    promise_in_words,
-    term_in_words,
-)
+from store.mail.models import Delivery, DeliveryStatus
+from store.orders import consents
 from store.orders.customers import mask
 from store.orders.models import Order, OrderStatus
 from store.orders.prices import order_vat_note
+from store.payments import checkout, sums
 from store.payments.cancellation import can_cancel
 from store.payments.charge import Charge
-from store.payments.checkout import is_bank_at_work
-from store.payments.sums import is_wholly_refunded, paid_amount, refunded_amount
+from store.payments.gateways.registry import takes_payments_online
 from store.payments.transfers import AwaitedTransfer, awaited_transfer
+from store.storefront.library import show_copies
 
 Moment = tuple[str, str, bool]
+
+# What the page still says of a letter that was asked for so long ago.
+_TOLD_FOR = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class LinkLetter:
+    """What became of the letter that was asked for on this page; `may_ask` again now or not."""
+
+    sentence: str
+    is_trouble: bool
+    may_ask: bool
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,8 @@ class OrderView:
     promised: str
     available_at: datetime | None
     last_day: str
-    terms: AcceptedTerms | None
-    consent: GivenConsent | None
+    terms: consents.AcceptedTerms | None
+    consent: consents.GivenConsent | None
     is_bank_at_work: bool  # the buyer has paid by a way that takes days
     transfer: AwaitedTransfer | None  # while one is awaited, or only part of one has come
     can_move: bool  # to another address
@@ -108,13 +117,37 @@ class OrderView:
         return bool(self.order.given_reason)
 
 
+def page_values(order: Order, charge: Charge, link: Link) -> dict[str, Any]:
+    """Everything that the page shows to the holder of the order's link, under the names that its
+    template knows."""
+    view = view_order(order)
+    return {
+        "view": view,
+        "heading": _heading(view, charge),
+        "rows": _what_was_ordered(view),
+        "copies": show_copies(view.editions, link),
+        "order": order,
+        "timeline": _what_happens_next(view),
+        "charge": charge,
+        "last_try": checkout.last_try(order.id),
+        "link_letter": _letter_asked_for(order),
+        "takes_cards": takes_payments_online(),
+    }
+
+
+def way_to_order(token: str) -> tuple[str, str]:
+    """The way out of what the order's page led to."""
+    return url_for("order_page.show", token=token), "Go to the order"
+
+
 def view_order(order: Order) -> OrderView:
     """Everything that the page says, asked now."""
     line = order.lines[0]
-    rights, editions = rights_of_order(order.id), editions_of_order(order.id)
-    refunded = refunded_amount(order.id)
+    rights, editions = access.rights_of_order(order.id), access.editions_of_order(order.id)
+    refunded = sums.refunded_amount(order.id)
     is_taken_back = bool(rights) and all(right.revoked_at for right in rights)
     available_at = min((right.available_at for right in rights), default=None)
+    last_day = consents.last_day_to_cancel(order)
     is_unpublished = is_preorder(line.publication)
     promised = promised_date(line.publication) if is_unpublished else None
     return OrderView(
@@ -122,20 +155,20 @@ def view_order(order: Order) -> OrderView:
         masked=mask(order.customer.email),
         editions=editions,
         refunded=refunded,
-        is_refunded=is_taken_back or 0 < paid_amount(order.id) <= refunded,
-        is_money_back=is_wholly_refunded(order.id),
+        is_refunded=is_taken_back or 0 < sums.paid_amount(order.id) <= refunded,
+        is_money_back=sums.is_wholly_refunded(order.id),
         is_lost=any(right.revoked_reason == DISPUTE_LOST for right in rights),
         is_suspended=any(right.suspended_at and not right.revoked_at for right in rights),
         is_ready=bool(editions),
         is_preorder=is_unpublished,
-        is_waiting=is_waiting(order.id) and copy_waits(available_at, promised),
+        is_waiting=access.is_waiting(order.id) and access.copy_waits(available_at, promised),
         can_cancel=can_cancel(order),
-        promised=promise_in_words(promised) if promised else "",
+        promised=consents.promise_in_words(promised) if promised else "",
         available_at=available_at,
-        last_day=_last_day(order),
-        terms=accepted_terms(order),
-        consent=given_consent(order.id),
-        is_bank_at_work=is_bank_at_work(order),
+        last_day=format_day(last_day) if last_day >= clock.today(config().zone) else "",
+        terms=consents.accepted_terms(order),
+        consent=consents.given_consent(order.id),
+        is_bank_at_work=checkout.is_bank_at_work(order),
         transfer=_transfer(order),
         can_move=not why_unmovable(order),
     )
@@ -162,7 +195,7 @@ HEADINGS_UNPAID = {
 }
 
 
-def heading(view: OrderView, charge: Charge) -> str:
+def _heading(view: OrderView, charge: Charge) -> str:
     """What the page is called: how the order stands, in one line."""
     if view.state == "pending":
         return HEADINGS_UNPAID.get(charge.state, "Your order is not paid yet")
@@ -175,10 +208,11 @@ def heading(view: OrderView, charge: Charge) -> str:
     return headings.get(view.state, "Thank you for your order")
 
 
-def what_was_ordered(view: OrderView) -> list[dict[str, str]]:
+def _what_was_ordered(view: OrderView) -> list[dict[str, str]]:
     """The rows under "Your order"; those without a value are left out."""
     order = view.order
     total = "Nothing to pay" if view.is_free else f"{view.price}, {view.vat}"
+    less = format_money(order.discount_amount, order.currency) if order.discount_amount else ""
     rows = [
         ("Reference", order.reference),
         ("Given on" if view.is_gift else "Ordered on", format_day(order.placed_at)),
@@ -187,7 +221,7 @@ def what_was_ordered(view: OrderView) -> list[dict[str, str]]:
         ("Name", order.name),
         ("Organisation", order.organisation),
         ("Purchase order", order.purchase_order_number),
-        (order.discount_label or "Discount", _discount(view)),
+        (order.discount_label or "Discount", f"−{less}" if less and not view.is_free else ""),
         ("Total", total),
         ("Paid on", format_day(order.paid_at) if order.paid_at and not view.is_free else ""),
         ("Paid back", format_money(view.refunded, order.currency) if view.refunded else ""),
@@ -202,18 +236,13 @@ def what_was_ordered(view: OrderView) -> list[dict[str, str]]:
     return shown
 
 
-def _discount(view: OrderView) -> str:
-    amount = view.order.discount_amount
-    return f"−{format_money(amount, view.order.currency)}" if amount and not view.is_free else ""
-
-
-def what_happens_next(view: OrderView) -> list[Moment]:
+def _what_happens_next(view: OrderView) -> list[Moment]:
     """The timeline of an order, paid or to be paid by bank: when, what, whether it is now."""
     order = view.order
     if view.transfer is not None:
         return _after_transfer(view, order.reference)
     paid = (format_day(order.paid_at or order.placed_at), _how_paid(view), False)
-    term = term_in_words(view.line.updates_months)
+    term = consents.term_in_words(view.line.updates_months)
     later = ("Later", f"You get each new edition, free, {term}.", False)
     return [paid, _next(view), later]
 
@@ -263,6 +292,46 @@ def _on_release(view: OrderView) -> str:
     return "It is published, and we mail you the link to your copy."
 
 
-def _last_day(order: Order) -> str:
-    last = last_day_to_cancel(order)
-    return format_day(last) if last >= clock.today(config().zone) else ""
+def _letter_asked_for(order: Order) -> LinkLetter | None:
+    """What the page of `order` says of the newest letter asked for on it; None for none lately."""
+    delivery = fresh_links.asked_from_order(order.id)
+    if delivery is None or delivery.created_at < clock.now() - _TOLD_FOR:
+        return None
+    asked = fresh_links.asked_at(delivery)
+    is_trouble = delivery.status in {DeliveryStatus.FAILED, DeliveryStatus.HELD}
+    may_ask = clock.now() >= asked.again_at
+    sentence = f"Asked for {_when(asked.at)}. {_letter_in_words(delivery, order)}"
+    if not is_trouble and not may_ask:
+        sentence += f" Look there, or ask again after {format_time(asked.again_at)}."
+    return LinkLetter(sentence, is_trouble, may_ask)
+
+
+def _letter_in_words(delivery: Delivery, order: Order) -> str:
+    """In the same words, and with no other time, where the letter was left out as one that was
+    asked for at another door had gone: who holds an order link is told nothing of that door."""
+    masked = mask(order.customer.email)
+    if delivery.status in {DeliveryStatus.SENT, DeliveryStatus.SKIPPED}:
+        return f"The letter has gone to {masked}."
+    if delivery.status is DeliveryStatus.FAILED:
+        words = _masked(delivery.reason, order.customer.email)
+        return f"We could not deliver it to {masked}: {words}"
+    if delivery.status is DeliveryStatus.HELD:
+        return f"We could not deliver it to {masked} yet: a person here looks at it."
+    if delivery.due_at > clock.now():
+        again = _when(delivery.due_at)
+        return f"We could not deliver it to {masked} yet, and try again {again}."
+    return f"The letter to {masked} is on its way."
+
+
+def _when(moment: datetime) -> str:
+    zone = config().zone
+    is_today = moment.astimezone(zone).date() == clock.today(zone)
+    return f"at {format_time(moment)}" if is_today else f"on {format_moment(moment)}"
+
+
+def _masked(words: str, email: str) -> str:
+    """What the mail server said, without the address: who holds an order link may not know it."""
+    local = email.rpartition("@")[0]
+    words = re.sub(r"<?[^\s<>]+@[^\s<>]+>?", mask(email), words)
+    alone = rf"(?<!\w){re.escape(local)}(?!\w)"
+    return re.sub(alone, f"{local[:1]}•••", words, flags=re.IGNORECASE)

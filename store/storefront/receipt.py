@@ -14,6 +14,7 @@ from store.orders.billing import Billing, billing_of, set_billing
 from store.orders.customers import mask
 from store.orders.models import Order, OrderStatus
 from store.payments.receipts import NoReceipt, receipt_of
+from store.storefront.order_view import way_to_order
 
 bp = Blueprint("receipt", __name__)
 
@@ -28,7 +29,7 @@ def show(token: str) -> Response:
     try:
         receipt = receipt_of(order)
     except NoReceipt as refusal:
-        return refusal_page(refusal, (url_for("order_page.show", token=token), "Go to the order"))
+        return refusal_page(refusal, way_to_order(token))
     page = render_template(
         "storefront/receipt.html",
         receipt=receipt,
