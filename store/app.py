@@ -76,7 +76,8 @@ def create_app(settings: Settings) -> Flask:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     app.extensions["colophon.storage"] = Storage(settings.storage)
     _open_database(app)
-    tasks.register_jobs(app, _make_huey(settings))
+    jobs.init_app(app, settings.database, str(settings.data_dir.absolute() / "bell.db"))
+    tasks.register_jobs(app)
     letters.register_seller(seller_in_letters)
     limits.init_app(app)
     web.init_app(app, place("static"))
@@ -147,7 +148,3 @@ def _open_database(app: Flask) -> None:
     Migrate(app, db, directory=str(place("migrations")))
     with app.app_context():
         prepare_engine(db.engine)
-
-
-def _make_huey(settings: Settings) -> Any:
-    return jobs.make_huey(settings.database, str(settings.data_dir.absolute() / "bell.db"))

@@ -110,7 +110,7 @@ def run_worker(settings: Settings) -> None:
     watch_parent()
     with app.app_context():
         tasks.tick()  # what a worker that died here had claimed is freed at once
-    consumer = jobs.make_consumer(app.extensions["colophon.huey"], settings.worker_threads)
+    consumer = jobs.make_consumer(app, settings.worker_threads)
     consumer.run()
 
 

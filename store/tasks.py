@@ -17,14 +17,13 @@ from store.payments import checkout, declines, disputes, inbox, refunds, transfe
 log = logging.getLogger(__name__)
 
 
-def register_jobs(app: Flask, huey: jobs.Huey) -> None:
+def register_jobs(app: Flask) -> None:
     """Make the jobs ringable in this application."""
-    app.extensions["colophon.huey"] = huey
-    jobs.register(app, huey, tick, each_minute=True)
-    jobs.register(app, huey, send_letters)
-    jobs.register(app, huey, inbox.apply_event)
-    jobs.register(app, huey, refunds.send_refunds)
-    jobs.register(app, huey, release_due)
+    jobs.register(app, tick, each_minute=True)
+    jobs.register(app, send_letters)
+    jobs.register(app, inbox.apply_event)
+    jobs.register(app, refunds.send_refunds)
+    jobs.register(app, release_due)
 
 
 def tick() -> None:

@@ -17,9 +17,12 @@ from huey.storage import SqliteStorage
 from store.kit import space
 from store.kit.database import after_commit
 
-__all__ = ["Consumer", "Huey", "make_consumer", "make_huey", "register", "ring"]
-
 log = logging.getLogger(__name__)
+
+
+def init_app(app: Flask, database_url: str, queue_file: str) -> None:
+    """Give this application its bell."""
+    app.extensions["colophon.huey"] = make_huey(database_url, queue_file)
 
 
 def make_huey(database_url: str, queue_file: str) -> Huey:
@@ -66,26 +69,24 @@ def _enqueue(name: str, ids: tuple[int, ...]) -> None:
         log.warning("bell %s could not be rung; the timetable will find the work", name)
 
 
-def register(
-    app: Flask, huey: Huey, job: Callable[..., None], *, each_minute: bool = False
-) -> None:
+def register(app: Flask, job: Callable[..., None], *, each_minute: bool = False) -> None:
     """Make `job` ringable by its name; with `each_minute` the timetable rings it too."""
 
     def run(*ids: int) -> None:
         with app.app_context():
             job(*ids)
 
-    name = job.__name__
+    huey, name = app.extensions["colophon.huey"], job.__name__
     run.__name__ = name
     app.extensions.setdefault("colophon.jobs", {})[name] = huey.task(name=name)(run)
     if each_minute:
         huey.periodic_task(crontab(minute="*"), name=f"{name}_each_minute")(run)
 
 
-def make_consumer(huey: Huey, threads: int) -> Consumer:
+def make_consumer(app: Flask, threads: int) -> Consumer:
     """A consumer built in code; TERM finishes the running job (its own default loses it)."""
     return Consumer(
-        huey,
+        app.extensions["colophon.huey"],
         workers=threads,
         periodic=True,
         max_delay=1.0,
