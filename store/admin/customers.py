@@ -2,31 +2,22 @@
 
 from typing import Any
 
-import sqlalchemy as sa
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from sqlalchemy.orm import joinedload
 
-from store.admin.letters import STATUSES
-from store.admin.lists import PAGE_SIZE, history, letters_of, searched
-from store.catalog.editions import EditionUnknown
-from store.catalog.models import Edition
+from store.admin import letters
+from store.catalog.editions import edition_by_id
 from store.distribution.coverage import coverage_of
-from store.entitlements.addresses import AddressTaken, check_free, correct_address
-from store.entitlements.fresh_links import again_at, asked_lately, end_links, send_copies_to
+from store.entitlements import access, addresses, fresh_links
 from store.entitlements.links import SameAddress
 from store.entitlements.merging import CustomerMerged
-from store.entitlements.models import Download, Entitlement
 from store.entitlements.shelves import shelves
-from store.kit.database import db, transaction
-from store.kit.errors import NotFound
+from store.kit.database import transaction
 from store.kit.formatting import format_time
-from store.kit.forms import Typed, status, typed
+from store.kit.forms import Typed, searched, status, typed
 from store.kit.limits import TooOften
-from store.kit.paging import Page, paginate
-from store.mail.models import Delivery
-from store.orders.customers import InvalidAddress, lock_customers, suggest_correction
-from store.orders.models import Customer, Order
-from store.orders.orders import search_customers
+from store.kit.status import history
+from store.orders import customers, orders
+from store.orders.models import Customer
 from store.payments.charge import is_money_under_way
 from store.staff.credentials import settles_at
 from store.staff.guard import SUPPORT, opens_to, signed_in, who
@@ -47,18 +38,12 @@ COLUMNS = {
 }
 
 
-class CustomerUnknown(NotFound):
-    """No customer has this number."""
-
-    sentence = "There is no customer of this number."
-
-
 @bp.get("")
 @opens_to(SUPPORT)
 def all() -> Any:
     """Customers, newest first; found by address, name or an order's reference."""
     text = searched()
-    page = search_customers(text, request.args.get("page", 1, int))
+    page = orders.search_customers(text, request.args.get("page", 1, int))
     return render_template(
         "admin/customers.html",
         page=page.linked(lambda other: url_for("customers.all", page=other, q=text or None)),
@@ -70,60 +55,24 @@ def all() -> Any:
 @opens_to(SUPPORT)
 def one(customer_id: int) -> Any:
     """One customer: rights, orders, letters, downloads, changes."""
-    customer = _by_number(customer_id)
+    customer = customers.customer_by_id(customer_id)
     if customer.merged_into_id is not None:
         return redirect(url_for("customers.one", customer_id=customer.merged_into_id), 303)
     number = request.args.get("page", 1, int)
-    letters = letters_of(customer_id=customer.id, page=number)
+    page = letters.letters_of(customer_id=customer.id, page=number)
     return render_template(
         "admin/customer.html",
         customer=customer,
         shelves=shelves(customer.id),
-        editions=_released_for(customer.id),
-        orders=_orders_of(customer.id),
-        letters=letters.linked(
+        editions=access.ever_released_for(customer.id),
+        orders=orders.orders_of(customer.id),
+        letters=page.linked(
             lambda other: url_for("customers.one", customer_id=customer.id, page=other)
         ),
-        letter_words=STATUSES,
-        downloads=_downloads_of(customer.id),
+        letter_words=letters.STATUSES,
+        downloads=access.downloads_of(customer.id),
         history=history(customers=[customer.id]),
     )
-
-
-def _released_for(customer_id: int) -> dict[int, list[Edition]]:
-    """Per publication of a customer the ten newest editions that were ever released."""
-    mine = sa.select(Entitlement.publication_id).where(Entitlement.customer_id == customer_id)
-    query = (
-        sa.select(Edition)
-        .where(Edition.publication_id.in_(mine), Edition.released_at.is_not(None))
-        .order_by(Edition.number.desc())
-    )
-    found: dict[int, list[Edition]] = {}
-    for edition in db.session.scalars(query):
-        found.setdefault(edition.publication_id, []).append(edition)
-    return {publication_id: editions[:10] for publication_id, editions in found.items()}
-
-
-def _orders_of(customer_id: int) -> Page[Order]:
-    """A customer's orders, newest first."""
-    query = (
-        sa.select(Order)
-        .where(Order.customer_id == customer_id)
-        .options(sa.orm.selectinload(Order.lines))
-        .order_by(Order.id.desc())
-    )
-    return paginate(query, 1, PAGE_SIZE)
-
-
-def _downloads_of(customer_id: int) -> Page[Download]:
-    """What a customer fetched, newest first."""
-    query = (
-        sa.select(Download)
-        .where(Download.customer_id == customer_id)
-        .options(joinedload(Download.asset))
-        .order_by(Download.id.desc())
-    )
-    return paginate(query, 1, PAGE_SIZE)
 
 
 @bp.post("/<int:customer_id>/resend")
@@ -134,25 +83,23 @@ def resend(customer_id: int) -> Any:
     with transaction():
         _find(customer_id)
         # Somebody may bring them together with another at this moment.
-        lock_customers([customer_id])
+        customers.lock_customers([customer_id])
         customer = _find(customer_id)
-        earlier = asked_lately(customer.id)
+        earlier = fresh_links.asked_lately(customer.id)
         if earlier is None:
-            send_copies_to(customer, f"desk:{customer.id}", by=who())
+            fresh_links.send_copies_to(customer, f"desk:{customer.id}", by=who())
             told = f"All links are on their way to {customer.email}."
         else:
-            told = _asked_already(earlier)
+            asked = format_time(earlier.created_at)
+            by = (earlier.facts or {}).get("asked_by", "the shop")
+            sent_at, again_at = earlier.sent_at, fresh_links.again_at(earlier.created_at)
+            state = f"handed over at {format_time(sent_at)}" if sent_at else "on its way"
+            told = (
+                f"All links were asked for at {asked} already, by {by}: the letter is {state}. "
+                f"You can send another from {format_time(again_at)}."
+            )
     flash(told)
     return redirect(url_for("customers.one", customer_id=customer_id), 303)
-
-
-def _asked_already(earlier: Delivery) -> str:
-    by = (earlier.facts or {}).get("asked_by", "the shop")
-    state = f"handed over at {format_time(earlier.sent_at)}" if earlier.sent_at else "on its way"
-    return (
-        f"All links were asked for at {format_time(earlier.created_at)} already, by {by}: the "
-        f"letter is {state}. You can send another from {format_time(again_at(earlier.created_at))}."
-    )
 
 
 @bp.route("/<int:customer_id>/end-links", methods=["GET", "POST"])
@@ -162,7 +109,7 @@ def ending(customer_id: int) -> Any:
     if request.method == "GET":
         return render_template("admin/end_links.html", customer=_find(customer_id))
     with transaction():
-        end_links(_find(customer_id), who())
+        fresh_links.end_links(_find(customer_id), who())
     flash("The old links have ended. Fresh ones are on their way to the address on file.")
     return redirect(url_for("customers.one", customer_id=customer_id), 303)
 
@@ -192,7 +139,7 @@ def address(customer_id: int) -> Any:
         errors=errors,
         has_two_step=signed_in().has_two_step,
         settles_at=settles_at(signed_in()),
-        suggestion=suggest_correction(customer.email),
+        suggestion=customers.suggest_correction(customer.email),
     )
     return page, code
 
@@ -201,13 +148,19 @@ def _correct(customer_id: int, email: str) -> dict[str, str]:
     """The faults by field; none where the address is corrected."""
     try:
         # First what can be mended without a code, so that none is used up for a slip.
-        check_free(_find(customer_id), email, has_money=is_money_under_way)
+        addresses.check_free(_find(customer_id), email, has_money=is_money_under_way)
         faults = settled_code_faults(signed_in())
         if not faults:
             with transaction():
-                correct_address(_find(customer_id), email, who(), has_money=is_money_under_way)
-    except (InvalidAddress, SameAddress, AddressTaken) as refusal:
-        return {"email": _for_staff(refusal)}
+                addresses.correct_address(
+                    _find(customer_id), email, who(), has_money=is_money_under_way
+                )
+    except addresses.AddressTaken:
+        return {
+            "email": "Another customer has bought at this address. Look at both before you go on."
+        }
+    except (customers.InvalidAddress, SameAddress) as refusal:
+        return {"email": refusal.sentence}
     return faults
 
 
@@ -216,9 +169,7 @@ def _correct(customer_id: int, email: str) -> dict[str, str]:
 def why(customer_id: int, edition_id: int) -> Any:
     """Why this customer did or did not get an edition."""
     customer = _find(customer_id)
-    edition = db.session.get(Edition, edition_id) if edition_id < 2**31 else None
-    if edition is None:
-        raise EditionUnknown
+    edition = edition_by_id(edition_id)
     return render_template(
         "admin/why.html",
         customer=customer,
@@ -230,23 +181,10 @@ def why(customer_id: int, edition_id: int) -> Any:
 
 def _find(customer_id: int) -> Customer:
     """The customer; one who was merged with another is refused, with a link to that other."""
-    found = _by_number(customer_id)
+    found = customers.customer_by_id(customer_id)
     if found.merged_into_id is not None:
         refusal = CustomerMerged()
         other = url_for("customers.one", customer_id=found.merged_into_id)
         refusal.way_out = (other, "Look at the other customer")
         raise refusal
     return found
-
-
-def _by_number(customer_id: int) -> Customer:
-    found = db.session.get(Customer, customer_id) if customer_id < 2**31 else None
-    if found is None:
-        raise CustomerUnknown
-    return found
-
-
-def _for_staff(refusal: InvalidAddress | SameAddress | AddressTaken) -> str:
-    if isinstance(refusal, AddressTaken):
-        return "Another customer has bought at this address. Look at both before you go on."
-    return refusal.sentence

@@ -3,7 +3,6 @@
 from flask import Flask
 
 from store.admin import (
-    covers,
     customer_import,
     customers,
     discounts,
@@ -28,7 +27,6 @@ DOORS = (
     home.bp,
     seller.bp,
     publications.bp,
-    covers.bp,
     editions.bp,
     releases.bp,
     orders.bp,

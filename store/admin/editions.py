@@ -3,7 +3,6 @@
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
-from werkzeug.datastructures import FileStorage
 
 from store.catalog import editions
 from store.catalog.models import Asset, Edition, Publication
@@ -60,7 +59,10 @@ def upload(slug: str) -> Any:
     received, refused, errors = _receive_all()
     if not errors:
         try:
-            number = _put(slug, received)
+            given = {name: request.form.get(name) for name in TEXTS}
+            with transaction():
+                publication = publication_by_slug(slug)
+                number = editions.upload_edition(publication, received, **given).number
         except (InvalidFields, editions.UploadRefused) as refusal:
             faults = getattr(refusal, "faults", {"files": refusal.sentence})
             return _upload_page(publication_by_slug(slug), typed(), faults, [])
@@ -175,7 +177,8 @@ def _receive_all() -> tuple[list[ReceivedFile], list[dict[str, str]], dict[str, 
     refused: list[dict[str, str]] = []
     for file in chosen:
         try:
-            received.append(_receive(file))
+            name = file.filename or "The file"
+            received.append(receive_file(file.stream, name=name))  # type: ignore[arg-type]
         except NoSpaceForFile as refusal:
             return received, refused, {"files": refusal.sentence}
         except FileRefused as refusal:
@@ -184,13 +187,3 @@ def _receive_all() -> tuple[list[ReceivedFile], list[dict[str, str]], dict[str, 
                 for one in refusal.report.failures
             ]
     return received, refused, {"files": refused[0]["text"]} if refused else {}
-
-
-def _receive(file: FileStorage) -> ReceivedFile:
-    return receive_file(file.stream, name=file.filename or "The file")  # type: ignore[arg-type]
-
-
-def _put(slug: str, received: list[ReceivedFile]) -> int:
-    given = {name: request.form.get(name) for name in TEXTS}
-    with transaction():
-        return editions.upload_edition(publication_by_slug(slug), received, **given).number

@@ -5,15 +5,14 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.admin.lists import PAGE_SIZE, history, people
 from store.distribution.coverage import OCCASIONS
 from store.kit.database import db, transaction
-from store.kit.errors import NotFound, Refusal
-from store.kit.paging import paginate
-from store.kit.status import ForbiddenMove
+from store.kit.paging import SHORT_PAGE, Page, paginate
+from store.kit.status import history
 from store.mail import outbox
 from store.mail.letters import kinds
 from store.mail.models import Attempt, Delivery, DeliveryStatus
+from store.orders.customers import customers_of
 from store.orders.models import Order
 from store.staff.guard import SUPPORT, opens_to, who
 
@@ -27,18 +26,6 @@ STATUSES = {
     DeliveryStatus.HELD: "held",
     DeliveryStatus.SKIPPED: "left out",
 }
-
-
-class LetterUnknown(NotFound):
-    """No letter has this number."""
-
-    sentence = "There is no letter of this number."
-
-
-class NotToBeSentAgain(Refusal):
-    """A letter that is under way, waiting or sent needs no second try."""
-
-    sentence = "Only letters that failed, are held or were left out can be sent again."
 
 
 def kind_in_words(kind: str) -> str:
@@ -57,7 +44,7 @@ def all() -> Any:
         query = query.where(Delivery.status == wanted)
     if kind:
         query = query.where(Delivery.kind == kind)
-    page = paginate(query, request.args.get("page", 1, int), PAGE_SIZE)
+    page = paginate(query, request.args.get("page", 1, int), SHORT_PAGE)
     return render_template(
         "admin/letters.html",
         page=page.linked(
@@ -65,7 +52,7 @@ def all() -> Any:
                 "letters.all", page=other, status=chosen or None, kind=kind or None
             )
         ),
-        people=people(page.rows),
+        people=customers_of(page.rows),
         statuses=STATUSES,
         kinds=[(one, kind_in_words(one)) for one in kinds()],
         chosen=chosen,
@@ -77,7 +64,7 @@ def all() -> Any:
 @opens_to(SUPPORT)
 def one(letter_id: int) -> Any:
     """One letter with every try to hand it over."""
-    delivery = _find(letter_id)
+    delivery = outbox.letter_by_id(letter_id)
     order = db.session.get(Order, delivery.order_id) if delivery.order_id else None
     tries = sa.select(Attempt).where(Attempt.delivery_id == delivery.id)
     return render_template(
@@ -85,7 +72,7 @@ def one(letter_id: int) -> Any:
         letter=delivery,
         order=order,
         occasion=OCCASIONS.get(delivery.occasion) if delivery.occasion else "",
-        customer=people([delivery]).get(delivery.customer_id or 0),
+        customer=customers_of([delivery]).get(delivery.customer_id or 0),
         attempts=db.session.scalars(tries.order_by(Attempt.id)).all(),
         history=history(deliveries=[delivery.id]),
         statuses=STATUSES,
@@ -99,16 +86,18 @@ def one(letter_id: int) -> Any:
 def retry(letter_id: int) -> Any:
     """Send a letter that did not leave, as a new message."""
     with transaction():
-        try:
-            outbox.retry(_find(letter_id), who())
-        except ForbiddenMove:
-            raise NotToBeSentAgain from None
+        outbox.send_again(letter_id, who())
     flash("The letter is tried again.")
     return redirect(url_for("letters.one", letter_id=letter_id), 303)
 
 
-def _find(letter_id: int) -> Delivery:
-    found = db.session.get(Delivery, letter_id) if letter_id < 2**31 else None
-    if found is None:
-        raise LetterUnknown
-    return found
+def letters_of(
+    *, customer_id: int | None = None, order_id: int | None = None, page: int = 1
+) -> Page[Delivery]:
+    """The letters of one customer or one order, newest first."""
+    query = sa.select(Delivery).order_by(Delivery.id.desc())
+    if customer_id is not None:
+        query = query.where(Delivery.customer_id == customer_id)
+    if order_id is not None:
+        query = query.where(Delivery.order_id == order_id)
+    return paginate(query, page, SHORT_PAGE)

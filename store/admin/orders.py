@@ -6,12 +6,14 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.exceptions import BadRequest
 
 from store.admin.letters import STATUSES as LETTERS
-from store.admin.lists import history, letters_of, searched
+from store.admin.letters import letters_of
 from store.admin.refunds import REFUNDS, plain_amount, shown_payments
 from store.entitlements.access import rights_of_order
 from store.entitlements.confirmation import resend_confirmation
 from store.entitlements.order_moves import move_of, settle_held
 from store.kit.database import transaction
+from store.kit.forms import searched
+from store.kit.status import history
 from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import OrderStatus
 from store.orders.orders import list_orders, order_by_reference

@@ -1,20 +1,18 @@
-"""Publications: listed, added, changed, put on sale, retired."""
+"""Publications: listed, added, changed, put on sale, retired; their covers."""
 
 from typing import Any
 
-import sqlalchemy as sa
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
-from store.admin.lists import PAGE_SIZE, history
-from store.catalog import publications
-from store.catalog.editions import editions_of
-from store.catalog.models import Edition, EditionStatus, Publication, VatTreatment
-from store.entitlements.models import Entitlement
-from store.kit.database import db, transaction
-from store.kit.errors import InvalidFields
+from store.catalog import editions, publications, uploads
+from store.catalog.models import VatTreatment
+from store.entitlements.access import count_customers
+from store.kit.database import end_read, transaction
+from store.kit.errors import InvalidFields, NotFound
 from store.kit.forms import Reader, Typed, of_row, status, typed
-from store.kit.money import InvalidPrice, parse_price, to_decimal
-from store.kit.paging import paginate
+from store.kit.money import to_decimal
+from store.kit.status import history
+from store.kit.storage import storage
 from store.orders.consents import promise_in_words
 from store.staff.guard import EDITORS, STAFF, opens_to, takes, who
 
@@ -39,12 +37,11 @@ LARGEST_FORM = 500_000  # bytes: descriptions may be long
 @opens_to(STAFF)
 def all() -> Any:
     """Every publication, drafts and retired ones too."""
-    query = sa.select(Publication).order_by(Publication.title, Publication.id)
-    page = paginate(query, request.args.get("page", 1, int), PAGE_SIZE)
+    page = publications.list_publications(request.args.get("page", 1, int))
     return render_template(
         "admin/publications.html",
         page=page.linked(lambda other: url_for("publications.all", page=other)),
-        editions=_newest_editions([one.id for one in page.rows]),
+        editions=editions.newest_editions([one.id for one in page.rows]),
     )
 
 
@@ -58,7 +55,9 @@ def new() -> Any:
     errors: dict[str, str] = {}
     if request.method == "POST":
         try:
-            slug = _add(values)
+            fields = _read(values)
+            with transaction():
+                slug = publications.add_publication(values["slug"].strip(), **fields).slug
         except (InvalidFields, publications.SlugTaken) as refusal:
             errors = _faults(refusal)
         else:
@@ -80,12 +79,12 @@ def one(slug: str) -> Any:
     return render_template(
         "admin/publication.html",
         publication=publication,
-        editions=editions_of(publication),
+        editions=editions.editions_of(publication),
         expected=promise_in_words(promised) if promised else "",
-        cover_url=url_for("covers.picture", slug=slug)
+        cover_url=url_for("publications.cover_picture", slug=slug)
         if publications.cover_of(publication)
         else None,
-        customers=_count_customers(publication.id),
+        customers=count_customers(publication.id),
         history=history(publications=[publication.id]),
     )
 
@@ -96,11 +95,15 @@ def one(slug: str) -> Any:
 def edit(slug: str) -> Any:
     """Change a publication. Orders keep title and price as they were."""
     publication = publications.publication_by_slug(slug)
-    values, errors = _stored(publication), {}
+    values = of_row(publication, (*TEXTS, "slug", "expected_on", "updates_months"))
+    values["price"] = str(to_decimal(publication.price_amount, publication.currency))
+    errors = {}
     if request.method == "POST":
         values = typed()
         try:
-            _change(slug, values)
+            fields = _read(values)
+            with transaction():
+                publications.edit_publication(publications.publication_by_slug(slug), **fields)
         except InvalidFields as refusal:
             errors = _faults(refusal)
         else:
@@ -135,41 +138,41 @@ def retire(slug: str) -> Any:
     return render_template("admin/publication_retire.html", publication=publication)
 
 
-def _newest_editions(publication_ids: list[int]) -> dict[int, dict[str, Edition]]:
-    """Per publication its newest `released` edition and its newest `draft` or scheduled one."""
-    query = (
-        sa.select(Edition)
-        .where(
-            Edition.publication_id.in_(publication_ids), Edition.status != EditionStatus.WITHDRAWN
-        )
-        .order_by(Edition.number)
+@bp.route("/<slug>/cover", methods=["GET", "POST"])
+@opens_to(EDITORS)
+@takes(lambda: uploads.LARGEST_BYTES + 100_000)
+def cover(slug: str) -> Any:
+    """Upload a cover, or go back to page one of the newest PDF."""
+    publication = publications.publication_by_slug(slug)
+    errors = {}
+    if request.method == "POST":
+        end_read()
+        try:
+            digest = None if "give_up" in request.form else _uploaded_cover()
+        except uploads.CoverRefused as refusal:
+            errors = {"cover": refusal.sentence}
+            publication = publications.publication_by_slug(slug)
+        else:
+            with transaction():
+                publications.publication_by_slug(slug).cover_sha256 = digest
+            flash("The cover is changed.")
+            return redirect(url_for("publications.one", slug=slug), 303)
+    page = render_template(
+        "admin/cover.html", publication=publication, errors=errors, largest=uploads.LARGEST_BYTES
     )
-    found: dict[int, dict[str, Edition]] = {}
-    for edition in db.session.scalars(query):
-        kind = "released" if edition.status is EditionStatus.RELEASED else "draft"
-        found.setdefault(edition.publication_id, {})[kind] = edition
-    return found
+    return page, status(errors)
 
 
-def _count_customers(publication_id: int) -> int:
-    """How many customers hold a right to a publication."""
-    query = sa.select(sa.func.count(Entitlement.customer_id.distinct())).where(
-        Entitlement.publication_id == publication_id, Entitlement.revoked_at.is_(None)
-    )
-    return db.session.scalar(query) or 0
-
-
-def _add(values: Typed) -> str:
-    fields = _read(values)
-    with transaction():
-        added = publications.add_publication(values["slug"].strip(), **fields)
-        return added.slug
-
-
-def _change(slug: str, values: Typed) -> None:
-    fields = _read(values)
-    with transaction():
-        publications.edit_publication(publications.publication_by_slug(slug), **fields)
+@bp.get("/<slug>/cover.png")
+@opens_to(STAFF)
+def cover_picture(slug: str) -> Any:
+    """The picture, also of a publication that is not on sale."""
+    digest = publications.cover_of(publications.publication_by_slug(slug))
+    end_read()
+    try:
+        return Response(storage().read(f"covers/{digest}"), content_type="image/png")
+    except FileNotFoundError:
+        raise NotFound from None
 
 
 def _read(values: Typed) -> dict[str, Any]:
@@ -180,11 +183,7 @@ def _read(values: Typed) -> dict[str, Any]:
     fields["updates_months"] = reader.number(
         "updates_months", "Enter a number of months, or leave it empty."
     )
-    try:
-        fields["price_amount"] = parse_price(values["price"], values["currency"])
-    except InvalidPrice as refusal:
-        where = "currency" if "currency" in refusal.sentence.partition("“")[0] else "price"
-        reader.faults[where] = refusal.sentence if values["price"].strip() else "Enter the price."
+    fields["price_amount"] = reader.price("price", "currency")
     if values["vat_treatment"] not in set(VatTreatment):
         reader.faults["vat_treatment"] = "Choose what the price holds of VAT."
     reader.check()
@@ -198,7 +197,8 @@ def _faults(refusal: InvalidFields | publications.SlugTaken) -> dict[str, str]:
     return {names.get(name, name): words for name, words in refusal.faults.items()}
 
 
-def _stored(publication: Publication) -> Typed:
-    values = of_row(publication, (*TEXTS, "slug", "expected_on", "updates_months"))
-    price = to_decimal(publication.price_amount, publication.currency)
-    return Typed(values | {"price": str(price)})
+def _uploaded_cover() -> str:
+    file = request.files.get("cover")
+    if file is None or not file.filename:
+        raise uploads.CoverRefused("Choose a PNG or JPEG.")
+    return uploads.store_cover(file.stream.read(uploads.LARGEST_BYTES + 1))

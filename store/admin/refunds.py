@@ -11,7 +11,7 @@ from store.kit.money import format_money, to_decimal
 from store.orders.models import Order
 from store.orders.orders import order_by_reference
 from store.payments import money_back, refunds, sums
-from store.payments.models import Dispute, Payment, Refund, RefundStatus
+from store.payments.models import Payment, Refund, RefundStatus
 from store.payments.sums import disputes_of, refundable
 from store.staff.guard import OWNERS, opens_to, who
 
@@ -68,7 +68,9 @@ def plain_amount(refund: Refund) -> str:
 def refund(reference: str) -> Any:
     """Give money back; the key of the form makes two presses one refund."""
     order = order_by_reference(reference)
-    values, errors = Typed(form_key=fresh_key(), **_asked_for()), {}
+    # A refund that failed is asked for again with what it was.
+    asked = {name: request.args.get(name, "")[:40] for name in ("payment", "amount")}
+    values, errors = Typed(form_key=fresh_key(), **asked), {}
     if request.method == "POST":
         values = typed()
         errors = _refund(order, values)
@@ -78,7 +80,8 @@ def refund(reference: str) -> Any:
     shown = shown_payments(order.id)
     open_ones = [one for one in shown if one.left > 0]
     if not open_ones and request.method == "GET":
-        raise _refusal(shown)
+        is_held = any(one.why_not for one in shown)
+        raise money_back.PaymentDisputed if is_held else money_back.NothingToRefund
     page = render_template(
         "admin/refund.html",
         order=order,
@@ -88,16 +91,6 @@ def refund(reference: str) -> Any:
         errors=errors,
     )
     return page, status(errors)
-
-
-def _asked_for() -> dict[str, str]:
-    """A refund that failed is asked for again with what it was."""
-    return {name: request.args.get(name, "")[:40] for name in ("payment", "amount")}
-
-
-def _refusal(shown: list[ShownPayment]) -> Exception:
-    is_held = any(one.why_not for one in shown)
-    return money_back.PaymentDisputed() if is_held else money_back.NothingToRefund()
 
 
 def _refund(order: Order, values: Typed) -> dict[str, str]:
@@ -123,7 +116,9 @@ def _refund(order: Order, values: Typed) -> dict[str, str]:
     except money_back.PaymentDisputed as refusal:
         return {"payment": refusal.sentence}
     for row in rows:
-        _tell(row)
+        money = format_money(row.amount, row.currency)
+        reason = f" {row.failure[:1].upper()}{row.failure[1:]}" if row.failure else ""
+        flash(f"{money}: {REFUNDS[row.status]}.{reason}", "bad" if reason else "message")
     return {}
 
 
@@ -136,16 +131,8 @@ def _chosen(order_id: int, text: str) -> tuple[int | None, dict[str, str]]:
     return None, {}
 
 
-def _tell(refund: Refund) -> None:
-    money = format_money(refund.amount, refund.currency)
-    reason = f" {refund.failure[:1].upper()}{refund.failure[1:]}" if refund.failure else ""
-    flash(f"{money}: {REFUNDS[refund.status]}.{reason}", "bad" if reason else "message")
-
-
 def _why_not(payment: Payment) -> str:
     holding = [dispute for dispute in disputes_of(payment.id) if dispute.forbids_refund]
-    return _held_words(holding[-1]) if holding else ""
-
-
-def _held_words(dispute: Dispute) -> str:
-    return LOST if dispute.lost_at else HELD
+    if not holding:
+        return ""
+    return LOST if holding[-1].lost_at else HELD

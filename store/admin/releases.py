@@ -9,7 +9,6 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from store.admin.editions import DRAFT_POLICY, SEVERITIES, files_shown, find
-from store.admin.lists import PAGE_SIZE, history, people
 from store.catalog.models import Edition, EditionStatus
 from store.distribution import recalling, releasing
 from store.distribution.coverage import Coverage, coverage
@@ -19,10 +18,11 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.forms import Typed, status, typed
-from store.kit.paging import Page, paginate
-from store.kit.status import StatusChange
+from store.kit.paging import SHORT_PAGE, Page, paginate
+from store.kit.status import StatusChange, history
 from store.mail import outbox
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
+from store.orders.customers import customers_of
 from store.staff.guard import EDITORS, STAFF, opens_to, who
 
 bp = Blueprint("releases", __name__, url_prefix="/admin/publications/<slug>/editions/<int:number>")
@@ -210,7 +210,7 @@ def _progress_page(edition: Edition) -> Any:
         later=later,
         time_left=time_left(account.waiting - later, _pace(batch)),
         troubled=troubled.linked(lambda other: url_for("releases.one", page=other, **here)),
-        people=people(troubled.rows),
+        people=customers_of(troubled.rows),
         files=files_shown(edition),
         parts=_parts(account),
         history=_history(edition),
@@ -262,7 +262,7 @@ def _troubled(batch: Batch, page: int) -> Page[Delivery]:
     """The letters of a release that could not be delivered or wait for a person."""
     wanted = (DeliveryStatus.FAILED, DeliveryStatus.HELD)
     query = sa.select(Delivery).where(Delivery.batch_id == batch.id, Delivery.status.in_(wanted))
-    return paginate(query.order_by(Delivery.id), page, PAGE_SIZE)
+    return paginate(query.order_by(Delivery.id), page, SHORT_PAGE)
 
 
 def _due_later(batch: Batch) -> int:

@@ -32,9 +32,8 @@ FIELDS = (
 @opens_to(EDITORS)
 def edit() -> Any:
     """State who sells; orders keep what they saw."""
-    errors: dict[str, str] = {}
+    values, errors = typed(), {}
     if request.method == "POST":
-        values = typed()
         try:
             with transaction():
                 state_seller(**{name: values[name] for name in FIELDS})
@@ -43,11 +42,19 @@ def edit() -> Any:
         else:
             flash("Saved. Orders that were placed before keep what they said then.")
             return redirect(url_for("home.home"), 303)
-    else:
-        values = _stated()
-    return render_template("admin/seller.html", values=values, errors=errors, bank=_bank()), status(
-        errors
+    try:
+        seller = current_seller()
+    except SellerUnknown:
+        seller = None
+    if request.method != "POST" and seller is not None:
+        values = of_row(seller, FIELDS)
+    page = render_template(
+        "admin/seller.html",
+        values=values,
+        errors=errors,
+        bank=masked(seller.bank_details) if seller is not None else "",
     )
+    return page, status(errors)
 
 
 @bp.route("/bank", methods=["GET", "POST"])
@@ -73,17 +80,3 @@ def bank() -> Any:
         "admin/seller_bank.html", values=values, errors=errors, changes=bank_changes()
     )
     return page, status(errors)
-
-
-def _stated() -> Typed:
-    try:
-        return of_row(current_seller(), FIELDS)
-    except SellerUnknown:
-        return Typed()
-
-
-def _bank() -> str:
-    try:
-        return masked(current_seller().bank_details)
-    except SellerUnknown:
-        return ""

@@ -13,7 +13,6 @@ from store.kit.money import format_money, to_decimal
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import order_by_reference
 from store.payments.transfers import (
-    AwaitedTransfer,
     MoreThanDue,
     NoTransferAwaited,
     awaited_orders,
@@ -42,7 +41,9 @@ def received(reference: str) -> Any:
     transfer = awaited_transfer(order)
     if transfer is None:
         raise NoTransferAwaited
-    values, errors = _fresh(transfer), {}
+    today, due = clock.today(config().zone), to_decimal(transfer.due, transfer.currency)
+    values = Typed(form_key=fresh_key(), amount=str(due), received_on=today.isoformat())
+    errors: dict[str, str] = {}
     if request.method == "POST":
         values = typed()
         errors = _record(order, values)
@@ -69,12 +70,6 @@ def sent(back_id: int) -> Any:
     return redirect(url_for("transfers.all"), 303)
 
 
-def _fresh(transfer: AwaitedTransfer) -> Typed:
-    today = clock.today(config().zone).isoformat()
-    due = str(to_decimal(transfer.due, transfer.currency))
-    return Typed(form_key=fresh_key(), amount=due, received_on=today)
-
-
 def _record(order: Order, values: Typed) -> dict[str, str]:
     order_id, person, reader = order.id, who(), Reader(values)
     amount = reader.amount("amount", order.currency, needed=True)
@@ -95,14 +90,10 @@ def _record(order: Order, values: Typed) -> dict[str, str]:
         return {"amount": refusal.sentence}
     except InvalidFields as refusal:
         return refusal.faults
-    _say(order_id)
-    return {}
-
-
-def _say(order_id: int) -> None:
     order = db.session.get_one(Order, order_id)
     transfer = awaited_transfer(order)
     if order.status is OrderStatus.PAID:
         flash("All the money has arrived. The order is paid, and the customer is told.")
     elif transfer is not None:
         flash(f"Noted: {transfer.part}.")
+    return {}

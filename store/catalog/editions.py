@@ -1,7 +1,7 @@
 """Editions and their files: made and changed as drafts, immutable once released."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -143,10 +143,34 @@ def edition_by_number(publication: Publication, number: int) -> Edition:
     return found
 
 
+def edition_by_id(edition_id: int) -> Edition:
+    """One edition. Refuses `EditionUnknown` (404)."""
+    edition = db.session.get(Edition, edition_id) if edition_id < 2**31 else None
+    if edition is None:
+        raise EditionUnknown
+    return edition
+
+
 def editions_of(publication: Publication) -> list[Edition]:
     """All editions, drafts too, newest first."""
     query = sa.select(Edition).where(Edition.publication_id == publication.id)
     return list(db.session.scalars(query.order_by(Edition.number.desc())))
+
+
+def newest_editions(publication_ids: Collection[int]) -> dict[int, dict[str, Edition]]:
+    """Per publication its newest `released` edition and its newest `draft` or scheduled one."""
+    query = (
+        sa.select(Edition)
+        .where(
+            Edition.publication_id.in_(publication_ids), Edition.status != EditionStatus.WITHDRAWN
+        )
+        .order_by(Edition.number)
+    )
+    found: dict[int, dict[str, Edition]] = {}
+    for edition in db.session.scalars(query):
+        kind = "released" if edition.status is EditionStatus.RELEASED else "draft"
+        found.setdefault(edition.publication_id, {})[kind] = edition
+    return found
 
 
 def draft_of(publication_id: int) -> Edition | None:

@@ -20,7 +20,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.money import LARGEST_PRICE, InvalidPrice, charge_fault, parse_currency
-from store.kit.paging import Page, paginate
+from store.kit.paging import SHORT_PAGE, Page, paginate
 from store.kit.status import advance
 from store.kit.text import clean_line, clean_text
 
@@ -125,6 +125,12 @@ def publication_by_slug(
     if found is None or (statuses is not None and found.status not in statuses):
         raise PublicationUnknown
     return found
+
+
+def list_publications(page: int = 1) -> Page[Publication]:
+    """Every publication by title, drafts and retired ones too, a page of them."""
+    query = sa.select(Publication).order_by(Publication.title, Publication.id)
+    return paginate(query, page, SHORT_PAGE)
 
 
 def all_publications() -> list[Publication]:

@@ -5,24 +5,10 @@ import sqlalchemy as sa
 
 from store.commands.base import in_shop, json_option, print_json, print_table, who_types
 from store.kit.database import db, transaction
-from store.kit.errors import NotFound, Refusal
-from store.kit.status import ForbiddenMove
 from store.mail import letters, outbox
 from store.mail.models import Delivery, DeliveryStatus
 
 _COLUMNS = ("id", "kind", "status", "due_at", "sent_at", "tries", "is_possibly_twice", "reason")
-
-
-class LetterUnknown(NotFound):
-    """No letter has this number."""
-
-    sentence = "There is no letter of this number."
-
-
-class NotToBeSentAgain(Refusal):
-    """A letter that is under way, waiting or sent needs no second try."""
-
-    sentence = "Only letters that failed, are held or were left out can be sent again."
 
 
 @click.group()
@@ -76,12 +62,6 @@ def preview(kind: str | None, html: bool) -> None:
 @in_shop
 def retry(letter_id: int) -> None:
     """Send a letter again that failed, is held or was left out."""
-    with transaction() as session:
-        delivery = session.get(Delivery, letter_id)
-        if delivery is None:
-            raise LetterUnknown
-        try:
-            outbox.retry(delivery, who_types())
-        except ForbiddenMove:
-            raise NotToBeSentAgain from None
+    with transaction():
+        outbox.send_again(letter_id, who_types())
     click.echo(f"Letter {letter_id} is queued again.")

@@ -8,14 +8,13 @@ from werkzeug.wrappers import Response as AnyResponse
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound
-from store.kit.paging import paginate
+from store.kit.paging import SHORT_PAGE, paginate
 from store.kit.web import PAGE_POLICY, private_page
 from store.mail.captured import captured, read_message
 from store.mail.models import CapturedLetter
 
 bp = Blueprint("inbox", __name__, url_prefix="/demo/inbox")
 
-PAGE_SIZE = 25
 # A letter is somebody else's page: no scripts, no forms, no origin of ours. Its links open in the
 # window that shows the inbox, and only when they are pressed.
 SANDBOX = "allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation"
@@ -43,7 +42,7 @@ def inbox() -> AnyResponse:
     """All captured letters, newest first; `?to=` shows one address's."""
     to = request.args.get("to", "").strip()
     number = request.args.get("page", 1, int)
-    page = paginate(captured(to), number, PAGE_SIZE)
+    page = paginate(captured(to), number, SHORT_PAGE)
     linked = page.linked(lambda other: url_for("inbox.inbox", to=to or None, page=other))
     return private_page(render_template("demo/inbox.html", page=linked, to=to))
 

@@ -16,6 +16,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, insert_once
 from store.kit.errors import NotFound, Refusal
+from store.kit.paging import SHORT_PAGE, Page, paginate
 from store.kit.text import clean_line
 from store.orders.models import OrderLine
 
@@ -150,6 +151,28 @@ def released_editions(publication_ids: Sequence[int]) -> Sequence[Edition]:
     return db.session.scalars(query).all()
 
 
+def ever_released_for(customer_id: int) -> dict[int, list[Edition]]:
+    """Per publication of a customer the ten newest editions that were ever released."""
+    mine = sa.select(Entitlement.publication_id).where(Entitlement.customer_id == customer_id)
+    query = (
+        sa.select(Edition)
+        .where(Edition.publication_id.in_(mine), Edition.released_at.is_not(None))
+        .order_by(Edition.number.desc())
+    )
+    found: dict[int, list[Edition]] = {}
+    for edition in db.session.scalars(query):
+        found.setdefault(edition.publication_id, []).append(edition)
+    return {publication_id: editions[:10] for publication_id, editions in found.items()}
+
+
+def count_customers(publication_id: int) -> int:
+    """How many customers hold a right to a publication."""
+    query = sa.select(sa.func.count(Entitlement.customer_id.distinct())).where(
+        Entitlement.publication_id == publication_id, Entitlement.revoked_at.is_(None)
+    )
+    return db.session.scalar(query) or 0
+
+
 def asset_for(customer_id: int, name: str) -> Asset:
     """The file of this reference or file name, where the customer may fetch it now.
 
@@ -191,6 +214,17 @@ def record_download(
         user_agent=clean_line(user_agent)[:300],
     )
     return added is not None
+
+
+def downloads_of(customer_id: int) -> Page[Download]:
+    """What a customer fetched, newest first."""
+    query = (
+        sa.select(Download)
+        .where(Download.customer_id == customer_id)
+        .options(joinedload(Download.asset))
+        .order_by(Download.id.desc())
+    )
+    return paginate(query, 1, SHORT_PAGE)
 
 
 def is_recorded(grant_token: str, asset: Asset) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from flask import Response, render_template, request
 
 from store.kit.errors import InvalidFields
-from store.kit.money import InvalidPrice, parse_price
+from store.kit.money import InvalidPrice, UnknownCurrency, parse_price
 from store.kit.web import private_page
 
 SURE = "sure"
@@ -50,6 +50,11 @@ def typed() -> Typed:
     """The same for a page that shows it again: no password and no token among it."""
     secret = {"csrf_token", "password", "new_password", "code"}
     return Typed((name, text) for name, text in sent().items() if name not in secret)
+
+
+def searched() -> str:
+    """What a list is searched for: `?q=`, or `?email=` as other programs write it."""
+    return (request.args.get("q") or request.args.get("email") or "").strip()
 
 
 def of_row(row: Any, names: tuple[str, ...]) -> Typed:
@@ -90,6 +95,17 @@ class Reader:
         except InvalidPrice as refusal:
             self.faults[name] = refusal.sentence.replace("The price", "The amount", 1)
             return None
+
+    def price(self, name: str, currency_name: str) -> int | None:
+        """A price in minor units, beside the currency of another field."""
+        text = self.values[name]
+        try:
+            return parse_price(text, self.values[currency_name])
+        except UnknownCurrency as refusal:
+            self.faults[currency_name] = refusal.sentence
+        except InvalidPrice as refusal:
+            self.faults[name] = refusal.sentence if text.strip() else "Enter the price."
+        return None
 
     def check(self) -> None:
         """Refuse (`InvalidFields`) what could not be read."""

@@ -24,6 +24,10 @@ class InvalidPrice(Refusal):
     status = 422
 
 
+class UnknownCurrency(InvalidPrice):
+    """A price in no currency that we know."""
+
+
 def parse_price(text: str, currency: str) -> int:
     """Read `12.50` as minor units of `currency` (1250). Never rounds.
 
@@ -58,10 +62,10 @@ def charge_fault(amount: int, currency: str) -> str:
 
 
 def parse_currency(text: str) -> str:
-    """The ISO 4217 code in capitals; refuses (`InvalidPrice`) an unknown one."""
+    """The ISO 4217 code in capitals; refuses (`UnknownCurrency`) any other."""
     code = text.strip().upper()
     if not is_currency(code):
-        raise InvalidPrice(f"The currency “{text}” must be a code like GBP or EUR.")
+        raise UnknownCurrency(f"The currency “{text}” must be a code like GBP or EUR.")
     return code
 
 

@@ -10,6 +10,7 @@ from store.kit.database import db
 
 Row = TypeVar("Row")
 PAGE_SIZE = 50
+SHORT_PAGE = 25  # of rows that are tall, or stand beside others
 # Beyond this nobody needs the exact number, and counting would grow with the list.
 COUNTED_ROWS = 1_000
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column, object_session
 
 from store.kit import clock
-from store.kit.database import Base
+from store.kit.database import Base, db
 
 
 class Status(StrEnum):
@@ -92,6 +92,16 @@ def record_change(
             why=why,
         )
     )
+
+
+def history(**ids: Any) -> list[StatusChange]:
+    """What happened to rows, oldest first: `history(orders=[1], refunds=[2, 3])`."""
+    wanted = [
+        sa.and_(StatusChange.entity == entity, StatusChange.entity_id.in_(some))
+        for entity, some in ids.items()
+    ]
+    query = sa.select(StatusChange).where(sa.or_(*wanted))
+    return list(db.session.scalars(query.order_by(StatusChange.at, StatusChange.id)))
 
 
 def _session_of(row: HasStatus) -> Session:

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import UtcDateTime, after_commit, db, formatted, insert_into
+from store.kit.errors import NotFound, Refusal
 from store.kit.jobs import ring
-from store.kit.status import advance, record_change
+from store.kit.status import ForbiddenMove, advance, record_change
 from store.mail.letters import Letter, letter, seller
 from store.mail.mime import Mailbox
 from store.mail.models import (
@@ -163,6 +164,35 @@ def wake() -> None:
 def _ring_bells() -> None:
     for _ in range(config().mail_connections):
         ring("send_letters")
+
+
+class LetterUnknown(NotFound):
+    """No letter has this number."""
+
+    sentence = "There is no letter of this number."
+
+
+class NotToBeSentAgain(Refusal):
+    """A letter that is under way, waiting or sent needs no second try."""
+
+    sentence = "Only letters that failed, are held or were left out can be sent again."
+
+
+def letter_by_id(letter_id: int) -> Delivery:
+    """One letter. Refuses (`LetterUnknown`)."""
+    found = db.session.get(Delivery, letter_id) if letter_id < 2**31 else None
+    if found is None:
+        raise LetterUnknown
+    return found
+
+
+def send_again(letter_id: int, who: str) -> None:
+    """Send a letter that did not leave, as a new message. Refuses (`LetterUnknown`,
+    `NotToBeSentAgain`)."""
+    try:
+        retry(letter_by_id(letter_id), who)
+    except ForbiddenMove:
+        raise NotToBeSentAgain from None
 
 
 def retry(delivery: Delivery, who: str) -> bool:

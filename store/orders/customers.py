@@ -4,6 +4,7 @@ people type and paste them, cleaned, judged, compared and shown."""
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import unquote
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from store.kit import clock
 from store.kit.database import db, insert_once
-from store.kit.errors import Refusal
+from store.kit.errors import NotFound, Refusal
 from store.kit.text import clean_line, search_key
 from store.orders.models import Customer
 
@@ -38,6 +39,12 @@ _BIG_DOMAINS = (
 )
 # A slip away from a big one, and somebody's real domain all the same.
 _REAL_NEIGHBOURS = {"mail.com", "ymail.com", "gmx.com", "email.com", "fmail.com", "hotmail.co"}
+
+
+class CustomerUnknown(NotFound):
+    """No customer has this number."""
+
+    sentence = "There is no customer of this number."
 
 
 class InvalidAddress(Refusal):
@@ -140,6 +147,21 @@ def mask(email: str) -> str:
     """`a•••@example.org`: enough for its owner, of no use to anybody else."""
     local, _, domain = email.rpartition("@")
     return f"{local[:1]}•••@{domain}"
+
+
+def customer_by_id(customer_id: int) -> Customer:
+    """The customer of this number, brought together with another or not. Refuses with 404."""
+    found = db.session.get(Customer, customer_id) if customer_id < 2**31 else None
+    if found is None:
+        raise CustomerUnknown
+    return found
+
+
+def customers_of(rows: Iterable[Any]) -> dict[int, Customer]:
+    """The customers whom rows with a `customer_id` name, by id."""
+    ids = {row.customer_id for row in rows if row.customer_id is not None}
+    query = sa.select(Customer).where(Customer.id.in_(ids))
+    return {customer.id: customer for customer in db.session.scalars(query)}
 
 
 def customer_by_address(text: str) -> Customer | None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from store.kit.database import db
 from store.kit.errors import NotFound
-from store.kit.paging import Page, paginate
+from store.kit.paging import SHORT_PAGE, Page, paginate
 from store.kit.status import advance
 from store.kit.text import clean_line, search_key
 from store.orders.customers import InvalidAddress, address_key, parse_address
@@ -152,6 +152,17 @@ def list_orders(
             )
         )
     return paginate(query, page)
+
+
+def orders_of(customer_id: int) -> Page[Order]:
+    """A customer's orders, newest first."""
+    query = (
+        sa.select(Order)
+        .where(Order.customer_id == customer_id)
+        .options(selectinload(Order.lines))
+        .order_by(Order.id.desc())
+    )
+    return paginate(query, 1, SHORT_PAGE)
 
 
 def _matches_person(text: str) -> sa.ColumnElement[bool]:

@@ -279,7 +279,7 @@ def test_links_sent_again_wait_for_who_merges_the_customer_at_that_moment(
     send()
     token = token_in(read(desk, f"/admin/customers/{gone_id}"))
     if not is_guarded:
-        monkeypatch.setattr("store.admin.customers.lock_customers", lambda _ids: None)
+        monkeypatch.setattr("store.orders.customers.lock_customers", lambda _ids: None)
     merged, answers = threading.Event(), []
 
     def merge() -> None:
