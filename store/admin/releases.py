@@ -1,27 +1,24 @@
 """The release of an edition: looked at, tried, pressed; under way, and the account of it."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-import sqlalchemy as sa
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from store.admin.editions import DRAFT_POLICY, SEVERITIES, files_shown, find
 from store.catalog.models import Edition, EditionStatus
-from store.distribution import recalling, releasing
-from store.distribution.coverage import Coverage, coverage
+from store.distribution import coverage, recalling, releasing
 from store.distribution.recipients import batch_of
 from store.distribution.rehearsal import rehearse, send_test
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import db, transaction
+from store.kit.database import transaction
 from store.kit.forms import Typed, status, typed
-from store.kit.paging import SHORT_PAGE, Page, paginate
 from store.kit.status import StatusChange, history
 from store.mail import outbox
-from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
+from store.mail.models import Batch, BatchStatus
 from store.orders.customers import customers_of
 from store.staff.guard import EDITORS, STAFF, opens_to, who
 
@@ -29,7 +26,6 @@ bp = Blueprint("releases", __name__, url_prefix="/admin/publications/<slug>/edit
 
 # Above this the number is typed, so that nobody writes to a thousand people by a slip.
 TYPED_ABOVE = 100
-LATELY = timedelta(minutes=1)
 LETTER_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; "
     "frame-ancestors 'self'"
@@ -196,10 +192,10 @@ def _scheduled_page(edition: Edition) -> Any:
 
 def _progress_page(edition: Edition) -> Any:
     """Meter, figures, time left; reloading it is enough to follow."""
-    account, batch = coverage(edition), _batch(edition)
-    troubled = _troubled(batch, request.args.get("page", 1, int))
+    account, batch = coverage.coverage(edition), _batch(edition)
+    troubled = coverage.troubled_letters(batch, request.args.get("page", 1, int))
     here: dict[str, Any] = {"slug": edition.publication.slug, "number": edition.number}
-    later = _due_later(batch) if account.waiting else 0
+    later = coverage.count_due_later(batch) if account.waiting else 0
     return render_template(
         "admin/edition_released.html",
         edition=edition,
@@ -208,7 +204,7 @@ def _progress_page(edition: Edition) -> Any:
         batch=batch,
         is_going=batch.status is BatchStatus.RUNNING and account.waiting > later,
         later=later,
-        time_left=time_left(account.waiting - later, _pace(batch)),
+        time_left=time_left(account.waiting - later, coverage.letters_per_second(batch)),
         troubled=troubled.linked(lambda other: url_for("releases.one", page=other, **here)),
         people=customers_of(troubled.rows),
         files=files_shown(edition),
@@ -223,7 +219,7 @@ def _confirm(what: str, slug: str, number: int) -> Any:
         f"admin/edition_{what}.html",
         edition=edition,
         publication=edition.publication,
-        account=coverage(edition),
+        account=coverage.coverage(edition),
     )
 
 
@@ -247,8 +243,8 @@ def _faults(edition: Edition, values: Typed) -> dict[str, str]:
 
 def _history(edition: Edition) -> list[StatusChange]:
     """What happened to an edition and to the letters of its release."""
-    batches = sa.select(Batch.id).where(Batch.reason == "edition", Batch.subject_id == edition.id)
-    return history(editions=[edition.id], batches=batches)
+    batch = batch_of(edition)
+    return history(editions=[edition.id], batches=[batch.id] if batch else [])
 
 
 def _batch(edition: Edition) -> Batch:
@@ -258,37 +254,7 @@ def _batch(edition: Edition) -> Batch:
     return batch
 
 
-def _troubled(batch: Batch, page: int) -> Page[Delivery]:
-    """The letters of a release that could not be delivered or wait for a person."""
-    wanted = (DeliveryStatus.FAILED, DeliveryStatus.HELD)
-    query = sa.select(Delivery).where(Delivery.batch_id == batch.id, Delivery.status.in_(wanted))
-    return paginate(query.order_by(Delivery.id), page, SHORT_PAGE)
-
-
-def _due_later(batch: Batch) -> int:
-    query = sa.select(sa.func.count()).where(
-        Delivery.batch_id == batch.id,
-        Delivery.status == DeliveryStatus.QUEUED,
-        Delivery.due_at > clock.now(),
-    )
-    return db.session.scalar(query) or 0
-
-
-def _pace(batch: Batch) -> float:
-    """Letters a second: what left in the last minute, else what the settings allow."""
-    lately = sa.select(sa.func.count(), sa.func.min(Delivery.sent_at)).where(
-        Delivery.batch_id == batch.id,
-        Delivery.status == DeliveryStatus.SENT,
-        Delivery.sent_at > clock.now() - LATELY,
-    )
-    count, first = db.session.execute(lately).one()
-    if count < 2 or first is None:
-        return config().mail_rate
-    seconds = (clock.now() - first).total_seconds()
-    return float(count) / max(seconds, 1.0)
-
-
-def _parts(account: Coverage) -> list[tuple[int, str, str]]:
+def _parts(account: coverage.Coverage) -> list[tuple[int, str, str]]:
     """The columns as the meter and the figures show them: count, words, kind."""
     return [
         (account.handed_over, "handed over", "over"),

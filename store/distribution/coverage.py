@@ -12,9 +12,11 @@ from store.distribution.recipients import IMPORTED, batch_of, concerned, importe
 from store.entitlements.models import Entitlement
 from store.entitlements.received import NOTICE
 from store.kit import clock
+from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.formatting import format_day, format_moment
+from store.kit.paging import SHORT_PAGE, Page, paginate
 from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
 from store.orders.models import Customer, OrderLine
 
@@ -161,6 +163,37 @@ def _columns(batch: Batch) -> tuple[dict[str, int], dict[str, int]]:
 
 def _count(rows: sa.Select[Any] | sa.CompoundSelect[Any]) -> int:
     return db.session.scalar(sa.select(sa.func.count()).select_from(rows.subquery())) or 0
+
+
+def troubled_letters(batch: Batch, page: int) -> Page[Delivery]:
+    """The letters of a release that could not be delivered or wait for a person."""
+    wanted = (DeliveryStatus.FAILED, DeliveryStatus.HELD)
+    query = sa.select(Delivery).where(Delivery.batch_id == batch.id, Delivery.status.in_(wanted))
+    return paginate(query.order_by(Delivery.id), page, SHORT_PAGE)
+
+
+def count_due_later(batch: Batch) -> int:
+    """How many letters of a release wait for a moment that is still to come."""
+    query = sa.select(sa.func.count()).where(
+        Delivery.batch_id == batch.id,
+        Delivery.status == DeliveryStatus.QUEUED,
+        Delivery.due_at > clock.now(),
+    )
+    return db.session.scalar(query) or 0
+
+
+def letters_per_second(batch: Batch) -> float:
+    """The pace of a release: what left in the last minute, else what the settings allow."""
+    lately = sa.select(sa.func.count(), sa.func.min(Delivery.sent_at)).where(
+        Delivery.batch_id == batch.id,
+        Delivery.status == DeliveryStatus.SENT,
+        Delivery.sent_at > clock.now() - clock.MINUTE,
+    )
+    count, first = db.session.execute(lately).one()
+    if count < 2 or first is None:
+        return config().mail_rate
+    seconds = (clock.now() - first).total_seconds()
+    return float(count) / max(seconds, 1.0)
 
 
 def coverage_of(edition: Edition, customer: Customer) -> Explanation:
