@@ -75,7 +75,10 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["colophon.settings"] = settings
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     app.extensions["colophon.storage"] = Storage(settings.storage)
-    _open_database(app)
+    db.init_app(app)
+    Migrate(app, db, directory=str(place("migrations")))
+    with app.app_context():
+        prepare_engine(db.engine)
     jobs.init_app(app, settings.database, str(settings.data_dir.absolute() / "bell.db"))
     tasks.register_jobs(app)
     letters.register_seller(seller_in_letters)
@@ -118,14 +121,16 @@ def register_doors(app: Flask, settings: Settings) -> None:
 
 def _flask_config(settings: Settings) -> dict[str, Any]:
     address = urlsplit(settings.base_url)
-    is_https = address.scheme == "https"
+    is_https, host = address.scheme == "https", address.hostname or ""
     return {
         "SECRET_KEY": settings.signing_keys[0],
         "SECRET_KEY_FALLBACKS": settings.signing_keys[1:],
         "TESTING": settings.env == "testing",
         "SQLALCHEMY_DATABASE_URI": settings.database,
         "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database, settings.most_threads),
-        "TRUSTED_HOSTS": _trusted_hosts(settings.env, address.hostname or ""),
+        "TRUSTED_HOSTS": [host]
+        if settings.env == "production"
+        else [host, "localhost", "127.0.0.1"],
         "PREFERRED_URL_SCHEME": address.scheme,
         "MAX_CONTENT_LENGTH": 64 * 1024,  # the upload door asks for more
         "MAX_FORM_MEMORY_SIZE": 64 * 1024,
@@ -137,14 +142,3 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "WTF_CSRF_CHECK_DEFAULT": False,  # only the desk has a session, and asks for the token
         "WTF_CSRF_TIME_LIMIT": None,
     }
-
-
-def _trusted_hosts(env: str, host: str) -> list[str]:
-    return [host] if env == "production" else [host, "localhost", "127.0.0.1"]
-
-
-def _open_database(app: Flask) -> None:
-    db.init_app(app)
-    Migrate(app, db, directory=str(place("migrations")))
-    with app.app_context():
-        prepare_engine(db.engine)

@@ -4,11 +4,9 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
-from store.catalog import editions
+from store.catalog import editions, notes, uploads
 from store.catalog.models import Asset, Edition, Publication
-from store.catalog.notes import look_at_notes, notes_fault
 from store.catalog.publications import publication_by_slug
-from store.catalog.uploads import FileRefused, NoSpaceForFile, ReceivedFile, receive_file
 from store.kit.config import config
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields, NotFound
@@ -52,7 +50,7 @@ def upload(slug: str) -> Any:
     publication = publication_by_slug(slug)
     if request.method == "GET":
         return _upload_page(publication, Typed(severity="minor"), {}, [])
-    if fault := notes_fault(request.form.get("notes", "")):
+    if fault := notes.notes_fault(request.form.get("notes", "")):
         return _upload_page(publication, typed(), {"notes": fault}, [])
     title = publication.title
     end_read()  # the gate takes its time
@@ -96,7 +94,7 @@ def edit(slug: str, number: int) -> Any:
         errors=errors,
         severities=SEVERITIES,
         notes_hint=NOTES_HINT,
-        told=look_at_notes(values["notes"]) if not errors else [],
+        told=notes.look_at_notes(values["notes"]) if not errors else [],
     )
     return page, status(errors)
 
@@ -168,20 +166,20 @@ def _upload_page(
     return page, status(errors), {"Content-Security-Policy": DRAFT_POLICY}
 
 
-def _receive_all() -> tuple[list[ReceivedFile], list[dict[str, str]], dict[str, str]]:
+def _receive_all() -> tuple[list[uploads.ReceivedFile], list[dict[str, str]], dict[str, str]]:
     """Every chosen file through the gate: those taken, findings of those refused, the error."""
     chosen = [file for file in request.files.getlist("files") if file.filename]
     if not chosen:
         return [], [], {"files": "Choose a PDF or an EPUB to upload."}
-    received: list[ReceivedFile] = []
+    received: list[uploads.ReceivedFile] = []
     refused: list[dict[str, str]] = []
     for file in chosen:
         try:
             name = file.filename or "The file"
-            received.append(receive_file(file.stream, name=name))  # type: ignore[arg-type]
-        except NoSpaceForFile as refusal:
+            received.append(uploads.receive_file(file.stream, name=name))  # type: ignore[arg-type]
+        except uploads.NoSpaceForFile as refusal:
             return received, refused, {"files": refusal.sentence}
-        except FileRefused as refusal:
+        except uploads.FileRefused as refusal:
             refused += [
                 {"verdict": one.level, "text": f"{refusal.name}: {one.sentence}"}
                 for one in refusal.report.failures

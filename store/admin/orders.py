@@ -5,9 +5,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.exceptions import BadRequest
 
-from store.admin.letters import STATUSES as LETTERS
-from store.admin.letters import letters_of
-from store.admin.refunds import REFUNDS, plain_amount, shown_payments
+from store.admin import letters, refunds
 from store.entitlements.access import rights_of_order
 from store.entitlements.confirmation import resend_confirmation
 from store.entitlements.order_moves import move_of, settle_held
@@ -18,11 +16,8 @@ from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import OrderStatus
 from store.orders.orders import list_orders, order_by_reference
 from store.orders.prices import order_vat_note
-from store.payments import sums
-from store.payments.disputes import fraud_warnings
+from store.payments import disputes, sums, transfers
 from store.payments.receipts import receipt_of
-from store.payments.sums import disputes_of_order, sums_by_order, sums_of
-from store.payments.transfers import awaited_transfer, received_for, unsent_backs
 from store.staff.guard import SUPPORT, opens_to, who
 
 bp = Blueprint("orders", __name__, url_prefix="/admin/orders")
@@ -54,7 +49,7 @@ def all() -> Any:
         chosen=chosen,
         statuses=STATUSES,
         choices=[("", "any"), *STATUSES.items(), (HELD, "held")],
-        sums=sums_by_order(page.rows),
+        sums=sums.sums_by_order(page.rows),
     )
 
 
@@ -63,32 +58,32 @@ def all() -> Any:
 def one(reference: str) -> Any:
     """One order: lines, money, rights, letters, what happened when."""
     order = order_by_reference(reference)
-    refunds = sums.refunds_of(order.id)
-    letters = letters_of(order_id=order.id, page=request.args.get("page", 1, int))
+    given_back = sums.refunds_of(order.id)
+    page = letters.letters_of(order_id=order.id, page=request.args.get("page", 1, int))
     return render_template(
         "admin/order.html",
         order=order,
         statuses=STATUSES,
-        payments=shown_payments(order.id),
-        sums=sums_of(order),
-        disputes=disputes_of_order(order.id),
-        warnings=fraud_warnings(order.id),
-        refunds=refunds,
-        refund_words=REFUNDS,
-        plain_amount=plain_amount,
-        transfer=awaited_transfer(order),
-        transfers=received_for(order.id),
-        backs=unsent_backs(order.id),
+        payments=refunds.shown_payments(order.id),
+        sums=sums.sums_of(order),
+        disputes=sums.disputes_of_order(order.id),
+        warnings=disputes.fraud_warnings(order.id),
+        refunds=given_back,
+        refund_words=refunds.REFUNDS,
+        plain_amount=refunds.plain_amount,
+        transfer=transfers.awaited_transfer(order),
+        transfers=transfers.received_for(order.id),
+        backs=transfers.unsent_backs(order.id),
         rights=rights_of_order(order.id),
         terms=accepted_terms(order),
         consent=given_consent(order.id),
         vat=order_vat_note(order),
-        letter_words=LETTERS,
-        letters=letters.linked(
+        letter_words=letters.STATUSES,
+        letters=page.linked(
             lambda other: url_for("orders.one", reference=order.reference, page=other)
         ),
         held=move_of(order.id) if order.held_at else None,
-        history=history(orders=[order.id], refunds=[refund.id for refund in refunds]),
+        history=history(orders=[order.id], refunds=[refund.id for refund in given_back]),
     )
 
 

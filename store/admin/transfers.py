@@ -12,15 +12,7 @@ from store.kit.forms import Reader, Typed, fresh_key, status, typed
 from store.kit.money import format_money, to_decimal
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import order_by_reference
-from store.payments.transfers import (
-    MoreThanDue,
-    NoTransferAwaited,
-    awaited_orders,
-    awaited_transfer,
-    mark_sent_back,
-    record_transfer,
-    unsent_backs,
-)
+from store.payments import transfers
 from store.staff.guard import OWNERS, SUPPORT, opens_to, who
 
 bp = Blueprint("transfers", __name__, url_prefix="/admin")
@@ -30,7 +22,9 @@ bp = Blueprint("transfers", __name__, url_prefix="/admin")
 @opens_to(SUPPORT)
 def all() -> Any:
     """Refunds to send by bank, and orders that wait for a transfer."""
-    return render_template("admin/transfers.html", awaited=awaited_orders(), backs=unsent_backs())
+    return render_template(
+        "admin/transfers.html", awaited=transfers.awaited_orders(), backs=transfers.unsent_backs()
+    )
 
 
 @bp.route("/orders/<reference>/received", methods=["GET", "POST"])
@@ -38,9 +32,9 @@ def all() -> Any:
 def received(reference: str) -> Any:
     """Note money that came; the key of the form makes two presses one row."""
     order = order_by_reference(reference)
-    transfer = awaited_transfer(order)
+    transfer = transfers.awaited_transfer(order)
     if transfer is None:
-        raise NoTransferAwaited
+        raise transfers.NoTransferAwaited
     today, due = clock.today(config().zone), to_decimal(transfer.due, transfer.currency)
     values = Typed(form_key=fresh_key(), amount=str(due), received_on=today.isoformat())
     errors: dict[str, str] = {}
@@ -50,9 +44,9 @@ def received(reference: str) -> Any:
         if not errors:
             return redirect(url_for("orders.one", reference=reference), 303)
         order = order_by_reference(reference)
-        transfer = awaited_transfer(order)
+        transfer = transfers.awaited_transfer(order)
     elif transfer.due < 1:
-        raise MoreThanDue("All the money of this order has arrived.")
+        raise transfers.MoreThanDue("All the money of this order has arrived.")
     page = render_template(
         "admin/received.html", order=order, transfer=transfer, values=values, errors=errors
     )
@@ -65,7 +59,7 @@ def sent(back_id: int) -> Any:
     """Say that money was sent back; a second press changes nothing."""
     person = who()
     end_read()
-    back = mark_sent_back(back_id, person)
+    back = transfers.mark_sent_back(back_id, person)
     flash(f"{format_money(back.amount, back.currency)} is marked as sent. The customer is told.")
     return redirect(url_for("transfers.all"), 303)
 
@@ -78,7 +72,7 @@ def _record(order: Order, values: Typed) -> dict[str, str]:
         return reader.faults
     end_read()
     try:
-        record_transfer(
+        transfers.record_transfer(
             order_id,
             amount=amount,
             received_on=day,
@@ -86,12 +80,12 @@ def _record(order: Order, values: Typed) -> dict[str, str]:
             who=person,
             form_key=f"desk:{values['form_key']}"[:60],
         )
-    except MoreThanDue as refusal:
+    except transfers.MoreThanDue as refusal:
         return {"amount": refusal.sentence}
     except InvalidFields as refusal:
         return refusal.faults
     order = db.session.get_one(Order, order_id)
-    transfer = awaited_transfer(order)
+    transfer = transfers.awaited_transfer(order)
     if order.status is OrderStatus.PAID:
         flash("All the money has arrived. The order is paid, and the customer is told.")
     elif transfer is not None:

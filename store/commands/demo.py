@@ -51,7 +51,7 @@ def play(port: int, payment: Payment) -> int:
             _wait_until_ready(shop, port)
             held = _tell(settings, payment)
             _print_addresses(settings, password)
-            if held and _may_stay():
+            if held and sys.stdin.isatty() and os.environ.get("DEMO_EXIT") != "1":
                 _stay(shop)
         finally:
             _stop(shop)
@@ -79,10 +79,6 @@ def _tell(settings: Settings, payment: Payment) -> bool:
         click.echo(f"The story ends here: {end}", err=True)
         return False
     return True
-
-
-def _may_stay() -> bool:
-    return sys.stdin.isatty() and os.environ.get("DEMO_EXIT") != "1"
 
 
 def _stay(shop: subprocess.Popen[bytes]) -> None:

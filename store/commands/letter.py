@@ -34,14 +34,22 @@ def list_(status: str | None, kind: str | None, limit: int, as_json: bool) -> No
         print_json([{name: getattr(row, name) for name in _COLUMNS} for row in found])
         return
     head = ("letter", "kind", "status", "due", "sent", "tries", "possibly twice", "reason")
-    print_table(head, [_cells(row) for row in found])
-
-
-def _cells(row: Delivery) -> tuple[object, ...]:
-    sent = f"{row.sent_at:%Y-%m-%d %H:%M}" if row.sent_at else ""
-    twice = "yes" if row.is_possibly_twice else ""
-    due = f"{row.due_at:%Y-%m-%d %H:%M}"
-    return (row.id, row.kind, row.status, due, sent, row.tries, twice, row.reason)
+    print_table(
+        head,
+        [
+            (
+                row.id,
+                row.kind,
+                row.status,
+                f"{row.due_at:%Y-%m-%d %H:%M}",
+                f"{row.sent_at:%Y-%m-%d %H:%M}" if row.sent_at else "",
+                row.tries,
+                "yes" if row.is_possibly_twice else "",
+                row.reason,
+            )
+            for row in found
+        ],
+    )
 
 
 @letter.command()

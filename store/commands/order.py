@@ -18,18 +18,11 @@ from store.mail.models import Delivery
 from store.orders.gifts import gift_key, give_copy
 from store.orders.models import Order
 from store.orders.orders import order_by_reference
+from store.payments import transfers
 from store.payments.cancellation import take_back_gift
 from store.payments.checkout import begin_checkout
 from store.payments.refunds import refund_order
 from store.payments.sums import payments_of, refunded_amount
-from store.payments.transfers import (
-    NothingToSend,
-    NoTransferAwaited,
-    awaited_transfer,
-    mark_sent_back,
-    record_transfer,
-    unsent_backs,
-)
 
 
 @click.group()
@@ -149,7 +142,7 @@ def take_back(reference: str, reason: str) -> None:
 def received(reference: str, amount: str, on: datetime | None, note: str, as_json: bool) -> None:
     """Note money that came by bank transfer; with the last part the order is paid."""
     found = order_by_reference(reference)
-    record_transfer(
+    transfers.record_transfer(
         found.id,
         amount=parse_price(amount, found.currency),
         received_on=on.date() if on else clock.today(config().zone),
@@ -170,12 +163,12 @@ def received(reference: str, amount: str, on: datetime | None, note: str, as_jso
 @in_shop
 def sent_back(reference: str, as_json: bool) -> None:
     """Note that the refunds which an order waits for were sent by bank; the customer is told."""
-    waiting = unsent_backs(order_by_reference(reference).id)
+    waiting = transfers.unsent_backs(order_by_reference(reference).id)
     if not waiting:
-        raise NothingToSend
+        raise transfers.NothingToSend
     backs = [(back.id, format_money(back.amount, back.currency)) for back, _ in waiting]
     for back_id, _ in backs:
-        mark_sent_back(back_id, who_types())
+        transfers.mark_sent_back(back_id, who_types())
     if as_json:
         print_json([{"id": back_id, "amount": amount} for back_id, amount in backs])
         return
@@ -184,9 +177,9 @@ def sent_back(reference: str, as_json: bool) -> None:
 
 
 def _transfer_told(found: Order) -> dict[str, Any]:
-    transfer = awaited_transfer(found)
+    transfer = transfers.awaited_transfer(found)
     if transfer is None:
-        raise NoTransferAwaited
+        raise transfers.NoTransferAwaited
     return {
         "reference": found.reference,
         "status": found.status.value,
