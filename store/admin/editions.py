@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
-from store.catalog import editions, notes, uploads
+from store.catalog import editions, uploads
 from store.catalog.models import Asset, Edition, Publication
 from store.catalog.publications import publication_by_slug
 from store.kit.config import config
@@ -50,7 +50,7 @@ def upload(slug: str) -> Any:
     publication = publication_by_slug(slug)
     if request.method == "GET":
         return _upload_page(publication, Typed(severity="minor"), {}, [])
-    if fault := notes.notes_fault(request.form.get("notes", "")):
+    if fault := editions.notes_fault(request.form.get("notes", "")):
         return _upload_page(publication, typed(), {"notes": fault}, [])
     title = publication.title
     end_read()  # the gate takes its time
@@ -94,7 +94,7 @@ def edit(slug: str, number: int) -> Any:
         errors=errors,
         severities=SEVERITIES,
         notes_hint=NOTES_HINT,
-        told=notes.look_at_notes(values["notes"]) if not errors else [],
+        told=editions.look_at_notes(values["notes"]) if not errors else [],
     )
     return page, status(errors)
 

@@ -1,10 +1,13 @@
-"""Who sells: stated by staff, each wording kept, so that an order shows the one it saw."""
+"""Who sells, and to which countries: stated by staff, each wording kept, so that an order shows the
+one it saw."""
 
+import re
+from functools import lru_cache
 from typing import Any, cast
 
 import sqlalchemy as sa
+from babel import Locale
 
-from store.catalog.countries import read_countries
 from store.catalog.models import Seller
 from store.kit import clock
 from store.kit.database import db
@@ -62,7 +65,7 @@ def state_seller(**fields: str) -> Seller:
     values = {name: getattr(before, name) if before else "" for name in names}
     for name, text in fields.items():
         values[name] = clean_text(text) if name in _TEXTS else clean_line(text)
-    values["countries"], faults = read_countries(fields.get("countries"), before)
+    values["countries"], faults = _read_countries(fields.get("countries"), before)
     faults |= too_long(values, _LONGEST | _TEXTS)
     if not values["trading_name"]:
         faults["trading_name"] = "Enter the name that you trade under."
@@ -74,6 +77,29 @@ def state_seller(**fields: str) -> Seller:
     db.session.flush()
     db.session.info.pop("seller", None)
     return seller
+
+
+def countries_sold_to(seller: Seller) -> list[tuple[str, str]]:
+    """Code (ISO 3166) and English name of each country that the shop sells to, as staff list them."""
+    return [(code, country_name(code)) for code in seller.countries.split(",") if code]
+
+
+@lru_cache(maxsize=512)
+def country_name(code: str) -> str:
+    """`United Kingdom` for `GB`; the code itself where it is unknown."""
+    return str(Locale("en", "GB").territories.get(code, code))
+
+
+def _read_countries(text: str | None, before: Seller | None) -> tuple[str, dict[str, str]]:
+    """Codes as they are stored, and what is wrong with what was typed; None keeps what stood."""
+    if text is None:
+        return (before.countries if before else "GB"), {}
+    codes = list(dict.fromkeys(re.split(r"[\s,]+", text.strip().upper())))
+    unknown = [code for code in codes if len(code) != 2 or country_name(code) == code]
+    if unknown:
+        said = f"“{unknown[0]}” is not the code of a country" if unknown[0] else "Name a country"
+        return ",".join(codes), {"countries": f"{said}. Write codes such as GB, IE."}
+    return ",".join(codes), {}
 
 
 def _unwritable(values: dict[str, Any]) -> dict[str, str]:

@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from store.catalog.editions import edition_by_number, upload_edition
+from store.catalog.editions import edition_by_number, look_at_notes, upload_edition
 from store.catalog.models import Edition, EditionStatus
-from store.catalog.notes import look_at_notes
 from store.catalog.publications import publication_by_slug
 from store.catalog.uploads import receive_file
 from store.commands.base import Refused, in_shop, json_option, print_json, print_table, who_types

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
+from store.catalog.editions import notes_in_letter
 from store.catalog.models import Edition, EditionStatus, Publication
-from store.catalog.notes import notes_in_letter
 from store.distribution.recipients import HELD, STOPPED, SUSPENDED, WITHDRAWN
 from store.entitlements import links
 from store.entitlements.models import REFUNDED, Entitlement, NoticeStop

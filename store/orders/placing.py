@@ -9,9 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog import publications
-from store.catalog.countries import countries_sold_to
 from store.catalog.models import Publication, PublicationStatus
-from store.catalog.sellers import current_seller
+from store.catalog.sellers import countries_sold_to, current_seller
 from store.kit import clock
 from store.kit.database import db, insert_once
 from store.kit.errors import InvalidFields, Refusal

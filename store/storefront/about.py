@@ -7,9 +7,8 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify, render_template, request
 
-from store.catalog.countries import countries_sold_to
 from store.catalog.models import Seller
-from store.catalog.sellers import SellerUnknown, current_seller
+from store.catalog.sellers import SellerUnknown, countries_sold_to, current_seller
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 
 from flask import Response, make_response, render_template, request
 
-from store.catalog.countries import countries_sold_to, country_name
 from store.catalog.models import Publication
-from store.catalog.sellers import current_seller
+from store.catalog.sellers import countries_sold_to, country_name, current_seller
 from store.entitlements.links import open_order
 from store.kit import clock, tokens
 from store.kit.errors import NotFound

@@ -12,9 +12,8 @@ from flask import Blueprint, Response, make_response, render_template, request
 from sqlalchemy.orm import selectinload
 
 from store.catalog import publications
-from store.catalog.countries import countries_sold_to
 from store.catalog.models import Edition, EditionStatus, Publication, PublicationStatus, Seller
-from store.catalog.sellers import current_seller
+from store.catalog.sellers import countries_sold_to, current_seller
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound, Refusal

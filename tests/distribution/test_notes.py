@@ -8,9 +8,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.catalog.editions import upload_edition
+from store.catalog.editions import LONGEST_NOTES, upload_edition
 from store.catalog.models import Publication
-from store.catalog.notes import LONGEST_NOTES
 from store.catalog.publications import publication_by_slug
 from store.catalog.uploads import receive_file
 from store.distribution.rehearsal import rehearse
