@@ -27,6 +27,7 @@ _NAMED = 5
 _APPLE_DOUBLE = (b"\x00\x05\x16\x07", b"\x00\x05\x16\x00")
 _ACCOUNT = re.compile(rb"apple-?id|accountinfo|username|downloadinfo|purchasedate", re.IGNORECASE)
 _READING = re.compile(r"META-INF/.*(bookmark|annotation)", re.IGNORECASE)
+_OF_THE_FORMAT = re.compile(r"mimetype\Z|META-INF/", re.IGNORECASE | re.ASCII)
 _LOCK = re.compile(r"~\$|\.~lock\.")
 _HISTORY = frozenset({".git", ".svn", ".hg"})
 _LEFT_BEHIND = re.compile(
@@ -61,6 +62,7 @@ def inspect_epub(path: Path, notebook: Notebook, cover: Path, repaired: Path) ->
         note_facts(package, count_features(package, pages), notebook)
         _note_text(package, pages, notebook)
         _look_at_extras(archive, package, reached, notebook)
+        _look_for_calibre(package, notebook)
         if package.cover in archive.by_name and not package.cover.lower().endswith(".svg"):
             made = cover_from(archive.read(package.cover), cover)
             notebook.add("cover-made" if made else "cover-unreadable")
@@ -100,29 +102,30 @@ def _look_at_extras(
     `reached` are the names that something in the book leads to.
     """
     listed = {item.name for item in package.items.values()} | {package.name}
+    files = [entry.name for entry in archive.entries if not entry.name.endswith("/")]
     leftovers, unlisted = [], []
-    for entry in archive.entries:
-        name = entry.name
-        if name.endswith("/") or name in listed:
-            continue
+    for name in (name for name in files if name not in listed):
         if what := _private(archive, name):
             notebook.add("epub-private", name=name, what=what)
         elif name.startswith("__MACOSX/") or _LEFT_BEHIND.fullmatch(PurePosixPath(name).name):
             leftovers.append(name)
         elif name in reached:
             notebook.add("epub-unlisted-used", name=name)
-        elif name.lower() != "mimetype" and not name.lower().startswith("meta-inf/"):
+        elif not _OF_THE_FORMAT.match(name):
             unlisted.append(name)
-    if leftovers:
-        notebook.add("epub-leftovers", names=_some(leftovers))
-    if unlisted:
-        notebook.add("epub-unlisted", names=_some(unlisted))
+    for code, names in (("epub-leftovers", leftovers), ("epub-unlisted", unlisted)):
+        if names:
+            more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+            notebook.add(code, names=", ".join(names[:_NAMED]) + more)
+
+
+def _look_for_calibre(package: Package, notebook: Notebook) -> None:
+    """What calibre wrote into the package file of the person whose library the book was in."""
     metas = package.root.iter("{*}meta")
     named = (str(meta.get("name") or meta.get("property") or "") for meta in metas)
     if any(name.startswith(_CALIBRE) for name in named):
-        notebook.add(
-            "epub-private", name=package.name, what="columns or notes of a calibre library"
-        )
+        what = "columns or notes of a calibre library"
+        notebook.add("epub-private", name=package.name, what=what)
 
 
 def _private(archive: Archive, name: str) -> str:
@@ -146,8 +149,3 @@ def _beginning(archive: Archive, name: str) -> bytes:
         if len(held) > MIB:
             break
     return held
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -102,21 +102,17 @@ def _pages_linked(archive: Archive, page: Page, name: str) -> Iterator[str]:
 
 def _read(root: Tree, name: str, item: Item, notebook: Notebook) -> Page:
     page = Page()
-    if item.is_page or item.is_contents:
-        page.features = _count_features(root)
+    has_features = item.is_page or item.is_contents
     for element in root.iter("{*}*"):
         line = element.sourceline or 1
         kind = element.tag.rpartition("}")[2].lower()
-        identifier = element.get("id")
-        if identifier:
+        if has_features:
+            page.features.update(_features_of(element, kind))
+        if identifier := element.get("id"):
             page.ids.add(identifier)
         page.links.extend(_links(element, kind, line))
         if kind == "script":
-            source = str(element.get("src") or element.get(_XLINK) or "")
-            if "//" in source:
-                notebook.add("epub-remote-script", name=name, line=line, url=source)
-            elif str(element.get("type", "")).lower() not in _DATA_BLOCKS:
-                notebook.add("epub-script", name=name, line=line)
+            _judge_script(element, name, line, notebook)
         elif kind == "style" and element.text:
             page.styles.append((line, element.text))
     if item.is_page:
@@ -125,6 +121,15 @@ def _read(root: Tree, name: str, item: Item, notebook: Notebook) -> Page:
         page.words = len(text.split())
         page.sample = " ".join(shorten(word) for word in text[:_SAMPLE].split())
     return page
+
+
+def _judge_script(element: Tree, name: str, line: int, notebook: Notebook) -> None:
+    """A finding for a script in the book or on the web; a block of data, which no app runs, is none."""
+    source = str(element.get("src") or element.get(_XLINK) or "")
+    if "//" in source:
+        notebook.add("epub-remote-script", name=name, line=line, url=source)
+    elif str(element.get("type", "")).lower() not in _DATA_BLOCKS:
+        notebook.add("epub-script", name=name, line=line)
 
 
 def _links(element: Tree, kind: str, line: int) -> Iterator[Link]:
@@ -139,17 +144,9 @@ def _links(element: Tree, kind: str, line: int) -> Iterator[Link]:
             yield Link(line, str(url).strip(), kind in {"a", "area", "content", "reference"})
 
 
-def _count_features(root: Tree) -> Counter[str]:
-    """By name: pictures described, left undescribed and marked as mere ornament, headings, page
-    breaks, formulas, film, captions, marks for speech, entries of contents and page list."""
-    found: Counter[str] = Counter()
-    for element in root.iter("{*}*"):
-        kind = element.tag.rpartition("}")[2].lower()
-        found.update(_features_of(element, kind))
-    return found
-
-
 def _features_of(element: Tree, kind: str) -> list[str]:
+    """By name: a picture described, left undescribed or marked as mere ornament, a heading, a page
+    break, a formula, a film, captions, marks for speech, each entry of contents and page list."""
     types = f"{element.get(_TYPE, '')} {element.get('role', '')}".split()
     found = [name for name, is_there in (
         ("headings", kind in _HEADINGS),

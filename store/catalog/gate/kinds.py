@@ -70,11 +70,11 @@ _BY_MIMETYPE = {
     "application/x-ibooks+zip": "an iBooks Author book",
 }
 _BY_NAME = (
-    (r"word/", "a Word document (DOCX)"),
-    (r"xl/", "an Excel workbook (XLSX)"),
-    (r"ppt/", "a PowerPoint presentation (PPTX)"),
+    (r"word/.*", "a Word document (DOCX)"),
+    (r"xl/.*", "an Excel workbook (XLSX)"),
+    (r"ppt/.*", "a PowerPoint presentation (PPTX)"),
     (r"FixedDocSeq\.fdseq", "an XPS document"),
-    (r"\[Content_Types\]\.xml|docProps/", "a Word or other Office document"),
+    (r"\[Content_Types\]\.xml|docProps/.*", "a Word or other Office document"),
     (r"Index/Document\.iwa|Index\.zip|index\.apxl", "an Apple Pages, Numbers or Keynote document"),
     (r"AndroidManifest\.xml", "an Android program"),
     (r"[^/]+/META-INF/container\.xml", "a zip archive with the parts of an EPUB in a folder"),
@@ -145,7 +145,7 @@ def refuse_other_archives(stream: BinaryIO, notebook: Notebook) -> None:
     if MIMETYPE.decode() in says or CONTAINER in names:
         return
     for pattern, what in _BY_NAME:
-        if any(re.fullmatch(pattern if pattern[-1] != "/" else f"{pattern}.*", n) for n in names):
+        if any(re.fullmatch(pattern, name) for name in names):
             notebook.refuse("wrong-type", what=what)
     if says:
         notebook.refuse("wrong-type", what=f"another kind of document ({says})")
