@@ -7,7 +7,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from store.catalog.editions import look_at_notes
-from store.catalog.gate.comparison import suspicious_changes
+from store.catalog.gate.report import suspicious_changes
 from store.catalog.models import Asset, Edition, EditionStatus, Publication, PublicationStatus
 from store.distribution.letters import edition_notice
 from store.distribution.recipients import recipients

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from store.catalog.gate.comparison import suspicious_changes
+from store.catalog.gate.report import suspicious_changes
 
 BEFORE: dict[str, Any] = {
     "pages": 100,

@@ -168,4 +168,4 @@ def test_a_child_that_was_stopped_leaves_no_process_behind(
     inspect(slow_file, tmp_path, limits=Limits(wall_seconds=0.5))
 
     left = [child.cmdline() for child in psutil.Process().children(recursive=True)]
-    assert [line for line in left if "store.catalog.gate.child" in line] == []
+    assert [line for line in left if "store.catalog.gate.inspection" in line] == []

@@ -1,9 +1,14 @@
-"""One file through the gate: size and first bytes here, the rest in a child process with limits."""
+"""One file through the gate: size and first bytes here, the rest in a child process with limits.
+
+The child is this module run as a program. Only it loads the libraries that open strangers' files.
+"""
 
 import contextlib
 import json
 import logging
+import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,13 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from store.catalog.gate.kinds import describe, kind_of
-from store.catalog.gate.report import Format, Report, finding
+from store.catalog.gate.report import Format, Notebook, Report, Stop, finding
 
-VERDICT = "verdict.json"
-COVER = "cover.png"
-REPAIRED = "repaired.epub"
+_VERDICT = "verdict.json"
+_COVER = "cover.png"
+_REPAIRED = "repaired.epub"
 MIB = 1024 * 1024
-_PROGRAM = "store.catalog.gate.child"
+_PROGRAM = "store.catalog.gate.inspection"
 _ROOT = Path(__file__).resolve().parents[3]
 _LARGEST_VERDICT = 4 * MIB
 _log = logging.getLogger(__name__)
@@ -66,7 +71,7 @@ def inspect_file(
 
 def _run_child(format_: Format, path: Path, work_folder: Path, limits: Limits) -> int | None:
     """The child's exit status, negative for a signal; None when the clock ended it."""
-    for name in (VERDICT, COVER, REPAIRED):
+    for name in (_VERDICT, _COVER, _REPAIRED):
         (work_folder / name).unlink(missing_ok=True)
     command = [sys.executable, "-P", "-X", "utf8", "-m", _PROGRAM]
     with (work_folder / "child.log").open("wb") as complaints:
@@ -91,7 +96,7 @@ def _run_child(format_: Format, path: Path, work_folder: Path, limits: Limits) -
 
 
 def _read_verdict(format_: Format, work_folder: Path, ended: int | None) -> Report:
-    written = work_folder / VERDICT
+    written = work_folder / _VERDICT
     if ended != 0 or not written.is_file() or written.stat().st_size > _LARGEST_VERDICT:
         _log.warning("The inspection of a file ended with %s", ended)
         out_of_time = ended is None or -ended in {signal.SIGXCPU, signal.SIGALRM}
@@ -100,7 +105,7 @@ def _read_verdict(format_: Format, work_folder: Path, ended: int | None) -> Repo
     report = Report.from_json(json.loads(written.read_bytes()))
     if not report.accepted:
         return report
-    cover, repaired = work_folder / COVER, work_folder / REPAIRED
+    cover, repaired = work_folder / _COVER, work_folder / _REPAIRED
     return Report(
         report.format,
         report.findings,
@@ -112,3 +117,56 @@ def _read_verdict(format_: Format, work_folder: Path, ended: int | None) -> Repo
 
 def _megabytes(count: int) -> str:
     return f"{count / 1_000_000:,.1f} MB".replace(".0 MB", " MB")
+
+
+def _main(arguments: list[str]) -> None:
+    """The child: inspect the file named in the arguments; the verdict is a file in the work folder."""
+    format_, path, folder, limits = arguments
+    work_folder = Path(folder)
+    _keep_to(Limits(**json.loads(limits)))
+    report = judge("pdf" if format_ == "pdf" else "epub", Path(path), work_folder)
+    (work_folder / _VERDICT).write_text(json.dumps(report.to_json()), encoding="utf-8")
+
+
+def _keep_to(limits: Limits) -> None:
+    """Put this process under the limits, for good.
+
+    Where the system refuses one (macOS knows no settable address space), the others stand.
+    """
+    # The parent's clock is the rule; this one ends a child whose parent died.
+    signal.alarm(math.ceil(limits.wall_seconds) + 2)
+    for kind, soft, hard in (
+        # The soft limit's own signal tells the parent what happened; the hard one only kills.
+        (resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1),
+        (resource.RLIMIT_FSIZE, limits.file_size, limits.file_size),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_AS, limits.address_space, limits.address_space),
+    ):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(kind, (soft, hard))
+
+
+def judge(format_: Format, path: Path, work_folder: Path) -> Report:
+    """The verdict on one file, without the limits of a process."""
+    notebook = Notebook()
+    try:
+        if format_ == "pdf":
+            from store.catalog.gate.pdf import inspect_pdf  # noqa: PLC0415 - in the child alone
+
+            inspect_pdf(path, notebook, work_folder / _COVER)
+        else:
+            from store.catalog.gate.epub import inspect_epub  # noqa: PLC0415 - as above
+
+            inspect_epub(path, notebook, work_folder / _COVER, work_folder / _REPAIRED)
+    except Stop:
+        pass
+    except MemoryError:
+        notebook = Notebook()
+        notebook.add("checker-out-of-memory")
+    findings = notebook.findings()
+    is_neither = any(one.code.startswith("wrong-type") for one in findings)
+    return Report(None if is_neither else format_, findings, notebook.facts)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])
