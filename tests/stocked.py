@@ -10,23 +10,20 @@ from flask import Flask
 from store.app import place
 from store.catalog.models import Publication
 from store.catalog.publications import publication_by_slug
-from store.demo.pay import Arrival, Decision, decide
 from store.entitlements.addresses import request_change
 from store.entitlements.links import link_url, make_link, order_url
 from store.entitlements.order_moves import request_move
 from store.kit.database import db, transaction
 from store.kit.static_files import StaticFiles
 from store.kit.storage import storage
-from store.kit.tokens import new_reference
 from store.mail.models import CapturedLetter
 from store.orders.discounts import add_discount
 from store.orders.models import Offer
 from store.orders.offers import ask_for_offer, offer_url
-from store.orders.placing import place_order
 from tests.catalog.making import picture
 from tests.entitlements.making import a_shop, anna, path_to, sent
 from tests.pages import Page
-from tests.payments.making import BUYER, apply_received, start
+from tests.purchases import BUYER, pay, placed_order, start
 
 
 @dataclass
@@ -109,16 +106,12 @@ def stock(app: Flask) -> Stocked:
 
 def _placed(slug: str, *, wants_now: bool = False) -> int:
     with transaction():
-        details = replace(BUYER, wants_now=wants_now)
-        key = new_reference()
-        publication = publication_by_slug(slug)
-        return place_order(publication, details, form_key=key, seen_amount=1250).id
+        return placed_order(publication_by_slug(slug), replace(BUYER, wants_now=wants_now)).id
 
 
 def _paid(slug: str, *, wants_now: bool = False) -> int:
     order_id = _placed(slug, wants_now=wants_now)
-    decide(start(order_id), Decision.PAY, Arrival.ONCE)
-    apply_received()
+    pay(order_id)
     return order_id
 
 

@@ -23,7 +23,7 @@ from store.payments.refunds import refund_order
 from store.payments.transfers import record_transfer
 from store.settings import load
 from tests.conftest import SECRET
-from tests.payments.making import an_order
+from tests.purchases import an_order
 from tests.snapshots import snapshot
 from tests.stocked import stock
 

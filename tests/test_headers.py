@@ -33,7 +33,8 @@ from tests.distribution.shop import draft, release
 from tests.factories import a_publication, a_seller
 from tests.mail.letter_rules import Head, broken
 from tests.pages import check_letter_html, check_page
-from tests.payments.making import an_order, failed_slowly
+from tests.payments.making import failed_slowly
+from tests.purchases import an_order
 from tests.snapshots import snapshot
 from tests.stocked import Stocked, stock
 

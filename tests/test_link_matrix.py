@@ -22,7 +22,6 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from store.catalog.models import Asset, Publication
-from store.demo.pay import Arrival, Decision, decide
 from store.entitlements.links import make_link, order_link
 from store.entitlements.models import Link
 from store.entitlements.order_moves import accept_move, request_move
@@ -34,11 +33,11 @@ from store.orders.customers import customer_by_address, find_or_add_customer, ma
 from store.orders.discounts import add_discount
 from store.orders.models import Customer, Offer, Order
 from store.orders.offers import OFFER, ask_for_offer
-from store.orders.placing import Details, place_order
+from store.orders.placing import Details
 from tests.conftest import Clock
 from tests.entitlements.making import a_shop, link_to
 from tests.factories import a_publication, a_released_edition
-from tests.payments.making import apply_received, start
+from tests.purchases import pay, placed_order
 from tests.snapshots import snapshot
 from tests.test_routes import PUBLIC_POSTS
 
@@ -194,11 +193,9 @@ def _order(person: Person, title: str) -> int:
         details = Details(
             email=person.email, name=f"{person.name} {title}", wants_now=title != "later"
         )
-        key = tokens.new_reference()
-        order_id = place_order(publication, details, form_key=key, seen_amount=1250).id
+        order_id = placed_order(publication, details).id
     if title != "unpaid":
-        decide(start(order_id), Decision.PAY, Arrival.ONCE)
-        apply_received()
+        pay(order_id)
     return order_id
 
 

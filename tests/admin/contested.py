@@ -12,12 +12,12 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayDispute, GatewayState, Standing
-from store.payments.inbox import fulfil_order
 from store.payments.models import Checkout, Dispute, Payment
 from tests.admin.signing import signed_in
 from tests.conftest import Clock
 from tests.pages import check_page
-from tests.payments.making import an_order, order_of, paid_at_gateway, rows, start
+from tests.payments.making import order_of, paid_at_gateway, rows
+from tests.purchases import an_order, pay, start
 
 
 @pytest.fixture
@@ -32,12 +32,6 @@ def order_id(app: Flask, frozen: Clock) -> int:
 def desk(frozen: Clock, client: FlaskClient) -> FlaskClient:
     """An owner at the desk."""
     return signed_in(client)
-
-
-def pay(order_id: int) -> None:
-    """The order is paid over the demonstration."""
-    paid_at_gateway(start(order_id), clock.now())
-    fulfil_order(order_id)
 
 
 def pay_again(order_id: int) -> None:

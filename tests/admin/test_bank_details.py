@@ -6,17 +6,15 @@ from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.catalog.models import Publication, PublicationStatus
+from store.catalog.models import PublicationStatus
 from store.catalog.sellers import current_seller, state_seller
 from store.cli import main
 from store.commands import base
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
-from store.orders.gifts import give_copy
 from store.orders.models import Order
 from store.payments.bank_details import change_bank_details, masked
-from store.payments.checkout import begin_checkout
 from tests.admin.contested import read
 from tests.admin.signing import PASSWORD, a_member, press, signed_in
 from tests.conftest import Clock, on_both
@@ -24,6 +22,7 @@ from tests.entitlements.making import path_to
 from tests.factories import a_publication, a_released_edition, a_seller
 from tests.pages import check_page
 from tests.payments.making import rows
+from tests.purchases import give
 from tests.storefront.forms import text_of
 
 OLD = "Sample Press\nSort code 12-34-56\nAccount 12345678"
@@ -120,11 +119,7 @@ def gift(seller: None) -> str:
     with transaction():
         publication = a_publication(status=PublicationStatus.LISTED)
         a_released_edition(publication)
-    with transaction() as session:
-        publication = session.scalars(sa.select(Publication)).one()
-        given = {"email": "guest@reader.example", "name": "", "reason": "review"}
-        order_id = give_copy(publication, **given, who="olga", form_key="gift").id
-    begin_checkout(order_id)
+    give(email="guest@reader.example", name="", reason="review")
     return str(rows(Order.reference)[0][0])
 
 

@@ -22,9 +22,10 @@ from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer
 from tests.admin.signing import press, sign_in, signed_in, token_in
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import buy, deliveries, draft, drafted_and_released, send
+from tests.distribution.shop import deliveries, draft, drafted_and_released, send
 from tests.factories import a_publication, a_seller
 from tests.pages import check_page
+from tests.purchases import buy
 
 SAMPLE = Path("store/demo/sample")
 PUBLICATION = "/admin/publications/send-early-years"

@@ -15,10 +15,11 @@ from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from tests.admin.signing import press, signed_in
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import buy, drafted_and_released, send
+from tests.distribution.shop import drafted_and_released, send
 from tests.distribution.test_exports import GUMROAD
 from tests.factories import a_publication, a_seller
 from tests.pages import Page, check_page
+from tests.purchases import buy
 
 PUBLICATION = "/admin/publications/send-early-years"
 ROWS = "email,name\nann@reader.example,Ann\nnobody,Nobody\nanna@reader.example,Anna\nann@reader.example,Ann\n"

@@ -30,11 +30,11 @@ from store.staff.credentials import (
 from store.staff.people import staff_by_address
 from tests.admin.signing import press, signed_in, token_in
 from tests.conftest import Clock, on_both, on_postgresql
-from tests.distribution.shop import buy, send
-from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, count_rows, path_to
+from tests.distribution.shop import send
+from tests.entitlements.making import a_shop, anna, count_rows, path_to
 from tests.factories import a_customer, a_publication, a_seller
 from tests.pages import check_page
-from tests.payments.making import an_order, apply_received, start
+from tests.purchases import ANNA, a_paid_order, an_order, apply_received, buy, start
 from tests.races import at_once, until_waiting
 
 

@@ -7,41 +7,13 @@ from flask import current_app
 
 from store.catalog.models import Edition, EditionStatus, Publication
 from store.distribution import releasing
-from store.entitlements import granting
 from store.entitlements.models import Entitlement
-from store.kit import clock, tokens
+from store.kit import clock
 from store.kit.database import db, transaction
-from store.kit.status import advance
 from store.mail import outbox, worker
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
-from store.orders.models import Order, OrderStatus
-from store.orders.placing import Details, place_order
+from store.orders.models import Order
 from tests.factories import an_asset, an_edition
-
-
-def buy(
-    publication: Publication,
-    email: str = "anna@reader.example",
-    name: str = "Anna Berg",
-    *,
-    wants_now: bool = True,
-) -> Order:
-    """Order and pay, in the caller's transaction."""
-    return pay(place(publication, Details(email=email, name=name, wants_now=wants_now)))
-
-
-def place(publication: Publication, details: Details) -> Order:
-    """Order and do not pay yet, in the caller's transaction."""
-    key = tokens.new_reference()
-    return place_order(publication, details, form_key=key, seen_amount=publication.price_amount)
-
-
-def pay(order: Order) -> Order:
-    """The money of an order comes, in the caller's transaction."""
-    advance(order, OrderStatus.PAID)
-    order.paid_at = clock.now()
-    granting.grant_order(order, clock.now())
-    return order
 
 
 def draft(publication: Publication, number: int = 1, **given: object) -> Edition:

@@ -31,8 +31,9 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import buy, drafted_and_released, reached, send
+from tests.distribution.shop import drafted_and_released, reached, send
 from tests.factories import a_publication, a_seller
+from tests.purchases import buy
 
 PEOPLE = st.integers(0, 4)
 _slugs = count(1)

@@ -19,8 +19,9 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Customer
 from store.payments.sums import left_by_order
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import buy, deliveries, drafted_and_released
+from tests.distribution.shop import deliveries, drafted_and_released
 from tests.factories import a_publication, a_seller
+from tests.purchases import buy
 
 FORMULAS = ["=1+1", "-2+3", "@SUM(A1)", "+44 20 7946 0000", "\t=1", "-Anna", "'=x", "''-y", "\rz"]
 
@@ -137,7 +138,7 @@ def test_our_own_export_read_three_times_leaves_every_name_as_it_was(
     table = list(csv.reader(io.StringIO(exported, newline="")))
     assert table[0] == ["email", "name", "since", "order", "price", "currency"]
     assert table[1][1:3] == ["'=1+1", "2027-03-01"]
-    assert table[1][4:] == ["0.00", "GBP"]  # no money came in for what these tests grant
+    assert table[1][4:] == ["12.50", "GBP"]
     data = exported.encode("utf-8-sig")
     for target in (publication, other, other):
         import_customers(target, read_customers(data))

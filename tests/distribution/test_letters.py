@@ -20,7 +20,6 @@ from store.orders.models import Customer
 from tests.conftest import Clock, make_settings, on_both
 from tests.distribution.shop import (
     a_copy_came_before,
-    buy,
     deliveries,
     draft,
     drafted_and_released,
@@ -28,6 +27,7 @@ from tests.distribution.shop import (
 )
 from tests.factories import a_customer, a_publication, a_seller
 from tests.mail.letter_rules import check
+from tests.purchases import buy
 
 
 @pytest.fixture

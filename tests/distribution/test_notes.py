@@ -17,11 +17,12 @@ from store.kit.database import db, transaction
 from tests.admin.signing import press, signed_in, token_in
 from tests.catalog.making import book, package, page
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import buy, draft, reread, send
+from tests.distribution.shop import draft, reread, send
 from tests.distribution.shop import release as release_now
 from tests.distribution.test_letters import _notices
 from tests.factories import a_publication, a_seller, an_asset, an_edition
 from tests.pages import check_page
+from tests.purchases import buy
 
 LETTER_MOST = 90_000  # bytes, of the 102 kB that Gmail shows
 EDITION = "/admin/publications/send-early-years/editions/1"

@@ -35,8 +35,9 @@ from store.orders.consents import give_waiver, has_waiver
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import Reached, buy, drafted_and_released, reached, send
+from tests.distribution.shop import Reached, drafted_and_released, reached, send
 from tests.factories import a_publication, a_seller
+from tests.purchases import buy
 
 PEOPLE = st.integers(0, 2)
 FIRST = {Occasion.FIRST_COPY, Occasion.DAYS_OVER, Occasion.ASKED}

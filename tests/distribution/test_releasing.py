@@ -20,7 +20,6 @@ from store.mail.models import BatchStatus, Delivery, DeliveryStatus
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import (
     a_copy_came_before,
-    buy,
     deliveries,
     draft,
     drafted_and_released,
@@ -29,6 +28,7 @@ from tests.distribution.shop import (
     send,
 )
 from tests.factories import a_customer, a_publication, a_seller, an_edition
+from tests.purchases import buy
 
 QUEUED, SKIPPED = DeliveryStatus.QUEUED, DeliveryStatus.SKIPPED
 

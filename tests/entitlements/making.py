@@ -18,11 +18,9 @@ from store.kit.status import advance
 from store.mail.models import CapturedLetter
 from store.mail.worker import send_due_letters
 from store.orders.customers import customer_by_address
-from store.orders.models import Customer, Order
-from tests.distribution.shop import buy
+from store.orders.models import Customer
 from tests.factories import a_publication, a_released_edition, a_seller, every_table
-
-ANNA = "anna@reader.example"
+from tests.purchases import ANNA, a_paid_order
 
 
 def a_shop(*, editions: int = 1, slug: str = "send-early-years") -> Publication:
@@ -34,12 +32,6 @@ def a_shop(*, editions: int = 1, slug: str = "send-early-years") -> Publication:
         for number in range(1, editions + 1):
             a_released_edition(publication, number)
     return publication
-
-
-def a_paid_order(publication: Publication, address: str = ANNA, *, wants_now: bool = True) -> Order:
-    """An order placed and paid at this moment."""
-    with transaction():
-        return buy(publication, address, wants_now=wants_now)
 
 
 def annas_order() -> int:

@@ -15,8 +15,6 @@ from store.orders.customers import customer_by_address
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import (
-    ANNA,
-    a_paid_order,
     a_shop,
     anna,
     annas_order,
@@ -29,6 +27,7 @@ from tests.entitlements.making import (
 from tests.entitlements.pressing import SURE, address_of, asked_to_change, changed
 from tests.factories import a_customer
 from tests.pages import check_page
+from tests.purchases import ANNA, a_paid_order
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

@@ -15,8 +15,6 @@ from store.orders.models import Customer
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import drafted_and_released
 from tests.entitlements.making import (
-    ANNA,
-    a_paid_order,
     a_shop,
     anna,
     annas_order,
@@ -28,6 +26,7 @@ from tests.entitlements.making import (
 )
 from tests.entitlements.pressing import SURE, asked_to_change, changed
 from tests.pages import Page, check_page
+from tests.purchases import ANNA, a_paid_order
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

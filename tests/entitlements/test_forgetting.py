@@ -13,9 +13,10 @@ from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.mail.outbox import FORGOTTEN
 from store.orders.discounts import add_discount
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, links_in, path_to, sent
+from tests.entitlements.making import a_shop, anna, links_in, path_to, sent
 from tests.entitlements.making import text_of as text_part
 from tests.factories import every_table
+from tests.purchases import ANNA, a_paid_order
 
 STRANGER = "otto@reader.example"
 SURE = {"sure": "yes"}

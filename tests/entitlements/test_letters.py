@@ -23,21 +23,11 @@ from store.mail.models import CapturedLetter, Delivery
 from store.orders.models import Order, OrderStatus
 from store.orders.placing import Details, place_order
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import pay, place
-from tests.entitlements.making import (
-    ANNA,
-    a_paid_order,
-    a_shop,
-    anna,
-    html_of,
-    release,
-    sent,
-    text_of,
-    withdraw,
-)
+from tests.entitlements.making import a_shop, anna, html_of, release, sent, text_of, withdraw
 from tests.factories import a_seller
 from tests.mail.letter_rules import broken
 from tests.pages import check_letter_html
+from tests.purchases import ANNA, a_paid_order, apply_payment, placed_order
 
 pytestmark = pytest.mark.usefixtures("frozen", "app")
 
@@ -309,7 +299,7 @@ def test_a_customer_has_the_name_of_whoever_paid_first(app: Flask, frozen: Clock
     for name, is_paid in [("Somebody Rude", False), ("Anna Berg", True), ("Another", True)]:
         with transaction():
             details = Details(email=ANNA, name=name, wants_now=True)
-            placed = place(publication, details)
+            placed = placed_order(publication, details)
             if is_paid:
-                pay(placed)
+                apply_payment(placed)
     assert anna().name == "Anna Berg"

@@ -25,8 +25,6 @@ from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import drafted_and_released, send
 from tests.entitlements.making import (
-    ANNA,
-    a_paid_order,
     a_shop,
     anna,
     annas_order,
@@ -49,6 +47,7 @@ from tests.entitlements.pressing import (
 )
 from tests.factories import a_customer, a_publication, a_seller
 from tests.pages import Page, check_page
+from tests.purchases import ANNA, a_paid_order
 from tests.storefront.forms import fields_of
 from tests.storefront.forms import text_of as read
 

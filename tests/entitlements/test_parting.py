@@ -16,14 +16,11 @@ from store.kit.database import db, transaction
 from store.kit.status import StatusChange
 from store.mail.models import CapturedLetter
 from store.orders.customers import customer_by_address, find_or_add_customer
-from store.orders.gifts import give_copy
 from store.orders.models import Order
 from store.orders.placing import Details
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import drafted_and_released, pay, place
+from tests.distribution.shop import drafted_and_released
 from tests.entitlements.making import (
-    ANNA,
-    a_paid_order,
     a_shop,
     anna,
     annas_order,
@@ -49,6 +46,7 @@ from tests.entitlements.pressing import (
     owner_of,
 )
 from tests.pages import check_page
+from tests.purchases import ANNA, a_paid_order, apply_payment, give, placed_order
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
@@ -199,12 +197,12 @@ def test_an_order_that_waits_for_its_money_follows_its_address(
 ) -> None:
     publication = a_shop(slug="dear")
     with transaction():
-        order_id = place(publication, Details(B, "Vic Tim", wants_now=True)).id
+        order_id = placed_order(publication, Details(B, "Vic Tim", wants_now=True)).id
     undone(client, undo)
     assert owner_of(order_id) == B
     assert letters_to(B, "Your copies and orders")
     with transaction() as session:
-        pay(session.get_one(Order, order_id))
+        apply_payment(session.get_one(Order, order_id))
     assert (titles_of(ANNA), titles_of(B)) == (["send-early-years"], ["dear"])
     assert len(letters_to(B, "Your order")) == 1
 
@@ -213,12 +211,8 @@ def test_an_order_that_waits_for_its_money_follows_its_address(
 def test_a_gift_stays_where_it_was_given(
     client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
-    publication = a_shop(slug="gift")
-    with transaction():
-        gift = give_copy(
-            publication, email=B, name="", reason="thanks", who="olga", form_key="gift:1"
-        )
-        order_id = pay(gift).id
+    a_shop(slug="gift")
+    order_id = give("gift", email=B, name="")
     undone(client, undo)
     assert owner_of(order_id) == B
     assert (titles_of(ANNA), titles_of(B)) == (["send-early-years"], ["gift"])

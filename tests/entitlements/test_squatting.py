@@ -22,12 +22,12 @@ from store.staff.credentials import authenticator
 from tests.admin.signing import press, signed_in
 from tests.admin.test_people import with_two_step
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import ANNA, a_paid_order, anna, guide, path_to, sent
+from tests.entitlements.making import anna, guide, path_to, sent
 from tests.entitlements.pressing import SURE, B, address_of, asked_to_change, changed, owner_of
 from tests.entitlements.test_parting import titles_of
 from tests.pages import check_page
 from tests.payments.bank import arrive
-from tests.payments.making import apply_received
+from tests.purchases import ANNA, a_paid_order, apply_received
 from tests.storefront.forms import fields_of
 from tests.storefront.strangers import annas_shop, places, strangers_order, strangers_path
 

@@ -19,8 +19,6 @@ from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import draft, drafted_and_released, release
 from tests.entitlements.making import (
-    ANNA,
-    a_paid_order,
     a_shop,
     anna,
     annas_order,
@@ -35,6 +33,7 @@ from tests.entitlements.making import (
 from tests.entitlements.pressing import SURE, B, C, address_of, asked_to_change, changed
 from tests.factories import a_publication, a_seller
 from tests.pages import check_page
+from tests.purchases import ANNA, a_paid_order
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

@@ -12,9 +12,8 @@ from store.entitlements.access import readable_editions, rights_of_order
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.kit.status import StatusChange
-from store.orders.gifts import NotPublished, gift_key, give_copy
+from store.orders.gifts import NotPublished, gift_key
 from store.orders.models import Consent, Order, OrderLine
-from store.payments.checkout import begin_checkout
 from tests.conftest import on_both
 from tests.distribution.shop import deliveries, drafted_and_released
 from tests.entitlements.making import a_shop, anna, sent, text_of
@@ -22,23 +21,9 @@ from tests.factories import a_publication, a_seller
 from tests.pages import check_page
 from tests.payments.bank import path_of
 from tests.payments.making import order_of, rows
+from tests.purchases import REASON, give
 
 pytestmark = pytest.mark.usefixtures("frozen")
-
-REASON = "Review for a journal"
-
-
-def give(slug: str = "send-early-years", form_key: str = "gift:one", **given: str) -> int:
-    """Give Anna a copy as the doors do; returns the order's id."""
-    values = {"email": "anna@reader.example", "name": "Anna Berg", "reason": REASON}
-    with transaction():
-        publication = publication_by_slug(slug)
-        order = give_copy(
-            publication, who="olga@publisher.example", form_key=form_key, **(values | given)
-        )
-        order_id = order.id
-    begin_checkout(order_id)
-    return order_id
 
 
 def numbers() -> list[int]:

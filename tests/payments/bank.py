@@ -13,7 +13,7 @@ from store.orders.models import Order
 from store.payments.checkout import begin_checkout
 from store.payments.models import Refund, Transfer, TransferBack
 from store.payments.transfers import record_transfer
-from tests.payments.making import an_order
+from tests.purchases import an_order
 
 BANK = "Early Years Sample Press\nSort code 00-00-00\nAccount 00000000"
 

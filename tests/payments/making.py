@@ -4,45 +4,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from store.catalog.models import Publication, PublicationStatus
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order
-from store.orders.placing import Details, place_order
-from store.payments.checkout import begin_checkout
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayState, Standing
 from store.payments.gateways.demo import DemoEvent, DemoPayment, DemoRefund, new_name
-from store.payments.inbox import apply_event
-from store.payments.models import Checkout, EventStatus, GatewayEvent, Payment, Refund
-from tests.factories import a_publication, a_seller, every_table
-
-BUYER = Details(
-    email="anna@reader.example",
-    name="Anna Berg",
-    organisation="",
-    purchase_order_number="",
-    wants_now=False,
-)
-
+from store.payments.models import Checkout, GatewayEvent, Payment, Refund
+from tests.factories import every_table
+from tests.purchases import start
 
 BANK_SAID_NO = "Your bank did not make the payment."
-
-
-def an_order(form_key: str = "f" * 22, slug: str = "send-early-years") -> int:
-    """A pending pre-order at £12.50; returns its id."""
-    with transaction() as session:
-        publication = session.scalars(sa.select(Publication).filter_by(slug=slug)).first()
-        if publication is None:
-            a_seller()
-            publication = a_publication(slug, status=PublicationStatus.LISTED)
-        return place_order(publication, BUYER, form_key=form_key, seen_amount=1250).id
-
-
-def start(order_id: int) -> str:
-    """Begin a checkout; returns the gateway's reference of it."""
-    return begin_checkout(order_id).rsplit("/", 1)[1]
 
 
 def at_gateway(reference: str, **values: Any) -> None:
@@ -93,14 +66,6 @@ def news(reference: str, kind: str, at: Any) -> int:
         session.add(event)
         session.flush()
         return event.id
-
-
-def apply_received() -> None:
-    """What the bell would do: apply each event that was received."""
-    db.session.rollback()
-    query = sa.select(GatewayEvent.id).filter_by(status=EventStatus.RECEIVED)
-    for event_id in db.session.scalars(query.order_by(GatewayEvent.id)).all():
-        apply_event(event_id)
 
 
 def order_of(order_id: int) -> Order:

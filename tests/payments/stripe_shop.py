@@ -24,7 +24,7 @@ from store.kit import clock
 from store.kit.database import db
 from store.payments.gateways.stripe_objects import EVENT_KINDS
 from tests.conftest import make_settings
-from tests.payments.making import apply_received
+from tests.purchases import apply_received
 from tests.storefront.forms import fields_of
 from tests.stripe_double import StripeDouble
 

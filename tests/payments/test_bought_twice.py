@@ -10,20 +10,19 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Publication, PublicationStatus
-from store.demo.pay import Decision, decide
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order
 from store.orders.placing import Details, place_order
 from store.payments.cancellation import cancel_preorder
-from store.payments.checkout import begin_checkout
 from store.payments.refunds import refund_order
 from tests import factories
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import path_to, sent
 from tests.entitlements.making import text_of as letter_text
-from tests.payments.making import apply_received, rows
+from tests.payments.making import rows
+from tests.purchases import pay
 from tests.storefront.forms import text_of
 
 ANNA = "anna@reader.example"
@@ -52,8 +51,7 @@ def buy(publication_id: int, key: str, email: str = ANNA, *, wants_now: bool = F
         publication = session.get_one(Publication, publication_id)
         details = Details(email=email, name="", wants_now=wants_now)
         order_id = place_order(publication, details, form_key=key * 22, seen_amount=1250).id
-    decide(begin_checkout(order_id).rsplit("/", 1)[1], Decision.PAY)
-    apply_received()
+    pay(order_id)
     found = db.session.get_one(Order, order_id)
     return Bought(found.id, found.reference, found.customer_id)
 

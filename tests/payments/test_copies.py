@@ -13,20 +13,18 @@ from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.status import advance
-from store.orders.gifts import give_copy
 from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import cancel_pending
 from store.payments.cancellation import cancel_preorder
-from store.payments.checkout import begin_checkout
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayState, Standing
-from store.payments.inbox import fulfil_checkout, fulfil_order
-from store.payments.models import Checkout, Refund, RefundStatus
+from store.payments.models import Refund, RefundStatus
 from store.payments.refunds import refund_order
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import release, sent, text_of, withdraw
 from tests.payments.bank import a_transfer_order, arrive
-from tests.payments.making import an_order, order_of, paid_at_gateway, start
+from tests.payments.making import order_of
+from tests.purchases import an_order, give, pay, start
 
 pytestmark = pytest.mark.usefixtures("app")
 ANNA = "anna@reader.example"
@@ -34,8 +32,7 @@ ANNA = "anna@reader.example"
 
 def a_bought(slug: str) -> int:
     order_id = an_order(slug.ljust(22, "."), slug)
-    paid_at_gateway(start(order_id), clock.now())
-    fulfil_order(order_id)
+    pay(order_id)
     return order_id
 
 
@@ -88,7 +85,7 @@ def test_every_order_stands_in_the_letter_as_it_truly_is(frozen: Clock) -> None:
     at_work(an_order("b" * 22, "bank"))
     a_transfer_order("t" * 22, "transfer")
     arrive(a_transfer_order("p" * 22, "transfer-part"), 500)
-    a_gift("paid")
+    give("paid")
     assert states(letter()) == [
         "paid",
         "refunded; £12.50 went back to you",
@@ -116,23 +113,13 @@ def at_work(order_id: int) -> None:
         apply_state("demo", state)
 
 
-def a_gift(slug: str) -> None:
-    with transaction() as session:
-        publication = session.scalars(sa.select(Publication).filter_by(slug=slug)).one()
-        given = {"email": ANNA, "name": "Anna Berg", "reason": "Reviewer", "who": "olga"}
-        order_id = give_copy(publication, form_key="r" * 22, **given).id
-    begin_checkout(order_id)
-    fulfil_checkout(db.session.scalars(sa.select(Checkout.id).filter_by(order_id=order_id)).one())
-
-
 def test_only_copies_that_can_be_opened_are_offered_and_others_say_when(frozen: Clock) -> None:
     for slug in ("ready", "waiting", "pre-order", "withdrawn", "refunded", "disputed"):
         order_id = an_order(slug.ljust(22, "."), slug)
         of_it = db.session.scalars(sa.select(Publication).filter_by(slug=slug)).one()
         if slug not in {"pre-order", "refunded"}:
             release(of_it, 1)
-        paid_at_gateway(start(order_id), clock.now())
-        fulfil_order(order_id)
+        pay(order_id)
         if slug == "waiting":
             continue
         with transaction() as session:

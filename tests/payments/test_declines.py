@@ -18,8 +18,8 @@ from store.payments.models import EventStatus, GatewayEvent
 from store.tasks import TIMETABLE
 from tests.conftest import Clock, on_both
 from tests.factories import a_seller
-from tests.payments.making import an_order, start
 from tests.payments.stripe_shop import DECLINED_CARD, pay_on_page, post_all
+from tests.purchases import an_order, start
 from tests.stripe_double import StripeDouble
 
 pytestmark = on_both

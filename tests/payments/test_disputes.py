@@ -31,8 +31,9 @@ from tests.payments.contesting import (
     release_another,
     the_dispute,
 )
-from tests.payments.making import an_order, order_of, paid_at_gateway, rows, start
+from tests.payments.making import order_of, paid_at_gateway, rows
 from tests.payments.stripe_shop import post_all, post_event
+from tests.purchases import an_order, start
 from tests.stripe_double import StripeDouble
 
 pytestmark = on_both

@@ -24,8 +24,9 @@ from tests.conftest import Clock, make_settings, on_both
 from tests.entitlements.making import a_shop, sent, text_of
 from tests.pages import check_page
 from tests.payments.bank import path_of
-from tests.payments.making import an_order, order_of, rows
+from tests.payments.making import order_of, rows
 from tests.payments.test_checkout import PRODUCTION
+from tests.purchases import an_order
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

@@ -24,8 +24,6 @@ from store.payments.models import (
 )
 from tests.conftest import Clock, on_both
 from tests.payments.making import (
-    an_order,
-    apply_received,
     at_gateway,
     dump,
     emptied,
@@ -34,8 +32,8 @@ from tests.payments.making import (
     paid_at_gateway,
     refunded_at_gateway,
     rows,
-    start,
 )
+from tests.purchases import an_order, apply_received, start
 
 pytestmark = on_both
 

@@ -10,20 +10,18 @@ from store.mail.models import Delivery
 from store.orders.models import Order
 from store.payments import letters
 from store.payments.cancellation import cancel_preorder
-from store.payments.inbox import fulfil_order
 from store.payments.models import Refund
 from store.payments.money_back import give_up
 from store.payments.refunds import refund_order
 from tests.conftest import Clock
-from tests.payments.making import an_order, paid_at_gateway, start
+from tests.purchases import an_order, pay
 
 
 @pytest.fixture
 def paid(app: Flask, frozen: Clock) -> int:
     """A paid pre-order."""
     order_id = an_order()
-    paid_at_gateway(start(order_id), frozen())
-    fulfil_order(order_id)
+    pay(order_id)
     return order_id
 
 

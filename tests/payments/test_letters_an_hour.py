@@ -18,7 +18,8 @@ from store.payments.transfers import DETAILS
 from tests.conftest import Clock, on_both, on_postgresql
 from tests.entitlements.making import sent, text_of
 from tests.payments.bank import a_transfer_order, path_of, reference_of
-from tests.payments.making import an_order, failed_slowly, rows, start
+from tests.payments.making import failed_slowly, rows
+from tests.purchases import an_order, start
 
 pytestmark = pytest.mark.usefixtures("frozen", "app")
 

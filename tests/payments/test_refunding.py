@@ -22,15 +22,8 @@ from store.payments.refunds import refund_order
 from store.payments.sums import refunded_amount
 from tests.conftest import Clock, on_both
 from tests.factories import a_released_edition
-from tests.payments.making import (
-    an_order,
-    at_gateway,
-    order_of,
-    paid_at_gateway,
-    refunded_at_gateway,
-    rows,
-    start,
-)
+from tests.payments.making import at_gateway, order_of, paid_at_gateway, refunded_at_gateway, rows
+from tests.purchases import an_order, pay, start
 
 pytestmark = on_both
 
@@ -39,8 +32,7 @@ pytestmark = on_both
 def paid(app: Flask, frozen: Clock) -> int:
     """A paid pre-order."""
     order_id = an_order()
-    paid_at_gateway(start(order_id), frozen())
-    fulfil_order(order_id)
+    pay(order_id)
     return order_id
 
 
@@ -275,8 +267,7 @@ def test_an_edition_withdrawn_before_the_order_leaves_it_a_preorder(
     frozen.advance(hours=1)
     with transaction():
         order_of(order_id).placed_at = frozen()
-    paid_at_gateway(start(order_id), frozen())
-    fulfil_order(order_id)
+    pay(order_id)
 
     assert may_cancel(order_of(order_id)) is True
 

@@ -15,7 +15,7 @@ from store.payments import refunds
 from store.payments.checkout import begin_checkout, expire_due
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayRefund, GatewayState, RefundStanding, Standing
-from store.payments.inbox import fulfil_checkout, fulfil_order, sweep
+from store.payments.inbox import fulfil_checkout, sweep
 from store.payments.models import Checkout, CheckoutStatus, Payment, Refund, RefundStatus
 from store.payments.refunds import refund_order
 from tests.conftest import Clock, on_both
@@ -25,15 +25,9 @@ from tests.payments.contesting import (
     a_placed_order,
     alerts,
 )
-from tests.payments.making import (
-    an_order,
-    failed_slowly,
-    order_of,
-    paid_at_gateway,
-    rows,
-    start,
-)
+from tests.payments.making import failed_slowly, order_of, rows
 from tests.payments.stripe_shop import calls, post_all, session_behind
+from tests.purchases import an_order, pay, start
 from tests.stripe_double import StripeDouble
 
 pytestmark = on_both
@@ -106,8 +100,7 @@ def test_nobody_hears_that_a_payment_failed_once_another_has_arrived(
 ) -> None:
     order_id = an_order()
     failed_slowly(order_id)
-    paid_at_gateway(start(order_id), frozen())
-    fulfil_order(order_id)
+    pay(order_id)
     send()
 
     assert rows(Delivery.kind, Delivery.status, Delivery.reason)[-1] == (

@@ -17,7 +17,7 @@ from store.payments.models import (
     Refund,
     RefundStatus,
 )
-from tests.payments.making import an_order
+from tests.purchases import an_order
 
 AT = datetime(2027, 3, 1, tzinfo=UTC)
 TABLES: dict[type[Status], dict[str, set[str]]] = {

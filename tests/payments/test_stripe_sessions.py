@@ -17,7 +17,7 @@ from store.payments.checkout import begin_checkout
 from store.payments.models import Checkout, CheckoutStatus, Payment
 from tests.conftest import on_both
 from tests.factories import a_publication, a_seller
-from tests.payments.making import an_order, order_of, rows
+from tests.payments.making import order_of, rows
 from tests.payments.stripe_shop import (
     BUYER,
     PATH,
@@ -26,6 +26,7 @@ from tests.payments.stripe_shop import (
     press_order,
     together,
 )
+from tests.purchases import an_order
 from tests.storefront.forms import fields_of, text_of
 from tests.stripe_double import StripeDouble
 

@@ -28,7 +28,7 @@ from store.payments.refunds import refund_order, send_refunds
 from tests.conftest import on_both
 from tests.factories import every_table
 from tests.payments import stripe_child
-from tests.payments.making import an_order, apply_received, dump, order_of, rows
+from tests.payments.making import dump, order_of, rows
 from tests.payments.stripe_shop import (
     DECLINED_CARD,
     newest_session,
@@ -36,6 +36,7 @@ from tests.payments.stripe_shop import (
     post_event,
     stripe_settings,
 )
+from tests.purchases import an_order, apply_received
 from tests.stripe_double import StripeDouble
 
 ROOT = Path(__file__).parents[2]

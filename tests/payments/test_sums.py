@@ -10,13 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
-from store.demo.pay import Decision, decide
 from store.distribution.import_export import export_customers
 from store.kit import clock
 from store.kit.database import db, transaction
-from store.orders.gifts import give_copy
 from store.orders.models import Order
-from store.payments.checkout import begin_checkout
 from store.payments.models import Dispute, Payment
 from store.payments.money_back import settle_order
 from store.payments.receipts import receipt_of
@@ -25,7 +22,8 @@ from store.payments.sums import Sums, left_by_order, sums_by_order, sums_of, sum
 from tests.admin.signing import signed_in
 from tests.conftest import Clock, on_both
 from tests.payments.bank import a_transfer_order, arrive
-from tests.payments.making import an_order, apply_received, order_of
+from tests.payments.making import order_of
+from tests.purchases import an_order, give, pay
 from tests.storefront.forms import text_of
 
 
@@ -42,11 +40,7 @@ def orders(app: Flask, frozen: Clock) -> dict[str, int]:
     arrive(ids["by bank"], 500)
     arrive(ids["by bank"], 750)
     arrive(ids["in part"], 500)
-    with transaction() as session:
-        publication = session.scalars(sa.select(Publication)).one()
-        given = {"email": "guest@reader.example", "name": "", "reason": "review"}
-        ids["given"] = give_copy(publication, **given, who="olga", form_key="gift").id
-    begin_checkout(ids["given"])
+    ids["given"] = give(email="guest@reader.example", name="", reason="review")
     frozen.advance(days=1)
     refund_order(ids["refunded"], amount=250, who="olga", why="", key="press")
     _lose(ids["lost"])
@@ -55,8 +49,7 @@ def orders(app: Flask, frozen: Clock) -> dict[str, int]:
 
 def _bought(key: str) -> int:
     order_id = an_order(key)
-    decide(begin_checkout(order_id).rsplit("/", 1)[1], Decision.PAY)
-    apply_received()
+    pay(order_id)
     return order_id
 
 

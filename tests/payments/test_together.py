@@ -25,12 +25,12 @@ from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.payments import cancellation, money_back, refunds
 from store.payments.gateways.demo import DemoRefund
-from store.payments.inbox import fulfil_order
 from store.payments.models import Checkout, GatewayEvent, Payment, Refund
 from tests.conftest import on_both, on_postgresql
 from tests.factories import an_edition
-from tests.payments.making import an_order, order_of, paid_at_gateway, rows, start
+from tests.payments.making import order_of, rows
 from tests.payments.processes import work
+from tests.purchases import an_order, pay, start
 
 PROCESSES = 8
 # How long one side of a race waits for the other, which a guard may be holding up.
@@ -127,8 +127,7 @@ def _both(app: Flask, *works: Callable[[], Any]) -> list[str]:
 
 def _paid() -> int:
     order_id = an_order()
-    paid_at_gateway(start(order_id), clock.now())
-    fulfil_order(order_id)
+    pay(order_id)
     return order_id
 
 

@@ -41,8 +41,9 @@ from tests.conftest import Clock, make_settings, on_both, on_postgresql
 from tests.entitlements.making import html_of, sent, text_of
 from tests.pages import check_page
 from tests.payments.bank import BANK, a_transfer_order, arrive, backs, path_of, refunds, today
-from tests.payments.making import an_order, order_of, rows, start
+from tests.payments.making import order_of, rows
 from tests.payments.test_checkout import PRODUCTION
+from tests.purchases import an_order, start
 
 SURE = {"sure": "yes"}
 

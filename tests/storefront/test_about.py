@@ -16,7 +16,7 @@ from store.orders.models import Order
 from tests.conftest import Clock, on_both
 from tests.factories import a_seller
 from tests.pages import Page, check_page
-from tests.payments.making import an_order
+from tests.purchases import an_order
 from tests.storefront.forms import text_of
 
 # What a version says is never edited again: write a new one beside it.

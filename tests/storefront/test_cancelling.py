@@ -22,7 +22,8 @@ from tests.conftest import Clock, on_both
 from tests.entitlements.making import a_shop, count_rows, hold, release
 from tests.pages import check_page
 from tests.payments.bank import a_transfer_order, arrive
-from tests.payments.making import an_order, order_of
+from tests.payments.making import order_of
+from tests.purchases import an_order
 from tests.storefront.forms import fields_of, text_of
 from tests.storefront.test_order_page import path_of, pay, publication
 

@@ -21,18 +21,10 @@ from store.kit.database import db, transaction
 from store.kit.storage import Storage, storage
 from store.orders.models import Order
 from tests.conftest import Clock, make_settings, on_both
-from tests.entitlements.making import (
-    a_paid_order,
-    a_shop,
-    anna,
-    count_rows,
-    link_to,
-    release,
-    sent,
-    withdraw,
-)
+from tests.entitlements.making import a_shop, anna, count_rows, link_to, release, sent, withdraw
 from tests.factories import an_asset, an_edition
 from tests.pages import check_page
+from tests.purchases import a_paid_order
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

@@ -19,16 +19,9 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.mail.worker import send_due_letters
 from store.orders.models import Order
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import (
-    ANNA,
-    a_paid_order,
-    a_shop,
-    anna,
-    count_rows,
-    sent,
-    text_of,
-)
+from tests.entitlements.making import a_shop, anna, count_rows, sent, text_of
 from tests.pages import check_page
+from tests.purchases import ANNA, a_paid_order
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

@@ -13,8 +13,6 @@ from store.kit.database import db, transaction
 from store.orders.models import Order
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import (
-    ANNA,
-    a_paid_order,
     a_shop,
     anna,
     count_rows,
@@ -25,6 +23,7 @@ from tests.entitlements.making import (
     withdraw,
 )
 from tests.pages import check_page
+from tests.purchases import ANNA, a_paid_order
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

@@ -14,10 +14,10 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Order
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import ANNA, a_paid_order, a_shop, anna, path_to, sent, text_of
+from tests.entitlements.making import a_shop, anna, path_to, sent, text_of
 from tests.pages import check_page
 from tests.payments.bank import path_of
-from tests.payments.making import an_order
+from tests.purchases import ANNA, a_paid_order, an_order
 from tests.storefront.strangers import annas_shop, pays
 
 pytestmark = pytest.mark.usefixtures("frozen")

@@ -13,17 +13,9 @@ from store.entitlements.stops import is_stopped
 from store.kit.database import db, transaction
 from store.mail import outbox
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import (
-    ANNA,
-    a_paid_order,
-    a_shop,
-    anna,
-    count_rows,
-    path_to,
-    sent,
-    text_of,
-)
+from tests.entitlements.making import a_shop, anna, count_rows, path_to, sent, text_of
 from tests.pages import check_page
+from tests.purchases import ANNA, a_paid_order
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

@@ -19,9 +19,9 @@ from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer
 from tests.conftest import Clock, on_both
 from tests.distribution.shop import drafted_and_released
-from tests.entitlements.making import ANNA, anna, count_rows, link_to, release, sent
+from tests.entitlements.making import anna, count_rows, link_to, release, sent
 from tests.entitlements.making import text_of as words_of
-from tests.payments.making import apply_received
+from tests.purchases import ANNA, apply_received
 from tests.storefront.forms import fields_of, text_of
 from tests.storefront.strangers import (
     CHEAP,

@@ -11,28 +11,17 @@ from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
 from store.catalog.publications import retire
-from store.demo.pay import Arrival, Decision, decide
+from store.demo.pay import Arrival
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.payments.gateways.base import GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
-from store.payments.inbox import apply_event
-from store.payments.models import GatewayEvent
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import (
-    a_paid_order,
-    a_shop,
-    anna,
-    count_rows,
-    path_to,
-    release,
-    sent,
-    text_of,
-)
+from tests.entitlements.making import a_shop, anna, count_rows, path_to, release, sent, text_of
 from tests.pages import check_page
-from tests.payments.making import an_order, start
+from tests.purchases import a_paid_order, an_order, pay
 
 SURE = {"sure": "yes"}
 
@@ -51,12 +40,9 @@ def path_of(order_id: int) -> str:
     return f"/orders/{token_of(link)}"
 
 
-def pay(order_id: int, arrival: Arrival = Arrival.ONCE) -> str:
+def paid(order_id: int, arrival: Arrival = Arrival.ONCE) -> str:
     """Pay at the demonstration's gateway; returns the path of the order's page."""
-    decide(start(order_id), Decision.PAY, arrival)
-    if arrival is not Arrival.LATE:
-        for event_id in db.session.scalars(sa.select(GatewayEvent.id)).all():
-            apply_event(event_id)
+    pay(order_id, arrival)
     return path_of(order_id)
 
 
@@ -83,7 +69,7 @@ def publication() -> Publication:
 def test_a_paid_pre_order_shows_everything_that_was_agreed(
     client: FlaskClient, order_id: int
 ) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     page = page_of(client, path)
     assert heading(page) == "Thank you for your pre-order"
     order = db.session.get_one(Order, order_id)
@@ -125,7 +111,7 @@ def test_the_page_gives_the_copies_that_the_order_bought_for_a_letter_may_not_ar
 def test_the_status_is_right_though_the_gateways_news_is_late(
     client: FlaskClient, order_id: int
 ) -> None:
-    path = pay(order_id, Arrival.LATE)
+    path = paid(order_id, Arrival.LATE)
     assert db.session.get_one(Order, order_id).status is OrderStatus.PENDING
     assert heading(page_of(client, path)) == "Thank you for your pre-order"
     again = count_rows()
@@ -134,7 +120,7 @@ def test_the_status_is_right_though_the_gateways_news_is_late(
 
 
 def test_head_asks_nobody_and_writes_nothing(client: FlaskClient, order_id: int) -> None:
-    path = pay(order_id, Arrival.LATE)
+    path = paid(order_id, Arrival.LATE)
     before = count_rows()
     assert client.head(path).status_code == 200
     assert count_rows() == before
@@ -159,7 +145,7 @@ def test_an_unpaid_order_says_that_nothing_was_charged_and_can_be_paid(
 def test_a_gateway_that_does_not_answer_is_no_fault_of_the_page(
     client: FlaskClient, order_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = pay(order_id, Arrival.LATE)
+    path = paid(order_id, Arrival.LATE)
 
     def silent(*_: object) -> None:
         raise GatewayUnreachable
@@ -186,7 +172,7 @@ def test_an_unpaid_order_is_given_up_on_a_page_of_its_own(
 def test_a_pre_order_is_cancelled_and_refunded_by_one_press(
     client: FlaskClient, order_id: int
 ) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     asking = page_of(client, f"{path}/cancel")
     assert "You get all of your £12.50 back" in asking
     assert "5 to 10 working days" in asking
@@ -204,7 +190,7 @@ def test_a_pre_order_is_cancelled_and_refunded_by_one_press(
 
 
 def test_asking_to_cancel_changes_nothing(client: FlaskClient, order_id: int) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     before = count_rows()
     page_of(client, f"{path}/cancel")
     client.head(f"{path}/cancel")
@@ -222,7 +208,7 @@ def test_a_released_order_with_consent_cannot_be_cancelled_here(client: FlaskCli
 
 def without_waiver(order_id: int) -> str:
     """A pre-order that was released while the right to cancel runs."""
-    path = pay(order_id)
+    path = paid(order_id)
     release(publication(), 1)
     return path
 
@@ -256,7 +242,7 @@ def without_waiver(order_id: int) -> str:
 def test_a_pre_order_within_the_14_days_says_so_and_in_any_case_only_where_they_are_longer(
     client: FlaskClient, order_id: int, frozen: Clock, expected_on: date | None, said: str
 ) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     with transaction():
         publication().expected_on = expected_on
     assert said in page_of(client, path)
@@ -304,7 +290,7 @@ def test_who_does_not_want_to_wait_consents_later(client: FlaskClient, order_id:
 
 @pytest.mark.parametrize("action", ["pay", "cancel", "consent", "billing"])
 def test_another_sites_form_is_refused(client: FlaskClient, order_id: int, action: str) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     before = count_rows()
     answer = client.post(
         f"{path}/{action}",
@@ -329,7 +315,7 @@ def test_tokens_and_addresses_stand_in_no_log(
     client: FlaskClient, order_id: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    path = pay(order_id)
+    path = paid(order_id)
     library = path_to("library", anna().id)
     for each in (path, library, f"{library}x", "/library/nonsense", f"{path}/cancel"):
         client.get(each)

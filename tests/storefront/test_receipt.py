@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.demo.pay import Arrival, Decision, decide
 from store.entitlements.links import order_link, token_of
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
@@ -19,7 +18,8 @@ from tests.admin.signing import signed_in
 from tests.conftest import Clock, on_both
 from tests.entitlements.making import path_to
 from tests.pages import Page, check_page
-from tests.payments.making import an_order, apply_received, rows, start
+from tests.payments.making import rows
+from tests.purchases import an_order, pay
 from tests.storefront.forms import fields_of
 
 pytestmark = pytest.mark.usefixtures("frozen")
@@ -44,10 +44,9 @@ def path_of(order_id: int) -> str:
     return f"/orders/{token_of(link)}"
 
 
-def pay(order_id: int) -> str:
+def paid(order_id: int) -> str:
     """Pay it; returns the path of the order's page."""
-    decide(start(order_id), Decision.PAY, Arrival.ONCE)
-    apply_received()
+    pay(order_id)
     return path_of(order_id)
 
 
@@ -86,7 +85,7 @@ def money_and_rights() -> list[list[tuple[object, ...]]]:
 def test_a_receipt_names_both_sides_the_sum_and_how_it_was_paid(
     client: FlaskClient, order_id: int
 ) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     page = page_of(client, f"{path}/receipt")
     reference = db.session.get_one(Order, order_id).reference
     for words in (
@@ -105,7 +104,7 @@ def test_a_receipt_names_both_sides_the_sum_and_how_it_was_paid(
 def test_the_library_the_order_and_the_desk_lead_to_the_receipt(
     client: FlaskClient, order_id: int
 ) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     reference = db.session.get_one(Order, order_id).reference
     library = path_to("library", db.session.get_one(Order, order_id).customer_id)
     for page in (path, library):
@@ -124,7 +123,7 @@ def test_discount_and_vat_are_said_as_the_order_holds_them(
     # The rate of its day, whatever rate holds now.
     write(order_id, discount_amount=250, discount_label="Members", total_amount=1000)
     write(order_id, vat_treatment="standard_included", vat_rate=1750, vat_amount=149)
-    path = pay(order_id)
+    path = paid(order_id)
     page = page_of(client, f"{path}/receipt")
     assert "Members −£2.50 Total £10.00 Of this, before VAT £8.51 VAT at 17.5% £1.49" in page
     assert "£10.00, includes £1.49 VAT at 17.5%" in page_of(client, path)
@@ -144,14 +143,14 @@ def test_what_holds_no_vat_says_why(
     write(order_id, vat_treatment=treatment)
     with transaction() as session:
         session.get_one(Order, order_id).seller.vat_number = number
-    assert words in page_of(client, f"{pay(order_id)}/receipt")
+    assert words in page_of(client, f"{paid(order_id)}/receipt")
 
 
 @on_both
 def test_refunds_stand_on_the_receipt_with_their_days(
     client: FlaskClient, order_id: int, frozen: Clock
 ) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     frozen.set(datetime(2027, 3, 4, 9, tzinfo=UTC))
     refund_order(order_id, amount=500, who="Olga", why="goodwill", key="one")
     page = page_of(client, f"{path}/receipt")
@@ -165,7 +164,7 @@ def test_refunds_stand_on_the_receipt_with_their_days(
 def test_a_refund_that_has_not_arrived_is_on_its_way(
     client: FlaskClient, order_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     monkeypatch.setattr("store.payments.refunds.send_refund", lambda _: None)
     refund_order(order_id, who="Olga", why="", key="one")
     page = page_of(client, f"{path}/receipt")
@@ -173,7 +172,7 @@ def test_a_refund_that_has_not_arrived_is_on_its_way(
 
 
 def test_what_the_bank_took_back_is_said(client: FlaskClient, order_id: int, frozen: Clock) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     with transaction() as session:
         payment_id = session.scalars(sa.select(Payment.id)).one()
         facts = {"reason": "fraudulent", "amount": 1250, "currency": "GBP", "is_inquiry": False}
@@ -191,7 +190,7 @@ def test_what_the_bank_took_back_is_said(client: FlaskClient, order_id: int, fro
 def test_a_transfer_is_named_and_two_payments_are_both_there(
     client: FlaskClient, order_id: int, frozen: Clock
 ) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     with transaction() as session:
         for number, method in enumerate(("bank transfer", "card")):
             session.add(
@@ -218,7 +217,7 @@ def test_a_transfer_is_named_and_two_payments_are_both_there(
 def test_a_receipt_over_nothing_says_so_and_keeps_our_reason_to_us(
     client: FlaskClient, order_id: int, reason: str, words: str
 ) -> None:
-    pay(order_id)
+    paid(order_id)
     with transaction() as session:
         session.execute(sa.delete(Payment))
     gift = {"discount_amount": 1250, "discount_label": "Free copy", "total_amount": 0}
@@ -248,7 +247,7 @@ def test_an_unpaid_order_has_no_receipt_and_says_so(
 def test_the_buyer_adds_an_organisation_and_nothing_else_changes(
     client: FlaskClient, order_id: int, is_refunded: bool
 ) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     if is_refunded:
         refund_order(order_id, who="Olga", why="", key="one")
     before = money_and_rights()
@@ -267,7 +266,7 @@ def test_the_buyer_adds_an_organisation_and_nothing_else_changes(
 
 
 def test_more_fields_than_asked_for_are_not_taken(client: FlaskClient, order_id: int) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     before = money_and_rights()
     more = {"total_amount": "1", "discount_amount": "1249", "email": "x@y.example", "status": "x"}
     assert client.post(f"{path}/billing", data=BILLING | more).status_code == 303
@@ -277,7 +276,7 @@ def test_more_fields_than_asked_for_are_not_taken(client: FlaskClient, order_id:
 def test_what_is_too_long_is_named_and_nothing_typed_is_lost(
     client: FlaskClient, order_id: int
 ) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     typed = {
         "organisation": "o" * 201,
         "billing_address": "a" * 401,
@@ -303,7 +302,7 @@ def test_what_is_too_long_is_named_and_nothing_typed_is_lost(
 
 
 def test_an_address_has_as_many_lines_as_an_envelope(client: FlaskClient, order_id: int) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     answer = client.post(f"{path}/billing", data={"billing_address": "line\r\n" * 9})
     assert answer.status_code == 422
     assert "The address can have at most 8 lines; this has 9." in text_of(answer.text)
@@ -314,7 +313,7 @@ def test_an_address_has_as_many_lines_as_an_envelope(client: FlaskClient, order_
 
 
 def test_what_was_typed_is_words_and_no_markup(client: FlaskClient, order_id: int) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     odd = "<script>alert(1)</script>"
     client.post(f"{path}/billing", data=dict.fromkeys(BILLING, odd))
     for door in ("receipt", "billing"):
@@ -331,7 +330,7 @@ def test_an_unpaid_order_takes_an_address_too_and_leads_back_to_itself(
     path = path_of(order_id)
     answer = client.post(f"{path}/billing", data=BILLING)
     assert (answer.status_code, answer.location) == (303, path)
-    assert "Elm Nursery & School" in page_of(client, f"{pay(order_id)}/receipt")
+    assert "Elm Nursery & School" in page_of(client, f"{paid(order_id)}/receipt")
 
 
 @pytest.mark.parametrize("door", ["receipt", "billing"])
