@@ -7,7 +7,7 @@ from werkzeug.exceptions import BadRequest
 
 from store.admin import letters, refunds
 from store.entitlements.access import rights_of_order
-from store.entitlements.confirmation import resend_confirmation
+from store.entitlements.granting import resend_confirmation
 from store.entitlements.order_moves import move_of, settle_held
 from store.kit.database import transaction
 from store.kit.forms import searched

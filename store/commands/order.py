@@ -7,7 +7,7 @@ import click
 
 from store.catalog.publications import publication_by_slug
 from store.commands.base import in_shop, json_option, print_json, print_table, who_types
-from store.entitlements.confirmation import resend_confirmation
+from store.entitlements.granting import resend_confirmation
 from store.entitlements.order_moves import settle_held
 from store.kit import clock, tokens
 from store.kit.config import config

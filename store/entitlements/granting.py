@@ -1,18 +1,23 @@
-"""Giving and taking away the right to read; the one place that decides what a grant still owes.
+"""Giving and taking away the right to read; the one place that decides what a grant still owes, and
+the confirmation of its order, which is owed with it and again where somebody asks.
 
 Granting locks the publication's row `FOR SHARE` before it looks at editions, releasing locks it
 `FOR UPDATE`: so a customer is either seen by the release, or sees its edition.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from store.catalog.editions import edition_at, edition_before
 from store.catalog.models import Edition, Publication
 from store.catalog.publications import lock_publication, newest_released
-from store.entitlements.access import editions_within, has_rights, rights_of_order
-from store.entitlements.confirmation import confirmation_key
+from store.entitlements.access import (
+    editions_of_order,
+    editions_within,
+    has_rights,
+    rights_of_order,
+)
 from store.entitlements.links import ensure_links, order_link
 from store.entitlements.models import DISPUTE_LOST, REFUNDED, Entitlement
 from store.entitlements.notices import FIRST_COPIES, owe_copy, owe_what_was_missed, settle_notices
@@ -20,14 +25,23 @@ from store.entitlements.received import CONFIRMATION, NOTICE
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
+from store.kit.errors import Refusal
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus, Occasion
 from store.orders.consents import agreed_at, has_waiver, supply_starts_at
 from store.orders.customers import rename
-from store.orders.models import Customer, Order, OrderLine
+from store.orders.models import Customer, Order, OrderLine, OrderStatus
 
 # What money took, money brings back; what a person took back stays so.
 ENDED_BY_MONEY = frozenset({REFUNDED, DISPUTE_LOST})
+CONFIRMED = "came with the order’s confirmation"
+TWICE_WITHIN = timedelta(days=1)
+
+
+class NotPaid(Refusal):
+    """There is no confirmation of an order that nobody paid."""
+
+    sentence = "This order is not paid, so there is no confirmation to send."
 
 
 def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
@@ -150,6 +164,55 @@ def start_supply(order: Order) -> None:
     outbox.wake()
 
 
+def resend_confirmation(order: Order, who: str) -> None:
+    """Owe one more confirmation with fresh links; within a minute the same press counts once.
+
+    It carries the newest edition that the order opens now. Refuses `NotPaid`.
+    """
+    if order.status is not OrderStatus.PAID:
+        raise NotPaid
+    minute = int(clock.now().timestamp() // 60)
+    confirm_again(order, f"again:{minute}", asked_by=who)
+
+
+def confirm_consent(order: Order) -> None:
+    """Owe the confirmation that repeats the consent to immediate supply (regulation 16(3)), once
+    for the order. It carries the edition, so that no notice of it leaves beside it."""
+    is_new, edition_id = confirm_again(order, "consent", asked_by="customer")
+    if is_new and edition_id is not None:
+        outbox.leave_out(
+            CONFIRMED,
+            Delivery.customer_id == order.customer_id,
+            Delivery.kind == NOTICE,
+            Delivery.occasion == Occasion.ASKED,
+            Delivery.edition_id.in_(
+                sa.select(Edition.id).where(Edition.publication_id == order.lines[0].publication_id)
+            ),
+        )
+
+
+def confirm_again(order: Order, why: str, *, asked_by: str = "") -> tuple[bool, int | None]:
+    """Owe one more confirmation, once for `why`, with the newest edition that the order opens now.
+    Says whether it is new, and which edition it carries."""
+    readable = editions_of_order(order.id)
+    edition_id = readable[0].id if readable else None
+    is_new = outbox.owe(
+        CONFIRMATION,
+        confirmation_key(order.id, why),
+        customer_id=order.customer_id,
+        order_id=order.id,
+        edition_id=edition_id,
+        facts={"asked_by": asked_by} if asked_by else None,
+        priority=0,
+    )
+    return is_new, edition_id
+
+
+def confirmation_key(order_id: int, why: str = "") -> str:
+    """What makes an order's confirmation one; of those sent again, one for each reason."""
+    return f"{CONFIRMATION}:{order_id}:{why}" if why else f"{CONFIRMATION}:{order_id}"
+
+
 def revoke_order(order: Order, reason: str) -> bool:
     """Take back what an order gave; every door closes on the next request. Says whether anything
     still stood."""
@@ -252,3 +315,38 @@ def _updates_until(months: int | None, newest: Edition | None, at: datetime) -> 
     zone = config().zone
     day = clock.add_months(at.astimezone(zone).date(), months)
     return clock.end_of(day, zone)
+
+
+def earlier_twin(order: Order) -> Order | None:
+    """The order that was paid at most a day before this one, by the same customer for the same
+    title, and still gives its copy; None for a copy that was given, or cost nothing."""
+    if order.total_amount <= 0 or order.status is not OrderStatus.PAID or order.paid_at is None:
+        return None
+    titles = [line.publication_id for line in order.lines]
+    query = (
+        sa.select(Order)
+        .join(OrderLine, OrderLine.order_id == Order.id)
+        .join(Entitlement, Entitlement.order_line_id == OrderLine.id)
+        .where(
+            Order.customer_id == order.customer_id,
+            OrderLine.publication_id.in_(titles),
+            Order.status == OrderStatus.PAID,
+            Order.total_amount > 0,
+            Entitlement.revoked_at.is_(None),
+            Order.paid_at >= order.paid_at - TWICE_WITHIN,
+            sa.tuple_(Order.paid_at, Order.id) < sa.tuple_(order.paid_at, order.id),
+        )
+        .order_by(Order.paid_at.desc(), Order.id.desc())
+    )
+    return db.session.scalars(query.limit(1)).first()
+
+
+def later_twins(orders: list[Order]) -> list[tuple[Order, Order]]:
+    """Of the orders of one shelf each that still stands and was paid within a day of another that
+    does: the later one and the earlier."""
+    found = (
+        (order, earlier_twin(order))
+        for order in orders
+        if any(right.revoked_at is None for right in rights_of_order(order.id))
+    )
+    return [(order, twin) for order, twin in found if twin is not None]

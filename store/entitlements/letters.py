@@ -1,27 +1,183 @@
 """Letters about copies and addresses: their facts, asked at the moment of sending."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Any
 
-from store.catalog.models import Publication
-from store.entitlements import confirmation
+import sqlalchemy as sa
+
+from store.catalog.models import Edition, EditionStatus, Publication, Seller
+from store.catalog.publications import newest_released, promised_date
+from store.entitlements.access import copy_waits, readable_editions, rights_of_order
 from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED, count_orders_along
-from store.entitlements.links import link_url, stop_url, undo_ends_at
-from store.entitlements.models import Link
+from store.entitlements.granting import earlier_twin
+from store.entitlements.links import library_url, link_url, order_url, stop_url, undo_ends_at
+from store.entitlements.models import Entitlement, Link
 from store.entitlements.order_moves import ACCEPT, MOVED, SETTLED
 from store.entitlements.received import CONFIRMATION
 from store.entitlements.stops import NEWS_STOPPED, is_stopped
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
+from store.kit.formatting import format_day
+from store.kit.money import format_money
 from store.mail.letters import Letter, Skip, letter
 from store.mail.mime import Mailbox
 from store.mail.models import Delivery
+from store.orders.consents import (
+    CONSENT_WORDINGS,
+    CURRENT_TERMS,
+    accepted_terms,
+    given_consent,
+    last_day_to_cancel,
+    promise_in_words,
+    term_in_words,
+)
 from store.orders.customers import mask
 from store.orders.models import Customer, Order
+from store.orders.prices import order_vat_note
 
 _TITLE = "Effective SEND Practice in the Early Years"
 
-letter(CONFIRMATION, sample=confirmation.sample)(confirmation.facts)
+
+def _context(words: dict[str, Any]) -> dict[str, Any]:
+    outer = ("seller", "order", "title", "is_preorder", "is_gift")
+    return {"letter": words} | {name: words[name] for name in outer}
+
+
+def _sample_seller() -> Seller:
+    return Seller(
+        trading_name="Early Years Sample Press",
+        legal_name="",
+        charity_number="000000",
+        company_number="",
+        vat_number="",
+        address="1 Sample Street, London",
+        email="hello@publisher.example",
+        reply_to="",
+        phone="020 7946 0000",
+    )
+
+
+def _sample_confirmation() -> dict[str, Any]:
+    moment = datetime(2027, 3, 1, 10, tzinfo=UTC)
+    words = {
+        "seller": _sample_seller(),
+        "order": {
+            "reference": "K7QM-2XWP",
+            "total_amount": 1250,
+            "currency": "GBP",
+            "placed_at": moment,
+            "paid_at": moment,
+        },
+        "price": "£12.50",
+        "discount": None,
+        "vat": "No VAT to pay",
+        "terms": {
+            "url": f"{config().base_url}/terms/{CURRENT_TERMS}",
+            "words": f"The terms you accepted: version {CURRENT_TERMS} of 25 November 2026",
+        },
+        "is_free": False,
+        "is_gift": False,
+        "title": _TITLE,
+        "author": "",
+        "term": "for 2 years",
+        "consent": {"wording": next(iter(CONSENT_WORDINGS.values())), "given_at": moment},
+        "cancel_until": date(2027, 3, 15),
+        "is_ready": True,
+        "edition_number": 1,
+        "is_preorder": False,
+        "copy_waits": False,
+        "promised": "",
+        "available_at": moment,
+        "formats": ["PDF", "EPUB"],
+        "twin": None,
+        "order_url": f"{config().base_url}/orders/sample",
+        "library_url": f"{config().base_url}/library/sample",
+    }
+    return _context(words)
+
+
+@letter(CONFIRMATION, sample=_sample_confirmation)
+def order_confirmation(delivery: Delivery) -> Letter | Skip:
+    """Everything that was agreed, as it stands when the letter leaves; left out once refunded. It is
+    the durable copy of the contract (Consumer Contracts Regulations 2013, regulation 16)."""
+    order = db.session.scalars(sa.select(Order).where(Order.id == delivery.order_id)).one()
+    rights = rights_of_order(order.id)
+    if not any(right.revoked_at is None for right in rights):
+        return Skip("refunded")
+    if order.held_at is not None:
+        return Skip("held")
+    edition = db.session.get(Edition, delivery.edition_id) if delivery.edition_id else None
+    if edition is not None and edition.status is EditionStatus.WITHDRAWN:
+        # Withdrawn since: what the link leads to now, if anything.
+        readable = readable_editions(order.customer_id, edition.publication_id)
+        edition = readable[0] if readable else None
+    words = _agreed(order) | _supply(order, rights, edition)
+    words["order_url"] = order_url(order.id)
+    twin = earlier_twin(order)
+    # The order of the same title that this one may repeat by a slip.
+    words["twin"] = {"reference": twin.reference, "paid_at": twin.paid_at} if twin else None
+    words["library_url"] = library_url(order.customer_id)
+    return Letter(Mailbox(order.customer.email, order.name or order.customer.name), _context(words))
+
+
+def _agreed(order: Order) -> dict[str, Any]:
+    line = order.lines[0]
+    accepted = accepted_terms(order)
+    terms = {"url": f"{config().base_url}/terms", "words": "Our terms"}
+    if accepted is not None:
+        on = format_day(accepted.since)
+        terms = {
+            "url": config().base_url + accepted.path,
+            "words": f"The terms you accepted: version {accepted.version} of {on}",
+        }
+    discount = None
+    if order.discount_amount and not order.given_reason:
+        discount = {
+            "label": order.discount_label or "Discount",
+            "amount": format_money(order.discount_amount, order.currency),
+        }
+    return {
+        "seller": order.seller,
+        "order": {
+            "reference": order.reference,
+            "total_amount": order.total_amount,
+            "currency": order.currency,
+            "placed_at": order.placed_at,
+            "paid_at": order.paid_at or order.placed_at,
+        },
+        "price": format_money(line.price_amount, order.currency),
+        "discount": discount,
+        "vat": order_vat_note(order),
+        "terms": terms,
+        "is_free": order.total_amount == 0,
+        "is_gift": bool(order.given_reason),
+        "title": line.title,
+        "author": line.publication.author,
+        "term": term_in_words(line.updates_months),
+        "consent": given_consent(order.id),
+        "cancel_until": last_day_to_cancel(order),
+    }
+
+
+def _supply(order: Order, rights: list[Entitlement], edition: Edition | None) -> dict[str, Any]:
+    line = order.lines[0]
+    available_at = min(right.available_at for right in rights)
+    newest = edition or newest_released(line.publication_id)
+    is_preorder = edition is None and all(right.from_edition_id is None for right in rights)
+    # As of today: a date may have moved since the order, and must not be promised once it passed.
+    promised = promised_date(line.publication) if is_preorder else None
+    return {
+        "is_ready": edition is not None,
+        "edition_number": edition.number if edition else None,
+        "is_preorder": is_preorder,
+        "copy_waits": copy_waits(available_at, promised),
+        "promised": promise_in_words(promised) if promised else "",
+        "available_at": available_at,
+        "formats": sorted({asset.format.upper() for asset in newest.assets}, reverse=True)
+        if newest
+        else [],
+    }
 
 
 @letter(CONFIRM, sample=lambda: {"url": f"{config().base_url}/address/sample", "orders": 2})

@@ -11,9 +11,8 @@ import sqlalchemy as sa
 
 from store.catalog.models import Asset, Edition, EditionStatus
 from store.entitlements.access import rights_of_order
-from store.entitlements.confirmation import confirm_again, confirmation_key
 from store.entitlements.fresh_links import FIND
-from store.entitlements.granting import lock_titles, name_first
+from store.entitlements.granting import confirm_again, confirmation_key, lock_titles, name_first
 from store.entitlements.links import (
     Ended,
     SameAddress,

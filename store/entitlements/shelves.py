@@ -8,12 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
 from store.catalog.models import Edition, EditionStatus, Publication
-from store.entitlements.access import readable, released_editions, rights_of_order, stands
+from store.entitlements.access import readable, released_editions, stands
 from store.entitlements.links import PATHS, token_of
 from store.entitlements.models import DISPUTE_LOST, GIFT_TAKEN_BACK, Entitlement, Link, NoticeStop
 from store.kit import clock
 from store.kit.database import db
-from store.orders.models import Order, OrderLine, OrderStatus
+from store.orders.models import Order, OrderLine
 
 TWICE_WITHIN = timedelta(days=1)
 
@@ -156,38 +156,3 @@ def doors_of(customer_id: int) -> Doors:
 
 def _path(link: Link | None) -> str | None:
     return f"{PATHS[link.purpose]}{token_of(link)}" if link else None
-
-
-def earlier_twin(order: Order) -> Order | None:
-    """The order that was paid at most a day before this one, by the same customer for the same
-    title, and still gives its copy; None for a copy that was given, or cost nothing."""
-    if order.total_amount <= 0 or order.status is not OrderStatus.PAID or order.paid_at is None:
-        return None
-    titles = [line.publication_id for line in order.lines]
-    query = (
-        sa.select(Order)
-        .join(OrderLine, OrderLine.order_id == Order.id)
-        .join(Entitlement, Entitlement.order_line_id == OrderLine.id)
-        .where(
-            Order.customer_id == order.customer_id,
-            OrderLine.publication_id.in_(titles),
-            Order.status == OrderStatus.PAID,
-            Order.total_amount > 0,
-            Entitlement.revoked_at.is_(None),
-            Order.paid_at >= order.paid_at - TWICE_WITHIN,
-            sa.tuple_(Order.paid_at, Order.id) < sa.tuple_(order.paid_at, order.id),
-        )
-        .order_by(Order.paid_at.desc(), Order.id.desc())
-    )
-    return db.session.scalars(query.limit(1)).first()
-
-
-def later_twins(orders: list[Order]) -> list[tuple[Order, Order]]:
-    """Of the orders of one shelf each that still stands and was paid within a day of another that
-    does: the later one and the earlier."""
-    found = (
-        (order, earlier_twin(order))
-        for order in orders
-        if any(right.revoked_at is None for right in rights_of_order(order.id))
-    )
-    return [(order, twin) for order, twin in found if twin is not None]

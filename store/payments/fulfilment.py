@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from store.entitlements.granting import grant_order
+from store.entitlements.granting import earlier_twin, grant_order
 from store.entitlements.links import order_link
-from store.entitlements.shelves import earlier_twin
 from store.kit import clock
 from store.kit.database import db, insert_once
 from store.kit.money import format_money

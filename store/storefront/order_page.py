@@ -5,8 +5,7 @@ import re
 from flask import Blueprint, Response, render_template, request, url_for
 
 from store.entitlements import fresh_links
-from store.entitlements.confirmation import confirm_consent
-from store.entitlements.granting import start_supply
+from store.entitlements.granting import confirm_consent, start_supply
 from store.entitlements.links import open_link, open_order
 from store.kit.database import transaction
 from store.kit.errors import Refusal

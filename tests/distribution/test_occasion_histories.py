@@ -24,7 +24,7 @@ from store.distribution.coverage import coverage
 from store.distribution.recipients import batch_of
 from store.entitlements import granting, stops
 from store.entitlements.access import editions_within
-from store.entitlements.confirmation import confirm_consent
+from store.entitlements.granting import confirm_consent
 from store.entitlements.models import Entitlement
 from store.entitlements.stops import is_stopped
 from store.kit import clock

@@ -12,7 +12,7 @@ from store.distribution.coverage import coverage, coverage_of
 from store.distribution.rehearsal import rehearse
 from store.entitlements import granting, stops
 from store.entitlements.addresses import correct_address
-from store.entitlements.confirmation import confirm_consent, resend_confirmation
+from store.entitlements.granting import confirm_consent, resend_confirmation
 from store.kit.database import db, transaction
 from store.mail import outbox
 from store.mail.letters import preview

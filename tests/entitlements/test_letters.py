@@ -12,9 +12,8 @@ from flask.testing import FlaskClient
 from markupsafe import Markup
 
 from store.catalog.models import Edition, Publication
-from store.entitlements.confirmation import NotPaid, resend_confirmation
 from store.entitlements.fresh_links import ask_for_copies
-from store.entitlements.granting import revoke_order
+from store.entitlements.granting import NotPaid, resend_confirmation, revoke_order
 from store.entitlements.links import order_link, order_url, token_of
 from store.kit import tokens
 from store.kit.database import db, transaction
