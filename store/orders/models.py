@@ -108,7 +108,7 @@ class OrderLine(Base):
     publication_id: Mapped[int] = mapped_column(sa.ForeignKey("publications.id"))
     title: Mapped[str] = mapped_column(sa.String(200))
     price_amount: Mapped[int]
-    quantity: Mapped[int] = mapped_column(default=1)
+    quantity: Mapped[int] = mapped_column(default=1)  # one; more with seats, when they come
     # What the line's share of the total holds of VAT, never computed again; rate in hundredths
     # of a percent.
     vat_treatment: Mapped[str] = mapped_column(

@@ -262,8 +262,7 @@ def _receipt_lines(receipt: Receipt) -> list[str]:
 
 
 def _receipt_line(row: Row) -> str:
-    copies = f" × {row.quantity}" if row.quantity > 1 else ""
-    return f"- {row.words}{copies}: {row.amount}" + (f", {_utc(row.at)}" if row.at else "")
+    return f"- {row.words}: {row.amount}" + (f", {_utc(row.at)}" if row.at else "")
 
 
 def _letters_log(order: Order, most: int) -> str:

@@ -39,7 +39,6 @@ class Row:
 
     words: str
     amount: str
-    quantity: int = 1
     at: datetime | None = None
 
 
@@ -77,12 +76,7 @@ def receipt_of(order: Order) -> Receipt:
     return Receipt(
         order=order,
         lines=[
-            Row(
-                line.title,
-                format_money(line.price_amount * line.quantity, order.currency),
-                line.quantity,
-            )
-            for line in order.lines
+            Row(line.title, format_money(line.price_amount, order.currency)) for line in order.lines
         ],
         discount=_discount(order),
         total=format_money(order.total_amount, order.currency),
