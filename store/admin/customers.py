@@ -7,10 +7,8 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from store.admin import letters
 from store.catalog.editions import edition_by_id
 from store.distribution.coverage import coverage_of
-from store.entitlements import access, addresses, fresh_links
-from store.entitlements.links import SameAddress
+from store.entitlements import access, addresses, fresh_links, received
 from store.entitlements.merging import CustomerMerged
-from store.entitlements.shelves import shelves
 from store.kit.database import transaction
 from store.kit.formatting import format_time
 from store.kit.forms import Typed, searched, status, typed
@@ -63,14 +61,14 @@ def one(customer_id: int) -> Any:
     return render_template(
         "admin/customer.html",
         customer=customer,
-        shelves=shelves(customer.id),
+        shelves=access.shelves(customer.id),
         editions=access.ever_released_for(customer.id),
         orders=orders.orders_of(customer.id),
         letters=page.linked(
             lambda other: url_for("customers.one", customer_id=customer.id, page=other)
         ),
         letter_words=letters.STATUSES,
-        downloads=access.downloads_of(customer.id),
+        downloads=received.downloads_of(customer.id),
         history=history(customers=[customer.id]),
     )
 
@@ -159,7 +157,7 @@ def _correct(customer_id: int, email: str) -> dict[str, str]:
         return {
             "email": "Another customer has bought at this address. Look at both before you go on."
         }
-    except (customers.InvalidAddress, SameAddress) as refusal:
+    except (customers.InvalidAddress, fresh_links.SameAddress) as refusal:
         return {"email": refusal.sentence}
     return faults
 

@@ -1,9 +1,9 @@
-"""What a customer may read, computed at the moment of asking; a refund closes the next request.
-And what was fetched: noted once for a granted transfer, with where it went."""
+"""What a customer may read, computed at the moment of asking: a refund closes the next request; and all
+of it by publication, as their library shows it."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import sqlalchemy as sa
@@ -11,14 +11,12 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from store.catalog.editions import asset_named
 from store.catalog.models import Asset, Edition, EditionStatus, Publication
-from store.entitlements.models import DISPUTE_LOST, GIFT_TAKEN_BACK, Download, Entitlement
+from store.entitlements.models import DISPUTE_LOST, GIFT_TAKEN_BACK, Entitlement, NoticeStop
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import db, insert_once
+from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
-from store.kit.paging import SHORT_PAGE, Page, paginate
-from store.kit.text import clean_line
-from store.orders.models import OrderLine
+from store.orders.models import Order, OrderLine
 
 REFUNDED_SENTENCE = "This order was refunded, so its copies can no longer be downloaded."
 GIFT_SENTENCE = "This copy was given to you and was taken back, so it can no longer be downloaded."
@@ -49,6 +47,72 @@ class NoLongerYours(Refusal):
     heading = "This file cannot be downloaded"
     way_out = ("/find-my-copies", "Find my copies")
     sentence = "This edition was withdrawn or is no longer part of what you bought."
+
+
+@dataclass
+class Shelf:
+    """One publication in a customer's library. `editions` are those that may be fetched now."""
+
+    publication: Publication
+    rights: list[Entitlement]
+    editions: list[Edition] = field(default_factory=list)
+    is_published: bool = False
+    is_stopped: bool = False
+
+    @property
+    def orders(self) -> list[Order]:
+        """The orders that brought these rights, oldest first."""
+        lines = (right.order_line for right in self.rights if right.order_line)
+        return sorted({line.order for line in lines}, key=lambda order: (order.placed_at, order.id))
+
+    @property
+    def ordered_at(self) -> datetime:
+        """When it was first ordered, or granted where no order stands behind it."""
+        placed = [order.placed_at for order in self.orders]
+        return min([*placed, *(right.granted_at for right in self.rights)])
+
+    @property
+    def is_refunded(self) -> bool:
+        """Whether every right to it was taken back."""
+        return all(right.revoked_at for right in self.rights)
+
+    @property
+    def is_gift_back(self) -> bool:
+        """Whether it was given, and taken back again."""
+        return all(right.revoked_reason == GIFT_TAKEN_BACK for right in self.rights)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was taken back because a bank gave the money back to its customer."""
+        return self.is_refunded and any(
+            right.revoked_reason == DISPUTE_LOST for right in self.rights
+        )
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether what is left of the rights rests while a bank decides."""
+        kept = [right for right in self.rights if right.revoked_at is None]
+        return bool(kept) and all(right.suspended_at or right.held_at for right in kept)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it rests because somebody objected to the move of its order."""
+        return self.is_suspended and any(
+            right.held_at for right in self.rights if right.revoked_at is None
+        )
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether an edition that came with a purchase was taken out of circulation."""
+        carried = [right.from_edition for right in self.rights if right.from_edition]
+        return any(edition.status == EditionStatus.WITHDRAWN for edition in carried)
+
+    @property
+    def available_at(self) -> datetime | None:
+        """When the copy may first be had, where that is still to come; None where it may be now."""
+        standing = [right.available_at for right in self.rights if stands(right)]
+        first = min(standing, default=None)
+        return first if first is not None and first > clock.now() else None
 
 
 def has_rights(customer_id: int) -> bool:
@@ -141,14 +205,47 @@ def released_editions(publication_ids: Sequence[int]) -> Sequence[Edition]:
     query = (
         sa.select(Edition)
         .where(
-            Edition.publication_id.in_(publication_ids),
-            Edition.status == EditionStatus.RELEASED,
+            Edition.publication_id.in_(publication_ids), Edition.status == EditionStatus.RELEASED
         )
         .options(selectinload(Edition.assets))
         .order_by(Edition.number.desc())
         .execution_options(populate_existing=True)
     )
     return db.session.scalars(query).all()
+
+
+def shelves(customer_id: int) -> list[Shelf]:
+    """A customer's library, what can be read first, then by purchase, newest first; in a fixed
+    number of statements."""
+    rights = db.session.scalars(
+        sa.select(Entitlement)
+        .where(Entitlement.customer_id == customer_id)
+        .options(
+            joinedload(Entitlement.from_edition),
+            joinedload(Entitlement.publication),
+            joinedload(Entitlement.order_line).joinedload(OrderLine.order),
+        )
+        .order_by(Entitlement.id)
+        # A right may have been taken back since this session last looked.
+        .execution_options(populate_existing=True)
+    ).all()
+    found: dict[int, Shelf] = {}
+    for right in rights:
+        shelf = found.setdefault(right.publication_id, Shelf(right.publication, []))
+        shelf.rights.append(right)
+    editions = released_editions(list(found))
+    stops = sa.select(NoticeStop.publication_id).where(
+        NoticeStop.customer_id == customer_id, NoticeStop.stopped_at.is_not(None)
+    )
+    stopped = set(db.session.scalars(stops))
+    for publication_id, shelf in found.items():
+        of_it = [each for each in editions if each.publication_id == publication_id]
+        shelf.editions = readable(shelf.rights, of_it)
+        shelf.is_published = bool(of_it)
+        shelf.is_stopped = publication_id in stopped
+    return sorted(
+        found.values(), key=lambda shelf: (bool(shelf.editions), shelf.ordered_at), reverse=True
+    )
 
 
 def ever_released_for(customer_id: int) -> dict[int, list[Edition]]:
@@ -189,55 +286,6 @@ def asset_of_order(order_id: int, name: str) -> Asset:
     publication_id = asset.edition.publication_id
     rights = rights_of_order(order_id)
     return _opened(asset, [right for right in rights if right.publication_id == publication_id])
-
-
-def record_download(
-    grant_token: str,
-    customer_id: int,
-    asset: Asset,
-    *,
-    order_id: int | None = None,
-    network: str = "",
-    user_agent: str = "",
-) -> bool:
-    """Count a granted transfer once, however many ranges and tries it takes; True if it is new.
-    `order_id` is that of the order link it was fetched behind; `network` and `user_agent` of the
-    first are kept, should the payment be disputed."""
-    added = insert_once(
-        Download,
-        grant_digest=grant_digest(grant_token),
-        customer_id=customer_id,
-        asset_id=asset.id,
-        order_id=order_id,
-        started_at=clock.now(),
-        network=network[:45],
-        user_agent=clean_line(user_agent)[:300],
-    )
-    return added is not None
-
-
-def downloads_of(customer_id: int) -> Page[Download]:
-    """What a customer fetched, newest first."""
-    query = (
-        sa.select(Download)
-        .where(Download.customer_id == customer_id)
-        .options(joinedload(Download.asset))
-        .order_by(Download.id.desc())
-    )
-    return paginate(query, 1, SHORT_PAGE)
-
-
-def is_recorded(grant_token: str, asset: Asset) -> bool:
-    """Whether this transfer was counted already, so that a resumed one need not write."""
-    query = sa.select(Download.id).where(
-        Download.grant_digest == grant_digest(grant_token), Download.asset_id == asset.id
-    )
-    return db.session.scalars(query).first() is not None
-
-
-def grant_digest(token: str) -> str:
-    """What stands for a download's token in the table: it must not be usable from there."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _rights() -> sa.Select[Entitlement]:

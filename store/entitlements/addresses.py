@@ -12,11 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from store.entitlements.access import has_rights
-from store.entitlements.fresh_links import mail_links, start_afresh
+from store.entitlements.fresh_links import SameAddress, ask_mailbox, mail_links, start_afresh
 from store.entitlements.links import (
     Ended,
-    SameAddress,
-    ask_mailbox,
     lock_link,
     make_link,
     revoke_links,

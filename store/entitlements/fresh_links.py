@@ -1,5 +1,5 @@
 """Fresh links, mailed: because somebody asked for them, by the same statements for whom we know and
-whom we do not, or because those before have ended."""
+whom we do not; because those before have ended; or to ask a mailbox for its agreement."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,12 +8,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from store.entitlements.links import Ended, ensure_links, order_link, revoke_links
+from store.entitlements.links import (
+    Ended,
+    ensure_links,
+    make_link,
+    order_link,
+    revoke_links,
+    revoke_pending,
+)
 from store.entitlements.merging import lock_histories, refuse_merged
-from store.entitlements.models import Entitlement
+from store.entitlements.models import Entitlement, Link
 from store.kit import clock
 from store.kit.database import db, transaction
-from store.kit.errors import InvalidFields
+from store.kit.errors import InvalidFields, Refusal
 from store.kit.status import record_change
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
@@ -45,6 +52,13 @@ class Asked:
         return again_at(self.at)
 
 
+class SameAddress(Refusal):
+    """The new address is the one on file."""
+
+    status = 422
+    sentence = "That is the address we have already."
+
+
 def ask_for_copies(text: str) -> Asked:
     """Owe the letter with all links to the address in `text`, or to the owner of the order
     reference in it. The answer is the same whether that is somebody or nobody.
@@ -72,6 +86,29 @@ def send_copies_to(customer: Customer, door: str, *, by: str, order_id: int | No
     each door has its own ten minutes: none tells what was asked for at another. `by` is kept for
     staff."""
     return _ask(door, customer.id, order_id=order_id, facts={"asked_by": by})
+
+
+def ask_mailbox(
+    letter: str, purpose: str, customer_id: int, address: str, *, order_id: int | None = None
+) -> Link:
+    """Mail an address a link of this purpose, good for 24 hours, by which its reader agrees to
+    have what the customer has, or this order; only the newest counts. Does not say whose the
+    address is."""
+    if order_id is None:
+        revoke_pending(purpose, Ended.NEWER, customer_id=customer_id)
+    else:
+        revoke_pending(purpose, Ended.NEWER, order_id=order_id)
+    link = make_link(purpose, customer_id, order_id=order_id, new_email=address)
+    outbox.owe(
+        letter,
+        f"{letter}:{link.id}",
+        customer_id=customer_id if order_id is None else None,
+        order_id=order_id,
+        link_id=link.id,
+        address=address,
+        priority=0,
+    )
+    return link
 
 
 def end_links(customer: Customer, who: str) -> None:

@@ -1,5 +1,6 @@
 """Signed addresses for customers: made once, looked up on every use, dead when the row says so."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -81,6 +82,27 @@ class LinkExpired(Refusal):
         self.link = link
         self.reason = reason or link.revoked_reason
         super().__init__()
+
+
+@dataclass(frozen=True)
+class Doors:
+    """The paths of a customer's standing links, with fresh tokens: one query for all of them."""
+
+    library: Link | None
+    orders: dict[int, Link]
+    stops: dict[int, Link]
+
+    def order_path(self, order_id: int) -> str | None:
+        """The page of an order."""
+        return _path(self.orders.get(order_id))
+
+    def stop_path(self, publication_id: int) -> str | None:
+        """The page that stops or resumes news of a publication."""
+        return _path(self.stops.get(publication_id))
+
+    def library_path(self) -> str | None:
+        """The library's own page."""
+        return _path(self.library)
 
 
 def make_link(
@@ -194,7 +216,9 @@ def open_link(token: str, purpose: str) -> Link:
         raise LinkUnknown
     if link.revoked_at is not None:
         raise LinkExpired(link)
-    if _is_anothers(link):
+    owner = sa.select(Order.customer_id).where(Order.id == link.order_id)
+    if link.purpose == "order" and db.session.scalar(owner) != link.customer_id:
+        # Its order came to another customer: moved, or placed again under their address.
         raise LinkExpired(link, Ended.MOVED)
     if purpose == "undo" and clock.now() > undo_ends_at(link):
         fault = fault or TOO_OLD
@@ -206,6 +230,21 @@ def open_link(token: str, purpose: str) -> Link:
 def undo_ends_at(link: Link) -> datetime:
     """Until when a change can be undone: 14 days from the change, however late its letter left."""
     return link.created_at + timedelta(seconds=MAX_AGE["undo"])
+
+
+def doors_of(customer_id: int) -> Doors:
+    """Every standing link of a customer; the newest of each kind."""
+    links = db.session.scalars(
+        sa.select(Link)
+        .where(Link.customer_id == customer_id, Link.revoked_at.is_(None))
+        .order_by(Link.id)
+    ).all()
+    library = [link for link in links if link.purpose == "library"]
+    return Doors(
+        library=library[-1] if library else None,
+        orders={li.order_id: li for li in links if li.purpose == "order" and li.order_id},
+        stops={li.publication_id: li for li in links if li.purpose == "stop" and li.publication_id},
+    )
 
 
 def link_named(token: str) -> Link:
@@ -268,36 +307,6 @@ def revoke_pending(purpose: str, why: Ended, **which: int | None) -> None:
     _revoke(why, Link.purpose == purpose, *chosen)
 
 
-class SameAddress(Refusal):
-    """The new address is the one on file."""
-
-    status = 422
-    sentence = "That is the address we have already."
-
-
-def ask_mailbox(
-    letter: str, purpose: str, customer_id: int, address: str, *, order_id: int | None = None
-) -> Link:
-    """Mail an address a link of this purpose, good for 24 hours, by which its reader agrees to
-    have what the customer has, or this order; only the newest counts. Does not say whose the
-    address is."""
-    if order_id is None:
-        revoke_pending(purpose, Ended.NEWER, customer_id=customer_id)
-    else:
-        revoke_pending(purpose, Ended.NEWER, order_id=order_id)
-    link = make_link(purpose, customer_id, order_id=order_id, new_email=address)
-    outbox.owe(
-        letter,
-        f"{letter}:{link.id}",
-        customer_id=customer_id if order_id is None else None,
-        order_id=order_id,
-        link_id=link.id,
-        address=address,
-        priority=0,
-    )
-    return link
-
-
 def use_up(link: Link) -> None:
     """The link has done its one act."""
     link.used_at = link.revoked_at = clock.now()
@@ -326,14 +335,6 @@ def address_on_file(link: Link) -> Customer:
     it is of an order."""
     order = db.session.get(Order, link.order_id) if link.order_id else None
     return order.customer if order else link.customer
-
-
-def _is_anothers(link: Link) -> bool:
-    # An order that came to another customer: moved, or placed again under their address.
-    if link.purpose != "order":
-        return False
-    owner = sa.select(Order.customer_id).where(Order.id == link.order_id)
-    return db.session.scalars(owner).first() != link.customer_id
 
 
 def _query(purpose: str) -> sa.Select[Link]:
@@ -365,3 +366,7 @@ def _needed(purpose: str, customer_id: int, *, publication_id: int | None = None
     if link is None:
         raise LookupError(f"customer {customer_id} has no {purpose} link")
     return link
+
+
+def _path(link: Link | None) -> str | None:
+    return f"{PATHS[link.purpose]}{token_of(link)}" if link else None

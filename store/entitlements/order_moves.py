@@ -11,12 +11,10 @@ import sqlalchemy as sa
 
 from store.catalog.models import Asset, Edition, EditionStatus
 from store.entitlements.access import rights_of_order
-from store.entitlements.fresh_links import FIND
+from store.entitlements.fresh_links import FIND, SameAddress, ask_mailbox
 from store.entitlements.granting import confirm_again, confirmation_key, lock_titles, name_first
 from store.entitlements.links import (
     Ended,
-    SameAddress,
-    ask_mailbox,
     ensure_links,
     lock_link,
     make_link,

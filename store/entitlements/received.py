@@ -1,13 +1,19 @@
-"""What has reached a customer: asked as part of other queries, and for all of a publication."""
+"""What has reached a customer: by letter, asked as part of other queries and for all of a publication;
+and what was fetched, noted once for a granted transfer, with where it went."""
 
+import hashlib
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import aliased, joinedload
 
-from store.catalog.models import Edition, EditionStatus
-from store.entitlements.models import Entitlement
+from store.catalog.models import Asset, Edition, EditionStatus
+from store.entitlements.models import Download, Entitlement
+from store.kit import clock
+from store.kit.database import db, insert_once
+from store.kit.paging import SHORT_PAGE, Page, paginate
+from store.kit.text import clean_line
 from store.mail.models import Delivery, DeliveryStatus
 
 # The letters that bring an edition.
@@ -142,3 +148,52 @@ def handed_over(publication_id: int) -> sa.Select[Any]:
         )
         .group_by(Delivery.customer_id)
     )
+
+
+def record_download(
+    grant_token: str,
+    customer_id: int,
+    asset: Asset,
+    *,
+    order_id: int | None = None,
+    network: str = "",
+    user_agent: str = "",
+) -> bool:
+    """Count a granted transfer once, however many ranges and tries it takes; True if it is new.
+    `order_id` is that of the order link it was fetched behind; `network` and `user_agent` of the
+    first are kept, should the payment be disputed."""
+    added = insert_once(
+        Download,
+        grant_digest=grant_digest(grant_token),
+        customer_id=customer_id,
+        asset_id=asset.id,
+        order_id=order_id,
+        started_at=clock.now(),
+        network=network[:45],
+        user_agent=clean_line(user_agent)[:300],
+    )
+    return added is not None
+
+
+def is_recorded(grant_token: str, asset: Asset) -> bool:
+    """Whether this transfer was counted already, so that a resumed one need not write."""
+    query = sa.select(Download.id).where(
+        Download.grant_digest == grant_digest(grant_token), Download.asset_id == asset.id
+    )
+    return db.session.scalars(query).first() is not None
+
+
+def downloads_of(customer_id: int) -> Page[Download]:
+    """What a customer fetched, newest first."""
+    query = (
+        sa.select(Download)
+        .where(Download.customer_id == customer_id)
+        .options(joinedload(Download.asset))
+        .order_by(Download.id.desc())
+    )
+    return paginate(query, 1, SHORT_PAGE)
+
+
+def grant_digest(token: str) -> str:
+    """What stands for a download's token in the table: it must not be usable from there."""
+    return hashlib.sha256(token.encode()).hexdigest()

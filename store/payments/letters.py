@@ -8,11 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import selectinload
 
 from store.catalog.publications import promised_date
-from store.entitlements.access import copy_waits, rights_of_order
+from store.entitlements.access import Shelf, copy_waits, rights_of_order, shelves
 from store.entitlements.fresh_links import FIND, start_of_window
-from store.entitlements.links import order_url
+from store.entitlements.links import Doors, doors_of, order_url
 from store.entitlements.models import DISPUTE_LOST, GIFT_TAKEN_BACK, Link
-from store.entitlements.shelves import Doors, Shelf, doors_of, shelves
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.formatting import format_day

@@ -9,8 +9,8 @@ from store.entitlements.addresses import (
     request_change,
     undo_change,
 )
-from store.entitlements.fresh_links import end_links
-from store.entitlements.links import SameAddress, open_link, order_behind
+from store.entitlements.fresh_links import SameAddress, end_links
+from store.entitlements.links import open_link, order_behind
 from store.entitlements.models import Link
 from store.entitlements.order_moves import hold_order
 from store.kit.database import transaction

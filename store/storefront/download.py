@@ -9,9 +9,10 @@ from flask import Blueprint, Response, request
 
 from store.catalog.editions import asset_filename, media_type
 from store.catalog.models import Asset
-from store.entitlements.access import asset_for, asset_of_order, is_recorded, record_download
+from store.entitlements.access import asset_for, asset_of_order
 from store.entitlements.links import open_download
 from store.entitlements.models import Link
+from store.entitlements.received import is_recorded, record_download
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import end_read, transaction

@@ -9,11 +9,10 @@ from flask import Blueprint, Response, render_template
 
 from store.catalog.models import Asset, Edition
 from store.catalog.publications import promised_date
-from store.entitlements.access import copy_waits
+from store.entitlements.access import Shelf, copy_waits, shelves
 from store.entitlements.granting import later_twins
-from store.entitlements.links import download_path, open_link
+from store.entitlements.links import Doors, doors_of, download_path, open_link
 from store.entitlements.models import Link
-from store.entitlements.shelves import Doors, Shelf, doors_of, shelves
 from store.kit.formatting import format_size
 from store.kit.web import private_page
 from store.orders.consents import promise_in_words

@@ -2,7 +2,8 @@
 
 from flask import Blueprint, Response, render_template, request
 
-from store.entitlements.links import SameAddress, open_link, open_order, order_behind
+from store.entitlements.fresh_links import SameAddress
+from store.entitlements.links import open_link, open_order, order_behind
 from store.entitlements.order_moves import NotMovable, accept_move, request_move, why_unmovable
 from store.kit.database import transaction
 from store.kit.forms import sent, sure_page

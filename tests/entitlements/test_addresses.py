@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from store.entitlements.addresses import AddressTaken, correct_address
-from store.entitlements.links import SameAddress
+from store.entitlements.fresh_links import SameAddress
 from store.kit.database import db, transaction
 from store.kit.limits import limiter
 from store.kit.status import StatusChange

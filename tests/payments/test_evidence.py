@@ -10,9 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Asset
-from store.entitlements.access import record_download
 from store.entitlements.links import library_url
 from store.entitlements.models import Download
+from store.entitlements.received import record_download
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields

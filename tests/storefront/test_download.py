@@ -12,10 +12,10 @@ from werkzeug.test import TestResponse
 
 from store.app import create_app
 from store.catalog.models import Edition
-from store.entitlements.access import grant_digest
 from store.entitlements.granting import revoke_order
 from store.entitlements.links import download_path, token_of
 from store.entitlements.models import Download
+from store.entitlements.received import grant_digest
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.storage import Storage, storage
