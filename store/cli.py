@@ -15,9 +15,6 @@ from store.commands import (
     seller,
     staff,
 )
-from store.commands.base import Refused
-
-__all__ = ["Refused", "main"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -14,7 +14,7 @@ from store.catalog.models import (
     PublicationStatus,
     VatTreatment,
 )
-from store.catalog.sellers import current_seller, too_long
+from store.catalog.sellers import current_seller
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
@@ -22,18 +22,18 @@ from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.money import LARGEST_PRICE, InvalidPrice, charge_fault, parse_currency
 from store.kit.paging import SHORT_PAGE, Page, paginate
 from store.kit.status import advance
-from store.kit.text import clean_line, clean_text
+from store.kit.text import clean_line, clean_text, length_faults
 
 LISTED = PublicationStatus.LISTED
 SHELF_SIZE = 12
 LATEST_YEAR = 2199
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST = {
-    "title": 200,
-    "subtitle": 300,
-    "author": 200,
-    "language": 20,
-    "isbn": 20,
+    "title": (200, "The title"),
+    "subtitle": (300, "The subtitle"),
+    "author": (200, "The author"),
+    "language": (20, "The language code"),
+    "isbn": (20, "The ISBN"),
 }
 _OTHERS = ("price_amount", "currency", "expected_on", "updates_months", "vat_treatment")
 _TEXTS = ("description", "contents", "audience")
@@ -211,7 +211,7 @@ def _checked(given: dict[str, Any], currency: str = "") -> tuple[dict[str, Any],
             values[name] = value
         else:
             raise TypeError(f"a publication has no {name} to be set here")
-    return values, too_long(values, _LONGEST) | _faults(values, currency)
+    return values, length_faults(values, _LONGEST) | _faults(values, currency)
 
 
 def _faults(values: dict[str, Any], currency: str) -> dict[str, str]:

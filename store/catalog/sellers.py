@@ -13,19 +13,22 @@ from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import InvalidFields, Refusal
 from store.kit.mailboxes import OwnAddressUnwritable, own_address
-from store.kit.text import clean_line, clean_text
+from store.kit.text import clean_line, clean_text, length_faults
 
 _LONGEST = {
-    "trading_name": 200,
-    "legal_name": 200,
-    "charity_number": 40,
-    "company_number": 40,
-    "email": 320,
-    "reply_to": 320,
-    "phone": 60,
-    "vat_number": 40,
+    "trading_name": (200, "The trading name"),
+    "legal_name": (200, "The legal name"),
+    "charity_number": (40, "The charity number"),
+    "company_number": (40, "The company number"),
+    "email": (320, "The e-mail address"),
+    "reply_to": (320, "The address for replies"),
+    "phone": (60, "The telephone number"),
+    "vat_number": (40, "The VAT number"),
 }
-_TEXTS = {"address": 400, "bank_details": 600}  # of several lines
+_TEXTS = {
+    "address": (400, "The address"),
+    "bank_details": (600, "The bank details"),
+}  # of several lines
 
 # Built once: building and taking apart a statement costs more than running it.
 _NEWEST = sa.select(Seller).order_by(Seller.id.desc()).limit(1)
@@ -66,7 +69,7 @@ def state_seller(**fields: str) -> Seller:
     for name, text in fields.items():
         values[name] = clean_text(text) if name in _TEXTS else clean_line(text)
     values["countries"], faults = _read_countries(fields.get("countries"), before)
-    faults |= too_long(values, _LONGEST | _TEXTS)
+    faults |= length_faults(values, _LONGEST | _TEXTS)
     if not values["trading_name"]:
         faults["trading_name"] = "Enter the name that you trade under."
     faults |= _unwritable(values)
@@ -123,12 +126,3 @@ def _newest_seller() -> Seller | None:
         known = session.scalars(_NEWEST).first()
         session.info["seller"] = (session.get_transaction(), known)
     return cast(Seller | None, known)
-
-
-def too_long(values: dict[str, Any], longest: dict[str, int]) -> dict[str, str]:
-    """A sentence for each value that has more characters than its column takes."""
-    return {
-        name: f"This must be {most} characters or fewer."
-        for name, most in longest.items()
-        if len(values.get(name) or "") > most
-    }

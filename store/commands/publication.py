@@ -1,7 +1,6 @@
 """Publications on the command line: add, edit, show, list."""
 
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ import click
 from store.catalog import publications
 from store.catalog.editions import editions_of
 from store.catalog.models import Edition, Publication, PublicationStatus, VatTreatment
-from store.commands.base import Refused, in_shop, json_option, print_json, print_table, who_types
+from store.commands.base import in_shop, json_option, print_json, print_table, who_types
 from store.kit.database import transaction
 from store.kit.formatting import format_moment
+from store.kit.forms import Reader, Typed
 from store.kit.money import format_money, parse_price, to_decimal
 
 MARKDOWN = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -130,18 +130,13 @@ def _read(given: dict[str, Any]) -> dict[str, Any]:
     for name, value in fields.items():
         if isinstance(value, Path):
             fields[name] = value.read_text(encoding="utf-8-sig")
-    if "expected" in fields:
-        fields["expected_on"] = _date(fields.pop("expected"))
+    expected = fields.pop("expected", None)
+    if expected is not None:
+        reader = Reader(Typed(expected="" if expected == "none" else expected))
+        sentence = f"The expected date “{expected}” is not a date like 2027-04-01."
+        fields["expected_on"] = reader.day("expected", sentence, needed=expected != "none")
+        reader.check()
     return fields
-
-
-def _date(text: str) -> date | None:
-    if text == "none":
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Refused(f"The expected date “{text}” is not a date like 2027-04-01.") from None
 
 
 def _place(found: Publication) -> str:

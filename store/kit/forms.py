@@ -15,6 +15,7 @@ from flask import Response, render_template, request
 
 from store.kit.errors import InvalidFields
 from store.kit.money import InvalidPrice, UnknownCurrency, parse_price
+from store.kit.text import read_day, read_number
 from store.kit.web import private_page
 
 SURE = "sure"
@@ -72,28 +73,29 @@ class Reader:
 
     def number(self, name: str, sentence: str) -> int | None:
         """A whole number; none where nothing was typed."""
-        text = self.values[name].strip()
-        if text and not (text.isdecimal() and len(text) < 9):
-            self.faults[name] = sentence
-            return None
-        return int(text) if text else None
-
-    def day(self, name: str, sentence: str, *, needed: bool = False) -> date | None:
-        """A day like 2027-03-31; none where nothing was typed, unless one is needed."""
-        text = self.values[name].strip()
         try:
-            return date.fromisoformat(text) if needed or text else None
+            return read_number(self.values[name])
         except ValueError:
             self.faults[name] = sentence
             return None
+
+    def day(self, name: str, sentence: str, *, needed: bool = False) -> date | None:
+        """A day like 2027-03-31; none where nothing was typed, unless one is needed."""
+        try:
+            day = read_day(self.values[name])
+        except ValueError:
+            day, needed = None, True
+        if day is None and needed:
+            self.faults[name] = sentence
+        return day
 
     def amount(self, name: str, currency: str, *, needed: bool = False) -> int | None:
         """Money in minor units; none where nothing was typed, unless it is needed."""
         text = self.values[name].strip()
         try:
-            return parse_price(text, currency) if needed or text else None
+            return parse_price(text, currency, noun="amount") if needed or text else None
         except InvalidPrice as refusal:
-            self.faults[name] = refusal.sentence.replace("The price", "The amount", 1)
+            self.faults[name] = refusal.sentence
             return None
 
     def price(self, name: str, currency_name: str) -> int | None:

@@ -28,21 +28,21 @@ class UnknownCurrency(InvalidPrice):
     """A price in no currency that we know."""
 
 
-def parse_price(text: str, currency: str) -> int:
+def parse_price(text: str, currency: str, *, noun: str = "price") -> int:
     """Read `12.50` as minor units of `currency` (1250). Never rounds.
 
     Refuses (`InvalidPrice`) signs, exponents, commas, more places than the currency has,
-    nothing and too much.
+    nothing and too much; its sentence calls the sum `noun`.
     """
     currency = parse_currency(currency)
     places = get_currency_precision(currency)
     pattern = r"\d{1,9}" + (rf"(\.\d{{{places}}})?" if places else "")
     if not re.fullmatch(pattern, text.strip(), re.ASCII):
         example = "1500" if places == 0 else "12." + "50".ljust(places, "0")
-        raise InvalidPrice(f"The price “{text}” must be written like {example} for {currency}.")
+        raise InvalidPrice(f"The {noun} “{text}” must be written like {example} for {currency}.")
     amount = int(Decimal(text.strip()).scaleb(places))
     if not 0 < amount <= LARGEST_PRICE:
-        raise InvalidPrice(f"The price “{text}” must be more than nothing and not beyond reason.")
+        raise InvalidPrice(f"The {noun} “{text}” must be more than nothing and not beyond reason.")
     return amount
 
 

@@ -2,6 +2,9 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
 
 # Zero-width characters, joiners and marks, the byte order mark, soft hyphen, and the
 # bidirectional controls that can make a name read backwards (Unicode TR36).
@@ -59,12 +62,27 @@ def search_key(text: str) -> str:
     return unicodedata.normalize("NFC", clean_line(text).casefold())
 
 
-def length_faults(values: dict[str, str], longest: dict[str, tuple[int, str]]) -> dict[str, str]:
+def read_number(text: str) -> int | None:
+    """A whole number, none where nothing was typed. Raises `ValueError`."""
+    text = text.strip()
+    if text and not (text.isdecimal() and len(text) < 9):
+        raise ValueError(text)
+    return int(text) if text else None
+
+
+def read_day(text: str) -> date | None:
+    """A day like 2027-03-31, none where nothing was typed. Raises `ValueError`."""
+    return date.fromisoformat(text.strip()) if text.strip() else None
+
+
+def length_faults(
+    values: Mapping[str, Any], longest: Mapping[str, tuple[int, str]]
+) -> dict[str, str]:
     """A sentence for each value with more characters than `longest` gives it, under its label."""
     return {
         name: f"{label} can have at most {most} characters; this has {len(values[name])}."
         for name, (most, label) in longest.items()
-        if len(values[name]) > most
+        if len(values.get(name) or "") > most
     }
 
 

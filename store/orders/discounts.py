@@ -33,7 +33,7 @@ from store.kit.database import db
 from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.money import InvalidPrice, parse_price
 from store.kit.paging import Page, paginate
-from store.kit.text import clean_line
+from store.kit.text import clean_line, read_day, read_number
 from store.orders.customers import InvalidAddress, address_key, parse_address
 from store.orders.models import Customer, Discount, DiscountMember, Offer, Order, OrderStatus
 from store.orders.orders import is_of_form
@@ -77,12 +77,10 @@ class Places:
 
 
 def _number(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    if text and not (text.isdecimal() and len(text) < 9):
-        raise ValueError("Enter a whole number, or leave it empty.")
-    return int(text) if text else None
+    try:
+        return read_number(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("Enter a whole number, or leave it empty.") from None
 
 
 def _moment(of_day: Callable[[date, ZoneInfo], datetime]) -> Callable[[object], object]:
@@ -90,9 +88,8 @@ def _moment(of_day: Callable[[date, ZoneInfo], datetime]) -> Callable[[object], 
         if not isinstance(value, str):
             return value
         try:
-            return (
-                of_day(date.fromisoformat(value.strip()), config().zone) if value.strip() else None
-            )
+            day = read_day(value)
+            return of_day(day, config().zone) if day else None
         except (ValueError, OverflowError):
             raise ValueError("Enter the day like 2027-03-31, or leave it empty.") from None
 
@@ -145,10 +142,12 @@ class NewDiscount(BaseModel):
     def _read_amount(cls, value: object, others: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
+        if not value.strip():
+            return None
         try:
-            return parse_price(value, others.data["currency"]) if value.strip() else None
+            return parse_price(value, others.data["currency"], noun="amount")
         except InvalidPrice as refusal:
-            raise ValueError(refusal.sentence.replace("The price", "The amount", 1)) from None
+            raise ValueError(refusal.sentence) from None
 
     @field_validator("percent")
     @classmethod
