@@ -12,7 +12,7 @@ from store.kit import jobs, limits
 from store.kit.database import end_read
 from store.mail import worker
 from store.orders import offers
-from store.payments import checkout, declines, disputes, inbox, refunds, transfers
+from store.payments import checkout, disputes, inbox, refunds, transfers
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     inbox.take_missed_news,
     checkout.end_left_open,
     inbox.sweep,
-    declines.alert_on_burst,
+    inbox.alert_on_burst,
     refunds.send_refunds,
     transfers.look_after_transfers,
     checkout.expire_due,

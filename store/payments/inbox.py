@@ -13,10 +13,12 @@ import sqlalchemy as sa
 from store.kit import clock, limits
 from store.kit.config import config
 from store.kit.database import db, end_read, insert_once, transaction
+from store.kit.formatting import format_moment
 from store.kit.jobs import ring
 from store.kit.space import reading_goes_on
 from store.kit.status import advance
-from store.mail.outbox import alert_staff
+from store.mail.models import Delivery
+from store.mail.outbox import alert_staff, is_alert
 from store.payments.fulfilment import Applied, apply_state
 from store.payments.gateways.base import GatewayRefused, GatewayUnreachable, News
 from store.payments.gateways.registry import gateway_named, gateways
@@ -27,6 +29,10 @@ log = logging.getLogger(__name__)
 OVERDUE = timedelta(minutes=1)
 AT_ONCE = 100
 MISSED_NEWS_SECONDS = 3600
+BURST_WITHIN = timedelta(minutes=10)
+BURST_OVER = 10
+ONE_ALERT_IN = timedelta(hours=1)
+_BURST = "declines:"
 
 
 def receive_event(gateway: str, headers: Mapping[str, str], body: bytes) -> int:
@@ -211,3 +217,40 @@ def _mark(event: GatewayEvent, applied: Applied) -> None:
             log.warning("event %s (%s) was ignored: %s", event.event_id, event.kind, applied.note)
         event.note = applied.note
         event.handled_at = clock.now()
+
+
+def alert_on_burst() -> bool:
+    """For the timetable: alert staff where more payments were declined within ten minutes than
+    buyers' slips explain, once an hour, as somebody may be trying stolen cards on our payment page;
+    says whether it did. Opens its own transaction, none where there is nothing to say."""
+    # As the index is written, which holds nothing but declines.
+    declined = sa.select(sa.func.count(GatewayEvent.id)).where(
+        sa.text("is_decline"), GatewayEvent.received_at > clock.now() - BURST_WITHIN
+    )
+    count = db.session.scalars(declined).one()
+    end_read()
+    if count <= BURST_OVER:
+        return False
+    with transaction():
+        if _burst_is_told():
+            return False
+        now = clock.now()
+        alert_staff(
+            "Many payments are being declined",
+            f"{count} payments were declined in the ten minutes before {format_moment(now)}. Buyers "
+            "mistype; this many are more likely somebody who tries stolen cards.\n\nLook at the "
+            "payments on the gateway's own page, and block there what they have in common. The shop "
+            "limits how many payments one network and one address start in an hour; nothing else "
+            "has been stopped. The next alert comes in an hour, if it goes on.",
+            # Two workers at once say it once.
+            f"{_BURST}{now:%Y-%m-%dT%H}",
+        )
+    return True
+
+
+def _burst_is_told() -> bool:
+    told = sa.select(Delivery.id).where(
+        is_alert(_BURST),
+        Delivery.created_at > clock.now() - ONE_ALERT_IN,
+    )
+    return db.session.scalars(told.limit(1)).first() is not None

@@ -11,9 +11,9 @@ from store.demo.pay import Arrival, Decision, decide
 from store.kit.database import db, transaction
 from store.kit.tokens import new_reference
 from store.mail.models import Delivery
-from store.payments import declines
+from store.payments import inbox
 from store.payments.checkout import begin_checkout
-from store.payments.declines import alert_on_burst
+from store.payments.inbox import alert_on_burst
 from store.payments.models import EventStatus, GatewayEvent
 from store.tasks import TIMETABLE
 from tests.conftest import Clock, on_both
@@ -52,7 +52,7 @@ def noted(times: int, *, is_decline: bool = True) -> None:
                     payload={},
                     is_decline=is_decline,
                     status=EventStatus.APPLIED,
-                    received_at=declines.clock.now(),
+                    received_at=inbox.clock.now(),
                 )
             )
 
@@ -119,7 +119,7 @@ def test_without_the_look_at_what_was_told_a_burst_is_told_twice(
     sold: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the test before."""
-    monkeypatch.setattr(declines, "_is_told", lambda: False)
+    monkeypatch.setattr(inbox, "_burst_is_told", lambda: False)
     sold.advance(minutes=58)
     for _ in range(4):
         noted(11)
