@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from store.app import place
 from store.kit import clock
 from store.kit.limits import limiter
-from store.payments.gateways import demo, signing
+from store.payments.gateways import demo, signatures
 from store.payments.gateways.base import BadSignature
 from tests.admin.conftest import Browser
 from tests.admin.signing import signed_in, token_in
@@ -229,7 +229,7 @@ def test_signed_messages_that_no_database_takes_are_refused(
     for body in bodies:
         caplog.clear()
         at = int(clock.now().timestamp())
-        headers = {demo.HEADER: signing.signature(body, demo._event_key(SECRET), at)}
+        headers = {demo.HEADER: signatures.signature(body, demo._event_key(SECRET), at)}
         assert client.post("/webhooks/demo", data=body, headers=headers).status_code == 400
         assert [one.exc_info for one in caplog.records] == [None], body[:30]
 
@@ -242,9 +242,9 @@ def _nested(depth: int) -> object:
 
 
 def test_what_a_gateway_says_is_read_to_a_depth_that_no_message_has() -> None:
-    assert signing.read_json(json.dumps(_nested(signing.DEEPEST - 1)).encode())
+    assert signatures.read_json(json.dumps(_nested(signatures.DEEPEST - 1)).encode())
     with pytest.raises(BadSignature):
-        signing.read_json(json.dumps(_nested(signing.DEEPEST)).encode())
+        signatures.read_json(json.dumps(_nested(signatures.DEEPEST)).encode())
 
 
 @on_both

@@ -1,7 +1,7 @@
 """Requests as they may come from anybody: what nobody types is refused before a door sees it.
 
 That is NUL in an address, field or header, broken chunks, numbers beyond a column: 400 or 404 and one
-line in the log. (Signed JSON nested deeper than any message is refused by `gateways.signing`.) What a
+line in the log. (Signed JSON nested deeper than any message is refused by `gateways.signatures`.) What a
 database refuses all the same is a 400 too.
 """
 

@@ -117,11 +117,11 @@ def test_an_event_signed_with_a_key_that_was_since_rolled_is_accepted(
 
 
 def test_a_signed_message_that_says_nothing_is_refused(client: FlaskClient, frozen: Clock) -> None:
-    from store.payments.gateways import demo, signing
+    from store.payments.gateways import demo, signatures
 
     key = demo._event_key(SECRET)
     for body in (b"[]", b"{}", b"no json", b'{"id": 1}'):
-        headers = {HEADER: signing.signature(body, key, int(frozen().timestamp()))}
+        headers = {HEADER: signatures.signature(body, key, int(frozen().timestamp()))}
         assert _post(client, headers, body) == 400
     assert _stored() == 0
 

@@ -19,7 +19,7 @@ from store.mail.models import Delivery
 from store.orders.models import Customer, Order, OrderStatus
 from store.payments import inbox
 from store.payments.checkout import begin_checkout
-from store.payments.gateways.signing import signature
+from store.payments.gateways.signatures import signature
 from store.payments.models import Checkout, EventStatus, GatewayEvent, Payment
 from tests.conftest import make_settings, on_both
 from tests.factories import a_seller

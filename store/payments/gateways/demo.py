@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import Base, db, end_read, insert_once, transaction
-from store.payments.gateways import signing
+from store.payments.gateways import signatures
 from store.payments.gateways.base import (
     BadSignature,
     CheckoutRequest,
@@ -173,9 +173,9 @@ class DemoGateway(QuietGateway):
     def read_event(self, headers: Mapping[str, str], body: bytes) -> News:
         """The message in a request, if one of the shop's keys signed it within five minutes."""
         header = {name.lower(): value for name, value in headers.items()}.get(HEADER.lower(), "")
-        signing.verify(header, body, [_event_key(key) for key in config().signing_keys])
+        signatures.verify(header, body, [_event_key(key) for key in config().signing_keys])
         try:
-            said: dict[str, Any] = signing.read_json(body)
+            said: dict[str, Any] = signatures.read_json(body)
             kind = str(said["kind"])
             is_decline = kind == "checkout.declined"
             return News(str(said["id"]), kind, str(said["subject"]), said, is_decline=is_decline)
@@ -196,7 +196,7 @@ def signed_event(
     said = {"id": event_id, "kind": kind, "subject": reference, "happened_at": happened_at}
     body = json.dumps(said, sort_keys=True).encode()
     key = _event_key(config().signing_keys[0])
-    return {HEADER: signing.signature(body, key, int(clock.now().timestamp()))}, body
+    return {HEADER: signatures.signature(body, key, int(clock.now().timestamp()))}, body
 
 
 def new_name(prefix: str) -> str:

@@ -13,7 +13,7 @@ from urllib3.util import Timeout
 
 from store.kit import clock, patience
 from store.kit.config import config
-from store.payments.gateways import signing
+from store.payments.gateways import signatures
 from store.payments.gateways.base import (
     BadSignature,
     CheckoutRequest,
@@ -139,9 +139,9 @@ class StripeGateway:
         minutes. Raises `BadSignature`."""
         header = {name.lower(): value for name, value in headers.items()}.get(HEADER.lower(), "")
         secrets = [key.get_secret_value().encode() for key in config().stripe_webhook_secrets]
-        signing.verify(header, body, secrets)
+        signatures.verify(header, body, secrets)
         try:
-            return read_news(signing.read_json(body), is_live=is_live())
+            return read_news(signatures.read_json(body), is_live=is_live())
         except (ValueError, KeyError, TypeError, AttributeError):
             raise BadSignature("signed, but no event") from None
 
