@@ -72,7 +72,7 @@ def one(reference: str) -> Any:
         refund_words=refunds.REFUNDS,
         plain_amount=refunds.plain_amount,
         transfer=transfers.awaited_transfer(order),
-        transfers=transfers.received_for(order.id),
+        transfers=sums.transfers_of_order(order.id),
         backs=transfers.unsent_backs(order.id),
         rights=rights_of_order(order.id),
         terms=accepted_terms(order),

@@ -8,7 +8,7 @@ from store.catalog.sellers import SellerUnknown, current_seller, state_seller
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, of_row, status, typed
-from store.payments.bank_details import bank_changes, change_bank_details, masked
+from store.payments.transfers import bank_changes, change_bank_details, masked
 from store.staff.guard import EDITORS, OWNERS, opens_to, signed_in, who
 from store.staff.sign_in import password_faults
 

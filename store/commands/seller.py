@@ -6,7 +6,7 @@ from store.catalog.models import Seller
 from store.catalog.sellers import current_seller, state_seller
 from store.commands.base import in_shop, json_option, print_json, print_table, who_types
 from store.kit.database import transaction
-from store.payments.bank_details import change_bank_details
+from store.payments.transfers import change_bank_details
 
 FIELDS = (
     "trading_name",

@@ -20,14 +20,12 @@ from store.orders.models import Order, OrderStatus
 from store.orders.orders import orders_of_form
 from store.orders.placing import Change, Judge
 from store.payments.fulfilment import GIVEN_BACK, LATEST
-from store.payments.gateways import free, manual
+from store.payments.gateways.base import OUR_OWN
 from store.payments.models import Checkout, CheckoutStatus
 from store.payments.transfers import is_partly_received
 
 NOT_CHARGED = "You have not been charged."
 NOT_BEGUN = "No payment has been begun."
-# These two keep their rows with us, so that they are never silent.
-_OUR_OWN = {manual.NAME, free.NAME}
 
 
 class Charged(StrEnum):
@@ -149,7 +147,7 @@ def _asking(order: Order, ends_at: datetime) -> str:
 def _may_be_paid(one: Checkout) -> bool:
     """Whether a buyer was ever led to pay a try that has not ended."""
     is_open = one.status is CheckoutStatus.OPEN and one.gateway_reference is not None
-    return is_open and one.gateway not in _OUR_OWN
+    return is_open and one.gateway not in OUR_OWN
 
 
 def _tries(order_id: int) -> list[Checkout]:

@@ -19,8 +19,9 @@ from store.orders.models import Order, OrderStatus
 from store.orders.orders import expire_order, lock_order
 from store.payments.charge import charge_of, is_money_under_way
 from store.payments.fulfilment import SOONEST, end_unheard
-from store.payments.gateways import free, manual
 from store.payments.gateways.base import (
+    FREE,
+    MANUAL,
     CheckoutRequest,
     Gateway,
     GatewayRefused,
@@ -108,7 +109,7 @@ def begin_checkout(order_id: int, gateway_name: str | None = None) -> str:
         checkout = _open_checkout(order) or _add_checkout(
             order, _choose_gateway(order, gateway_name)
         )
-        if checkout.gateway == manual.NAME:
+        if checkout.gateway == MANUAL:
             keep_place(order, checkout.created_at + HELD_FOR_TRANSFER)
         if checkout.pay_url:
             return checkout.pay_url
@@ -117,7 +118,7 @@ def begin_checkout(order_id: int, gateway_name: str | None = None) -> str:
     with transaction():
         lock_order(order_id)
         _note_start(db.session.get_one(Checkout, request.checkout_id), started)
-    if gateway.name == free.NAME:
+    if gateway.name == FREE:
         fulfil_checkout(request.checkout_id)
     return started.url
 
@@ -153,7 +154,7 @@ def _choose_gateway(order: Order, gateway_name: str | None) -> Gateway:
     """The way in which an order is paid: none where nothing is to pay, else the one that was
     named, else the one online. Refuses (`NoGateway`, `NoTransfers`)."""
     if order.total_amount == 0:
-        return gateway_named(free.NAME)
+        return gateway_named(FREE)
     if gateway_name is not None:
         if not takes_transfers():
             raise NoTransfers
@@ -178,7 +179,7 @@ def _add_checkout(order: Order, gateway: Gateway) -> Checkout:
         amount=order.total_amount,
         currency=order.currency,
         created_at=now,
-        expires_at=now + (TIME_TO_TRANSFER if gateway.name == manual.NAME else TIME_TO_PAY),
+        expires_at=now + (TIME_TO_TRANSFER if gateway.name == MANUAL else TIME_TO_PAY),
         ask_at=now + SOONEST,
     )
     db.session.add(checkout)
@@ -225,7 +226,7 @@ def _note_start(checkout: Checkout, started: StartedCheckout) -> None:
     checkout.gateway_reference = started.reference
     checkout.pay_url = started.url
     checkout.expires_at = started.expires_at
-    if checkout.gateway == manual.NAME:
+    if checkout.gateway == MANUAL:
         owe_details(checkout)
 
 

@@ -28,7 +28,7 @@ from store.payments.gateways.registry import takes_payments_online
 from store.payments.models import Checkout, Refund, RefundStatus
 from store.payments.money_back import CANCELLED_KEYS, is_cancelled
 from store.payments.sums import is_wholly_refunded, paid_amount, refunded_amount, refunds_of
-from store.payments.transfers import DETAILS, awaited_transfer, is_told_later
+from store.payments.transfers import DETAILS, awaited_transfer
 
 
 def _sample_refund() -> dict[str, Any]:
@@ -87,7 +87,7 @@ def transfer_details(delivery: Delivery) -> Letter | Skip:
     transfer = awaited_transfer(order)
     if order.status is not OrderStatus.PENDING or transfer is None or not transfer.is_open:
         return Skip("no transfer is awaited")
-    if is_told_later(delivery):
+    if _is_told_later(delivery):
         return Skip("a later letter says it")
     context = {
         "seller": order.seller,
@@ -103,6 +103,17 @@ def transfer_details(delivery: Delivery) -> Letter | Skip:
         "order_url": order_url(order.id),
     }
     return Letter(Mailbox(order.customer.email, order.name), context)
+
+
+def _is_told_later(delivery: Delivery) -> bool:
+    """Whether a newer letter says where to transfer the money for the same order."""
+    newer = sa.select(Delivery.id).where(
+        Delivery.kind == DETAILS,
+        Delivery.order_id == delivery.order_id,
+        Delivery.id > delivery.id,
+        Delivery.status != DeliveryStatus.SKIPPED,
+    )
+    return db.session.scalars(newer.limit(1)).first() is not None
 
 
 def _sample_failure() -> dict[str, Any]:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from store.kit.database import db
 from store.orders.models import Order, OrderStatus
-from store.payments.gateways import manual
+from store.payments.gateways.base import MANUAL
 from store.payments.models import Checkout, Dispute, Payment, Refund, RefundStatus, Transfer
 
 
@@ -93,6 +93,20 @@ def refunds_of(order_id: int) -> list[Refund]:
     return list(db.session.scalars(query.order_by(Refund.id)))
 
 
+def transfers_of(checkout_id: int) -> Sequence[Transfer]:
+    """What has arrived by bank for a try, in the order in which it was recorded."""
+    query = sa.select(Transfer).where(Transfer.checkout_id == checkout_id)
+    return db.session.scalars(query.order_by(Transfer.id)).all()
+
+
+def transfers_of_order(order_id: int) -> Sequence[Transfer]:
+    """Every transfer that was recorded for an order, oldest first."""
+    query = sa.select(Transfer).join(Checkout, Checkout.id == Transfer.checkout_id)
+    return db.session.scalars(
+        query.where(Checkout.order_id == order_id).order_by(Transfer.id)
+    ).all()
+
+
 def disputes_of(payment_id: int) -> Sequence[Dispute]:
     """The disputes of one payment, oldest first."""
     query = sa.select(Dispute).where(Dispute.payment_id == payment_id).order_by(Dispute.id)
@@ -113,6 +127,17 @@ def paid_amount(order_id: int) -> int:
 def refunded_amount(order_id: int) -> int:
     """All that went back or is on its way back."""
     return _sum(order_id, RefundStatus.counted())
+
+
+def received_amount(checkout_id: int) -> int:
+    """How much has arrived by bank for a try."""
+    return db.session.scalar(sa.select(received_sum()).where(Checkout.id == checkout_id)) or 0
+
+
+def received_sum() -> sa.ScalarSelect[int]:
+    """The same for each row of `checkouts`, within a statement about them."""
+    arrived = sa.select(sa.func.coalesce(sa.func.sum(Transfer.amount), 0))
+    return arrived.where(Transfer.checkout_id == Checkout.id).scalar_subquery()
 
 
 def is_wholly_refunded(order_id: int) -> bool:
@@ -169,7 +194,7 @@ def _entries() -> sa.Subquery:
     """Every movement of money: of which order, when, how much, and of what kind."""
     # What came by bank is counted as it arrived, so that its payment is not counted again.
     paid = _moved(Payment.order_id, Payment, Payment.received_at, "received").where(
-        Payment.gateway != manual.NAME
+        Payment.gateway != MANUAL
     )
     arrived = _moved(Checkout.order_id, Transfer, Transfer.recorded_at, "received").join(
         Checkout, Checkout.id == Transfer.checkout_id

@@ -1,5 +1,7 @@
-"""Bank transfers: what is awaited, what a person saw arrive, what goes back, and who is told."""
+"""Bank transfers: where the money goes, which owners alone may change; what is awaited, what a person
+saw arrive, what goes back, and who is told."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -7,25 +9,30 @@ from datetime import date, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload, selectinload
 
-from store.catalog.sellers import SellerUnknown, current_seller
+from store.catalog.models import Seller
+from store.catalog.sellers import SellerUnknown, current_seller, state_seller
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, end_read, insert_once, transaction
 from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.formatting import format_day
 from store.kit.money import format_money
-from store.kit.text import clean_line, note_fault
+from store.kit.status import StatusChange, record_change
+from store.kit.text import clean_line, clean_text, note_fault
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.outbox import SOMEBODY_WAITS, alert_staff, owe
 from store.orders.discounts import keep_place
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import lock_order
-from store.payments.gateways import manual
-from store.payments.gateways.manual import received_amount
+from store.payments.gateways.base import MANUAL
 from store.payments.inbox import fulfil_checkout
 from store.payments.models import Checkout, CheckoutStatus, Payment, Transfer, TransferBack
+from store.payments.sums import received_amount, received_sum
 
 DETAILS = "transfer_details"
+# How the history calls it.
+DETAILS_CHANGED = "changed"
+_SHOWN_DIGITS = 3
 TIME_TO_TRANSFER = timedelta(days=30)
 HOUR = timedelta(hours=1)
 AT_ONCE = 200
@@ -89,6 +96,59 @@ class BackUnknown(NotFound):
     sentence = "There is no refund of this number to send by bank."
 
 
+def change_bank_details(text: str, who: str) -> Seller:
+    """State where money is transferred to from now on; empty text: nobody can pay so. The same
+    text changes nothing. Owners are alerted, with the digits masked.
+
+    Refuses (`SellerUnknown`, `InvalidFields`).
+    """
+    before = current_seller()
+    old, new = before.bank_details, clean_text(text)
+    if new == old:
+        return before
+    seller = state_seller(bank_details=new)
+    change = f"{masked(old)}, now {masked(new)}"
+    record_change(
+        db.session(),
+        "sellers",
+        seller.id,
+        "bank details",
+        DETAILS_CHANGED,
+        who=who,
+        why=f"was {change}",
+    )
+    alert_staff(
+        "The bank details of the shop were changed",
+        f"Buyers who pay by bank transfer are told another account from now on. It was {change}.\n\n"
+        "“Who sells”, “Bank details” says who changed it and when. If none of you did, change it "
+        "back, and change your passwords.",
+        f"bank_details:{seller.id}",
+    )
+    return seller
+
+
+def bank_changes() -> list[StatusChange]:
+    """The newest changes of the bank details, the last one first."""
+    query = sa.select(StatusChange).filter_by(entity="sellers", to_status=DETAILS_CHANGED)
+    return list(db.session.scalars(query.order_by(StatusChange.id.desc()).limit(20)))
+
+
+def masked(text: str) -> str:
+    """Bank details on one line, of whose digits only the last ones can be read."""
+    if not text:
+        return "none"
+    line = ", ".join(one.strip() for one in text.splitlines() if one.strip())
+    shown = len(re.findall(r"\d", line)) - _SHOWN_DIGITS
+    seen = 0
+
+    def hide(found: re.Match[str]) -> str:
+        nonlocal seen
+        seen += 1
+        return "•" if seen <= shown else found[0]
+
+    return re.sub(r"\d", hide, line)
+
+
 def takes_transfers() -> bool:
     """Whether the seller has said where money can be transferred to."""
     try:
@@ -116,13 +176,13 @@ def awaited_transfer(order: Order) -> AwaitedTransfer | None:
 
 def newest_checkout(order_id: int) -> Checkout | None:
     """The newest try to pay an order by bank transfer."""
-    query = sa.select(Checkout).filter_by(order_id=order_id, gateway=manual.NAME)
+    query = sa.select(Checkout).filter_by(order_id=order_id, gateway=MANUAL)
     return db.session.scalars(query.order_by(Checkout.id.desc()).limit(1)).first()
 
 
 def has_part(checkout: Checkout) -> bool:
     """Whether money has arrived for a try that is not paid in full."""
-    return checkout.gateway == manual.NAME and received_amount(checkout.id) > 0
+    return checkout.gateway == MANUAL and received_amount(checkout.id) > 0
 
 
 def is_partly_received(order_id: int) -> bool:
@@ -131,26 +191,18 @@ def is_partly_received(order_id: int) -> bool:
     arrived = sa.select(Transfer.id).where(Transfer.checkout_id == Checkout.id)
     found = sa.select(Checkout.id).where(
         Checkout.order_id == order_id,
-        Checkout.gateway == manual.NAME,
+        Checkout.gateway == MANUAL,
         Checkout.status != CheckoutStatus.COMPLETED,
         sa.exists(arrived),
     )
     return db.session.scalars(found.limit(1)).first() is not None
 
 
-def received_for(order_id: int) -> Sequence[Transfer]:
-    """Every transfer that was recorded for an order, oldest first."""
-    query = sa.select(Transfer).join(Checkout, Checkout.id == Transfer.checkout_id)
-    return db.session.scalars(
-        query.where(Checkout.order_id == order_id).order_by(Transfer.id)
-    ).all()
-
-
 def awaited_orders() -> Sequence[tuple[Order, AwaitedTransfer]]:
     """Orders that wait for a transfer, the one that ends first on top."""
     checkouts = db.session.scalars(
         sa.select(Checkout)
-        .where(Checkout.gateway == manual.NAME, Checkout.status == CheckoutStatus.OPEN)
+        .where(Checkout.gateway == MANUAL, Checkout.status == CheckoutStatus.OPEN)
         .options(
             joinedload(Checkout.order).joinedload(Order.customer),
             joinedload(Checkout.order).joinedload(Order.seller),
@@ -169,7 +221,7 @@ def unsent_backs(order_id: int | None = None) -> Sequence[tuple[TransferBack, Or
         sa.select(TransferBack, Order)
         .join(Payment, Payment.gateway_payment_id == TransferBack.payment_id)
         .join(Order, Order.id == Payment.order_id)
-        .where(Payment.gateway == manual.NAME, TransferBack.sent_at.is_(None))
+        .where(Payment.gateway == MANUAL, TransferBack.sent_at.is_(None))
         .options(selectinload(Order.lines))
         .order_by(TransferBack.id)
     )
@@ -186,19 +238,36 @@ def record_transfer(
 
     Opens its own transactions. Refuses (`NoTransferAwaited`, `MoreThanDue`, `InvalidFields`).
     """
-    with transaction():
+    known = sa.select(Transfer).filter_by(form_key=form_key)
+    with transaction() as session:
         order = lock_order(order_id)
-        transfer = _of_key(form_key)
-        if transfer is None:
+        if session.scalars(known).first() is None:
             note = _check(received_on, note)
-            transfer = _add(order, amount, received_on, note, who, form_key)
+            checkout = newest_checkout(order.id)
+            if checkout is None:
+                raise NoTransferAwaited
+            _refuse_too_much(checkout, amount)
+            insert_once(
+                Transfer,
+                checkout_id=checkout.id,
+                form_key=form_key,
+                amount=amount,
+                currency=checkout.currency,
+                received_on=received_on,
+                note=note,
+                who=who,
+                recorded_at=clock.now(),
+            )
+            keep_place(order, None)
+            if (
+                order.status is not OrderStatus.PENDING
+                and received_amount(checkout.id) < checkout.amount
+            ):
+                _alert_part(checkout)
+        transfer = session.scalars(known).one()
         transfer_id, checkout_id = transfer.id, transfer.checkout_id
     fulfil_checkout(checkout_id)
     return db.session.get_one(Transfer, transfer_id)
-
-
-def _of_key(form_key: str) -> Transfer | None:
-    return db.session.scalars(sa.select(Transfer).filter_by(form_key=form_key)).first()
 
 
 def _check(received_on: date, note: str) -> str:
@@ -212,33 +281,6 @@ def _check(received_on: date, note: str) -> str:
     if faults:
         raise InvalidFields(faults)
     return note
-
-
-def _add(
-    order: Order, amount: int, received_on: date, note: str, who: str, form_key: str
-) -> Transfer:
-    checkout = newest_checkout(order.id)
-    if checkout is None:
-        raise NoTransferAwaited
-    _refuse_too_much(checkout, amount)
-    insert_once(
-        Transfer,
-        checkout_id=checkout.id,
-        form_key=form_key,
-        amount=amount,
-        currency=checkout.currency,
-        received_on=received_on,
-        note=note,
-        who=who,
-        recorded_at=clock.now(),
-    )
-    keep_place(order, None)
-    if order.status is not OrderStatus.PENDING and received_amount(checkout.id) < checkout.amount:
-        _alert_part(checkout)
-    transfer = _of_key(form_key)
-    if transfer is None:
-        raise RuntimeError("a transfer that was just recorded is not there")
-    return transfer
 
 
 def _refuse_too_much(checkout: Checkout, amount: int) -> None:
@@ -268,7 +310,7 @@ def mark_sent_back(back_id: int, who: str) -> TransferBack:
         if back is None:
             raise BackUnknown
         paid = sa.select(Payment.checkout_id).filter_by(
-            gateway=manual.NAME, gateway_payment_id=back.payment_id
+            gateway=MANUAL, gateway_payment_id=back.payment_id
         )
         checkout_id = session.scalars(paid).one()
     if checkout_id is not None:
@@ -302,27 +344,27 @@ def owe_details(checkout: Checkout) -> None:
     )
 
 
-def is_told_later(delivery: Delivery) -> bool:
-    """Whether a newer letter says where to transfer the money for the same order."""
-    newer = sa.select(Delivery.id).where(
-        Delivery.kind == DETAILS,
-        Delivery.order_id == delivery.order_id,
-        Delivery.id > delivery.id,
-        Delivery.status != DeliveryStatus.SKIPPED,
-    )
-    return db.session.scalars(newer.limit(1)).first() is not None
-
-
 def look_after_transfers() -> None:
     """For the timetable: fulfil what arrived in full while nobody finished it, and tell staff of
     money that came in part and whose time is over."""
-    for checkout_id in _arrived_in_full():
+    unpaid = sa.and_(Checkout.gateway == MANUAL, Checkout.status != CheckoutStatus.COMPLETED)
+    in_full = (
+        sa.select(Checkout.id)
+        .join(Order)
+        .where(unpaid, Checkout.amount > 0, received_sum() >= Checkout.amount)
+        # What does not fit its order was held back, and a person looks at it: it is not tried again.
+        .where(Order.total_amount == Checkout.amount, Order.currency == Checkout.currency)
+        .order_by(Checkout.id)
+        .limit(AT_ONCE)
+    )
+    checkout_ids = list(db.session.scalars(in_full))
+    end_read()
+    for checkout_id in checkout_ids:
         fulfil_checkout(checkout_id)
-    now = clock.now()
     late = (
         sa.select(Checkout)
-        .where(_is_unpaid(), Checkout.expires_at <= now, _received() > 0)
-        .where(_received() < Checkout.amount)
+        .where(unpaid, Checkout.expires_at <= clock.now())
+        .where(received_sum() > 0, received_sum() < Checkout.amount)
         .order_by(Checkout.id)
         .limit(AT_ONCE)
     )
@@ -330,31 +372,6 @@ def look_after_transfers() -> None:
         for checkout in session.scalars(late).all():
             _alert_part(checkout)
     end_read()
-
-
-def _received() -> sa.ScalarSelect[int]:
-    return (
-        sa.select(sa.func.coalesce(sa.func.sum(Transfer.amount), 0))
-        .where(Transfer.checkout_id == Checkout.id)
-        .scalar_subquery()
-    )
-
-
-def _is_unpaid() -> sa.ColumnElement[bool]:
-    return sa.and_(Checkout.gateway == manual.NAME, Checkout.status != CheckoutStatus.COMPLETED)
-
-
-def _arrived_in_full() -> list[int]:
-    full = sa.select(Checkout.id).where(
-        _is_unpaid(), Checkout.amount > 0, _received() >= Checkout.amount
-    )
-    # What does not fit its order was held back, and a person looks at it: it is not tried again.
-    fits = full.join(Order).where(
-        Order.total_amount == Checkout.amount, Order.currency == Checkout.currency
-    )
-    found = list(db.session.scalars(fits.order_by(Checkout.id).limit(AT_ONCE)))
-    end_read()
-    return found
 
 
 def _alert_part(checkout: Checkout) -> None:

@@ -14,7 +14,7 @@ from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order
-from store.payments.bank_details import change_bank_details, masked
+from store.payments.transfers import change_bank_details, masked
 from tests.admin.contested import read
 from tests.admin.signing import PASSWORD, a_member, press, signed_in
 from tests.conftest import Clock, on_both

@@ -15,7 +15,7 @@ from store.orders.models import Order, OrderStatus
 from store.payments import checkout
 from store.payments.checkout import begin_checkout
 from store.payments.gateways.base import BadSignature, GatewayRefused
-from store.payments.gateways.free import FreeGateway
+from store.payments.gateways.inhouse import FreeGateway
 from store.payments.inbox import fulfil_checkout, sweep
 from store.payments.models import Checkout, Payment
 from store.payments.money_back import NothingToRefund

@@ -33,9 +33,8 @@ from store.payments import cancellation, inbox, order_forms, refunds
 from store.payments.checkout import begin_checkout, end_for_order, end_left_open, expire_due
 from store.payments.gateways.base import GatewayUnreachable
 from store.payments.gateways.demo import DemoEvent, DemoGateway, DemoPayment, DemoRefund
-from store.payments.gateways.manual import received_amount
 from store.payments.models import Checkout, CheckoutStatus, Payment, Refund, RefundStatus, Transfer
-from store.payments.sums import paid_amount, refunded_amount
+from store.payments.sums import paid_amount, received_amount, refunded_amount
 from store.payments.transfers import is_partly_received, look_after_transfers, mark_sent_back
 from tests.conftest import Clock, on_both
 from tests.payments.bank import BANK, arrive, backs

@@ -22,7 +22,7 @@ from store.orders.models import Order, OrderStatus
 from store.orders.orders import cancel_pending
 from store.payments import transfers
 from store.payments.checkout import NoTransfers, PartlyReceived, begin_checkout, expire_due
-from store.payments.gateways import manual
+from store.payments.gateways import inhouse
 from store.payments.gateways.demo import DemoPayment
 from store.payments.gateways.registry import NoGateway
 from store.payments.inbox import fulfil_order, sweep
@@ -194,7 +194,7 @@ def test_an_order_that_waits_for_a_transfer_ends_after_its_30_days_and_not_befor
     sweep()
     expire_due()
     assert order_of(order_id).status is OrderStatus.EXPIRED
-    assert rows(Checkout.status, Checkout.failure) == [("expired", manual.OUT_OF_TIME)]
+    assert rows(Checkout.status, Checkout.failure) == [("expired", inhouse.OUT_OF_TIME)]
 
 
 @on_both

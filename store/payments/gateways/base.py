@@ -9,6 +9,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+# The names of those whose side is ours (`inhouse`), so that they are never silent.
+MANUAL = "manual"
+FREE = "free"
+OUR_OWN = frozenset({MANUAL, FREE})
+
 
 class GatewayUnreachable(Exception):
     """No answer, or none that says anything: nothing is known, so ask again later."""

@@ -2,13 +2,10 @@
 
 from store.kit.config import config
 from store.kit.errors import NotFound, Refusal
-from store.payments.gateways.base import Gateway
+from store.payments.gateways.base import OUR_OWN, Gateway
 from store.payments.gateways.demo import DemoGateway
-from store.payments.gateways.free import FreeGateway
-from store.payments.gateways.manual import ManualGateway
+from store.payments.gateways.inhouse import FreeGateway, ManualGateway
 from store.payments.gateways.stripe import StripeGateway
-
-_NOT_ONLINE = {ManualGateway.name, FreeGateway.name}
 
 
 class NoGateway(Refusal):
@@ -31,14 +28,14 @@ def default_gateway() -> Gateway:
     """The gateway that a buyer pays online through. Refuses (`NoGateway`) where there is none: the
     demonstration is never one in production."""
     for gateway in gateways().values():
-        if gateway.name not in _NOT_ONLINE:
+        if gateway.name not in OUR_OWN:
             return gateway
     raise NoGateway
 
 
 def takes_payments_online() -> bool:
     """Whether there is a gateway for a buyer who pays online."""
-    return bool(set(gateways()) - _NOT_ONLINE)
+    return bool(set(gateways()) - OUR_OWN)
 
 
 def gateway_named(name: str) -> Gateway:

@@ -1,6 +1,7 @@
-"""Bank transfers: a person sees the money arrive and says so, a person sends it back.
+"""The gateways whose side is ours: bank transfers, and orders that cost nothing.
 
-The gateway's own side is two tables, `transfers` and `transfers_back`; it is asked like any other.
+They are asked like any other. Of a transfer a person says that it has arrived, and a person sends it
+back: two tables, `transfers` and `transfers_back`.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from store.kit.database import db, end_read, insert_once, transaction
 from store.kit.money import format_money
 from store.mail.outbox import alert_staff
 from store.payments.gateways.base import (
+    FREE,
+    MANUAL,
     CheckoutRequest,
     GatewayRefund,
     GatewayRefused,
@@ -21,9 +24,9 @@ from store.payments.gateways.base import (
     Standing,
     StartedCheckout,
 )
-from store.payments.models import Checkout, Transfer, TransferBack
+from store.payments.models import Checkout, TransferBack
+from store.payments.sums import received_amount, transfers_of
 
-NAME = "manual"
 METHOD = "bank transfer"
 OUT_OF_TIME = "The time for your bank transfer ran out, or you chose another way to pay."
 
@@ -31,7 +34,7 @@ OUT_OF_TIME = "The time for your bank transfer ran out, or you chose another way
 class ManualGateway(QuietGateway):
     """Takes bank transfers; the order's own page says where the money goes."""
 
-    name = NAME
+    name = MANUAL
     is_binding_here = True
 
     def start(self, request: CheckoutRequest) -> StartedCheckout:
@@ -70,25 +73,13 @@ def payment_name(checkout_id: int) -> str:
     return f"transfer-{checkout_id}"
 
 
-def transfers_of(checkout_id: int) -> Sequence[Transfer]:
-    """What has arrived for a try, in the order in which it was recorded."""
-    query = sa.select(Transfer).where(Transfer.checkout_id == checkout_id)
-    return db.session.scalars(query.order_by(Transfer.id)).all()
-
-
-def received_amount(checkout_id: int) -> int:
-    """How much has arrived for a try, in minor units."""
-    return sum(one.amount for one in transfers_of(checkout_id))
-
-
 def _checkout(reference: str) -> Checkout | None:
-    query = sa.select(Checkout).filter_by(gateway=NAME, gateway_reference=reference)
+    query = sa.select(Checkout).filter_by(gateway=MANUAL, gateway_reference=reference)
     return db.session.scalars(query.execution_options(populate_existing=True)).first()
 
 
 def _state(checkout: Checkout) -> GatewayState:
-    arrived = transfers_of(checkout.id)
-    received = sum(one.amount for one in arrived)
+    received = received_amount(checkout.id)
     is_paid = received >= checkout.amount
     is_over = received == 0 and checkout.expires_at <= clock.now()
     standing = Standing.PAID if is_paid else Standing.EXPIRED if is_over else Standing.OPEN
@@ -100,7 +91,7 @@ def _state(checkout: Checkout) -> GatewayState:
         order_reference=checkout.order.reference,
         checkout_id=checkout.id,
         payment_id=payment_name(checkout.id) if is_paid else None,
-        paid_at=arrived[-1].recorded_at if is_paid else None,
+        paid_at=transfers_of(checkout.id)[-1].recorded_at if is_paid else None,
         reason=OUT_OF_TIME if standing is Standing.EXPIRED else "",
         refunds=tuple(_refund_state(one) for one in _backs(payment_name(checkout.id))),
         method=METHOD,
@@ -143,3 +134,41 @@ def _ask_once(checkout: Checkout, payment_id: str, amount: int, key: str) -> Tra
         f"transfer_back:{back.id}",
     )
     return back
+
+
+class FreeGateway(QuietGateway):
+    """What a full discount or a gift is paid through: no money, the same fulfilment."""
+
+    name = FREE
+    is_binding_here = True
+
+    def start(self, request: CheckoutRequest) -> StartedCheckout:
+        """There is no page to pay on: on to the order's own."""
+        reference = f"{FREE}-{request.checkout_id}"
+        return StartedCheckout(reference, request.success_url, request.expires_at)
+
+    def fetch(self, subject: str) -> GatewayState | None:
+        """Paid with nothing: of an order that costs something, that does not fit and is held."""
+        query = sa.select(Checkout).filter_by(gateway=FREE, gateway_reference=subject)
+        checkout = db.session.scalars(query).first()
+        state = None
+        if checkout is not None:
+            state = GatewayState(
+                reference=str(checkout.gateway_reference),
+                standing=Standing.PAID,
+                amount=0,
+                currency=checkout.currency,
+                order_reference=checkout.order.reference,
+                checkout_id=checkout.id,
+                payment_id=f"{FREE}-{checkout.id}",
+                method="nothing to pay",
+            )
+        end_read()
+        return state
+
+    def close(self, reference: str) -> None:
+        """Nothing to end: such a try is paid the moment it begins."""
+
+    def refund(self, payment_id: str, amount: int, key: str) -> GatewayRefund:
+        """Nothing came in, so nothing goes back."""
+        raise GatewayRefused("nothing was paid")
