@@ -1,7 +1,7 @@
 """The edition notice: what a customer reads when a new edition is theirs."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -114,25 +114,16 @@ def edition_notice(delivery: Delivery) -> Letter | Skip | Hold:
         return _test_letter(
             db.session.get_one(Edition, delivery.edition_id), delivery.address or ""
         )
-    asked = {"edition": delivery.edition_id, "reader": delivery.customer_id or 0}
-    rows = db.session.connection().execute(_FACTS, asked).all()
-    if rows[0].status == EditionStatus.WITHDRAWN:
-        # Only the timetable leaves it out (`settle_recalled`): whose first copy it was is owed another.
-        return Hold(WITHDRAWN)
-    right = _standing(rows)
-    if isinstance(right, Skip):
+    right = _right_now(delivery)
+    if isinstance(right, Skip | Hold):
         return right
-    if delivery.occasion in _NEWS and right.is_stopped and right.has_copy:
-        return Skip(STOPPED)
     stop_url = links.url_to("stop", right.stop)
     occasion = delivery.occasion or Occasion.RELEASED
-    # The term ends with a day: at the first moment of the next.
-    until = right.updates_until and right.updates_until - timedelta(seconds=1)
     context = _words(right, right.name, occasion) | {
         "bought_on": format_day(right.placed_at) if right.placed_at else "",
         "is_preorder": right.from_edition_id is None and right.order_line_id is not None,
         "replaces": _withdrawn_number(delivery) if occasion is Occasion.CORRECTION else 0,
-        "updates_until": format_day(until) if until else "",
+        "updates_until": _last_day(right.updates_until),
         "library_url": links.url_to("library", right.library),
         "stop_url": stop_url,
     }
@@ -145,6 +136,21 @@ def edition_notice(delivery: Delivery) -> Letter | Skip | Hold:
     )
 
 
+def _right_now(delivery: Delivery) -> Any:
+    """The reader's right, beside the edition, as both stand at this moment; else why the letter
+    does not leave."""
+    asked = {"edition": delivery.edition_id, "reader": delivery.customer_id or 0}
+    rows = db.session.connection().execute(_FACTS, asked).all()
+    if rows[0].status == EditionStatus.WITHDRAWN:
+        # Only the timetable leaves it out (`settle_recalled`): whose first copy it was is owed another.
+        return Hold(WITHDRAWN)
+    right = _standing(rows)
+    if isinstance(right, Skip):
+        return right
+    is_news = delivery.occasion in _NEWS
+    return Skip(STOPPED) if is_news and right.is_stopped and right.has_copy else right
+
+
 def _standing(rows: Sequence[Any]) -> Any:
     """The first right that holds, else why none does."""
     kept = [row for row in rows if row.right_id is not None and row.revoked_at is None]
@@ -152,6 +158,11 @@ def _standing(rows: Sequence[Any]) -> Any:
         return Skip(REFUNDED)
     free = [row for row in kept if row.suspended_at is None]
     return next((row for row in free if row.held_at is None), Skip(HELD if free else SUSPENDED))
+
+
+def _last_day(until: datetime | None) -> str:
+    """A term ends with a day: at the first moment of the next."""
+    return format_day(until - timedelta(seconds=1)) if until else ""
 
 
 def _withdrawn_number(delivery: Delivery) -> int:

@@ -272,29 +272,19 @@ def _absolute(path: str) -> str:
 
 def _order_in_words(order: Order) -> str:
     if order.status is not OrderStatus.PAID:
-        return _unpaid(order)
+        return _unpaid_in_words(order)
     rights = rights_of_order(order.id)
     kept = [right for right in rights if right.revoked_at is None]
     if rights and not kept:
-        if all(right.revoked_reason == GIFT_TAKEN_BACK for right in rights):
-            return "a gift that was taken back"
-        if any(right.revoked_reason == DISPUTE_LOST for right in rights):
-            return "your bank took the payment back, so its copies are closed"
-        return _given_back(order)
+        return _ended_in_words(order, {right.revoked_reason for right in rights})
     if order.held_at is not None:
         return "held, as somebody objected to its move; a person will look at it"
     if kept and all(right.suspended_at for right in kept):
         return "disputed with your bank; its copies rest until that is decided"
-    back = refunded_amount(order.id)
-    if 0 < paid_amount(order.id) <= back:
-        return _given_back(order)
-    if order.given_reason:
-        return "a gift"
-    paid = "paid" if order.total_amount else "nothing to pay"
-    return f"{paid}; {_money_back(order)}" if back else paid
+    return _paid_in_words(order)
 
 
-def _unpaid(order: Order) -> str:
+def _unpaid_in_words(order: Order) -> str:
     transfer = awaited_transfer(order)
     if transfer is not None and transfer.part:
         return f"{transfer.part}, the rest is not paid"
@@ -309,6 +299,26 @@ def _unpaid(order: Order) -> str:
     return "not paid yet"
 
 
+def _ended_in_words(order: Order, reasons: set[str]) -> str:
+    """Of a paid order none of whose rights is left."""
+    if reasons == {GIFT_TAKEN_BACK}:
+        return "a gift that was taken back"
+    if DISPUTE_LOST in reasons:
+        return "your bank took the payment back, so its copies are closed"
+    return _given_back(order)
+
+
+def _paid_in_words(order: Order) -> str:
+    """Of a paid order whose copies are open: what of its money went back."""
+    back = refunded_amount(order.id)
+    if 0 < paid_amount(order.id) <= back:
+        return _given_back(order)
+    if order.given_reason:
+        return "a gift"
+    paid = "paid" if order.total_amount else "nothing to pay"
+    return f"{paid}; {_money_back(order)}" if back else paid
+
+
 def _given_back(order: Order) -> str:
     if not refunded_amount(order.id):
         return "taken back"
@@ -316,7 +326,6 @@ def _given_back(order: Order) -> str:
 
 
 def _money_back(order: Order) -> str:
-    refunds = [one for one in refunds_of(order.id) if one.status in RefundStatus.counted()]
-    amount = format_money(sum(one.amount for one in refunds), order.currency)
-    is_done = all(one.status is RefundStatus.SUCCEEDED for one in refunds)
-    return f"{amount} {'went' if is_done else 'is on its way'} back to you"
+    amount = format_money(refunded_amount(order.id), order.currency)
+    is_under_way = any(one.status is RefundStatus.REQUESTED for one in refunds_of(order.id))
+    return f"{amount} {'is on its way' if is_under_way else 'went'} back to you"
