@@ -82,23 +82,22 @@ def _import_chunk(
     if dry_run:
         known = _known(publication_id, rows)
         return [_told(row, known) for row in rows if address_key(row.email) in known]
+    refused = []
     with transaction() as session:
         publication = session.get_one(Publication, publication_id)
         known = _known(publication_id, rows)
-        return [
-            _told(row, known)
-            for row in rows
-            if address_key(row.email) in known or not _grant(row, publication, notify=notify)
-        ]
-
-
-def _grant(row: Row, publication: Publication, *, notify: bool) -> bool:
-    customer = find_or_add_customer(row.email, row.name)
-    # The publisher's list, not a form that anybody fills in.
-    name_first(customer, row.name)
-    if not customer.name:
-        take_name(customer, row.name)
-    return grant_imported(customer, publication, notify=notify, ordered_at=row.ordered_at)
+        for row in rows:
+            if address_key(row.email) in known:
+                refused.append(_told(row, known))
+                continue
+            customer = find_or_add_customer(row.email, row.name)
+            # The publisher's list, not a form that anybody fills in.
+            name_first(customer, row.name)
+            if not customer.name:
+                take_name(customer, row.name)
+            if not grant_imported(customer, publication, notify=notify, ordered_at=row.ordered_at):
+                refused.append(_told(row, known))
+    return refused
 
 
 def _known(publication_id: int, rows: list[Row]) -> dict[str, bool]:

@@ -26,7 +26,7 @@ from store.mail.models import Attempt, Delivery
 from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import Order
 from store.payments.models import Dispute
-from store.payments.receipts import Receipt, Row, receipt_of
+from store.payments.receipts import Row, receipt_of
 
 # https://docs.stripe.com/api/disputes/update: all text together.
 MOST_IN_ALL = 150_000
@@ -247,18 +247,13 @@ def _agreement(order: Order) -> str:
     consent = given_consent(order.id)
     if consent is not None:
         lines.append(f"Consent given {_utc(consent.given_at)}: “{consent.wording}”")
-    return "\n".join([*lines, "", *_receipt_lines(receipt_of(order))])
-
-
-def _receipt_lines(receipt: Receipt) -> list[str]:
-    order = receipt.order
-    rows = [*receipt.lines, *filter(None, [receipt.discount])]
-    return [
-        f"Receipt of {order.seller.legal_name or order.seller.trading_name} for {order.email}:",
-        *(_receipt_line(row) for row in rows),
-        f"Total: {format_money(order.total_amount, order.currency)}. {receipt.note}.",
-        *(_receipt_line(row) for row in [*receipt.received, *receipt.returned]),
-    ]
+    receipt = receipt_of(order)
+    seller = order.seller.legal_name or order.seller.trading_name
+    lines += ["", f"Receipt of {seller} for {order.email}:"]
+    lines += map(_receipt_line, [*receipt.lines, *filter(None, [receipt.discount])])
+    lines.append(f"Total: {format_money(order.total_amount, order.currency)}. {receipt.note}.")
+    lines += map(_receipt_line, [*receipt.received, *receipt.returned])
+    return "\n".join(lines)
 
 
 def _receipt_line(row: Row) -> str:
@@ -284,18 +279,13 @@ def _letters_log(order: Order, most: int) -> str:
         theirs.where(Delivery.id.not_in(known)).order_by(Delivery.id.desc()).limit(NEWEST)
     ).all()
     letters = [*oldest, *reversed(newest)]
-    tries = _attempts([letter.id for letter in letters])
-    lines = [_letter_line(letter, tries.get(letter.id, [])) for letter in letters]
+    tries: dict[int, list[Attempt]] = {letter.id: [] for letter in letters}
+    attempts = sa.select(Attempt).where(Attempt.delivery_id.in_(tries)).order_by(Attempt.id)
+    for attempt in db.session.scalars(attempts):
+        tries[attempt.delivery_id].append(attempt)
+    lines = [_letter_line(letter, tries[letter.id]) for letter in letters]
     head = f"Letters about this order ({count}), with each try to hand them over:"
     return f"{head}\n{keep_ends(lines, most - len(head) - 1, count, 'letters')}"
-
-
-def _attempts(delivery_ids: Sequence[int]) -> dict[int, list[Attempt]]:
-    query = sa.select(Attempt).where(Attempt.delivery_id.in_(delivery_ids)).order_by(Attempt.id)
-    found: dict[int, list[Attempt]] = {}
-    for attempt in db.session.scalars(query):
-        found.setdefault(attempt.delivery_id, []).append(attempt)
-    return found
 
 
 def _letter_line(letter: Delivery, tries: Sequence[Attempt]) -> str:

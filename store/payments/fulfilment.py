@@ -73,8 +73,9 @@ def apply_state(
         record_refund(order, payment, seen, who=f"gateway:{gateway}")
     for contested in state.disputes:
         record_dispute(order, payment, contested, asked_at=asked_at or clock.now())
-    if before is OrderStatus.CANCELLED:
-        _send_back(order)
+    if before is OrderStatus.CANCELLED and refunded_amount(order.id) < paid_amount(order.id):
+        # Nobody wants the copy, so all of the money goes back.
+        ask_back(order, None, who="shop", why="paid after it was cancelled", key="cancelled")
     settle_order(order)
     return Applied(EventStatus.APPLIED)
 
@@ -239,12 +240,6 @@ def moved_to_paid(order: Order, gateway: str) -> bool:
     return order.status is not OrderStatus.PAID and advance(
         order, OrderStatus.PAID, who=f"gateway:{gateway}"
     )
-
-
-def _send_back(order: Order) -> None:
-    """Money for an order that was cancelled: nobody wants the copy, so all of it goes back."""
-    if refunded_amount(order.id) < paid_amount(order.id):
-        ask_back(order, None, who="shop", why="paid after it was cancelled", key="cancelled")
 
 
 def _say_bought_twice(order: Order) -> None:

@@ -133,7 +133,12 @@ def _note(order: Order) -> str:
 
 
 def _returned(refunds: list[Refund]) -> list[Row]:
-    arrived = _arrived([refund.id for refund in refunds])
+    confirmed = sa.select(StatusChange.entity_id, StatusChange.at).where(
+        StatusChange.entity == Refund.__tablename__,
+        StatusChange.entity_id.in_([refund.id for refund in refunds]),
+        StatusChange.to_status == RefundStatus.SUCCEEDED,
+    )
+    arrived = {row.entity_id: row.at for row in db.session.execute(confirmed)}
     return [
         Row(
             "Refunded" if refund.id in arrived else "Refund on its way, asked for",
@@ -142,13 +147,3 @@ def _returned(refunds: list[Refund]) -> list[Row]:
         )
         for refund in refunds
     ]
-
-
-def _arrived(refund_ids: list[int]) -> dict[int, datetime]:
-    """When the gateway confirmed each."""
-    query = sa.select(StatusChange.entity_id, StatusChange.at).where(
-        StatusChange.entity == Refund.__tablename__,
-        StatusChange.entity_id.in_(refund_ids),
-        StatusChange.to_status == RefundStatus.SUCCEEDED,
-    )
-    return {row.entity_id: row.at for row in db.session.execute(query)}
