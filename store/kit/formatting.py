@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 from babel.dates import format_date
-from markupsafe import Markup
 
 from store.kit.config import config
 from store.kit.markup import plain_lines, render_markdown
@@ -56,20 +55,12 @@ def format_size(size: int) -> str:
     return f"{size / 1_000_000:.1f} MB"
 
 
-def _markdown(text: str) -> Markup:
-    return render_markdown(text, config().base_url)
-
-
-def _plain(text: str) -> str:
-    return plain_lines(text, config().base_url)
-
-
 FILTERS: dict[str, Callable[..., Any]] = {
     "money": format_money,
     "date": format_day,
     "datetime": format_moment,
     "time": format_time,
     "filesize": format_size,
-    "markdown": _markdown,
-    "plain": _plain,
+    "markdown": lambda text: render_markdown(text, config().base_url),
+    "plain": lambda text: plain_lines(text, config().base_url),
 }

@@ -53,20 +53,20 @@ def _open(dsn: str) -> Any:
 
 def ring(name: str, *ids: int) -> None:
     """Ask a worker to do the job `name` soon: after the commit where a transaction is open."""
-    after_commit(lambda: _enqueue(name, ids))
 
+    def enqueue() -> None:
+        jobs = cast(dict[str, Callable[..., Any]], current_app.extensions["colophon.jobs"])
+        try:
+            jobs[name](*ids)
+        except KeyError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever the queue's store raises, the row is the truth
+            if space.is_full(fault):
+                space.tell()
+                return
+            log.warning("bell %s could not be rung; the timetable will find the work", name)
 
-def _enqueue(name: str, ids: tuple[int, ...]) -> None:
-    jobs = cast(dict[str, Callable[..., Any]], current_app.extensions["colophon.jobs"])
-    try:
-        jobs[name](*ids)
-    except KeyError:
-        raise
-    except Exception as fault:  # noqa: BLE001 - whatever the queue's store raises, the row is the truth
-        if space.is_full(fault):
-            space.tell()
-            return
-        log.warning("bell %s could not be rung; the timetable will find the work", name)
+    after_commit(enqueue)
 
 
 def register(app: Flask, job: Callable[..., None], *, each_minute: bool = False) -> None:

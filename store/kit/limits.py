@@ -68,14 +68,14 @@ class DatabaseStorage(Storage):
                 "ends_at": sa.case((ended, now + expiry), else_=row.ends_at),
             },
         ).returning(row.count)
-        with self._write() as connection:
+        with _write() as connection:
             return int(connection.execute(statement).scalar_one())
 
     def take_back(self, key: str) -> None:
         """Count once less, while the window is open."""
         row = RateCount.__table__.c
         is_open = sa.and_(row.key == key, row.count > 0, row.ends_at > time.time())
-        with self._write() as connection:
+        with _write() as connection:
             connection.execute(sa.update(RateCount).where(is_open).values(count=row.count - 1))
 
     def get(self, key: str) -> int:
@@ -93,12 +93,12 @@ class DatabaseStorage(Storage):
 
     def reset(self) -> int | None:
         """Forget all counts."""
-        with self._write() as connection:
+        with _write() as connection:
             return int(connection.execute(sa.delete(RateCount)).rowcount)
 
     def clear(self, key: str) -> None:
         """Forget one count."""
-        with self._write() as connection:
+        with _write() as connection:
             connection.execute(sa.delete(RateCount).where(RateCount.key == key))
 
     def _row(self, key: str) -> tuple[int, float]:
@@ -111,10 +111,10 @@ class DatabaseStorage(Storage):
             found = connection.execute(query).first()
         return (found[0], found[1]) if found else (0, now)
 
-    @staticmethod
-    def _write(**options: float) -> Any:
-        _give_connection_back()
-        return db.engine.execution_options(**({WRITES: True} | options)).begin()
+
+def _write(**options: float) -> Any:
+    _give_connection_back()
+    return db.engine.execution_options(**({WRITES: True} | options)).begin()
 
 
 def _give_connection_back() -> None:
@@ -243,14 +243,14 @@ def probe() -> None:
     """Write one count, to see whether the database takes anything. Raises what the database
     raises, soon where others are writing."""
     now = time.time()
-    with DatabaseStorage._write(**{PATIENCE: 0.1}) as connection:  # noqa: SLF001 - the same table
+    with _write(**{PATIENCE: 0.1}) as connection:
         connection.execute(sa.delete(RateCount).where(RateCount.key == "probe"))
         connection.execute(sa.insert(RateCount).values(key="probe", count=1, ends_at=now))
 
 
 def forget_ended_windows() -> None:
     """Take out counts whose window has ended; the timetable calls it."""
-    with DatabaseStorage._write() as connection:  # noqa: SLF001 - the same table, the same way
+    with _write() as connection:
         connection.execute(sa.delete(RateCount).where(RateCount.ends_at <= time.time()))
 
 

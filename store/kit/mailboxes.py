@@ -24,7 +24,7 @@ class AddressUnwritable(Refusal):
 
 
 class OwnAddressUnwritable(AddressUnwritable):
-    """An address of the shop's own that cannot stand on its letters; a setting is to be mended."""
+    """An address of the shop's own that cannot stand on its letters; mend the setting."""
 
 
 def wire_recipient(address: str) -> tuple[str, bool]:

@@ -90,9 +90,13 @@ def plain_lines(text: str, base_url: str) -> str:
         kept.append(_plain_piece(found, targets, base_url).removesuffix(tail))
         return f"\ue000{len(kept) - 1}\ue001{tail}"
 
+    def give_back(found: re.Match[str]) -> str:
+        place = int(found[1])
+        return kept[place] if place < len(kept) else found[0]
+
     text = _PIECE.sub(keep, _DEFINITION.sub("", text) if targets else text)
     text = _MARK_ESCAPED.sub(r"\1", _STRONG.sub(r"\1", text))
-    return _KEPT.sub(lambda found: _given(kept, found), text).strip()
+    return _KEPT.sub(give_back, text).strip()
 
 
 def dead_links(text: str) -> list[str]:
@@ -162,19 +166,15 @@ def _address(state: StateInline, silent: bool) -> bool:
     if not silent:
         state.pending = state.pending[: -len(scheme[0])]
         url = _ESCAPED.sub(r"\1", written)
-        _push_link(state, url)
+        href = state.md.normalizeLink(url)
+        is_link = state.linkLevel == 0 and state.md.validateLink(href)
+        if is_link:
+            state.push("link_open", "a", 1).attrs = {"href": href}
+        state.push("text", "", 0).content = url
+        if is_link:
+            state.push("link_close", "a", -1)
     state.pos += len(written) - len(scheme[0])
     return True
-
-
-def _push_link(state: StateInline, url: str) -> None:
-    href = state.md.normalizeLink(url)
-    is_link = state.linkLevel == 0 and state.md.validateLink(href)
-    if is_link:
-        state.push("link_open", "a", 1).attrs = {"href": href}
-    state.push("text", "", 0).content = url
-    if is_link:
-        state.push("link_close", "a", -1)
 
 
 def _without_tail(address: str) -> str:
@@ -264,11 +264,6 @@ def _plain_piece(found: re.Match[str], targets: dict[str, str], base_url: str) -
         return href or label or given
     address = href.removeprefix("mailto:")
     return f"{label} ({address})" if label and label != address else address
-
-
-def _given(kept: list[str], found: re.Match[str]) -> str:
-    place = int(found[1])
-    return kept[place] if place < len(kept) else found[0]
 
 
 def _fits(text: str, most: int) -> bool:

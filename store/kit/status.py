@@ -59,7 +59,10 @@ def advance(row: HasStatus, to: Status, *, who: str = "shop", why: str = "") -> 
     The loser of a race gets False and finds the row refreshed. Raises `ForbiddenMove` for a move
     that the table does not have.
     """
-    session = _session_of(row)
+    session = object_session(row)
+    if session is None:
+        raise RuntimeError("a row outside a session has no status to change")
+    session.flush()
     old: Status = row.status
     if not old.may_become(to):
         raise ForbiddenMove(f"{type(row).__name__} {row.id}: {old} → {to}")
@@ -102,11 +105,3 @@ def history(**ids: Any) -> list[StatusChange]:
     ]
     query = sa.select(StatusChange).where(sa.or_(*wanted))
     return list(db.session.scalars(query.order_by(StatusChange.at, StatusChange.id)))
-
-
-def _session_of(row: HasStatus) -> Session:
-    session = object_session(row)
-    if session is None:
-        raise RuntimeError("a row outside a session has no status to change")
-    session.flush()
-    return session

@@ -11,8 +11,8 @@ from typing import Any
 _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-# What may stand in a name beside letters, their combining marks and blanks.
-_NAME_MARKS = frozenset("'\u2019-\u2010\u2011.")
+# What may stand in a name beside letters and their combining marks.
+_NAME_MARKS = frozenset(" '\u2019-\u2010\u2011.")
 _LONGEST_NAME = 60
 # What staff note of an act: why a copy is given, whose transfer came. Their columns hold as much.
 LONGEST_NOTE = 300
@@ -31,18 +31,16 @@ def plain_name(text: str) -> str:
     script, blanks, apostrophes, hyphens and full stops, at most 60 characters; all else is left
     out. A full stop ends a word, so that no address stands in it that could be clicked.
     """
-    kept = "".join(one for one in clean_line(text) if _may_stand(one))
+    kept = "".join(
+        one
+        for one in clean_line(text)
+        if one in _NAME_MARKS or unicodedata.category(one)[0] in "LM"
+    )
     name = " ".join(re.sub(r"\.+", ". ", kept).split())
     if len(name) > _LONGEST_NAME:
         cut = name[: _LONGEST_NAME + 1]
         name = cut.rpartition(" ")[0] or cut[:_LONGEST_NAME]
     return name if any(one.isalpha() for one in name) else ""
-
-
-def _may_stand(character: str) -> bool:
-    return (
-        character in _NAME_MARKS or character == " " or unicodedata.category(character)[0] in "LM"
-    )
 
 
 def clean_text(text: str) -> str:

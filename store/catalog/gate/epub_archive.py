@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from store.catalog.gate.kinds import MIMETYPE, last_place
+from store.catalog.gate.kinds import MIMETYPE, ZIP_END, ZIP_LOCAL, last_place
 from store.catalog.gate.report import Notebook, Stop
 
 MIB = 1024 * 1024
-_END = struct.Struct("<4s4H2LH")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
-_LOCAL = struct.Struct("<4s5H3L2H")
 _MOST_ENTRIES = 20_000
 _LARGEST_TOTAL = 1024 * MIB
 _LARGEST_RATIO = 200
@@ -162,13 +160,13 @@ def _read_directory(stream: BinaryIO, notebook: Notebook) -> tuple[int, list[Ent
 def _find_end(stream: BinaryIO, notebook: Notebook) -> tuple[int, int, int, int]:
     """Where the end record stands, then count, length and start of the directory."""
     size = stream.seek(0, os.SEEK_END)
-    at = last_place(stream, b"PK\x05\x06", size - _END.size + 1)
+    at = last_place(stream, b"PK\x05\x06", size - ZIP_END.size + 1)
     if at is None:
         notebook.refuse("epub-truncated")
     stream.seek(max(0, at - _LOCATOR))
-    locator, record = stream.read(at - stream.tell()), stream.read(_END.size)
-    _, disk, first_disk, here, count, length, start, comment = _END.unpack(record)
-    behind = size - at - _END.size - comment
+    locator, record = stream.read(at - stream.tell()), stream.read(ZIP_END.size)
+    _, disk, first_disk, here, count, length, start, comment = ZIP_END.unpack(record)
+    behind = size - at - ZIP_END.size - comment
     if behind:
         # Only the true record tells where it stands itself; another one is of an archive within.
         is_its_own = behind > 0 and start + length == at
@@ -199,13 +197,13 @@ def _read_entry(
     if 0xFFFFFFFF in (packed, size, header_at) or _has_zip64(extra):
         notebook.refuse("epub-zip64")
     stream.seek(header_at)
-    local = stream.read(_LOCAL.size)
-    if len(local) < _LOCAL.size or not local.startswith(b"PK\x03\x04"):
+    local = stream.read(ZIP_LOCAL.size)
+    if len(local) < ZIP_LOCAL.size or not local.startswith(b"PK\x03\x04"):
         notebook.refuse("epub-headers-disagree", name=name)
-    *_, local_names, local_extra = _LOCAL.unpack(local)
+    *_, local_names, local_extra = ZIP_LOCAL.unpack(local)
     entry = Entry(
         name, raw_name, made_by, flags, method, time, date, crc, packed, size, attributes,
-        header_at, header_at + _LOCAL.size + local_names + local_extra, local_extra,
+        header_at, header_at + ZIP_LOCAL.size + local_names + local_extra, local_extra,
     )  # fmt: skip
     _compare(stream, local, entry, notebook)
     return entry, end
@@ -213,7 +211,7 @@ def _read_entry(
 
 def _compare(stream: BinaryIO, local: bytes, entry: Entry, notebook: Notebook) -> None:
     """The entry's own header must say what the directory says."""
-    _, _, flags, method, _, _, crc, packed, size, names, extras = _LOCAL.unpack(local)
+    _, _, flags, method, _, _, crc, packed, size, names, extras = ZIP_LOCAL.unpack(local)
     written = stream.read(names)
     if _has_zip64(stream.read(extras)):
         notebook.refuse("epub-zip64")
@@ -336,7 +334,7 @@ def repair(archive: Archive, target: Path) -> None:
         start = out.tell()
         out.writelines(directory)
         count, length = len(directory), out.tell() - start
-        out.write(_END.pack(b"PK\x05\x06", 0, 0, count, count, length, start, 0))
+        out.write(ZIP_END.pack(b"PK\x05\x06", 0, 0, count, count, length, start, 0))
 
 
 def _write_entry(out: BinaryIO, entry: Entry, packed: Iterable[bytes]) -> bytes:
@@ -345,7 +343,7 @@ def _write_entry(out: BinaryIO, entry: Entry, packed: Iterable[bytes]) -> bytes:
     flags = entry.flags & ~_DESCRIBED
     shared = (flags, entry.method, entry.time, entry.date, entry.crc, entry.packed, entry.size)
     names = len(entry.raw_name)
-    out.write(_LOCAL.pack(b"PK\x03\x04", _VERSION, *shared, names, 0) + entry.raw_name)
+    out.write(ZIP_LOCAL.pack(b"PK\x03\x04", _VERSION, *shared, names, 0) + entry.raw_name)
     out.writelines(packed)
     record = _CENTRAL.pack(
         b"PK\x01\x02", entry.made_by, _VERSION, *shared, names, 0, 0, 0, 0, entry.attributes, at

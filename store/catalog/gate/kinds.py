@@ -55,8 +55,8 @@ _MARKUP = (
 )
 MIMETYPE = b"application/epub+zip"
 CONTAINER = "META-INF/container.xml"
-_END = struct.Struct("<4s4H2LH")
-_LOCAL = struct.Struct("<4s5H3L2H")
+ZIP_END = struct.Struct("<4s4H2LH")
+ZIP_LOCAL = struct.Struct("<4s5H3L2H")
 _STEP = 1024 * 1024
 _LOOKED_AT = 4 * 1024 * 1024
 _MOST_NAMES = 5000
@@ -162,8 +162,8 @@ def _names(stream: BinaryIO) -> list[str]:
     stream.seek(max(0, size - _LOOKED_AT))
     tail = stream.read()
     at = tail.rfind(b"PK\x05\x06")
-    if at >= 0 and len(tail) - at >= _END.size:
-        length = _END.unpack_from(tail, at)[5]
+    if at >= 0 and len(tail) - at >= ZIP_END.size:
+        length = ZIP_END.unpack_from(tail, at)[5]
         found = list(_listed(tail, max(0, at - length) if length <= at else 0, at))
         if found:
             return found
@@ -184,10 +184,10 @@ def _listed(tail: bytes, start: int, end: int) -> Iterator[str]:
 def _walked(head: bytes) -> Iterator[str]:
     at = 0
     for _ in range(_MOST_NAMES):
-        if at < 0 or len(head) - at < _LOCAL.size:
+        if at < 0 or len(head) - at < ZIP_LOCAL.size:
             return
-        *_, packed, _, names, extras = _LOCAL.unpack_from(head, at)
-        begin = at + _LOCAL.size
+        *_, packed, _, names, extras = ZIP_LOCAL.unpack_from(head, at)
+        begin = at + ZIP_LOCAL.size
         yield head[begin : begin + names].decode("utf-8", "replace")
         at = head.find(b"PK\x03\x04", begin + names + extras + packed)
 
@@ -195,13 +195,13 @@ def _walked(head: bytes) -> Iterator[str]:
 def _mimetype(stream: BinaryIO) -> str:
     """What the mimetype entry says, where it is the first; empty where there is none."""
     stream.seek(0)
-    head = stream.read(_LOCAL.size + 8 + 65535 + _LONGEST_MIMETYPE)
-    if len(head) < _LOCAL.size:
+    head = stream.read(ZIP_LOCAL.size + 8 + 65535 + _LONGEST_MIMETYPE)
+    if len(head) < ZIP_LOCAL.size:
         return ""
-    _, _, _, method, _, _, _, packed, _, names, extras = _LOCAL.unpack_from(head)
-    if head[_LOCAL.size : _LOCAL.size + names] != b"mimetype":
+    _, _, _, method, _, _, _, packed, _, names, extras = ZIP_LOCAL.unpack_from(head)
+    if head[ZIP_LOCAL.size : ZIP_LOCAL.size + names] != b"mimetype":
         return ""
-    begin = _LOCAL.size + names + extras
+    begin = ZIP_LOCAL.size + names + extras
     held = head[begin : begin + min(packed or _LONGEST_MIMETYPE, _LONGEST_MIMETYPE)]
     if not packed:
         held = held.partition(b"PK")[0]  # its length stands behind it
