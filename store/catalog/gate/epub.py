@@ -102,9 +102,11 @@ def _look_at_extras(
     `reached` are the names that something in the book leads to.
     """
     listed = {item.name for item in package.items.values()} | {package.name}
-    files = [entry.name for entry in archive.entries if not entry.name.endswith("/")]
     leftovers, unlisted = [], []
-    for name in (name for name in files if name not in listed):
+    for entry in archive.entries:
+        name = entry.name
+        if name.endswith("/") or name in listed:
+            continue
         if what := _private(archive, name):
             notebook.add("epub-private", name=name, what=what)
         elif name.startswith("__MACOSX/") or _LEFT_BEHIND.fullmatch(PurePosixPath(name).name):
@@ -113,14 +115,14 @@ def _look_at_extras(
             notebook.add("epub-unlisted-used", name=name)
         elif not _OF_THE_FORMAT.match(name):
             unlisted.append(name)
-    for code, names in (("epub-leftovers", leftovers), ("epub-unlisted", unlisted)):
-        if names:
-            more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-            notebook.add(code, names=", ".join(names[:_NAMED]) + more)
+    if leftovers:
+        notebook.add("epub-leftovers", names=_some(leftovers))
+    if unlisted:
+        notebook.add("epub-unlisted", names=_some(unlisted))
 
 
 def _look_for_calibre(package: Package, notebook: Notebook) -> None:
-    """What calibre wrote into the package file of the person whose library the book was in."""
+    """Columns or notes in the package file: they tell of the person in whose library the book was."""
     metas = package.root.iter("{*}meta")
     named = (str(meta.get("name") or meta.get("property") or "") for meta in metas)
     if any(name.startswith(_CALIBRE) for name in named):
@@ -149,3 +151,8 @@ def _beginning(archive: Archive, name: str) -> bytes:
         if len(held) > MIB:
             break
     return held
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

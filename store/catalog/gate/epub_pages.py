@@ -116,11 +116,16 @@ def _read(root: Tree, name: str, item: Item, notebook: Notebook) -> Page:
         elif kind == "style" and element.text:
             page.styles.append((line, element.text))
     if item.is_page:
-        inside = ".//text()[not(ancestor::*[local-name()='script'])]"
-        text = " ".join(str(one) for body in root.iter("{*}body") for one in body.xpath(inside))
+        text = _text_of(root)
         page.words = len(text.split())
         page.sample = " ".join(shorten(word) for word in text[:_SAMPLE].split())
     return page
+
+
+def _text_of(root: Tree) -> str:
+    """What a reader sees of a page: the text of its body, without that of scripts."""
+    inside = ".//text()[not(ancestor::*[local-name()='script'])]"
+    return " ".join(str(one) for body in root.iter("{*}body") for one in body.xpath(inside))
 
 
 def _judge_script(element: Tree, name: str, line: int, notebook: Notebook) -> None:
