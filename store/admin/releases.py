@@ -11,7 +11,7 @@ from store.admin.editions import DRAFT_POLICY, SEVERITIES, files_shown, find
 from store.catalog.models import Edition, EditionStatus
 from store.distribution import coverage, recalling, releasing
 from store.distribution.recipients import batch_of
-from store.distribution.rehearsal import rehearse, send_test
+from store.distribution.rehearsal import TYPED_ABOVE, rehearse, send_test
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import transaction
@@ -24,8 +24,6 @@ from store.staff.guard import EDITORS, STAFF, opens_to, who
 
 bp = Blueprint("releases", __name__, url_prefix="/admin/publications/<slug>/editions/<int:number>")
 
-# Above this the number is typed, so that nobody writes to a thousand people by a slip.
-TYPED_ABOVE = 100
 LETTER_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; "
     "frame-ancestors 'self'"

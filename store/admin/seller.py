@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.catalog.sellers import SellerUnknown, current_seller, state_seller
+from store.catalog.sellers import FIELDS, SellerUnknown, current_seller, state_seller
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, of_row, status, typed
@@ -13,19 +13,6 @@ from store.staff.guard import EDITORS, OWNERS, opens_to, signed_in, who
 from store.staff.sign_in import password_faults
 
 bp = Blueprint("seller", __name__, url_prefix="/admin/seller")
-
-FIELDS = (
-    "trading_name",
-    "legal_name",
-    "charity_number",
-    "company_number",
-    "address",
-    "email",
-    "reply_to",
-    "phone",
-    "vat_number",
-    "countries",
-)
 
 
 @bp.route("", methods=["GET", "POST"])

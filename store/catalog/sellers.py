@@ -15,6 +15,19 @@ from store.kit.errors import InvalidFields, Refusal
 from store.kit.mailboxes import OwnAddressUnwritable, own_address
 from store.kit.text import clean_line, clean_text, length_faults
 
+# In the order in which they are asked for; bank details are changed by themselves.
+FIELDS = (
+    "trading_name",
+    "legal_name",
+    "charity_number",
+    "company_number",
+    "address",
+    "email",
+    "reply_to",
+    "phone",
+    "vat_number",
+    "countries",
+)
 _LONGEST = {
     "trading_name": (200, "The trading name"),
     "legal_name": (200, "The legal name"),

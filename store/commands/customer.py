@@ -6,14 +6,13 @@ from pathlib import Path
 import click
 
 from store.catalog.publications import publication_by_slug
-from store.commands.base import Refused, in_shop, json_option, print_json, who_types
+from store.commands.base import in_shop, json_option, print_json, who_types
 from store.distribution.customers_csv import read_customers
 from store.distribution.import_export import ImportReport, export_customers, import_customers
 from store.entitlements.addresses import correct_address, merge_customers
 from store.entitlements.fresh_links import end_links
 from store.kit.database import transaction
-from store.orders.customers import customer_by_address, parse_address
-from store.orders.models import Customer
+from store.orders.customers import known_customer, parse_address
 from store.payments.charge import is_money_under_way
 from store.payments.sums import left_by_order
 
@@ -79,7 +78,9 @@ def correct(old: str, new: str) -> None:
     """Put a wrong address right; old links die, what was missed is sent to the new one. The old
     address is told, and can undo it for 14 days."""
     with transaction():
-        correct_address(_found(old), parse_address(new), who_types(), has_money=is_money_under_way)
+        correct_address(
+            known_customer(old), parse_address(new), who_types(), has_money=is_money_under_way
+        )
     click.echo("The address is corrected.")
 
 
@@ -89,7 +90,7 @@ def correct(old: str, new: str) -> None:
 def end_links_(address: str) -> None:
     """End every link that was mailed to a customer; fresh ones go to the address on file."""
     with transaction():
-        end_links(_found(address), who_types())
+        end_links(known_customer(address), who_types())
     click.echo("The old links have ended. Fresh ones are in the outbox.")
 
 
@@ -100,15 +101,8 @@ def end_links_(address: str) -> None:
 def merge(gone: str, kept: str) -> None:
     """Bring two customers together: all that is GONE's becomes KEPT's, and GONE is told."""
     with transaction():
-        merge_customers(_found(gone), _found(kept), who_types())
+        merge_customers(known_customer(gone), known_customer(kept), who_types())
     click.echo("They are one customer now. Fresh links are in the outbox.")
-
-
-def _found(address: str) -> Customer:
-    found = customer_by_address(address)
-    if found is None:
-        raise Refused("No customer has this address.")
-    return found
 
 
 def _columns(given: tuple[str, ...]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from store.catalog.editions import edition_by_number, look_at_notes, upload_edition
+from store.catalog.editions import SEVERITIES, edition_by_number, look_at_notes, upload_edition
 from store.catalog.models import Edition, EditionStatus
 from store.catalog.publications import publication_by_slug
 from store.catalog.uploads import receive_file
@@ -16,16 +16,14 @@ from store.commands.base import Refused, in_shop, json_option, print_json, print
 from store.distribution import recalling, rehearsal, releasing
 from store.distribution.coverage import Coverage, Explanation, coverage_of
 from store.distribution.coverage import coverage as coverage_rule
-from store.distribution.rehearsal import Rehearsal
+from store.distribution.rehearsal import TYPED_ABOVE, Rehearsal
 from store.kit.clock import parse_moment
 from store.kit.config import config
 from store.kit.database import transaction
 from store.kit.errors import Refusal
 from store.kit.formatting import format_moment
-from store.orders.customers import customer_by_address
+from store.orders.customers import known_customer
 
-# Above this many people a release is confirmed by typing the number, not by a habit's "y".
-MANY = 100
 FILE = click.Path(path_type=Path)
 
 
@@ -39,7 +37,7 @@ def edition() -> None:
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option("--label", help="Such as “Spring 2027”.")
 @click.option("--notes", type=FILE, help="Markdown file: what changed.")
-@click.option("--severity", type=click.Choice(["law", "guidance", "minor"]))
+@click.option("--severity", type=click.Choice(SEVERITIES))
 @json_option
 @in_shop
 def upload(
@@ -168,10 +166,7 @@ def coverage(slug: str, number: int, customer: str | None, as_json: bool) -> Non
     """Where everybody stands who is entitled; ends with 1 if the sums do not match."""
     found = _find(slug, number)
     if customer:
-        person = customer_by_address(customer)
-        if person is None:
-            raise Refused("No customer has this address.")
-        _print_explanation(coverage_of(found, person), as_json=as_json)
+        _print_explanation(coverage_of(found, known_customer(customer)), as_json=as_json)
         return
     seen = coverage_rule(found)
     _print_coverage(seen, as_json=as_json)
@@ -202,7 +197,7 @@ def _release(slug: str, number: int, moment: datetime | None, *, as_json: bool) 
 
 
 def _ask(people: int, number: int) -> None:
-    if people <= MANY:
+    if people <= TYPED_ABOVE:
         _confirm(f"Release edition {number} to {people} people?")
         return
     _need_terminal()

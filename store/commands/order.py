@@ -150,7 +150,16 @@ def received(reference: str, amount: str, on: datetime | None, note: str, as_jso
         who=who_types(),
         form_key=tokens.new_reference(),
     )
-    told = _transfer_told(order_by_reference(reference))
+    found = order_by_reference(reference)
+    transfer = transfers.awaited_transfer(found)
+    if transfer is None:
+        raise transfers.NoTransferAwaited
+    told = {
+        "reference": found.reference,
+        "status": found.status.value,
+        "received": format_money(transfer.received, transfer.currency),
+        "amount": format_money(transfer.amount, transfer.currency),
+    }
     if as_json:
         print_json(told)
     else:
@@ -174,18 +183,6 @@ def sent_back(reference: str, as_json: bool) -> None:
         return
     for _, amount in backs:
         click.echo(f"{amount} is marked as sent.")
-
-
-def _transfer_told(found: Order) -> dict[str, Any]:
-    transfer = transfers.awaited_transfer(found)
-    if transfer is None:
-        raise transfers.NoTransferAwaited
-    return {
-        "reference": found.reference,
-        "status": found.status.value,
-        "received": format_money(transfer.received, transfer.currency),
-        "amount": format_money(transfer.amount, transfer.currency),
-    }
 
 
 def _told(found: Order) -> dict[str, Any]:

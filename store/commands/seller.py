@@ -2,25 +2,10 @@
 
 import click
 
-from store.catalog.models import Seller
-from store.catalog.sellers import current_seller, state_seller
+from store.catalog.sellers import FIELDS, current_seller, state_seller
 from store.commands.base import in_shop, json_option, print_json, print_table, who_types
 from store.kit.database import transaction
 from store.payments.transfers import change_bank_details
-
-FIELDS = (
-    "trading_name",
-    "legal_name",
-    "charity_number",
-    "company_number",
-    "address",
-    "email",
-    "reply_to",
-    "phone",
-    "vat_number",
-    "countries",
-    "bank_details",
-)
 
 
 @click.group()
@@ -57,12 +42,9 @@ def set_(**given: str | None) -> None:
 @in_shop
 def show(as_json: bool) -> None:
     """Who sells, as last stated."""
-    told = _told(current_seller())
+    found = current_seller()
+    told = {name: getattr(found, name) for name in (*FIELDS, "bank_details")}
     if as_json:
         print_json(told)
     else:
         print_table(("field", "value"), told.items())
-
-
-def _told(found: Seller) -> dict[str, str]:
-    return {name: getattr(found, name) for name in FIELDS}

@@ -22,6 +22,10 @@ from store.mail.models import Delivery, Occasion
 from store.orders.customers import parse_address
 from store.orders.models import Customer
 
+# Above this many people a release is confirmed by typing the number, so that nobody writes to a
+# thousand people by a slip, or by a habit's "y".
+TYPED_ABOVE = 100
+
 
 @dataclass(frozen=True)
 class Rehearsal:

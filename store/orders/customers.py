@@ -172,6 +172,14 @@ def customer_by_address(text: str) -> Customer | None:
         return None
 
 
+def known_customer(text: str) -> Customer:
+    """The same; refuses (`CustomerUnknown`) where there is none."""
+    found = customer_by_address(text)
+    if found is None:
+        raise CustomerUnknown("No customer has this address.")
+    return found
+
+
 def find_or_add_customer(email: str, name: str = "") -> Customer:
     """The customer of a parsed address, added where there is none; safe when two ask at once.
 
