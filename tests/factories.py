@@ -4,8 +4,6 @@ import hashlib
 from datetime import date, timedelta
 from typing import Any
 
-import sqlalchemy as sa
-
 from store.catalog.models import (
     Asset,
     Edition,
@@ -18,7 +16,6 @@ from store.kit import clock
 from store.kit.database import db
 from store.kit.storage import storage
 from store.orders.models import Customer
-from store.payments.gateways.demo import DemoRow
 
 
 def a_seller(**given: Any) -> Seller:
@@ -108,8 +105,3 @@ def _add(row: Any) -> Any:
     db.session.add(row)
     db.session.flush()
     return row
-
-
-def every_table() -> list[sa.Table]:
-    """The shop's tables and those of the demonstration's gateway, after those that they point to."""
-    return [*db.metadata.sorted_tables, *DemoRow.metadata.sorted_tables]

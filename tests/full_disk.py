@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.kit.database import db
-from tests.factories import every_table
+from tests.rows import every_table
 
 _FUNCTION = """
 CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -23,7 +23,9 @@ from store.payments.gateways.base import GatewayState, Standing
 from store.payments.gateways.demo import NAME, new_name
 from store.payments.inbox import apply_event
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, GatewayEvent
+from tests.editions import a_shop
 from tests.factories import a_publication, a_seller
+from tests.letters import sent
 
 ANNA = "anna@reader.example"
 BUYER = Details(email=ANNA, name="Anna Berg", wants_now=False)
@@ -119,3 +121,10 @@ def apply_payment(order: Order) -> Order:
         ),
     )
     return order
+
+
+def annas_order() -> int:
+    """A paid order of Anna's in a shop of its own, whose letters have left; its number."""
+    made = a_paid_order(a_shop()).id
+    sent()
+    return made

@@ -21,7 +21,9 @@ from store.orders.discounts import add_discount
 from store.orders.models import Offer
 from store.orders.offers import ask_for_offer, offer_url
 from tests.catalog.making import picture
-from tests.entitlements.making import a_shop, anna, path_to, sent
+from tests.editions import a_shop
+from tests.letters import sent
+from tests.links import anna, path_to
 from tests.pages import Page
 from tests.purchases import BUYER, pay, placed_order, start
 

@@ -29,11 +29,11 @@ from store.orders.models import Order
 from store.payments.checkout import begin_checkout
 from store.payments.refunds import refund_order
 from tests.conftest import Clock, make_settings
-from tests.distribution.shop import draft, release
+from tests.editions import draft, release
 from tests.factories import a_publication, a_seller
 from tests.mail.letter_rules import Head, broken
 from tests.pages import check_letter_html, check_page
-from tests.payments.making import failed_slowly
+from tests.payments.gateway_side import failed_slowly
 from tests.purchases import an_order
 from tests.snapshots import snapshot
 from tests.stocked import Stocked, stock

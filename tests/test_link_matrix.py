@@ -35,8 +35,9 @@ from store.orders.models import Customer, Offer, Order
 from store.orders.offers import OFFER, ask_for_offer
 from store.orders.placing import Details
 from tests.conftest import Clock
-from tests.entitlements.making import a_shop, link_to
+from tests.editions import a_shop
 from tests.factories import a_publication, a_released_edition
+from tests.links import link_to
 from tests.purchases import pay, placed_order
 from tests.snapshots import snapshot
 from tests.test_routes import PUBLIC_POSTS

@@ -12,8 +12,8 @@ from werkzeug.routing import Rule
 from store.kit.database import db
 from store.kit.formatting import format_span
 from store.kit.limits import DatabaseStorage, DoorLimiter
-from tests.factories import every_table
 from tests.pages import check_page
+from tests.rows import every_table
 from tests.snapshots import snapshot
 from tests.stocked import Stocked, stock
 

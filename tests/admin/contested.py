@@ -16,8 +16,9 @@ from store.payments.models import Checkout, Dispute, Payment
 from tests.admin.signing import signed_in
 from tests.conftest import Clock
 from tests.pages import check_page
-from tests.payments.making import order_of, paid_at_gateway, rows
+from tests.payments.gateway_side import paid_at_gateway
 from tests.purchases import an_order, pay, start
+from tests.rows import order_of, rows
 
 
 @pytest.fixture
@@ -90,6 +91,6 @@ def read(client: FlaskClient, path: str) -> str:
     return " ".join(answer.text.split())
 
 
-def order_path(order_id: int) -> str:
+def desk_path(order_id: int) -> str:
     """Where the desk shows the order."""
     return f"/admin/orders/{order_of(order_id).reference}"

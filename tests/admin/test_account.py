@@ -15,7 +15,8 @@ from store.staff.people import staff_by_address
 from tests.admin.signing import PASSWORD, a_member, press, signed_in
 from tests.admin.test_signing_in import _seconds_code
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import a_shop, anna
+from tests.editions import a_shop
+from tests.links import anna
 from tests.pages import check_page
 from tests.purchases import ANNA, a_paid_order
 from tests.storefront.forms import text_of

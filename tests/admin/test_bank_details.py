@@ -18,11 +18,11 @@ from store.payments.transfers import change_bank_details, masked
 from tests.admin.contested import read
 from tests.admin.signing import PASSWORD, a_member, press, signed_in
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import path_to
 from tests.factories import a_publication, a_released_edition, a_seller
+from tests.links import path_to
 from tests.pages import check_page
-from tests.payments.making import rows
 from tests.purchases import give
+from tests.rows import rows
 from tests.storefront.forms import text_of
 
 OLD = "Sample Press\nSort code 12-34-56\nAccount 12345678"

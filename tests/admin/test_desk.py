@@ -22,8 +22,9 @@ from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer
 from tests.admin.signing import press, sign_in, signed_in, token_in
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import deliveries, draft, drafted_and_released, send
+from tests.editions import draft, drafted_and_released
 from tests.factories import a_publication, a_seller
+from tests.letters import deliveries, send
 from tests.pages import check_page
 from tests.purchases import buy
 

@@ -13,7 +13,7 @@ from store.orders.models import Order
 from store.payments.gateways.base import DisputeOutcome, GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
 from store.payments.models import Dispute, Payment
-from tests.admin.contested import contest, order_path, payment_of, read
+from tests.admin.contested import contest, desk_path, payment_of, read
 from tests.admin.signing import press, signed_in
 from tests.conftest import on_both
 from tests.pages import check_page
@@ -27,7 +27,7 @@ def test_disputes_are_listed_those_to_answer_first(desk: FlaskClient, order_id: 
     assert "product not received" in page
     assert "to answer" in page
     assert f'href="/admin/disputes/{number}"' in page
-    assert f'href="/admin/disputes/{number}"' in read(desk, order_path(order_id))
+    assert f'href="/admin/disputes/{number}"' in read(desk, desk_path(order_id))
     assert "1 dispute waits for our answer" in desk.get("/admin/").text
 
 

@@ -15,9 +15,10 @@ from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from tests.admin.signing import press, signed_in
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import drafted_and_released, send
 from tests.distribution.test_exports import GUMROAD
+from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
+from tests.letters import send
 from tests.pages import Page, check_page
 from tests.purchases import buy
 

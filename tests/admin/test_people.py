@@ -30,12 +30,14 @@ from store.staff.credentials import (
 from store.staff.people import staff_by_address
 from tests.admin.signing import press, signed_in, token_in
 from tests.conftest import Clock, on_both, on_postgresql
-from tests.distribution.shop import send
-from tests.entitlements.making import a_shop, anna, count_rows, path_to
+from tests.editions import a_shop
 from tests.factories import a_customer, a_publication, a_seller
+from tests.letters import send
+from tests.links import anna, path_to
 from tests.pages import check_page
 from tests.purchases import ANNA, a_paid_order, an_order, apply_received, buy, start
 from tests.races import at_once, until_waiting
+from tests.rows import count_rows
 
 
 @pytest.fixture

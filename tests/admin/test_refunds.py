@@ -12,17 +12,17 @@ from store.kit.database import transaction
 from store.payments.gateways.base import GatewayRefused
 from store.payments.gateways.demo import DemoGateway
 from store.payments.models import FRAUD_WARNING, EventStatus, GatewayEvent, Payment, Refund
-from tests.admin.contested import contest, order_path, pay_again, payment_of, read
+from tests.admin.contested import contest, desk_path, pay_again, payment_of, read
 from tests.admin.signing import press
-from tests.entitlements.making import hold
-from tests.payments.making import rows
+from tests.entitlements.pressing import hold
+from tests.rows import rows
 
 
 def test_an_order_that_was_paid_twice_says_so_and_each_payment_goes_back_by_itself(
     desk: FlaskClient, order_id: int
 ) -> None:
     pay_again(order_id)
-    path = order_path(order_id)
+    path = desk_path(order_id)
     page = read(desk, path)
     assert "Paid more than once" in page
     assert "2 payments came in for this order." in page
@@ -45,7 +45,7 @@ def test_an_order_that_was_paid_twice_says_so_and_each_payment_goes_back_by_itse
 
 
 def test_a_form_that_is_pressed_twice_refunds_once(desk: FlaskClient, order_id: int) -> None:
-    path = f"{order_path(order_id)}/refund"
+    path = f"{desk_path(order_id)}/refund"
     for _ in range(2):
         press(desk, path, {"form_key": "k" * 20, "amount": "5.00"})
 
@@ -56,7 +56,7 @@ def test_a_held_order_goes_back_to_who_writes_within_its_days(
     desk: FlaskClient, order_id: int
 ) -> None:
     hold(order_id)
-    path = order_path(order_id)
+    path = desk_path(order_id)
     assert f"{path}/refund" in read(desk, path)
     done = press(desk, f"{path}/refund", {"form_key": "k" * 20, "why": "asked within 14 days"})
     assert done.status_code == 303
@@ -70,7 +70,7 @@ def test_a_refund_that_failed_says_why_and_can_be_tried_again(
     def refuses(*_: object) -> None:
         raise GatewayRefused("the card is closed")
 
-    path = order_path(order_id)
+    path = desk_path(order_id)
     with monkeypatch.context() as patch:
         patch.setattr(DemoGateway, "refund", refuses)
         press(desk, f"{path}/refund", {"form_key": "k" * 20, "amount": "5.00"})
@@ -88,7 +88,7 @@ def test_a_disputed_payment_says_why_it_cannot_be_refunded_before_anything_is_pr
     desk: FlaskClient, order_id: int
 ) -> None:
     contest(order_id)
-    path = order_path(order_id)
+    path = desk_path(order_id)
     page = read(desk, path)
     assert "The customer’s bank holds it while it decides: it cannot be refunded." in page
     assert ">Refund</a>" not in page
@@ -102,7 +102,7 @@ def test_of_two_payments_the_disputed_one_cannot_be_chosen(
 ) -> None:
     pay_again(order_id)
     contest(order_id, 0)
-    page = read(desk, f"{order_path(order_id)}/refund")
+    page = read(desk, f"{desk_path(order_id)}/refund")
 
     first, second = payment_of(order_id, 0).id, payment_of(order_id, 1).id
     assert "Payment 1: £12.50 of" in page
@@ -124,4 +124,4 @@ def test_a_warning_of_fraud_stands_with_the_order(desk: FlaskClient, order_id: i
                 received_at=clock.now(),
             )
         )
-    assert "The card’s bank suspects fraud" in read(desk, order_path(order_id))
+    assert "The card’s bank suspects fraud" in read(desk, desk_path(order_id))

@@ -11,10 +11,11 @@ from store.payments.models import Transfer
 from store.payments.refunds import refund_order
 from tests.admin.signing import a_member, press, sign_in, signed_in
 from tests.conftest import on_both
-from tests.entitlements.making import a_shop
+from tests.editions import a_shop
+from tests.links import order_path
 from tests.pages import check_page
-from tests.payments.bank import a_transfer_order, arrive, backs, path_of, reference_of
-from tests.payments.making import order_of, rows
+from tests.payments.bank import a_transfer_order, arrive, backs, reference_of
+from tests.rows import order_of, rows
 from tests.storefront.forms import fields_of
 
 GIVE = "/admin/publications/send-early-years/give"
@@ -60,7 +61,7 @@ def test_staff_mark_a_transfer_in_two_parts_and_the_buyer_reads_of_each(
     assert "<b>£5.00 of £12.50 has arrived</b>, £7.50 is still to come." in page
     assert "SAMPLE NURSERY" in page
     assert "£5.00 of £12.50 has arrived" in read(desk, "/admin/transfers")
-    assert "£5.00 of £12.50 has arrived" in app.test_client().get(path_of(order_id)).text
+    assert "£5.00 of £12.50 has arrived" in app.test_client().get(order_path(order_id)).text
 
     rest = fields_of(read(desk, form), "amount")
     assert rest["amount"] == "7.50"

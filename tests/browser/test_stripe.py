@@ -11,7 +11,6 @@ from store.kit import web
 from store.kit.database import transaction
 from store.orders.models import Order, OrderStatus
 from tests.factories import a_publication, a_seller
-from tests.payments.making import rows
 from tests.payments.stripe_shop import (  # noqa: F401 - fixtures
     DECLINED_CARD,
     GOOD_CARD,
@@ -22,6 +21,7 @@ from tests.payments.stripe_shop import (  # noqa: F401 - fixtures
     shop,
     stripe_server,
 )
+from tests.rows import rows
 from tests.stripe_double import StripeDouble
 
 pytestmark = pytest.mark.browser

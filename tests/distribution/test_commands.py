@@ -17,8 +17,9 @@ from store.distribution.recipients import batch_of
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from tests.conftest import Clock
-from tests.distribution.shop import draft, drafted_and_released, send
+from tests.editions import draft, drafted_and_released
 from tests.factories import a_customer, a_publication, a_seller
+from tests.letters import send
 from tests.purchases import buy
 
 SAMPLE = Path(__file__).parents[2] / "store" / "demo" / "sample"

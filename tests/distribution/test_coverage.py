@@ -11,8 +11,10 @@ from store.entitlements import granting, stops
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import a_copy_came_before, draft, drafted_and_released, send
+from tests.distribution.reached import a_copy_came_before
+from tests.editions import draft, drafted_and_released
 from tests.factories import a_customer, a_publication, a_seller
+from tests.letters import send
 from tests.purchases import buy
 
 

@@ -26,8 +26,9 @@ from store.mail.models import Delivery
 from store.orders.customers import customer_by_address
 from store.orders.models import Customer
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import deliveries, drafted_and_released
+from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
+from tests.letters import deliveries
 
 GUMROAD = """\
 Purchase ID,Item Name,Buyer Name,Purchase Email,Buyer Email,Do not contact?,Purchase Date,Purchase Time (UTC timezone),Sale Price ($),Refunded?,Partial Refund ($),Fully Refunded?,Disputed?,Dispute Won?,Access Revoked?,Giftee Email,Quantity

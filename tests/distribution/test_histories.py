@@ -31,8 +31,10 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import drafted_and_released, reached, send
+from tests.distribution.reached import reached
+from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
+from tests.letters import send
 from tests.purchases import buy
 
 PEOPLE = st.integers(0, 4)

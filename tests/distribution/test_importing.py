@@ -19,8 +19,9 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Customer
 from store.payments.sums import left_by_order
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import deliveries, drafted_and_released
+from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
+from tests.letters import deliveries
 from tests.purchases import buy
 
 FORMULAS = ["=1+1", "-2+3", "@SUM(A1)", "+44 20 7946 0000", "\t=1", "-Anna", "'=x", "''-y", "\rz"]

@@ -18,14 +18,10 @@ from store.mail.letters import preview
 from store.mail.models import CapturedLetter, DeliveryStatus
 from store.orders.models import Customer
 from tests.conftest import Clock, make_settings, on_both
-from tests.distribution.shop import (
-    a_copy_came_before,
-    deliveries,
-    draft,
-    drafted_and_released,
-    send,
-)
+from tests.distribution.reached import a_copy_came_before
+from tests.editions import draft, drafted_and_released
 from tests.factories import a_customer, a_publication, a_seller
+from tests.letters import deliveries, send
 from tests.mail.letter_rules import check
 from tests.purchases import buy
 

@@ -19,8 +19,9 @@ from store.mail.smtp import Outcome, OutcomeKind, Step
 from store.mail.worker import prepare
 from store.orders.models import Order
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import deliveries, drafted_and_released, send
+from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
+from tests.letters import deliveries, send
 from tests.purchases import buy
 
 ANNA = "anna@reader.example"

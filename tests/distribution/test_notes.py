@@ -17,10 +17,11 @@ from store.kit.database import db, transaction
 from tests.admin.signing import press, signed_in, token_in
 from tests.catalog.making import book, package, page
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import draft, reread, send
-from tests.distribution.shop import release as release_now
 from tests.distribution.test_letters import _notices
+from tests.editions import draft, reread
+from tests.editions import release as release_now
 from tests.factories import a_publication, a_seller, an_asset, an_edition
+from tests.letters import send
 from tests.pages import check_page
 from tests.purchases import buy
 

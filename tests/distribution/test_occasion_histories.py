@@ -35,8 +35,10 @@ from store.orders.consents import give_waiver, has_waiver
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import Reached, drafted_and_released, reached, send
+from tests.distribution.reached import Reached, reached
+from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
+from tests.letters import send
 from tests.purchases import buy
 
 PEOPLE = st.integers(0, 2)

@@ -20,8 +20,9 @@ from store.mail.models import CapturedLetter, Delivery, DeliveryStatus, Occasion
 from store.orders.consents import give_waiver
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import deliveries, draft, drafted_and_released, release, send
+from tests.editions import draft, drafted_and_released, release
 from tests.factories import a_customer, a_publication, a_seller
+from tests.letters import deliveries, send
 from tests.purchases import buy
 
 TITLE = "Effective SEND Practice in the Early Years"

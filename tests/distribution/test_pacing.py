@@ -14,8 +14,9 @@ from store.mail import outbox, worker
 from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
 from store.mail.smtp import Outcome, OutcomeKind, Step
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import deliveries, draft, drafted_and_released, send
+from tests.editions import draft, drafted_and_released
 from tests.factories import a_publication, a_seller
+from tests.letters import deliveries, send
 from tests.purchases import buy
 
 ANNA = "anna@reader.example"

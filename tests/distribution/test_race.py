@@ -17,8 +17,9 @@ from store.mail.claims import Claim
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Customer
 from tests.conftest import on_postgresql
-from tests.distribution.shop import deliveries, draft, drafted_and_released, send
+from tests.editions import draft, drafted_and_released
 from tests.factories import a_publication, a_seller
+from tests.letters import deliveries, send
 from tests.purchases import buy
 from tests.races import until_waiting
 

@@ -19,8 +19,9 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus, Occasion
 from store.orders.models import Customer
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import deliveries, draft, drafted_and_released, release, send
+from tests.editions import draft, drafted_and_released, release
 from tests.factories import a_customer, a_publication, a_seller
+from tests.letters import deliveries, send
 from tests.purchases import buy
 
 ANNA = "anna@reader.example"

@@ -12,7 +12,7 @@ from store.distribution.rehearsal import rehearse
 from store.entitlements import granting, stops
 from store.kit.database import db, transaction
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import draft, release
+from tests.editions import draft, release
 from tests.factories import a_publication, a_released_edition, a_seller, an_asset, an_edition
 from tests.purchases import buy
 

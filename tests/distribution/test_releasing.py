@@ -18,16 +18,10 @@ from store.kit.database import db, transaction
 from store.mail import outbox
 from store.mail.models import BatchStatus, Delivery, DeliveryStatus
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import (
-    a_copy_came_before,
-    deliveries,
-    draft,
-    drafted_and_released,
-    release,
-    reread,
-    send,
-)
+from tests.distribution.reached import a_copy_came_before
+from tests.editions import draft, drafted_and_released, release, reread
 from tests.factories import a_customer, a_publication, a_seller, an_edition
+from tests.letters import deliveries, send
 from tests.purchases import buy
 
 QUEUED, SKIPPED = DeliveryStatus.QUEUED, DeliveryStatus.SKIPPED

@@ -1,12 +1,15 @@
 """What people do with their links: change an address, move an order, object; each step as a browser
 and a mailbox take it."""
 
+import sqlalchemy as sa
 from flask.testing import FlaskClient
 
-from store.entitlements.links import PATHS, order_link, token_of
+from store.entitlements.models import Link
+from store.entitlements.order_moves import accept_move, hold_order, request_move
 from store.kit.database import db, transaction
 from store.orders.models import Customer, Order
-from tests.entitlements.making import links_in, path_to, sent, text_of
+from tests.letters import links_in, sent, text_of
+from tests.links import order_path, path_to
 from tests.pages import check_page
 
 SURE = {"sure": "yes"}
@@ -39,13 +42,6 @@ def address_of(customer_id: int) -> str:
     return db.session.get_one(Customer, customer_id).email
 
 
-def order_path(order_id: int) -> str:
-    """The order's page, by its standing link."""
-    with transaction() as session:
-        link = order_link(order_id, session.get_one(Order, order_id).customer_id)
-        return PATHS["order"] + token_of(link)
-
-
 def asked_to_move(client: FlaskClient, order_id: int, to: str = CARL) -> str:
     """Ask for the move; the path in the letter to the other mailbox."""
     answer = client.post(f"{order_path(order_id)}/move", data={"email": to})
@@ -74,10 +70,9 @@ def owner_of(order_id: int) -> str:
     return db.session.get_one(Order, order_id).customer.email
 
 
-def letters_to(address: str, words: str) -> list[str]:
-    """The subjects of the letters to an address that hold the words."""
-    return [
-        one["Subject"]
-        for one in sent()
-        if one["To"].addresses[0].addr_spec == address and words in one["Subject"]
-    ]
+def hold(order_id: int) -> None:
+    """Somebody moved the order to another address, and the address that it had objects."""
+    with transaction() as session:
+        accept_move(request_move(order_id, "carl@other.example"))
+        undo = sa.select(Link).where(Link.purpose == "undo", Link.order_id == order_id)
+        hold_order(session.scalars(undo).one())

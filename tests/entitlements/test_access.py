@@ -19,8 +19,9 @@ from store.kit.database import db, transaction
 from store.kit.errors import NotFound
 from store.orders.models import Customer, Order
 from tests.conftest import on_both
-from tests.entitlements.making import a_shop, anna
+from tests.editions import a_shop
 from tests.factories import a_customer, a_publication, a_released_edition, a_seller, an_edition
+from tests.links import anna
 from tests.purchases import a_paid_order
 
 pytestmark = [pytest.mark.usefixtures("frozen", "app"), on_both]

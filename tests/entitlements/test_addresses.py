@@ -14,20 +14,14 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import customer_by_address
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import (
-    a_shop,
-    anna,
-    annas_order,
-    count_rows,
-    links_in,
-    path_to,
-    sent,
-    text_of,
-)
+from tests.editions import a_shop
 from tests.entitlements.pressing import SURE, address_of, asked_to_change, changed
 from tests.factories import a_customer
+from tests.letters import links_in, sent, text_of
+from tests.links import anna, path_to
 from tests.pages import check_page
-from tests.purchases import ANNA, a_paid_order
+from tests.purchases import ANNA, a_paid_order, annas_order
+from tests.rows import count_rows
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

@@ -13,20 +13,13 @@ from store.kit.database import db, transaction
 from store.orders.discounts import add_discount
 from store.orders.models import Customer
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import drafted_and_released
-from tests.entitlements.making import (
-    a_shop,
-    anna,
-    annas_order,
-    count_rows,
-    links_in,
-    path_to,
-    sent,
-    text_of,
-)
+from tests.editions import a_shop, drafted_and_released
 from tests.entitlements.pressing import SURE, asked_to_change, changed
+from tests.letters import links_in, sent, text_of
+from tests.links import anna, path_to
 from tests.pages import Page, check_page
-from tests.purchases import ANNA, a_paid_order
+from tests.purchases import ANNA, a_paid_order, annas_order
+from tests.rows import count_rows
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

@@ -13,10 +13,12 @@ from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.mail.outbox import FORGOTTEN
 from store.orders.discounts import add_discount
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import a_shop, anna, links_in, path_to, sent
-from tests.entitlements.making import text_of as text_part
-from tests.factories import every_table
+from tests.editions import a_shop
+from tests.letters import links_in, sent
+from tests.letters import text_of as text_part
+from tests.links import anna, path_to
 from tests.purchases import ANNA, a_paid_order
+from tests.rows import every_table
 
 STRANGER = "otto@reader.example"
 SURE = {"sure": "yes"}

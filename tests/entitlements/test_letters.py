@@ -22,8 +22,10 @@ from store.mail.models import CapturedLetter, Delivery
 from store.orders.models import Order, OrderStatus
 from store.orders.placing import Details, place_order
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import a_shop, anna, html_of, release, sent, text_of, withdraw
+from tests.editions import a_shop, put_out, withdraw
 from tests.factories import a_seller
+from tests.letters import html_of, sent, text_of
+from tests.links import anna
 from tests.mail.letter_rules import broken
 from tests.pages import check_letter_html
 from tests.purchases import ANNA, a_paid_order, apply_payment, placed_order
@@ -202,7 +204,7 @@ def test_a_refund_before_the_letter_leaves_leaves_it_out() -> None:
 def test_a_confirmation_hands_over_what_was_fixed_at_the_grant() -> None:
     shop = a_shop()
     a_paid_order(shop)
-    release(shop, 2)
+    put_out(shop, 2)
     assert "Your copy of edition 1 is ready." in plain()
     assert anna().email in confirmation()["To"]
 
@@ -233,7 +235,7 @@ def test_a_confirmation_sent_again_carries_what_the_customer_may_read_now(frozen
     shop = a_shop(editions=0)
     order_id = a_paid_order(shop).id
     frozen.advance(days=20)
-    release(shop, 1)
+    put_out(shop, 1)
     sent()
     with transaction() as session:
         resend_confirmation(session.get_one(Order, order_id), "Olga")

@@ -12,7 +12,7 @@ from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.orders.customers import find_or_add_customer
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import drafted_and_released
+from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
 
 pytestmark = pytest.mark.usefixtures("frozen")

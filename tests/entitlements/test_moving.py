@@ -23,31 +23,14 @@ from store.mail.models import CapturedLetter, Delivery
 from store.orders.customers import customer_by_address
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import drafted_and_released, send
-from tests.entitlements.making import (
-    a_shop,
-    anna,
-    annas_order,
-    count_rows,
-    edition_of,
-    guide,
-    links_in,
-    path_to,
-    sent,
-    text_of,
-)
-from tests.entitlements.pressing import (
-    CARL,
-    SURE,
-    asked_to_move,
-    moved,
-    objection,
-    order_path,
-    owner_of,
-)
+from tests.editions import a_shop, drafted_and_released, edition_of, guide
+from tests.entitlements.pressing import CARL, SURE, asked_to_move, moved, objection, owner_of
 from tests.factories import a_customer, a_publication, a_seller
+from tests.letters import links_in, send, sent, text_of
+from tests.links import anna, order_path, path_to
 from tests.pages import Page, check_page
-from tests.purchases import ANNA, a_paid_order
+from tests.purchases import ANNA, a_paid_order, annas_order
+from tests.rows import count_rows
 from tests.storefront.forms import fields_of
 from tests.storefront.forms import text_of as read
 

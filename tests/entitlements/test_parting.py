@@ -19,19 +19,7 @@ from store.orders.customers import customer_by_address, find_or_add_customer
 from store.orders.models import Order
 from store.orders.placing import Details
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import drafted_and_released
-from tests.entitlements.making import (
-    a_shop,
-    anna,
-    annas_order,
-    edition_of,
-    guide,
-    html_of,
-    links_in,
-    path_to,
-    sent,
-    text_of,
-)
+from tests.editions import a_shop, drafted_and_released, edition_of, guide
 from tests.entitlements.pressing import (
     SURE,
     B,
@@ -39,14 +27,14 @@ from tests.entitlements.pressing import (
     address_of,
     asked_to_change,
     changed,
-    letters_to,
     moved,
     objection,
-    order_path,
     owner_of,
 )
+from tests.letters import html_of, letters_to, links_in, sent, text_of
+from tests.links import anna, order_path, path_to
 from tests.pages import check_page
-from tests.purchases import ANNA, a_paid_order, apply_payment, give, placed_order
+from tests.purchases import ANNA, a_paid_order, annas_order, apply_payment, give, placed_order
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

@@ -22,9 +22,11 @@ from store.staff.credentials import authenticator
 from tests.admin.signing import press, signed_in
 from tests.admin.test_people import with_two_step
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import anna, guide, path_to, sent
+from tests.editions import guide
 from tests.entitlements.pressing import SURE, B, address_of, asked_to_change, changed, owner_of
 from tests.entitlements.test_parting import titles_of
+from tests.letters import sent
+from tests.links import anna, path_to
 from tests.pages import check_page
 from tests.payments.bank import arrive
 from tests.purchases import ANNA, a_paid_order, apply_received

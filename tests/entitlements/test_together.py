@@ -35,8 +35,8 @@ from store.orders import customers
 from store.orders.customers import address_key, find_or_add_customer, lock_customers
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_postgresql
-from tests.distribution.shop import draft, drafted_and_released
-from tests.entitlements.making import a_shop, anna, path_to
+from tests.editions import a_shop, draft, drafted_and_released
+from tests.links import anna, path_to
 from tests.purchases import ANNA, a_paid_order, buy
 from tests.races import PATIENCE_SECONDS, at_once, until_waiting
 

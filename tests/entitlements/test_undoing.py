@@ -17,23 +17,14 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import draft, drafted_and_released, release
-from tests.entitlements.making import (
-    a_shop,
-    anna,
-    annas_order,
-    count_rows,
-    edition_of,
-    guide,
-    links_in,
-    path_to,
-    sent,
-    text_of,
-)
+from tests.editions import a_shop, draft, drafted_and_released, edition_of, guide, release
 from tests.entitlements.pressing import SURE, B, C, address_of, asked_to_change, changed
 from tests.factories import a_publication, a_seller
+from tests.letters import links_in, sent, text_of
+from tests.links import anna, path_to
 from tests.pages import check_page
-from tests.purchases import ANNA, a_paid_order
+from tests.purchases import ANNA, a_paid_order, annas_order
+from tests.rows import count_rows
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

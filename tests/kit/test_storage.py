@@ -15,7 +15,8 @@ from store.entitlements.models import Download
 from store.kit.database import db
 from store.kit.storage import CHUNK, Storage
 from tests.conftest import make_settings
-from tests.entitlements.making import a_shop, anna, link_to
+from tests.editions import a_shop
+from tests.links import anna, link_to
 from tests.purchases import a_paid_order
 
 

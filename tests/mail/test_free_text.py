@@ -13,8 +13,7 @@ from store.mail.letters import Letter, cut_letter, facts_of, kinds, octets_of, r
 from store.mail.mime import Mailbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Customer, Order, OrderLine
-from tests import test_headers
-from tests.entitlements import making
+from tests import letters, test_headers
 from tests.mail.letters_cut import ODD_TITLE as TITLE
 from tests.mail.letters_cut import mailbox
 from tests.test_headers import every_letter  # noqa: F401 - a fixture
@@ -71,7 +70,7 @@ def tried(
                     found.setdefault(delivery.kind, []).append((place, octets))
         send()
 
-    for sender in (making, test_headers):
+    for sender in (letters, test_headers):
         monkeypatch.setattr(sender, "send_due_letters", try_and_send)
     request.getfixturevalue("every_letter")
     return found
@@ -97,8 +96,8 @@ def test_no_letter_of_any_kind_repeats_what_was_typed(
     tried: dict[str, list[tuple[int, bytes]]],
 ) -> None:
     assert sorted(tried) == kinds()
-    for kind, letters in tried.items():
-        for place, octets in letters:
+    for kind, tries in tried.items():
+        for place, octets in tries:
             typed, never, name = TYPED[place]
             said = _all_words(octets)
             for part in [*never, *(f"{other[:4].upper()}9" for other in OTHERS)]:
@@ -112,8 +111,8 @@ def test_a_title_is_the_publishers_and_stands_in_every_letter_as_it_is(
     tried: dict[str, list[tuple[int, bytes]]],
 ) -> None:
     told = set()
-    for kind, letters in tried.items():
-        for _, octets in letters:
+    for kind, tries in tried.items():
+        for _, octets in tries:
             message = email.message_from_bytes(octets, policy=policy.default)
             text, html = (part.get_content() for part in message.iter_parts())
             if "Children" not in text:

@@ -15,13 +15,13 @@ from store.kit.status import StatusChange
 from store.orders.gifts import NotPublished, gift_key
 from store.orders.models import Consent, Order, OrderLine
 from tests.conftest import on_both
-from tests.distribution.shop import deliveries, drafted_and_released
-from tests.entitlements.making import a_shop, anna, sent, text_of
+from tests.editions import a_shop, drafted_and_released
 from tests.factories import a_publication, a_seller
+from tests.letters import deliveries, sent, text_of
+from tests.links import anna, order_path
 from tests.pages import check_page
-from tests.payments.bank import path_of
-from tests.payments.making import order_of, rows
 from tests.purchases import REASON, give
+from tests.rows import order_of, rows
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
@@ -100,7 +100,7 @@ def test_the_page_of_a_gift_says_who_gave_it_and_offers_no_money(
 ) -> None:
     a_shop(editions=0)
     order_id = give()
-    page = client.get(path_of(order_id)).text
+    page = client.get(order_path(order_id)).text
     check_page(page, path="/orders/")
     words = " ".join(page.split())
     assert "<h1>A copy for you</h1>" in words

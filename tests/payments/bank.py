@@ -6,7 +6,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.sellers import state_seller
-from store.entitlements.links import order_link, token_of
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.orders.models import Order
@@ -37,13 +36,6 @@ def arrive(order_id: int, amount: int, form_key: str = "", **given: Any) -> Tran
 def today() -> date:
     """The day that the shop's clock shows."""
     return clock.now().date()
-
-
-def path_of(order_id: int) -> str:
-    """The path of the order's own page."""
-    with transaction() as session:
-        order = session.get_one(Order, order_id)
-        return f"/orders/{token_of(order_link(order_id, order.customer_id))}"
 
 
 def reference_of(order_id: int) -> str:

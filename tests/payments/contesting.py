@@ -13,10 +13,10 @@ from store.mail.models import Delivery
 from store.orders.placing import Details, place_order
 from store.payments.checkout import begin_checkout
 from store.payments.models import Dispute
-from tests.distribution.shop import drafted_and_released
+from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_released_edition, a_seller
-from tests.payments.making import order_of
 from tests.payments.stripe_shop import GOOD_CARD, post_all, session_behind
+from tests.rows import order_of
 from tests.stripe_double import StripeDouble
 
 BUYER = Details(

@@ -19,10 +19,11 @@ from store.payments.cancellation import cancel_preorder
 from store.payments.refunds import refund_order
 from tests import factories
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import path_to, sent
-from tests.entitlements.making import text_of as letter_text
-from tests.payments.making import rows
+from tests.letters import sent
+from tests.letters import text_of as letter_text
+from tests.links import path_to
 from tests.purchases import pay
+from tests.rows import rows
 from tests.storefront.forms import text_of
 
 ANNA = "anna@reader.example"

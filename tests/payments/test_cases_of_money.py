@@ -20,7 +20,7 @@ from tests import factories
 from tests.admin.contested import read
 from tests.admin.signing import signed_in
 from tests.conftest import Clock, on_both
-from tests.payments.making import rows
+from tests.rows import rows
 from tests.storefront.forms import fields_of, text_of
 
 PATH = "/publications/send-early-years/order"

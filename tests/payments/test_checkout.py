@@ -24,8 +24,8 @@ from store.payments.gateways.registry import NoGateway, default_gateway
 from store.payments.inbox import fulfil_order
 from store.payments.models import Checkout, CheckoutStatus
 from tests.conftest import Clock, make_settings, on_both
-from tests.payments.making import order_of, rows
 from tests.purchases import an_order, start
+from tests.rows import order_of, rows
 
 PRODUCTION = {
     "env": "production",

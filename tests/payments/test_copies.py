@@ -21,10 +21,11 @@ from store.payments.gateways.base import GatewayState, Standing
 from store.payments.models import Refund, RefundStatus
 from store.payments.refunds import refund_order
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import release, sent, text_of, withdraw
+from tests.editions import put_out, withdraw
+from tests.letters import sent, text_of
 from tests.payments.bank import a_transfer_order, arrive
-from tests.payments.making import order_of
 from tests.purchases import an_order, give, pay, start
+from tests.rows import order_of
 
 pytestmark = pytest.mark.usefixtures("app")
 ANNA = "anna@reader.example"
@@ -118,7 +119,7 @@ def test_only_copies_that_can_be_opened_are_offered_and_others_say_when(frozen: 
         order_id = an_order(slug.ljust(22, "."), slug)
         of_it = db.session.scalars(sa.select(Publication).filter_by(slug=slug)).one()
         if slug not in {"pre-order", "refunded"}:
-            release(of_it, 1)
+            put_out(of_it, 1)
         pay(order_id)
         if slug == "waiting":
             continue

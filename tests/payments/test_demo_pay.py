@@ -8,8 +8,8 @@ from store.kit.database import db
 from store.orders.models import OrderStatus
 from store.payments.models import EventStatus, GatewayEvent
 from tests.conftest import Clock, on_both
-from tests.payments.making import order_of, rows
 from tests.purchases import an_order, apply_received, start
+from tests.rows import order_of, rows
 
 
 @pytest.fixture

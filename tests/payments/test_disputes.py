@@ -31,9 +31,10 @@ from tests.payments.contesting import (
     release_another,
     the_dispute,
 )
-from tests.payments.making import order_of, paid_at_gateway, rows
+from tests.payments.gateway_side import paid_at_gateway
 from tests.payments.stripe_shop import post_all, post_event
 from tests.purchases import an_order, start
+from tests.rows import order_of, rows
 from tests.stripe_double import StripeDouble
 
 pytestmark = on_both

@@ -14,8 +14,8 @@ from store.payments import inbox
 from store.payments.gateways.demo import HEADER, signed_event
 from store.payments.models import EventStatus, GatewayEvent
 from tests.conftest import SECRET, Clock, make_settings, on_both
-from tests.payments.making import rows
 from tests.purchases import an_order, start
+from tests.rows import rows
 
 AT = 1_800_000_000
 

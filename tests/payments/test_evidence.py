@@ -33,10 +33,10 @@ from store.payments.evidence import (
     keep_ends,
 )
 from tests.conftest import on_both
-from tests.distribution.shop import send
+from tests.letters import send
 from tests.payments.contesting import a_bought_copy, can_read, dispute_at_stripe, the_dispute
-from tests.payments.making import order_of
 from tests.payments.stripe_shop import post_all, together
+from tests.rows import order_of
 from tests.stripe_double import StripeDouble
 
 pytestmark = on_both

@@ -21,12 +21,13 @@ from store.payments.models import Checkout, Payment
 from store.payments.money_back import NothingToRefund
 from store.payments.refunds import refund_order
 from tests.conftest import Clock, make_settings, on_both
-from tests.entitlements.making import a_shop, sent, text_of
+from tests.editions import a_shop
+from tests.letters import sent, text_of
+from tests.links import order_path
 from tests.pages import check_page
-from tests.payments.bank import path_of
-from tests.payments.making import order_of, rows
 from tests.payments.test_checkout import PRODUCTION
 from tests.purchases import an_order
+from tests.rows import order_of, rows
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
@@ -63,7 +64,7 @@ def test_page_and_letter_say_that_there_was_nothing_to_pay(app: Flask, client: F
     a_shop(editions=1)
     order_id = a_free_order()
     begin_checkout(order_id)
-    page = client.get(path_of(order_id)).text
+    page = client.get(order_path(order_id)).text
     check_page(page, path="/orders/")
     words = " ".join(page.split())
     assert "Nothing to pay" in words

@@ -23,17 +23,9 @@ from store.payments.models import (
     RefundStatus,
 )
 from tests.conftest import Clock, on_both
-from tests.payments.making import (
-    at_gateway,
-    dump,
-    emptied,
-    news,
-    order_of,
-    paid_at_gateway,
-    refunded_at_gateway,
-    rows,
-)
+from tests.payments.gateway_side import at_gateway, news, paid_at_gateway, refunded_at_gateway
 from tests.purchases import an_order, apply_received, start
+from tests.rows import dump, emptied, order_of, rows
 
 pytestmark = on_both
 

@@ -16,8 +16,8 @@ from store.payments.gateways.base import GatewayState, Standing
 from tests import factories
 from tests.conftest import Clock, on_both
 from tests.payments.bank import BANK, arrive
-from tests.payments.making import order_of
 from tests.purchases import start
+from tests.rows import order_of
 
 pytestmark = on_both
 

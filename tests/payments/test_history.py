@@ -38,8 +38,9 @@ from store.payments.sums import paid_amount, received_amount, refunded_amount
 from store.payments.transfers import is_partly_received, look_after_transfers, mark_sent_back
 from tests.conftest import Clock, on_both
 from tests.payments.bank import BANK, arrive, backs
-from tests.payments.making import emptied, news, paid_at_gateway, refunded_at_gateway, rows
+from tests.payments.gateway_side import news, paid_at_gateway, refunded_at_gateway
 from tests.purchases import BUYER, an_order, apply_received
+from tests.rows import emptied, rows
 
 EMAILS = ["anna@reader.example", "ben@reader.example", "ANNA@reader.example"]
 NAMES = st.sampled_from(["Anna Berg", "Anna B"])

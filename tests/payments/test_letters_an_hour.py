@@ -16,10 +16,12 @@ from store.payments import transfers
 from store.payments.checkout import begin_checkout
 from store.payments.transfers import DETAILS
 from tests.conftest import Clock, on_both, on_postgresql
-from tests.entitlements.making import sent, text_of
-from tests.payments.bank import a_transfer_order, path_of, reference_of
-from tests.payments.making import failed_slowly, rows
+from tests.letters import sent, text_of
+from tests.links import order_path
+from tests.payments.bank import a_transfer_order, reference_of
+from tests.payments.gateway_side import failed_slowly
 from tests.purchases import an_order, start
+from tests.rows import rows
 
 pytestmark = pytest.mark.usefixtures("frozen", "app")
 
@@ -49,7 +51,7 @@ def test_ten_orders_at_one_address_bring_one_letter_an_hour_and_each_page_says_h
     anna = "Anna Berg <anna@reader.example>"
     assert how_to_pay() == [(anna, reference_of(orders[0]))]
     for order_id in orders:
-        page = client.get(path_of(order_id)).text
+        page = client.get(order_path(order_id)).text
         assert f"<b>{reference_of(order_id)}</b>" in page
         assert "Sort code 00-00-00" in page
     frozen.advance(minutes=10)

@@ -33,9 +33,9 @@ from tests.payments.contesting import (
     pay,
     release_another,
 )
-from tests.payments.making import order_of, rows
 from tests.payments.stripe_shop import post_all, post_event, session_behind, together
 from tests.purchases import an_order, start
+from tests.rows import order_of, rows
 from tests.stripe_double import StripeDouble
 
 pytestmark = on_both

@@ -25,8 +25,8 @@ from store.payments.models import Checkout, Payment, Refund
 from tests import factories
 from tests.conftest import Clock, on_both
 from tests.payments.bank import BANK, arrive
-from tests.payments.making import rows
 from tests.purchases import apply_received
+from tests.rows import rows
 from tests.storefront.forms import fields_of, text_of
 
 PATH = "/publications/send-early-years/order"

@@ -22,8 +22,9 @@ from store.payments.refunds import refund_order
 from store.payments.sums import refunded_amount
 from tests.conftest import Clock, on_both
 from tests.factories import a_released_edition
-from tests.payments.making import at_gateway, order_of, paid_at_gateway, refunded_at_gateway, rows
+from tests.payments.gateway_side import at_gateway, paid_at_gateway, refunded_at_gateway
 from tests.purchases import an_order, pay, start
+from tests.rows import order_of, rows
 
 pytestmark = on_both
 

@@ -21,9 +21,9 @@ from store.payments.inbox import fulfil_order
 from store.payments.models import Checkout
 from tests import factories
 from tests.conftest import on_both
-from tests.payments.making import order_of, rows
 from tests.payments.stripe_shop import PATH, newest_session, press_order
 from tests.purchases import an_order
+from tests.rows import order_of, rows
 from tests.storefront.forms import fields_of, text_of
 from tests.stripe_double import StripeDouble
 

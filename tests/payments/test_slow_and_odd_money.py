@@ -19,15 +19,16 @@ from store.payments.inbox import fulfil_checkout, sweep
 from store.payments.models import Checkout, CheckoutStatus, Payment, Refund, RefundStatus
 from store.payments.refunds import refund_order
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import send
+from tests.letters import send
 from tests.payments.contesting import (
     a_bought_copy,
     a_placed_order,
     alerts,
 )
-from tests.payments.making import failed_slowly, order_of, rows
+from tests.payments.gateway_side import failed_slowly
 from tests.payments.stripe_shop import calls, post_all, session_behind
 from tests.purchases import an_order, pay, start
+from tests.rows import order_of, rows
 from tests.stripe_double import StripeDouble
 
 pytestmark = on_both

@@ -23,7 +23,6 @@ from store.payments.gateways.signatures import signature
 from store.payments.models import Checkout, EventStatus, GatewayEvent, Payment
 from tests.conftest import make_settings, on_both
 from tests.factories import a_seller
-from tests.payments.making import order_of, rows
 from tests.payments.stripe_shop import (
     DECLINED_CARD,
     WEBHOOK_SECRET,
@@ -33,6 +32,7 @@ from tests.payments.stripe_shop import (
     stripe_settings,
 )
 from tests.purchases import an_order, apply_received
+from tests.rows import order_of, rows
 from tests.stripe_double import StripeDouble
 
 FOREIGN = "It belongs to no checkout of this shop."

@@ -11,7 +11,6 @@ from store.orders.models import Order, OrderStatus
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, GatewayEvent, Payment
 from tests.conftest import on_both
 from tests.factories import a_publication, a_seller
-from tests.payments.making import rows
 from tests.payments.stripe_shop import (
     DECLINED_CARD,
     PATH,
@@ -20,6 +19,7 @@ from tests.payments.stripe_shop import (
     press_order,
 )
 from tests.purchases import apply_received
+from tests.rows import rows
 from tests.storefront.forms import text_of
 from tests.stripe_double import StripeDouble
 

@@ -15,9 +15,9 @@ from store.payments import checkout, inbox
 from store.payments.checkout import begin_checkout
 from store.payments.models import Checkout, CheckoutStatus, Payment
 from tests.conftest import on_both
-from tests.payments.making import order_of, rows
 from tests.payments.stripe_shop import newest_session, post_all
 from tests.purchases import an_order, apply_received
+from tests.rows import order_of, rows
 from tests.storefront.forms import text_of
 from tests.stripe_double import StripeDouble
 

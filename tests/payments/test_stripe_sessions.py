@@ -17,7 +17,6 @@ from store.payments.checkout import begin_checkout
 from store.payments.models import Checkout, CheckoutStatus, Payment
 from tests.conftest import on_both
 from tests.factories import a_publication, a_seller
-from tests.payments.making import order_of, rows
 from tests.payments.stripe_shop import (
     BUYER,
     PATH,
@@ -27,6 +26,7 @@ from tests.payments.stripe_shop import (
     together,
 )
 from tests.purchases import an_order
+from tests.rows import order_of, rows
 from tests.storefront.forms import fields_of, text_of
 from tests.stripe_double import StripeDouble
 

@@ -26,9 +26,7 @@ from store.payments.gateways.stripe_objects import EVENT_KINDS
 from store.payments.models import EventStatus, GatewayEvent, Payment, Refund, RefundStatus
 from store.payments.refunds import refund_order, send_refunds
 from tests.conftest import on_both
-from tests.factories import every_table
 from tests.payments import stripe_child
-from tests.payments.making import dump, order_of, rows
 from tests.payments.stripe_shop import (
     DECLINED_CARD,
     newest_session,
@@ -37,6 +35,7 @@ from tests.payments.stripe_shop import (
     stripe_settings,
 )
 from tests.purchases import an_order, apply_received
+from tests.rows import dump, every_table, order_of, rows
 from tests.stripe_double import StripeDouble
 
 ROOT = Path(__file__).parents[2]

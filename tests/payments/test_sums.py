@@ -22,8 +22,8 @@ from store.payments.sums import Sums, left_by_order, sums_by_order, sums_of, sum
 from tests.admin.signing import signed_in
 from tests.conftest import Clock, on_both
 from tests.payments.bank import a_transfer_order, arrive
-from tests.payments.making import order_of
 from tests.purchases import an_order, give, pay
+from tests.rows import order_of
 from tests.storefront.forms import text_of
 
 

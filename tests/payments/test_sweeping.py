@@ -11,8 +11,8 @@ from store.payments.gateways.base import GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, GatewayEvent
 from tests.conftest import Clock, on_both
-from tests.payments.making import order_of, rows
 from tests.purchases import an_order, start
+from tests.rows import order_of, rows
 
 pytestmark = on_both
 

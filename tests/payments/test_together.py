@@ -28,9 +28,9 @@ from store.payments.gateways.demo import DemoRefund
 from store.payments.models import Checkout, GatewayEvent, Payment, Refund
 from tests.conftest import on_both, on_postgresql
 from tests.factories import an_edition
-from tests.payments.making import order_of, rows
 from tests.payments.processes import work
 from tests.purchases import an_order, pay, start
+from tests.rows import order_of, rows
 
 PROCESSES = 8
 # How long one side of a race waits for the other, which a guard may be holding up.

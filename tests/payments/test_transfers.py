@@ -38,12 +38,13 @@ from store.payments.transfers import (
 )
 from tests import factories
 from tests.conftest import Clock, make_settings, on_both, on_postgresql
-from tests.entitlements.making import html_of, sent, text_of
+from tests.letters import html_of, sent, text_of
+from tests.links import order_path
 from tests.pages import check_page
-from tests.payments.bank import BANK, a_transfer_order, arrive, backs, path_of, refunds, today
-from tests.payments.making import order_of, rows
+from tests.payments.bank import BANK, a_transfer_order, arrive, backs, refunds, today
 from tests.payments.test_checkout import PRODUCTION
 from tests.purchases import an_order, start
+from tests.rows import order_of, rows
 
 SURE = {"sure": "yes"}
 
@@ -59,7 +60,7 @@ def alerts() -> list[str]:
 
 def page_of(client: FlaskClient, order_id: int) -> str:
     """The order's page, checked, its blanks as one."""
-    path = path_of(order_id)
+    path = order_path(order_id)
     answer = client.get(path)
     assert answer.status_code == 200
     check_page(answer.text, path=path)
@@ -241,7 +242,7 @@ def test_money_for_an_order_that_was_given_up_goes_back_by_a_persons_hand(
     app: Flask, client: FlaskClient
 ) -> None:
     order_id = a_transfer_order()
-    assert client.post(f"{path_of(order_id)}/cancel", data=SURE).status_code == 303
+    assert client.post(f"{order_path(order_id)}/cancel", data=SURE).status_code == 303
     assert order_of(order_id).status is OrderStatus.CANCELLED
 
     arrive(order_id, 1250)
@@ -257,7 +258,7 @@ def test_an_order_with_part_of_its_money_is_neither_given_up_nor_paid_by_card(
 ) -> None:
     order_id = a_transfer_order()
     arrive(order_id, 500)
-    path = path_of(order_id)
+    path = order_path(order_id)
     answer = client.post(f"{path}/cancel", data=SURE)
     assert answer.status_code == 409
     assert "Part of the money for this order has arrived" in answer.text
@@ -370,7 +371,9 @@ def test_in_production_without_cards_a_transfer_works_and_a_card_is_refused_in_w
         with pytest.raises(NoGateway, match="choose “Order and pay by bank transfer”"):
             begin_checkout(order_id)
         begin_checkout(order_id, "manual")
-        page = shop.test_client().get(path_of(order_id), base_url="https://shop.example.org").text
+        page = (
+            shop.test_client().get(order_path(order_id), base_url="https://shop.example.org").text
+        )
         assert "Pay £12.50 by bank transfer" in " ".join(page.split())
         assert "Pay by card instead" not in page
         arrive(order_id, 1250)
@@ -451,8 +454,8 @@ def test_until_a_refund_is_sent_the_page_says_that_the_copies_stay(
     frozen.advance(days=16)  # the 14 days are over
     refund_order(order_id, who="olga", why="", key="all")
 
-    page = client.get(path_of(order_id)).text
+    page = client.get(order_path(order_id)).text
     assert "Its copies can be downloaded until the money is sent." in page
 
     mark_sent_back(backs()[0].id, "olga")
-    assert "Its copies can no longer be downloaded." in client.get(path_of(order_id)).text
+    assert "Its copies can no longer be downloaded." in client.get(order_path(order_id)).text

@@ -12,7 +12,7 @@ from store.demo.pay import Arrival, Decision, decide
 from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.orders.models import Order
-from tests.entitlements.making import a_shop
+from tests.editions import a_shop
 from tests.factories import a_publication, a_released_edition
 from tests.payments.bank import BANK
 from tests.purchases import ANNA, a_paid_order, apply_received

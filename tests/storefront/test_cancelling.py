@@ -19,13 +19,15 @@ from store.payments.cancellation import (
 )
 from store.payments.refunds import refund_order
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import a_shop, count_rows, hold, release
+from tests.editions import a_shop, put_out
+from tests.entitlements.pressing import hold
+from tests.links import order_path
 from tests.pages import check_page
 from tests.payments.bank import a_transfer_order, arrive
-from tests.payments.making import order_of
 from tests.purchases import an_order
+from tests.rows import count_rows, order_of
 from tests.storefront.forms import fields_of, text_of
-from tests.storefront.test_order_page import path_of, pay, publication
+from tests.storefront.test_order_page import paid, publication
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
@@ -56,7 +58,7 @@ def refused(client: FlaskClient, path: str) -> str:
 def test_a_robot_that_sends_the_form_as_it_stands_changes_nothing(
     client: FlaskClient, order_id: int, is_paid: bool
 ) -> None:
-    path = pay(order_id) if is_paid else path_of(order_id)
+    path = paid(order_id) if is_paid else order_path(order_id)
     form = fields_of(client.get(f"{path}/cancel").text)
     assert form == {}
     before = count_rows()
@@ -71,7 +73,7 @@ def test_a_robot_that_sends_the_form_as_it_stands_changes_nothing(
 
 
 def test_what_is_cancelled_already_says_so(client: FlaskClient, order_id: int) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     client.post(f"{path}/cancel", data=SURE)
     page = client.get(f"{path}/cancel")
     assert (page.status_code, CANCELLED in text_of(page.text)) == (409, True)
@@ -80,7 +82,7 @@ def test_what_is_cancelled_already_says_so(client: FlaskClient, order_id: int) -
 
 
 def test_what_was_given_up_already_says_so(client: FlaskClient, order_id: int) -> None:
-    path = path_of(order_id)
+    path = order_path(order_id)
     client.post(f"{path}/cancel", data=SURE)
     assert refused(client, path) == GIVEN_UP
 
@@ -88,18 +90,18 @@ def test_what_was_given_up_already_says_so(client: FlaskClient, order_id: int) -
 def test_what_ran_out_says_so(client: FlaskClient, order_id: int) -> None:
     with transaction() as session:
         session.get_one(Order, order_id).status = OrderStatus.EXPIRED
-    assert refused(client, path_of(order_id)) == NOT_PAID_IN_TIME
+    assert refused(client, order_path(order_id)) == NOT_PAID_IN_TIME
 
 
 def test_what_was_refunded_says_so(client: FlaskClient, order_id: int) -> None:
-    path = pay(order_id)
+    path = paid(order_id)
     refund_order(order_id, who="Olga", why="", key="one")
     assert refused(client, path) == REFUNDED
 
 
 def test_what_was_asked_for_at_once_says_so(client: FlaskClient, order_id: int) -> None:
-    path = pay(order_id)
-    release(publication(), 1)
+    path = paid(order_id)
+    put_out(publication(), 1)
     client.post(f"{path}/consent", data={"wants_now": "yes"})
     assert refused(client, path) == ASKED_FOR_NOW
 
@@ -107,8 +109,8 @@ def test_what_was_asked_for_at_once_says_so(client: FlaskClient, order_id: int) 
 def test_whose_days_are_over_reads_when_that_was(
     client: FlaskClient, order_id: int, frozen: Clock
 ) -> None:
-    path = pay(order_id)
-    release(publication(), 1)
+    path = paid(order_id)
+    put_out(publication(), 1)
     frozen.advance(days=20)
     assert refused(client, path).startswith(
         "The publication you pre-ordered has come out. Your 14 days to cancel ended on 15 March"
@@ -117,14 +119,14 @@ def test_whose_days_are_over_reads_when_that_was(
 
 def test_what_was_never_a_pre_order_is_told_of_its_days(client: FlaskClient, frozen: Clock) -> None:
     a_shop()
-    path = pay(an_order())
+    path = paid(an_order())
     frozen.advance(days=20)
     assert refused(client, path).startswith("Your 14 days to cancel ended on 15 March 2027.")
 
 
 def test_what_cost_nothing_says_so(client: FlaskClient, order_id: int) -> None:
-    path = pay(order_id)
-    release(publication(), 1)
+    path = paid(order_id)
+    put_out(publication(), 1)
     with transaction() as session:
         session.get_one(Order, order_id).total_amount = 0
     db.session.rollback()
@@ -135,7 +137,7 @@ def test_what_cost_nothing_says_so(client: FlaskClient, order_id: int) -> None:
 def test_an_order_with_part_of_its_money_says_so(client: FlaskClient, frozen: Clock) -> None:
     order_id = a_transfer_order()
     arrive(order_id, 500)
-    assert refused(client, path_of(order_id)) == PART_IS_HERE
+    assert refused(client, order_path(order_id)) == PART_IS_HERE
     assert order_of(order_id).status is OrderStatus.PENDING
 
 
@@ -147,9 +149,9 @@ def test_a_held_order_says_until_when_its_right_to_cancel_is_kept(
     if is_out:
         a_shop()
     order_id = an_order()
-    pay(order_id)
+    paid(order_id)
     hold(order_id)
-    path = path_of(order_id)
+    path = order_path(order_id)
     said = (
         "This order is held, because somebody objected to its move. Write to us {} if you want to "
         "cancel: your right to cancel is kept."
@@ -169,18 +171,18 @@ def test_a_held_order_that_was_asked_for_at_once_has_no_right_that_is_kept(
 ) -> None:
     a_shop()
     order_id = an_order()
-    client.post(f"{pay(order_id)}/consent", data={"wants_now": "yes"})
+    client.post(f"{paid(order_id)}/consent", data={"wants_now": "yes"})
     hold(order_id)
-    assert refused(client, path_of(order_id)) == ASKED_FOR_NOW
+    assert refused(client, order_path(order_id)) == ASKED_FOR_NOW
 
 
 @on_both
 def test_a_held_order_says_why_no_copy_can_be_asked_for(client: FlaskClient, frozen: Clock) -> None:
     a_shop()
     order_id = an_order()
-    pay(order_id)
+    paid(order_id)
     hold(order_id)
-    path = path_of(order_id)
+    path = order_path(order_id)
     pages = [
         client.get(f"{path}/consent"),
         client.post(f"{path}/consent", data={"wants_now": "yes"}),

@@ -21,10 +21,13 @@ from store.kit.database import db, transaction
 from store.kit.storage import Storage, storage
 from store.orders.models import Order
 from tests.conftest import Clock, make_settings, on_both
-from tests.entitlements.making import a_shop, anna, count_rows, link_to, release, sent, withdraw
+from tests.editions import a_shop, put_out, withdraw
 from tests.factories import an_asset, an_edition
+from tests.letters import sent
+from tests.links import anna, link_to
 from tests.pages import check_page
 from tests.purchases import a_paid_order
+from tests.rows import count_rows
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
@@ -238,7 +241,7 @@ def test_a_withdrawn_edition_is_not_given(client: FlaskClient, path: str) -> Non
 def test_nobody_gets_what_they_did_not_buy_or_what_is_not_released(
     client: FlaskClient, path: str
 ) -> None:
-    other = release(a_shop(editions=0, slug="other"), 1)
+    other = put_out(a_shop(editions=0, slug="other"), 1)
     link = link_to("library", anna().id)
     answers: list[TestResponse] = [client.get(download_path(link, other.assets[0]))]
     with transaction() as session:

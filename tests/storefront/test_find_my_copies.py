@@ -19,9 +19,12 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.mail.worker import send_due_letters
 from store.orders.models import Order
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import a_shop, anna, count_rows, sent, text_of
+from tests.editions import a_shop
+from tests.letters import sent, text_of
+from tests.links import anna
 from tests.pages import check_page
 from tests.purchases import ANNA, a_paid_order
+from tests.rows import count_rows
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

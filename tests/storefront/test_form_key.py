@@ -13,9 +13,11 @@ from store.kit.database import db, transaction
 from store.orders.models import Customer, Order
 from store.payments import order_forms
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import a_shop, anna, links_in, path_to, sent
-from tests.entitlements.making import text_of as text_part
+from tests.editions import a_shop
 from tests.entitlements.pressing import SURE, changed, moved, objection
+from tests.letters import links_in, sent
+from tests.letters import text_of as text_part
+from tests.links import anna, path_to
 from tests.pages import check_page
 from tests.purchases import ANNA, a_paid_order, apply_received
 from tests.storefront.forms import fields_of, text_of

@@ -12,18 +12,12 @@ from store.kit import tokens
 from store.kit.database import db, transaction
 from store.orders.models import Order
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import (
-    a_shop,
-    anna,
-    count_rows,
-    link_to,
-    path_to,
-    release,
-    sent,
-    withdraw,
-)
+from tests.editions import a_shop, put_out, withdraw
+from tests.letters import sent
+from tests.links import anna, link_to, path_to
 from tests.pages import check_page
 from tests.purchases import ANNA, a_paid_order
+from tests.rows import count_rows
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
@@ -43,7 +37,7 @@ def test_the_newest_edition_comes_first_with_a_button_for_each_format(
     shop = a_shop()
     a_paid_order(shop)
     frozen.advance(days=40)
-    release(shop, 2)
+    put_out(shop, 2)
     page = page_of(client)
     assert re.findall(r'class="button[^"]*" href="/download/[^/]+/([^"]+)">([^<]+)<', page) == [
         ("send-early-years-2-pdf/send-early-years-edition-2.pdf", "Download PDF"),
@@ -122,7 +116,7 @@ def test_a_refunded_order_says_so_and_gives_no_file(client: FlaskClient) -> None
 
 def test_a_withdrawn_edition_is_said_and_not_given(client: FlaskClient) -> None:
     shop = a_shop(editions=0)
-    edition = release(shop, 1)
+    edition = put_out(shop, 1)
     a_paid_order(shop)
     withdraw(edition)
     page = page_of(client)

@@ -14,9 +14,10 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Order
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import a_shop, anna, path_to, sent, text_of
+from tests.editions import a_shop
+from tests.letters import sent, text_of
+from tests.links import anna, order_path, path_to
 from tests.pages import check_page
-from tests.payments.bank import path_of
 from tests.purchases import ANNA, a_paid_order, an_order
 from tests.storefront.strangers import annas_shop, pays
 
@@ -30,7 +31,7 @@ def path(client: FlaskClient, frozen: Clock) -> str:
     order_id = a_paid_order(a_shop()).id
     sent()
     frozen.advance(hours=4, minutes=3, seconds=20)
-    return path_of(order_id)
+    return order_path(order_id)
 
 
 def press(client: FlaskClient, path: str) -> TestResponse:
@@ -176,7 +177,7 @@ def test_it_belongs_to_customer_and_order_and_says_that_it_was_the_page(
 
 
 def test_an_order_that_is_not_paid_offers_no_library(client: FlaskClient, frozen: Clock) -> None:
-    path = path_of(an_order())
+    path = order_path(an_order())
     assert not may_ask(client, path)
     assert press(client, path).status_code == 409
     assert links_letters() == []

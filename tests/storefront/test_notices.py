@@ -13,9 +13,12 @@ from store.entitlements.stops import is_stopped
 from store.kit.database import db, transaction
 from store.mail import outbox
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import a_shop, anna, count_rows, path_to, sent, text_of
+from tests.editions import a_shop
+from tests.letters import sent, text_of
+from tests.links import anna, path_to
 from tests.pages import check_page
 from tests.purchases import ANNA, a_paid_order
+from tests.rows import count_rows
 
 pytestmark = pytest.mark.usefixtures("frozen")
 

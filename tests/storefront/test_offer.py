@@ -26,10 +26,10 @@ from store.orders.offers import OfferUsed, ask_for_offer, forget_offers, is_told
 from store.orders.placing import Details, place_order
 from tests import factories
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import sent
-from tests.entitlements.making import text_of as text_part
-from tests.factories import every_table
+from tests.letters import sent
+from tests.letters import text_of as text_part
 from tests.pages import Page, check_page
+from tests.rows import every_table
 from tests.storefront.forms import fields_of, text_of
 
 PAGE = "/publications/send-early-years"

@@ -18,10 +18,12 @@ from store.kit.space import unrecorded_downloads
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer
 from tests.conftest import Clock, on_both
-from tests.distribution.shop import drafted_and_released
-from tests.entitlements.making import anna, count_rows, link_to, release, sent
-from tests.entitlements.making import text_of as words_of
+from tests.editions import drafted_and_released, put_out
+from tests.letters import sent
+from tests.letters import text_of as words_of
+from tests.links import anna, link_to
 from tests.purchases import ANNA, apply_received
+from tests.rows import count_rows
 from tests.storefront.forms import fields_of, text_of
 from tests.storefront.strangers import (
     CHEAP,
@@ -156,7 +158,7 @@ def test_the_right_of_one_order_opens_nothing_for_another_of_the_same_title(
     shop = strangers_order().lines[0].publication
     old = strangers_path()
     frozen.advance(days=2)
-    release(shop, 2)
+    put_out(shop, 2)
     frozen.advance(days=1)
     new = pays(client)
     named = [[one.rsplit("/", 1)[1] for one in downloads_of(client, path)] for path in (old, new)]

@@ -12,16 +12,18 @@ from flask.testing import FlaskClient
 from store.catalog.models import Publication
 from store.catalog.publications import retire
 from store.demo.pay import Arrival
-from store.entitlements.links import order_link, token_of
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.payments.gateways.base import GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import a_shop, anna, count_rows, path_to, release, sent, text_of
+from tests.editions import a_shop, put_out
+from tests.letters import sent, text_of
+from tests.links import anna, order_path, path_to
 from tests.pages import check_page
 from tests.purchases import a_paid_order, an_order, pay
+from tests.rows import count_rows
 
 SURE = {"sure": "yes"}
 
@@ -33,17 +35,10 @@ def order_id(app: Flask, frozen: Clock) -> int:
     return an_order()
 
 
-def path_of(order_id: int) -> str:
-    with transaction() as session:
-        order = session.get_one(Order, order_id)
-        link = order_link(order_id, order.customer_id)
-    return f"/orders/{token_of(link)}"
-
-
 def paid(order_id: int, arrival: Arrival = Arrival.ONCE) -> str:
     """Pay at the demonstration's gateway; returns the path of the order's page."""
     pay(order_id, arrival)
-    return path_of(order_id)
+    return order_path(order_id)
 
 
 def page_of(client: FlaskClient, path: str) -> str:
@@ -94,7 +89,7 @@ def test_the_page_gives_the_copies_that_the_order_bought_for_a_letter_may_not_ar
 ) -> None:
     shop = a_shop()
     a_paid_order(shop)
-    release(shop, 2)
+    put_out(shop, 2)
     page = page_of(client, path_to("order", anna().id))
     assert heading(page) == "Thank you for your order"
     found = re.findall(r'href="(/download/[^"]+)"', page)
@@ -130,7 +125,7 @@ def test_head_asks_nobody_and_writes_nothing(client: FlaskClient, order_id: int)
 def test_an_unpaid_order_says_that_nothing_was_charged_and_can_be_paid(
     client: FlaskClient, order_id: int
 ) -> None:
-    path = path_of(order_id)
+    path = order_path(order_id)
     page = page_of(client, path)
     assert heading(page) == "Your order is not paid yet"
     assert "You have not been charged." in page
@@ -160,7 +155,7 @@ def test_a_gateway_that_does_not_answer_is_no_fault_of_the_page(
 def test_an_unpaid_order_is_given_up_on_a_page_of_its_own(
     client: FlaskClient, order_id: int
 ) -> None:
-    path = path_of(order_id)
+    path = order_path(order_id)
     assert "Give up this order" in page_of(client, f"{path}/cancel")
     assert client.post(f"{path}/cancel", data=SURE).status_code == 303
     page = page_of(client, path)
@@ -209,7 +204,7 @@ def test_a_released_order_with_consent_cannot_be_cancelled_here(client: FlaskCli
 def without_waiver(order_id: int) -> str:
     """A pre-order that was released while the right to cancel runs."""
     path = paid(order_id)
-    release(publication(), 1)
+    put_out(publication(), 1)
     return path
 
 
@@ -303,7 +298,7 @@ def test_another_sites_form_is_refused(client: FlaskClient, order_id: int, actio
 
 
 def test_an_order_that_ran_out_says_so(client: FlaskClient, order_id: int) -> None:
-    path = path_of(order_id)
+    path = order_path(order_id)
     with transaction() as session:
         session.get_one(Order, order_id).status = OrderStatus.EXPIRED
     page = page_of(client, path)

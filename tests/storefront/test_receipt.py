@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.entitlements.links import order_link, token_of
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
 from store.mail.models import Delivery
@@ -16,10 +15,10 @@ from store.payments.models import Dispute, Payment, Refund
 from store.payments.refunds import refund_order
 from tests.admin.signing import signed_in
 from tests.conftest import Clock, on_both
-from tests.entitlements.making import path_to
+from tests.links import order_path, path_to
 from tests.pages import Page, check_page
-from tests.payments.making import rows
 from tests.purchases import an_order, pay
+from tests.rows import rows
 from tests.storefront.forms import fields_of
 
 pytestmark = pytest.mark.usefixtures("frozen")
@@ -38,16 +37,10 @@ def order_id(app: Flask, frozen: Clock) -> int:
     return an_order()
 
 
-def path_of(order_id: int) -> str:
-    with transaction() as session:
-        link = order_link(order_id, session.get_one(Order, order_id).customer_id)
-    return f"/orders/{token_of(link)}"
-
-
 def paid(order_id: int) -> str:
     """Pay it; returns the path of the order's page."""
     pay(order_id)
-    return path_of(order_id)
+    return order_path(order_id)
 
 
 def write(order_id: int, **values: object) -> None:
@@ -222,7 +215,7 @@ def test_a_receipt_over_nothing_says_so_and_keeps_our_reason_to_us(
         session.execute(sa.delete(Payment))
     gift = {"discount_amount": 1250, "discount_label": "Free copy", "total_amount": 0}
     write(order_id, given_reason=reason, **gift)
-    page = page_of(client, f"{path_of(order_id)}/receipt")
+    page = page_of(client, f"{order_path(order_id)}/receipt")
     assert "Free copy −£12.50 Total £0.00" in page
     assert words in page
     assert "For a review" not in page
@@ -235,7 +228,7 @@ def test_a_receipt_over_nothing_says_so_and_keeps_our_reason_to_us(
 def test_an_unpaid_order_has_no_receipt_and_says_so(
     client: FlaskClient, order_id: int, status: OrderStatus
 ) -> None:
-    path = path_of(order_id)
+    path = order_path(order_id)
     write(order_id, status=status)
     assert "This order is not paid." in page_of(client, f"{path}/receipt", 404)
     assert f'href="{path}"' in client.get(f"{path}/receipt").text
@@ -327,7 +320,7 @@ def test_what_was_typed_is_words_and_no_markup(client: FlaskClient, order_id: in
 def test_an_unpaid_order_takes_an_address_too_and_leads_back_to_itself(
     client: FlaskClient, order_id: int
 ) -> None:
-    path = path_of(order_id)
+    path = order_path(order_id)
     answer = client.post(f"{path}/billing", data=BILLING)
     assert (answer.status_code, answer.location) == (303, path)
     assert "Elm Nursery & School" in page_of(client, f"{paid(order_id)}/receipt")

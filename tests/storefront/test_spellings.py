@@ -12,8 +12,10 @@ from store.kit import tokens
 from store.kit.database import db, transaction
 from store.storefront.lost_links import DOORS
 from tests.conftest import Clock
-from tests.entitlements.making import anna, count_rows, path_to, sent
+from tests.letters import sent
+from tests.links import anna, path_to
 from tests.pages import check_page
+from tests.rows import count_rows
 from tests.stocked import Stocked, stock
 from tests.storefront.forms import fields_of, text_of
 

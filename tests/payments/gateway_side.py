@@ -1,19 +1,15 @@
-"""Orders to be paid, the gateway's own side, and a picture of the rows that a history leaves."""
+"""What happens at the demonstration's gateway, while the shop has not heard of it."""
 
 from typing import Any
 
 import sqlalchemy as sa
 
-from store.entitlements.models import Entitlement
-from store.kit.database import db, transaction
-from store.mail.models import Delivery
-from store.orders.models import Order
+from store.kit.database import transaction
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayState, Standing
 from store.payments.gateways.demo import DemoEvent, DemoPayment, DemoRefund, new_name
-from store.payments.models import Checkout, GatewayEvent, Payment, Refund
-from tests.factories import every_table
 from tests.purchases import start
+from tests.rows import order_of
 
 BANK_SAID_NO = "Your bank did not make the payment."
 
@@ -66,42 +62,3 @@ def news(reference: str, kind: str, at: Any) -> int:
         session.add(event)
         session.flush()
         return event.id
-
-
-def order_of(order_id: int) -> Order:
-    """The order as it stands now."""
-    db.session.rollback()
-    return db.session.get_one(Order, order_id)
-
-
-def rows(*columns: Any) -> list[tuple[Any, ...]]:
-    """The columns of every row, sorted, what is missing first."""
-    db.session.rollback()
-    found = [tuple(row) for row in db.session.execute(sa.select(*columns))]
-    return sorted(found, key=lambda row: [(value is not None, value) for value in row])
-
-
-def dump() -> dict[str, list[tuple[Any, ...]]]:
-    """What a history left, without ids and times that tell runs apart."""
-    return {
-        "orders": rows(Order.status, Order.total_amount),
-        "checkouts": rows(Checkout.status, Checkout.amount, Checkout.failure),
-        "payments": rows(Payment.amount, Payment.currency),
-        "refunds": rows(Refund.status, Refund.amount, Refund.who, Refund.why),
-        "entitlements": rows(Entitlement.customer_id, Entitlement.seat, Entitlement.revoked_reason),
-        "deliveries": rows(Delivery.kind, Delivery.status, Delivery.order_id),
-        "events": rows(GatewayEvent.status, GatewayEvent.note),
-    }
-
-
-def emptied() -> None:
-    """Forget every order and all that came of it; who sells what stays."""
-    kept = {"sellers", "publications", "customers", "pace"}
-    db.session.rollback()
-    with db.engine.begin() as connection:
-        for table in reversed(every_table()):
-            if table.name in kept:
-                continue
-            connection.execute(table.delete())
-            if connection.dialect.name == "postgresql" and "id" in table.c:
-                connection.exec_driver_sql(f"ALTER SEQUENCE {table.name}_id_seq RESTART")
