@@ -125,7 +125,7 @@ def cancel_preorder(order_id: int, who: str) -> list[Refund]:
     The lock on each publication makes it come before a release or after it, never in the middle of one.
     Opens its own transactions. Refuses (`NotCancellable`).
     """
-    return _cancel_once(order_id, who, _cancel)
+    return _cancel(order_id, who, "cancelled before release", _is_not_released)
 
 
 def cancel_within_14_days(order_id: int, who: str) -> list[Refund]:
@@ -135,37 +135,29 @@ def cancel_within_14_days(order_id: int, who: str) -> list[Refund]:
     Opens its own transactions. Refuses (`NotCancellable`) where immediate supply was agreed to, so
     that the copy was there to be downloaded, and where the days are over.
     """
-    return _cancel_once(order_id, who, _withdraw)
+    return _cancel(order_id, who, "cancelled within 14 days", cools_off)
 
 
-def _cancel_once(
-    order_id: int, who: str, cancel: Callable[[Order, str], list[Refund]]
-) -> list[Refund]:
+def _cancel(order_id: int, who: str, why: str, may_now: Callable[[Order], bool]) -> list[Refund]:
     with transaction():
         order = lock_order(order_id)
         asked = asked_for(order_id, "cancel")
         standing = [refund for refund in asked if refund.status is not RefundStatus.FAILED]
-        refund_ids = [refund.id for refund in standing or cancel(order, who)]
+        if not standing:
+            if not may_now(order):
+                raise NotCancellable
+            # The right ends here, not when the money has arrived: a release in between leaves it out.
+            standing = ask_back(order, None, who=who, why=why, key="cancel")
+            settle_order(order)
+        refund_ids = [refund.id for refund in standing]
     return carry_out(refund_ids)
 
 
-def _cancel(order: Order, who: str) -> list[Refund]:
+def _is_not_released(order: Order) -> bool:
+    """Asked under the lock on each publication, so that it holds until the commit."""
     for publication_id in sorted({line.publication_id for line in order.lines}):
         lock_publication(publication_id)
-    if not may_cancel(order):
-        raise NotCancellable
-    # The right ends here, not when the money has arrived: a release in between leaves it out.
-    asked = ask_back(order, None, who=who, why="cancelled before release", key="cancel")
-    settle_order(order)
-    return asked
-
-
-def _withdraw(order: Order, who: str) -> list[Refund]:
-    if not cools_off(order):
-        raise NotCancellable
-    asked = ask_back(order, None, who=who, why="cancelled within 14 days", key="cancel")
-    settle_order(order)
-    return asked
+    return may_cancel(order)
 
 
 def why_not_cancellable(order: Order) -> NotCancellable:
