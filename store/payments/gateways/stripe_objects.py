@@ -19,6 +19,7 @@ from store.payments.gateways.base import (
     RefundStanding,
     Standing,
 )
+from store.payments.models import FRAUD_WARNING
 
 Said = Mapping[str, Any]
 
@@ -48,7 +49,7 @@ EVENT_KINDS = (
     "charge.dispute.closed",
     "charge.dispute.funds_withdrawn",
     "charge.dispute.funds_reinstated",
-    "radar.early_fraud_warning.created",
+    FRAUD_WARNING,
 )
 SUBJECT = re.compile(r"(cs|pi)_\w{1,100}", re.ASCII)
 REFUND_STANDINGS = {
@@ -237,7 +238,7 @@ def _subject(about: Said) -> object:
 
 
 def _warning(kind: str, about: Said, subject: str) -> str:
-    if kind != "radar.early_fraud_warning.created":
+    if kind != FRAUD_WARNING:
         return ""
     why = str(about.get("fraud_type") or "no reason given").replace("_", " ")
     return (
