@@ -14,11 +14,9 @@ import sqlalchemy as sa
 
 from store.kit import clock
 from store.kit.database import db
-from store.kit.errors import Refusal
 from store.kit.formatting import format_moment
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import orders_of_form
-from store.orders.placing import Change, Judge
 from store.payments.fulfilment import GIVEN_BACK, LATEST
 from store.payments.gateways.base import OUR_OWN
 from store.payments.models import Checkout, CheckoutStatus
@@ -52,13 +50,12 @@ class Charge:
         return self.state is Charged.ASKING
 
 
-class TryIsOpen(Refusal):
-    """An order is to be changed while it can still be paid as it was: that try has to end first,
-    at its gateway, outside any transaction."""
+@dataclass(frozen=True)
+class LastTry:
+    """What became of an order's last try to pay, for the review page."""
 
-    def __init__(self, order_id: int) -> None:
-        self.order_id = order_id
-        super().__init__()
+    status: CheckoutStatus
+    sentence: str
 
 
 def charge_of(order: Order, *, is_heard: bool) -> Charge:
@@ -68,8 +65,8 @@ def charge_of(order: Order, *, is_heard: bool) -> Charge:
         return Charge(Charged.PAID, "This order is paid.")
     if under_way := _under_way(order):
         return Charge(Charged.UNDER_WAY, under_way)
-    tries = _tries(order.id)
-    silent = [one for one in tries if _may_be_paid(one)]
+    tries = tries_of(order.id)
+    silent = [one for one in tries if may_be_paid(one)]
     if silent and not is_heard:
         return Charge(Charged.ASKING, _asking(order, max(one.expires_at for one in silent)))
     if tries and tries[-1].failure == GIVEN_BACK:
@@ -93,25 +90,31 @@ def is_money_under_way(order: Order) -> bool:
     return order.status is not OrderStatus.PAID and _under_way(order) != ""
 
 
-def judge_rewriting(*, is_heard: bool) -> Judge:
-    """What `placing.place_order` asks under the order's lock: an order with money under way is
-    left as it is. None gets another price, or is given up, that can still be paid as it was, and
-    none is changed at all of which a silent gateway may know more (`TryIsOpen`)."""
+def last_try(order_id: int) -> LastTry | None:
+    """How the order's last try to pay ended; None before any, and while one is open. Whether the
+    buyer has been charged is another question (`charge_of`)."""
+    query = sa.select(Checkout).where(Checkout.order_id == order_id)
+    checkout = db.session.scalars(query.order_by(Checkout.id.desc()).limit(1)).first()
+    if checkout is None or checkout.status is CheckoutStatus.OPEN:
+        return None
+    if checkout.status is CheckoutStatus.COMPLETED:
+        return LastTry(checkout.status, "This order is paid.")
+    return LastTry(checkout.status, checkout.failure)
 
-    def judge(order: Order, change: Change) -> bool:
-        if is_money_under_way(order):
-            return True
-        is_open = [one for one in _tries(order.id) if one.status is CheckoutStatus.OPEN]
-        is_silent = not is_heard and any(_may_be_paid(one) for one in is_open)
-        if is_open and (change is Change.PRICE or (change is Change.DETAILS and is_silent)):
-            raise TryIsOpen(order.id)
-        return False
 
-    return judge
+def is_bank_at_work(order: Order) -> bool:
+    """Whether the buyer has paid by a way that takes days, and the money is on its way."""
+    under_way = sa.select(Checkout.id).where(
+        Checkout.order_id == order.id,
+        Checkout.status == CheckoutStatus.OPEN,
+        Checkout.processing_at.is_not(None),
+    )
+    is_pending = order.status is OrderStatus.PENDING
+    return is_pending and db.session.scalars(under_way).first() is not None
 
 
 def _under_way(order: Order) -> str:
-    tries = _tries(order.id)
+    tries = tries_of(order.id)
     if any(one.held_at is not None for one in tries):
         return (
             "A payment has arrived that does not fit this order. We are looking into it and write "
@@ -144,12 +147,13 @@ def _asking(order: Order, ends_at: datetime) -> str:
     return sentence + f"If you have paid, your confirmation is mailed to you {by}."
 
 
-def _may_be_paid(one: Checkout) -> bool:
+def may_be_paid(one: Checkout) -> bool:
     """Whether a buyer was ever led to pay a try that has not ended."""
     is_open = one.status is CheckoutStatus.OPEN and one.gateway_reference is not None
     return is_open and one.gateway not in OUR_OWN
 
 
-def _tries(order_id: int) -> list[Checkout]:
+def tries_of(order_id: int) -> list[Checkout]:
+    """Every try to pay an order, oldest first."""
     query = sa.select(Checkout).where(Checkout.order_id == order_id).order_by(Checkout.id)
     return list(db.session.scalars(query.execution_options(populate_existing=True)))

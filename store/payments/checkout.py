@@ -4,7 +4,6 @@ What is agreed no more ends at its gateway first, so that nobody pays it.
 """
 
 import logging
-from dataclasses import dataclass
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -79,14 +78,6 @@ class PaymentsUnavailable(Refusal):
         "The payment service does not answer. No payment has been begun, and your order is kept. "
         "Please try again in a few minutes."
     )
-
-
-@dataclass(frozen=True)
-class LastTry:
-    """What became of an order's last try to pay, for the review page."""
-
-    status: CheckoutStatus
-    sentence: str
 
 
 def begin_checkout(order_id: int, gateway_name: str | None = None) -> str:
@@ -234,29 +225,6 @@ def own_page(order: Order) -> str:
     """The address of an order's own page, its link there; inside the caller's transaction."""
     order_link(order.id, order.customer_id)
     return order_url(order.id)
-
-
-def last_try(order_id: int) -> LastTry | None:
-    """How the order's last try to pay ended; None before any, and while one is open. Whether the
-    buyer has been charged is another question (`charge.charge_of`)."""
-    query = sa.select(Checkout).where(Checkout.order_id == order_id)
-    checkout = db.session.scalars(query.order_by(Checkout.id.desc()).limit(1)).first()
-    if checkout is None or checkout.status is CheckoutStatus.OPEN:
-        return None
-    if checkout.status is CheckoutStatus.COMPLETED:
-        return LastTry(checkout.status, "This order is paid.")
-    return LastTry(checkout.status, checkout.failure)
-
-
-def is_bank_at_work(order: Order) -> bool:
-    """Whether the buyer has paid by a way that takes days, and the money is on its way."""
-    under_way = sa.select(Checkout.id).where(
-        Checkout.order_id == order.id,
-        Checkout.status == CheckoutStatus.OPEN,
-        Checkout.processing_at.is_not(None),
-    )
-    is_pending = order.status is OrderStatus.PENDING
-    return is_pending and db.session.scalars(under_way).first() is not None
 
 
 def end_open_try(order_id: int) -> None:

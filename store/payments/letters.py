@@ -22,7 +22,7 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.consents import promise_in_words
 from store.orders.customers import customer_by_address
 from store.orders.models import Customer, Order, OrderStatus
-from store.payments.checkout import is_bank_at_work
+from store.payments.charge import is_bank_at_work
 from store.payments.fulfilment import GIVEN_BACK
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.models import Checkout, Refund, RefundStatus

@@ -20,9 +20,10 @@ from store.kit.errors import Refusal
 from store.orders.models import Offer, Order, OrderStatus
 from store.orders.orders import is_for, is_of_form
 from store.orders.placing import Change, Details, Judge, place_order
-from store.payments.charge import TryIsOpen, is_money_under_way, judge_rewriting
+from store.payments.charge import is_money_under_way, may_be_paid, tries_of
 from store.payments.checkout import PaymentsUnavailable, end_open_try, own_page
 from store.payments.inbox import fulfil_order
+from store.payments.models import CheckoutStatus
 
 # Another press may open a try between its end and our writing.
 TRIES = 3
@@ -43,6 +44,15 @@ class FormSent(Refusal):
         links = _links(order.id)
         self.token = tokens.unsigned(links[-1].reference) if links else ""
         self.slug = order.lines[0].publication.slug
+        super().__init__()
+
+
+class TryIsOpen(Refusal):
+    """An order is to be changed while it can still be paid as it was: that try has to end first,
+    at its gateway, outside any transaction."""
+
+    def __init__(self, order_id: int) -> None:
+        self.order_id = order_id
         super().__init__()
 
 
@@ -113,6 +123,23 @@ def _judge(is_heard: bool, held_id: int | None) -> Judge:
         if order.status is OrderStatus.PENDING:
             check_form(order, held_id)
         return of_money(order, change)
+
+    return judge
+
+
+def judge_rewriting(*, is_heard: bool) -> Judge:
+    """What `placing.place_order` asks under the order's lock: an order with money under way is
+    left as it is. None gets another price, or is given up, that can still be paid as it was, and
+    none is changed at all of which a silent gateway may know more (`TryIsOpen`)."""
+
+    def judge(order: Order, change: Change) -> bool:
+        if is_money_under_way(order):
+            return True
+        is_open = [one for one in tries_of(order.id) if one.status is CheckoutStatus.OPEN]
+        is_silent = not is_heard and any(may_be_paid(one) for one in is_open)
+        if is_open and (change is Change.PRICE or (change is Change.DETAILS and is_silent)):
+            raise TryIsOpen(order.id)
+        return False
 
     return judge
 

@@ -201,7 +201,7 @@ def _notice_of(order: Order, charged: charge.Charge) -> tuple[str, str]:
     """Heading and sentences about the order that the buyer comes back to."""
     if charged.is_asking:
         return "We do not know yet whether you have paid", charged.sentence
-    last = checkout.last_try(order.id)
+    last = charge.last_try(order.id)
     why = last.sentence if last and last.sentence != charged.sentence else ""
     said = f"{why} {charged.sentence}".strip()
     if order.status is OrderStatus.PENDING:

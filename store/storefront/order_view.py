@@ -21,9 +21,9 @@ from store.orders import consents
 from store.orders.customers import mask
 from store.orders.models import Order, OrderStatus
 from store.orders.prices import order_vat_note
-from store.payments import checkout, sums
+from store.payments import sums
 from store.payments.cancellation import can_cancel
-from store.payments.charge import Charge
+from store.payments.charge import Charge, is_bank_at_work, last_try
 from store.payments.gateways.registry import takes_payments_online
 from store.payments.transfers import AwaitedTransfer, awaited_transfer
 from store.storefront.library import show_copies
@@ -129,7 +129,7 @@ def page_values(order: Order, charge: Charge, link: Link) -> dict[str, Any]:
         "order": order,
         "timeline": _what_happens_next(view),
         "charge": charge,
-        "last_try": checkout.last_try(order.id),
+        "last_try": last_try(order.id),
         "link_letter": _letter_asked_for(order),
         "takes_cards": takes_payments_online(),
     }
@@ -168,7 +168,7 @@ def view_order(order: Order) -> OrderView:
         last_day=format_day(last_day) if last_day >= clock.today(config().zone) else "",
         terms=consents.accepted_terms(order),
         consent=consents.given_consent(order.id),
-        is_bank_at_work=checkout.is_bank_at_work(order),
+        is_bank_at_work=is_bank_at_work(order),
         transfer=_transfer(order),
         can_move=not why_unmovable(order),
     )

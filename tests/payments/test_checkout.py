@@ -11,12 +11,12 @@ from store.kit.database import db, transaction
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import cancel_pending
 from store.payments import checkout
+from store.payments.charge import last_try
 from store.payments.checkout import (
     OrderClosed,
     PaymentsUnavailable,
     begin_checkout,
     expire_due,
-    last_try,
 )
 from store.payments.gateways.base import CheckoutRequest, GatewayUnreachable, StartedCheckout
 from store.payments.gateways.demo import DemoGateway, DemoPayment
