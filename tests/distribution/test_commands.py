@@ -208,7 +208,7 @@ def test_above_a_hundred_people_the_number_is_typed(
     from store.commands import edition
 
     monkeypatch.setattr(edition, "_need_terminal", lambda: None)
-    monkeypatch.setattr(edition, "MANY", 1)
+    monkeypatch.setattr(edition, "TYPED_ABOVE", 1)
     words = ("edition", "release", "guide", "1")
     assert "Nothing was released." in store(*words, code=1, typed="3\n").stderr
     store(*words, typed="2\n")
