@@ -212,7 +212,7 @@ def test_above_a_hundred_people_the_number_is_typed(
     words = ("edition", "release", "guide", "1")
     assert "Nothing was released." in store(*words, code=1, typed="3\n").stderr
     store(*words, typed="2\n")
-    monkeypatch.setattr(edition, "MANY", 100)
+    monkeypatch.setattr(edition, "TYPED_ABOVE", 100)
     store("edition", "withdraw", "guide", "1", code=1, typed="n\n")
     store("edition", "withdraw", "guide", "1", typed="y\n")
 
