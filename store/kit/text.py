@@ -73,6 +73,11 @@ def read_day(text: str) -> date | None:
     return date.fromisoformat(text.strip()) if text.strip() else None
 
 
+def listed(words: list[str]) -> str:
+    """`one, two and three`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
 def length_faults(
     values: Mapping[str, Any], longest: Mapping[str, tuple[int, str]]
 ) -> dict[str, str]:

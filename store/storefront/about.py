@@ -16,6 +16,7 @@ from store.kit.errors import NotFound
 from store.kit.mailboxes import own_address
 from store.kit.space import can_write, unrecorded_downloads
 from store.kit.storage import storage
+from store.kit.text import listed
 from store.orders.consents import CURRENT_TERMS, TERMS_VERSIONS
 
 bp = Blueprint("about", __name__)
@@ -128,13 +129,9 @@ def _terms_page(version: str, trader: Seller | None) -> str:
         since=TERMS_VERSIONS[version],
         is_current=version == CURRENT_TERMS,
         trader=trader,
-        countries=_listed([name for _, name in countries_sold_to(trader)] if trader else []),
+        countries=listed([name for _, name in countries_sold_to(trader)] if trader else []),
         others=[(name, day) for name, day in TERMS_VERSIONS.items() if name != version],
     )
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _seller() -> Seller | None:

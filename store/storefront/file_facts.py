@@ -9,6 +9,7 @@ from babel import Locale, UnknownLocaleError
 
 from store.catalog.models import Asset, Edition, Publication
 from store.kit.formatting import format_day, format_size
+from store.kit.text import listed
 
 NO_COPY_PROTECTION = "None: the files are yours to keep, copy to your devices and print."
 WORKS_ON = {
@@ -41,15 +42,17 @@ def file_facts(publication: Publication, edition: Edition | None) -> list[tuple[
     """Term and words for each thing that is known, in the order of the page."""
     assets = list(edition.assets) if edition else []
     by_format = {asset.format: asset for asset in assets}
+    pages = by_format["pdf"].facts.get("pages") if "pdf" in by_format else None
+    opens = [words for format, words in WORKS_ON.items() if not by_format or format in by_format]
     return [
         ("Formats", _formats(assets)),
         ("Edition", _edition(edition)),
-        ("Length", _length(by_format)),
+        ("Length", f"{pages} pages" if pages and pages != 1 else "1 page" if pages else ""),
         ("Language", language_in_words(publication.language)),
         ("ISBN", publication.isbn),
         ("Accessibility", _accessibility(by_format)),
         ("Copy protection", NO_COPY_PROTECTION),
-        ("Works on", _works_on(by_format)),
+        ("Works on", " ".join(opens)),
     ]
 
 
@@ -77,17 +80,6 @@ def _edition(edition: Edition | None) -> str:
     return f"{name}{label}, published on {format_day(edition.released_at)}"
 
 
-def _length(by_format: dict[str, Asset]) -> str:
-    pages = by_format["pdf"].facts.get("pages") if "pdf" in by_format else None
-    return f"{pages} pages" if pages and pages != 1 else "1 page" if pages else ""
-
-
-def _works_on(by_format: dict[str, Asset]) -> str:
-    return " ".join(
-        words for format, words in WORKS_ON.items() if not by_format or format in by_format
-    )
-
-
 def _accessibility(by_format: dict[str, Asset]) -> str:
     """Sentences for the publication page; nothing where there are no files yet."""
     parts = []
@@ -109,14 +101,10 @@ def _pdf_accessibility(facts: dict[str, Any]) -> str:
 def _epub_accessibility(facts: dict[str, Any]) -> str:
     given = facts.get("accessibilityFeature", [])
     features = [_FEATURES[one] for one in given if one in _FEATURES]
-    words = [f"The EPUB has {_listed(features)}."] if features else []
+    words = [f"The EPUB has {listed(features)}."] if features else []
     stated = [_STATED[one] for one in given if one in _STATED]
     standard = str(facts.get("conformsTo", ""))
     if standard and not standard.startswith("http"):
         stated.append(f"made to {standard}")
-    words += [f"Of the EPUB its publisher states: {_listed(stated)}."] if stated else []
+    words += [f"Of the EPUB its publisher states: {listed(stated)}."] if stated else []
     return " ".join(words)
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.kit.text import clean_line, clean_text, search_key
+from store.kit.text import clean_line, clean_text, listed, search_key
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,11 @@ def test_cleaning_twice_changes_nothing_more(text: str) -> None:
 
 def test_two_spellings_of_one_name_are_found_by_one_search() -> None:
     assert search_key("MU\u0308LLER") == search_key("Müller")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [([], ""), (["one"], "one"), (["one", "two"], "one and two"), (list("abc"), "a, b and c")],
+)
+def test_a_list_is_said_as_people_say_it(words: list[str], said: str) -> None:
+    assert listed(words) == said
