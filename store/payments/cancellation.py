@@ -1,5 +1,6 @@
 """Orders that are given up: the buyer's right to cancel, whether it holds at this moment, why not, and
-cancelling itself; and a gift that staff take back.
+cancelling itself; the copy that is wanted at once, which ends that right; and a gift that staff take
+back.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from store.catalog.models import Edition, EditionStatus
 from store.catalog.publications import lock_publication
 from store.entitlements.access import editions_of_order, is_waiting, rights_of_order
-from store.entitlements.granting import revoke_order
+from store.entitlements.granting import confirm_consent, revoke_order, start_supply
 from store.entitlements.models import DISPUTE_LOST, GIFT_TAKEN_BACK
 from store.kit import clock
 from store.kit.database import db, transaction
@@ -17,9 +18,16 @@ from store.kit.errors import InvalidFields, Refusal
 from store.kit.formatting import format_day
 from store.kit.status import record_change
 from store.kit.text import clean_line, note_fault
-from store.orders.consents import agreed_at, has_waiver, last_day_to_cancel, supply_starts_at
+from store.orders.consents import (
+    agreed_at,
+    give_waiver,
+    has_waiver,
+    last_day_to_cancel,
+    supply_starts_at,
+)
 from store.orders.models import Order, OrderLine, OrderStatus
-from store.orders.orders import lock_order
+from store.orders.orders import cancel_pending, lock_order
+from store.payments.checkout import end_for_order
 from store.payments.models import Refund, RefundStatus
 from store.payments.money_back import ask_back, asked_for, settle_order
 from store.payments.refunds import carry_out
@@ -58,6 +66,23 @@ class NotCancellable(Refusal):
     sentence = (
         "This order can no longer be cancelled here: a pre-order can be cancelled until its first "
         "edition is released. Write to us if something is wrong with it."
+    )
+
+
+class NothingWaits(Refusal):
+    """Consent to what has happened, or cannot happen any more."""
+
+    heading = "There is nothing to ask for"
+    sentence = "No copy of this order waits for its 14 days to be over."
+
+
+class ConsentWhileHeld(NothingWaits):
+    """Consent to an order that a person has to look at first."""
+
+    heading = "This order is held"
+    sentence = (
+        "Somebody objected to its move. Until a person has looked at it, no copy of it can be "
+        "opened, so there is nothing to ask for yet."
     )
 
 
@@ -117,6 +142,27 @@ def _can_be_given_back(order: Order) -> bool:
         and refunded_amount(order.id) < paid_amount(order.id)
         and not any(is_held_by_bank(payment.id) for payment in payments)
     )
+
+
+def cancel_as_customer(find: Callable[[], Order]) -> None:
+    """Cancel whatever its own page may cancel: an order that is not paid yet, a pre-order, or one
+    whose copy waits for the 14 days to be over. `find` gives the order while its link still opens.
+
+    Opens its own transactions. Refuses (`NotCancellable`), and as `find` does.
+    """
+    with transaction():
+        order = lock_order(find().id)
+        order_id = order.id
+        if order.status is OrderStatus.PENDING and is_partly_received(order_id):
+            raise NotCancellable
+        was_pending = cancel_pending(order, "customer")
+    if was_pending:
+        end_for_order(order_id)
+        return
+    try:
+        cancel_preorder(order_id, "customer")
+    except NotCancellable:
+        cancel_within_14_days(order_id, "customer")
 
 
 def cancel_preorder(order_id: int, who: str) -> list[Refund]:
@@ -203,6 +249,24 @@ def _reason_of_its_days(order: Order) -> str:
         f"{came_out}Your 14 days to cancel ended on {last_day}. If something is wrong with your "
         "copy, write to us: we put it right."
     )
+
+
+def supply_at_once(order: Order) -> None:
+    """What waits for the 14 days may be had now, as its owner asks, who thereby gives up the right
+    to cancel; confirmed by letter, without which consent does not count. Refuses (`NothingWaits`)."""
+    refusal = why_nothing_waits(order)
+    if refusal is not None:
+        raise refusal
+    give_waiver(order)
+    start_supply(order)
+    confirm_consent(order)
+
+
+def why_nothing_waits(order: Order) -> NothingWaits | None:
+    """The reason, for the buyer, why no consent is asked for; None where a copy waits for it."""
+    if cools_off(order):
+        return None
+    return NothingWaits() if order.held_at is None else ConsentWhileHeld()
 
 
 def take_back_gift(order_id: int, *, reason: str, who: str) -> Order:

@@ -5,7 +5,6 @@ import re
 from flask import Blueprint, Response, render_template, request, url_for
 
 from store.entitlements import fresh_links
-from store.entitlements.granting import confirm_consent, start_supply
 from store.entitlements.links import open_link, open_order
 from store.kit.database import transaction
 from store.kit.errors import Refusal
@@ -14,7 +13,7 @@ from store.kit.limits import limiter
 from store.kit.web import private_page, refusal_page, same_site, see_other
 from store.orders import consents
 from store.orders.models import Order, OrderStatus
-from store.orders.orders import cancel_pending, lock_order
+from store.orders.orders import lock_order
 from store.payments import cancellation, checkout
 from store.payments.charge import Charge, charge_of
 from store.payments.inbox import fulfil_order
@@ -25,23 +24,6 @@ bp = Blueprint("order_page", __name__)
 
 UNSURE = "Tick the box if you are sure, or keep your order."
 UNTICKED = "Tick the box if you want your copy straight away, or go back to your order."
-
-
-class NothingWaits(Refusal):
-    """Consent to what has happened, or cannot happen any more."""
-
-    heading = "There is nothing to ask for"
-    sentence = "No copy of this order waits for its 14 days to be over."
-
-
-class ConsentWhileHeld(NothingWaits):
-    """Consent to an order that a person has to look at first."""
-
-    heading = "This order is held"
-    sentence = (
-        "Somebody objected to its move. Until a person has looked at it, no copy of it can be "
-        "opened, so there is nothing to ask for yet."
-    )
 
 
 class NotPaidYet(Refusal):
@@ -96,27 +78,11 @@ def cancel(token: str) -> Response:
     same_site(request)
     if not sent().is_ticked():
         return _cancel_page(token)
-    with transaction():
-        order = lock_order(open_order(token).id)
-        if order.status is OrderStatus.PENDING and is_partly_received(order.id):
-            return _not_cancellable(order, token)
-        was_pending = cancel_pending(order, "customer")
-        order_id = order.id
     try:
-        if was_pending:
-            checkout.end_for_order(order_id)
-        else:
-            _give_back(order_id)
+        cancellation.cancel_as_customer(lambda: open_order(token))
     except cancellation.NotCancellable:
         return _not_cancellable(open_order(token), token)
     return see_other(url_for("order_page.show", token=token))
-
-
-def _give_back(order_id: int) -> None:
-    try:
-        cancellation.cancel_preorder(order_id, "customer")
-    except cancellation.NotCancellable:
-        cancellation.cancel_within_14_days(order_id, "customer")
 
 
 def _cancel_page(token: str) -> Response:
@@ -148,21 +114,19 @@ def consent(token: str) -> Response:
     same_site(request)
     if not sent().is_ticked("wants_now"):
         return _consent_page(token)
-    with transaction():
-        order = lock_order(open_order(token).id)
-        if not cancellation.cools_off(order):
-            return refusal_page(_nothing_waits(order), way_to_order(token))
-        consents.give_waiver(order)
-        start_supply(order)
-        # Consent counts once a letter has confirmed it.
-        confirm_consent(order)
+    try:
+        with transaction():
+            cancellation.supply_at_once(lock_order(open_order(token).id))
+    except cancellation.NothingWaits as refusal:
+        return refusal_page(refusal, way_to_order(token))
     return see_other(url_for("order_page.show", token=token))
 
 
 def _consent_page(token: str) -> Response:
     order = open_order(token)
-    if not cancellation.cools_off(order):
-        return refusal_page(_nothing_waits(order), way_to_order(token))
+    refusal = cancellation.why_nothing_waits(order)
+    if refusal is not None:
+        return refusal_page(refusal, way_to_order(token))
     return sure_page(
         "storefront/order_consent.html",
         UNTICKED,
@@ -190,7 +154,3 @@ def mail_library_link(token: str) -> Response:
         )
     page = url_for("order_page.show", token=token, _anchor="library-link")
     return see_other(page)
-
-
-def _nothing_waits(order: Order) -> NothingWaits:
-    return NothingWaits() if order.held_at is None else ConsentWhileHeld()
