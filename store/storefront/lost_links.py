@@ -5,30 +5,13 @@ were spelled a little differently on their way, which open all the same."""
 from typing import Any
 from urllib.parse import unquote
 
-from flask import (
-    Blueprint,
-    Response,
-    current_app,
-    redirect,
-    render_template,
-    request,
-)
+from flask import Blueprint, Response, current_app, redirect, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
+from store.entitlements import links
 from store.entitlements.access import FileUnknown
 from store.entitlements.fresh_links import BY_LINK, ask_for_copies, send_copies_to
-from store.entitlements.links import (
-    BROKEN,
-    PATHS,
-    Ended,
-    LinkExpired,
-    LinkUnknown,
-    address_on_file,
-    link_named,
-    open_download,
-    open_link,
-)
 from store.kit import tokens
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
@@ -39,7 +22,7 @@ from store.payments.order_forms import FormSent
 
 bp = Blueprint("lost_links", __name__)
 
-PURPOSES = {path.strip("/"): purpose for purpose, path in PATHS.items()}
+PURPOSES = {path.strip("/"): purpose for purpose, path in links.PATHS.items()}
 DOORS = {*PURPOSES, "download", "offer"}
 RENEW = "/find-my-copies/renew"
 
@@ -65,14 +48,14 @@ def ask() -> Response:
     return private_page(render_template("storefront/find_my_copies_sent.html", asked=asked))
 
 
-@bp.post("/find-my-copies/renew")
+@bp.post(RENEW)
 @limiter.limit("30 per hour")
 def renew() -> Response:
     """Mail all links to the address on file behind this one, even if it was used or ended."""
     same_site(request)
     with transaction():
-        link = link_named(sent()["token"])
-        asked = send_copies_to(address_on_file(link), f"link:{link.id}", by=BY_LINK)
+        link = links.link_named(sent()["token"])
+        asked = send_copies_to(links.address_on_file(link), f"link:{link.id}", by=BY_LINK)
     return private_page(render_template("storefront/link_renewed.html", asked=asked))
 
 
@@ -83,12 +66,13 @@ def clean(_endpoint: str | None, values: dict[str, Any] | None) -> None:
         values["token"] = tokens.cleaned(values["token"])
 
 
-@bp.app_errorhandler(LinkExpired)
-def expired(refusal: LinkExpired) -> Response:
+@bp.app_errorhandler(links.LinkExpired)
+def expired(refusal: links.LinkExpired) -> Response:
     """What a link that is too old or wrongly signed shows: a button, and nothing of the order."""
     is_address = refusal.link.purpose in {"address", "move", "undo"}
     # A stranger may have placed the order: the page says nothing of what the customer did.
-    is_hidden = refusal.link.purpose == "order" and refusal.reason in {Ended.ADDRESS, Ended.ASKED}
+    ended_by_customer = {links.Ended.ADDRESS, links.Ended.ASKED}
+    is_hidden = refusal.link.purpose == "order" and refusal.reason in ended_by_customer
     template = "address_expired" if is_address else "link_expired"
     page = render_template(
         f"storefront/{template}.html",
@@ -111,7 +95,7 @@ def form_sent(refusal: FormSent) -> Response:
 @bp.app_errorhandler(FileUnknown)
 def file_unknown(refusal: FileUnknown) -> Response:
     """A good link and a name of no file behind it: the button that mails the way to all of them."""
-    link = open_download((request.view_args or {})["token"])
+    link = links.open_download((request.view_args or {})["token"])
     page = render_template(
         "refusal.html",
         heading=refusal.heading,
@@ -138,18 +122,18 @@ def not_found(error: HTTPException) -> Response:
     token, _, beyond = rest.partition("/")
     try:
         return _cut_short(door, token, beyond) or http_error_page(error)
-    except LinkExpired as refusal:
+    except links.LinkExpired as refusal:
         return expired(refusal)
-    except LinkUnknown as refusal:
+    except links.LinkUnknown as refusal:
         return refusal_page(refusal)
 
 
 def _cut_short(door: str, token: str, beyond: str) -> Response | None:
     if door == "download" and token:
-        raise LinkExpired(open_download(token), BROKEN)
+        raise links.LinkExpired(links.open_download(token), links.BROKEN)
     if door not in PURPOSES or not token:
         return None
-    open_link(token, PURPOSES[door])
+    links.open_link(token, PURPOSES[door])
     rules = (rule.rule for rule in current_app.url_map.iter_rules())
     begun = f"/{door}/<token>/{beyond}"
     if beyond and any(rule.startswith(begun) for rule in rules):
