@@ -19,8 +19,8 @@ from store.entitlements.addresses import confirm_change, undo_change
 from store.entitlements.fresh_links import ask_for_copies
 from store.entitlements.links import open_link
 from store.entitlements.models import Link
+from store.entitlements.notices import stop_by_press
 from store.entitlements.order_moves import accept_move, hold_order, request_move, settle_held
-from store.entitlements.stops import stop_by_press
 from store.kit.database import db, transaction
 from store.mail import letters, outbox
 from store.mail.models import CapturedLetter, Delivery

@@ -12,9 +12,9 @@ from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED, count_order
 from store.entitlements.granting import earlier_twin
 from store.entitlements.links import library_url, link_url, order_url, stop_url, undo_ends_at
 from store.entitlements.models import Entitlement, Link
+from store.entitlements.notices import NEWS_STOPPED, is_stopped
 from store.entitlements.order_moves import ACCEPT, MOVED, SETTLED
 from store.entitlements.received import CONFIRMATION
-from store.entitlements.stops import NEWS_STOPPED, is_stopped
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, render_template, request
 from store.catalog.models import Publication
 from store.entitlements.links import open_link
 from store.entitlements.models import Link
-from store.entitlements.stops import is_stopped, resume_notices, stop_by_press
+from store.entitlements.notices import is_stopped, resume_notices, stop_by_press
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.forms import sent

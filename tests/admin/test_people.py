@@ -13,9 +13,9 @@ from sqlalchemy import event
 from store.catalog.models import Publication
 from store.entitlements.addresses import merge_customers
 from store.entitlements.models import Link
+from store.entitlements.notices import stop_notices
 from store.entitlements.order_moves import accept_move, hold_order, request_move
 from store.entitlements.received import record_download
-from store.entitlements.stops import stop_notices
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus

@@ -7,7 +7,7 @@ from flask import Flask
 from store.distribution import recalling, rehearsal, releasing
 from store.distribution.coverage import Coverage, NotReleasedYet, coverage
 from store.distribution.recipients import imported_as_having, missing
-from store.entitlements import granting, stops
+from store.entitlements import granting, notices
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
 from tests.conftest import Clock, on_both
@@ -26,7 +26,7 @@ def test_everybody_stands_in_one_column_with_the_reason(app: Flask, frozen: Cloc
         publication = a_publication(expected_on=None)
         orders = {name: buy(publication, f"{name}@reader.example") for name in names}
         a_copy_came_before(orders["stopped"])
-        stops.stop_notices(orders["stopped"].customer_id, publication.id)
+        notices.stop_notices(orders["stopped"].customer_id, publication.id)
         granting.revoke_order(orders["back"], "refunded")
     edition = drafted_and_released(publication)
     frozen.advance(days=1)

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from store.catalog.models import Edition, EditionStatus, Publication
 from store.distribution import recalling, releasing
 from store.distribution.coverage import coverage
-from store.entitlements import granting, stops
+from store.entitlements import granting, notices
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, transaction
@@ -115,7 +115,7 @@ class History(RuleBasedStateMachine):
                 customer = session.scalars(
                     sa.select(Customer).where(Customer.email == self._address(person))
                 ).one()
-                change = stops.stop_notices if stop else stops.resume_notices
+                change = notices.stop_notices if stop else notices.resume_notices
                 change(customer.id, self._publication().id)
             self.people[person].is_stopped = stop
 

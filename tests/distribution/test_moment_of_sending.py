@@ -10,7 +10,7 @@ from flask import Flask, current_app
 
 from store.catalog.models import Edition, Publication
 from store.distribution import recalling
-from store.entitlements import addresses, fresh_links, granting, links, stops
+from store.entitlements import addresses, fresh_links, granting, links, notices
 from store.kit.database import db, transaction
 from store.mail import outbox, worker
 from store.mail.claims import Claim, Prepared, Unsent
@@ -53,7 +53,7 @@ def _dispute(order: Order, _: Edition) -> None:
 
 
 def _stop(order: Order, edition: Edition) -> None:
-    stops.stop_notices(order.customer_id, edition.publication_id)
+    notices.stop_notices(order.customer_id, edition.publication_id)
 
 
 def _withdraw(_: Order, edition: Edition) -> None:

@@ -22,11 +22,11 @@ from store.catalog.models import Edition, EditionStatus, Publication
 from store.distribution import recalling
 from store.distribution.coverage import coverage
 from store.distribution.recipients import batch_of
-from store.entitlements import granting, stops
+from store.entitlements import granting, notices
 from store.entitlements.access import editions_within
 from store.entitlements.granting import confirm_consent
 from store.entitlements.models import Entitlement
-from store.entitlements.stops import is_stopped
+from store.entitlements.notices import is_stopped
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail import outbox
@@ -89,7 +89,7 @@ class Tellings(RuleBasedStateMachine):
     def stop_or_resume(self, person: int, stop: bool) -> None:
         with transaction():
             customer = find_or_add_customer(self._address(person))
-            change = stops.stop_notices if stop else stops.resume_notices
+            change = notices.stop_notices if stop else notices.resume_notices
             change(customer.id, self.publication_id)
 
     @rule(person=PEOPLE, how=st.sampled_from(["is_suspended", "is_refunded", "is_lost", ""]))

@@ -10,7 +10,7 @@ from store.catalog.models import Publication
 from store.distribution import recalling, rehearsal
 from store.distribution.coverage import coverage, coverage_of
 from store.distribution.rehearsal import rehearse
-from store.entitlements import granting, stops
+from store.entitlements import granting, notices
 from store.entitlements.addresses import correct_address
 from store.entitlements.granting import confirm_consent, resend_confirmation
 from store.kit.database import db, transaction
@@ -77,7 +77,7 @@ def _dispute(order: Order, *, runs: bool) -> None:
 
 def _stop(order: Order, publication: Publication) -> None:
     with transaction():
-        stops.stop_notices(order.customer_id, publication.id)
+        notices.stop_notices(order.customer_id, publication.id)
 
 
 def test_a_first_copy_of_a_preorder_comes_although_news_is_stopped(
@@ -85,7 +85,7 @@ def test_a_first_copy_of_a_preorder_comes_although_news_is_stopped(
 ) -> None:
     with transaction():
         order = buy(publication)
-        stops.stop_notices(order.customer_id, publication.id)
+        notices.stop_notices(order.customer_id, publication.id)
         first = draft(publication)
     assert rehearse(first).left_out == {}
     assert rehearse(first).preorders == 1
@@ -116,12 +116,12 @@ def test_who_was_imported_with_a_copy_is_left_out_by_a_stop_and_who_waited_elsew
     with transaction():
         waits = a_customer("waits@reader.example")
         granting.grant_imported(waits, publication, notify=False)
-        stops.stop_notices(waits.id, publication.id)
+        notices.stop_notices(waits.id, publication.id)
     first = drafted_and_released(publication)
     with transaction():
         has = a_customer("has@reader.example")
         granting.grant_imported(has, publication, notify=False)
-        stops.stop_notices(has.id, publication.id)
+        notices.stop_notices(has.id, publication.id)
     second = drafted_and_released(publication, 2)
     assert deliveries(first) == {"waits@reader.example": (SKIPPED, "a newer edition came out")}
     assert deliveries(second) == {
@@ -193,7 +193,7 @@ def test_on_day_15_the_newest_edition_alone_comes_and_the_account_says_why(
     first = drafted_and_released(publication)
     with transaction():
         order = buy(publication, wants_now=False)
-        stops.stop_notices(order.customer_id, publication.id)
+        notices.stop_notices(order.customer_id, publication.id)
     frozen.advance(days=5)
     second = drafted_and_released(publication, 2)
     assert deliveries(first) == {ANNA: (SKIPPED, "a newer edition came out")}
@@ -332,7 +332,7 @@ def test_a_preorder_placed_after_a_withdrawal_gets_a_first_copy_and_not_news(
     with transaction():
         recalling.withdraw(first, "Olga")
         order = buy(publication)
-        stops.stop_notices(order.customer_id, publication.id)
+        notices.stop_notices(order.customer_id, publication.id)
     frozen.advance(days=1)
     drafted_and_released(publication, 2)
     assert _arrived() == [
@@ -383,7 +383,7 @@ def test_a_correction_is_news_to_who_has_a_sound_copy(publication: Publication) 
     third = drafted_and_released(publication, 3)
     assert deliveries(third) == {ANNA: (SKIPPED, "asked us to stop")}
     with transaction() as session:
-        stops.resume_notices(order.customer_id, publication.id)
+        notices.resume_notices(order.customer_id, publication.id)
         skipped = session.scalars(sa.select(Delivery).filter_by(edition_id=third.id)).one()
         assert skipped.occasion is Occasion.CORRECTION
 
@@ -419,7 +419,7 @@ def test_who_gave_a_copy_back_and_bought_again_is_owed_one_whatever_is_stopped(
     frozen.advance(days=30)
     with transaction():
         order = buy(publication, wants_now=False)
-        stops.stop_notices(order.customer_id, publication.id)
+        notices.stop_notices(order.customer_id, publication.id)
     frozen.advance(days=2)
     drafted_and_released(publication, 2)
     frozen.advance(days=14)

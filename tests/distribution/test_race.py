@@ -10,7 +10,7 @@ from flask import Flask
 
 from store.catalog.models import Edition, Publication
 from store.distribution import recalling, releasing
-from store.entitlements import granting, stops
+from store.entitlements import granting, notices
 from store.kit.database import db, transaction
 from store.mail import claims, outbox
 from store.mail.claims import Claim
@@ -189,7 +189,7 @@ def test_a_letter_that_waits_is_not_claimed_while_a_stop_is_being_written(
             claimed.extend(claims.claim(session, "another-worker"))
 
     with transaction():
-        stops.stop_notices(customer_id, publication_id)
+        notices.stop_notices(customer_id, publication_id)
         thread = _start_and_see(app, claim)
     thread.join()
     assert len(claimed) == (0 if is_guarded else 1)

@@ -11,7 +11,7 @@ from flask import Flask
 
 from store.catalog.models import Edition, Publication
 from store.distribution import recalling, rehearsal
-from store.entitlements import granting, stops
+from store.entitlements import granting, notices
 from store.entitlements.models import Entitlement
 from store.entitlements.notices import FIRST_COPIES, owe_what_was_missed
 from store.kit import clock
@@ -190,7 +190,7 @@ def _change(publication: Publication) -> None:
         right.customer.email.split("@")[0]: right
         for right in db.session.scalars(sa.select(Entitlement).order_by(Entitlement.id))
     }
-    stops.stop_notices(rights["stopped"].customer_id, publication.id)
+    notices.stop_notices(rights["stopped"].customer_id, publication.id)
     rights["refunded"].revoked_at = rights["waits-refunded"].revoked_at = now
     rights["suspended"].suspended_at = rights["held"].held_at = now
     rights["ended"].updates_until = now - timedelta(days=9)

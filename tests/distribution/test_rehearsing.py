@@ -9,7 +9,7 @@ from flask import Flask
 from store.catalog.models import PublicationStatus
 from store.distribution.coverage import coverage
 from store.distribution.rehearsal import rehearse
-from store.entitlements import granting, stops
+from store.entitlements import granting, notices
 from store.kit.database import db, transaction
 from tests.conftest import Clock, on_both
 from tests.editions import draft, release
@@ -30,7 +30,7 @@ def test_the_rehearsal_counts_what_the_release_then_does(app: Flask, frozen: Clo
     release(first)
     with transaction():
         buy(publication, "late@reader.example")
-        stops.stop_notices(buy(publication, "stop@reader.example").customer_id, publication.id)
+        notices.stop_notices(buy(publication, "stop@reader.example").customer_id, publication.id)
         edition = draft(publication, 2)
     seen = rehearse(edition)
     # The pre-order whose 14 days run has no copy yet, so this edition will be its first.

@@ -11,7 +11,7 @@ from store.catalog.models import Edition, EditionStatus
 from store.distribution import recalling, releasing
 from store.distribution.coverage import coverage
 from store.distribution.recipients import batch_of
-from store.entitlements import granting, stops
+from store.entitlements import granting, notices
 from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import db, transaction
@@ -41,7 +41,7 @@ def test_a_release_owes_one_notice_to_everybody_and_says_who_is_left_out(
         granting.revoke_order(buy(publication, "half@reader.example"), "refunded")
         buy(publication, "half@reader.example")
         stopped = buy(publication, "stopped@reader.example")
-        stops.stop_notices(stopped.customer_id, publication.id)
+        notices.stop_notices(stopped.customer_id, publication.id)
         granting.grant_imported(a_customer("moved@reader.example"), publication, notify=False)
     edition = drafted_and_released(publication)
     assert edition.status == EditionStatus.RELEASED
@@ -219,7 +219,7 @@ def test_the_net_owes_what_a_release_had_missed_and_only_that(app: Flask, frozen
         buy(publication, "lost@reader.example")
         stopped = buy(publication, "stopped@reader.example")
         a_copy_came_before(stopped)
-        stops.stop_notices(stopped.customer_id, publication.id)
+        notices.stop_notices(stopped.customer_id, publication.id)
     edition = drafted_and_released(publication)
     with transaction() as session:
         batch = batch_of(edition)

@@ -10,8 +10,8 @@ from store.distribution.coverage import coverage
 from store.entitlements.access import shelves
 from store.entitlements.granting import grant_imported
 from store.entitlements.models import NoticeStop, OrderMove
+from store.entitlements.notices import stop_notices
 from store.entitlements.order_moves import settle_held
-from store.entitlements.stops import stop_notices
 from store.kit.database import db, transaction
 from store.kit.status import StatusChange
 from store.mail.models import CapturedLetter

@@ -11,7 +11,7 @@ from store.distribution.coverage import coverage
 from store.entitlements.access import shelves
 from store.entitlements.granting import grant_imported
 from store.entitlements.models import Download, Entitlement, Link, NoticeStop
-from store.entitlements.stops import stop_notices
+from store.entitlements.notices import stop_notices
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import find_or_add_customer

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from store.entitlements.models import NoticeStop
-from store.entitlements.stops import is_stopped
+from store.entitlements.notices import is_stopped
 from store.kit.database import db, transaction
 from store.mail import outbox
 from tests.conftest import Clock, on_both
