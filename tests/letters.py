@@ -67,11 +67,12 @@ def letters_to(address: str, words: str) -> list[str]:
 
 
 def deliveries(edition: Edition) -> dict[str, tuple[DeliveryStatus, str]]:
-    """Status and reason of the edition's notices by the customer's address."""
+    """Status and reason of the edition's notices by the customer's address, of several the newest."""
     rows = db.session.execute(
         sa.select(Customer.email, Delivery.status, Delivery.reason)
         .join(Delivery, Delivery.customer_id == Customer.id)
         .where(Delivery.edition_id == edition.id, Delivery.kind == "edition_notice")
+        .order_by(Delivery.id)
     ).all()
     db.session.rollback()
     return {email: (status, reason) for email, status, reason in rows}
