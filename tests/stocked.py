@@ -20,7 +20,7 @@ from store.mail.models import CapturedLetter
 from store.orders.discounts import add_discount
 from store.orders.models import Offer
 from store.orders.offers import ask_for_offer, offer_url
-from tests.catalog.making import picture
+from tests.catalog.files import picture
 from tests.editions import a_shop
 from tests.letters import sent
 from tests.links import anna, path_to

@@ -20,7 +20,7 @@ from store.kit.limits import limiter
 from store.payments.gateways import demo, signatures
 from store.payments.gateways.base import BadSignature
 from tests.admin.conftest import Browser
-from tests.admin.signing import signed_in, token_in
+from tests.admin.sign_in import signed_in, token_in
 from tests.conftest import SECRET, on_both
 from tests.stocked import Stocked, stock
 

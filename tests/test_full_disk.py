@@ -24,7 +24,7 @@ from store.mail import outbox
 from store.mail.models import Delivery
 from store.orders.models import Order
 from store.payments.gateways import demo
-from tests.admin.signing import signed_in, token_in
+from tests.admin.sign_in import signed_in, token_in
 from tests.conftest import SECRET, on_both
 from tests.full_disk import full_disk
 from tests.pages import check_page
@@ -94,7 +94,7 @@ def test_the_desk_s_home_counts_downloads_without_a_record(
 
 
 @on_both
-def test_whoever_sends_a_form_is_told_and_can_come_back(
+def test_a_sender_of_a_form_is_told_and_can_come_back(
     app: Flask, client: FlaskClient, shop: Stocked
 ) -> None:
     forms = {

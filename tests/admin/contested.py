@@ -13,7 +13,7 @@ from store.kit.database import db, transaction
 from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayDispute, GatewayState, Standing
 from store.payments.models import Checkout, Dispute, Payment
-from tests.admin.signing import signed_in
+from tests.admin.sign_in import signed_in
 from tests.conftest import Clock
 from tests.pages import check_page
 from tests.payments.gateway_side import paid_at_gateway

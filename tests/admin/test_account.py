@@ -12,8 +12,8 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.staff.credentials import accept_code, new_recovery_codes, new_secret, turn_on_two_step
 from store.staff.people import staff_by_address
-from tests.admin.signing import PASSWORD, a_member, press, signed_in
-from tests.admin.test_signing_in import _seconds_code
+from tests.admin.sign_in import PASSWORD, a_member, press, signed_in
+from tests.admin.test_sign_in import _seconds_code
 from tests.conftest import Clock, on_both
 from tests.editions import a_shop
 from tests.links import anna

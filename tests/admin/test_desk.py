@@ -20,7 +20,7 @@ from store.kit.database import db, transaction
 from store.kit.status import StatusChange
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer
-from tests.admin.signing import press, sign_in, signed_in, token_in
+from tests.admin.sign_in import press, sign_in, signed_in, token_in
 from tests.conftest import Clock, on_both
 from tests.editions import draft, drafted_and_released
 from tests.factories import a_publication, a_seller
@@ -170,7 +170,7 @@ def test_the_letter_is_shown_as_it_will_be_in_a_frame_that_can_do_nothing(
     assert not re.search(r"/(library|stop)/[A-Za-z0-9]", shown), "a customer's own link is shown"
 
 
-def test_a_test_goes_to_whoever_presses_and_counts_nowhere(
+def test_a_test_goes_to_the_person_who_presses_and_counts_nowhere(
     desk: FlaskClient, publication: Publication
 ) -> None:
     with transaction():
@@ -423,7 +423,7 @@ def test_a_withdrawn_edition_says_so_and_nothing_of_it_leaves(
     ("name", "format", "ok"),
     [("a.png", "PNG", True), ("a.jpg", "JPEG", True), ("a.gif", "GIF", False)],
 )
-def test_a_cover_is_made_anew_and_shown(
+def test_a_cover_is_re_encoded_and_shown(
     desk: FlaskClient, publication: Publication, name: str, format: str, ok: bool
 ) -> None:
     from PIL import Image

@@ -16,7 +16,7 @@ from store.orders.discounts import add_discount
 from store.orders.models import Discount, OrderStatus
 from store.orders.placing import Details, place_order
 from tests import factories
-from tests.admin.signing import press, signed_in
+from tests.admin.sign_in import press, signed_in
 from tests.conftest import Clock, on_both
 from tests.pages import Page, check_page
 

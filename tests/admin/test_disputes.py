@@ -14,7 +14,7 @@ from store.payments.gateways.base import DisputeOutcome, GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
 from store.payments.models import Dispute, Payment
 from tests.admin.contested import contest, desk_path, payment_of, read
-from tests.admin.signing import press, signed_in
+from tests.admin.sign_in import press, signed_in
 from tests.conftest import on_both
 from tests.pages import check_page
 

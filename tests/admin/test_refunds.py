@@ -13,8 +13,8 @@ from store.payments.gateways.base import GatewayRefused
 from store.payments.gateways.demo import DemoGateway
 from store.payments.models import FRAUD_WARNING, EventStatus, GatewayEvent, Payment, Refund
 from tests.admin.contested import contest, desk_path, pay_again, payment_of, read
-from tests.admin.signing import press
-from tests.entitlements.pressing import hold
+from tests.admin.sign_in import press
+from tests.entitlements.presses import hold
 from tests.rows import rows
 
 

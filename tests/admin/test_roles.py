@@ -5,7 +5,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.staff.guard import ANYBODY, EDITORS, OWNERS, STAFF, SUPPORT
-from tests.admin.signing import signed_in
+from tests.admin.sign_in import signed_in
 
 ROLES = ("owner", "editor", "support")
 

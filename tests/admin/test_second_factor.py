@@ -4,8 +4,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.admin.signing import PASSWORD, press, sign_in, signed_in
-from tests.admin.test_signing_in import _seconds_code
+from tests.admin.sign_in import PASSWORD, press, sign_in, signed_in
+from tests.admin.test_sign_in import _seconds_code
 from tests.conftest import Clock
 from tests.pages import check_page
 

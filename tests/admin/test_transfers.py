@@ -9,7 +9,7 @@ from store.kit.database import db
 from store.orders.models import Order, OrderStatus
 from store.payments.models import Transfer
 from store.payments.refunds import refund_order
-from tests.admin.signing import a_member, press, sign_in, signed_in
+from tests.admin.sign_in import a_member, press, sign_in, signed_in
 from tests.conftest import on_both
 from tests.editions import a_shop
 from tests.links import order_path

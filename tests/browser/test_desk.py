@@ -82,7 +82,7 @@ def test_a_file_that_the_gate_refuses_is_told_in_words(page: Page, shop: LiveSho
     expect(page).to_have_title(re.compile("^Error: "))
 
 
-def test_a_test_letter_comes_to_whoever_asks(page: Page, shop: LiveShop) -> None:
+def test_a_test_letter_comes_to_the_person_who_asks(page: Page, shop: LiveShop) -> None:
     slug = shop.publication()
     shop.upload(slug, 1)
     sign_in(page, shop)

@@ -9,7 +9,7 @@ from itertools import cycle
 
 import pikepdf
 
-from tests.catalog.making import (
+from tests.catalog.files import (
     NAV,
     PICTURE_ITEM,
     Entry,

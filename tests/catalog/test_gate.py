@@ -13,7 +13,7 @@ import pytest
 from store.catalog.gate import sentences
 from store.catalog.gate.inspection import Limits, inspect_file
 from store.catalog.gate.report import Report, finding, shorten
-from tests.catalog.making import MIMETYPE, Entry, archive, book, fails, inspect, pdf, warns
+from tests.catalog.files import MIMETYPE, Entry, archive, book, fails, inspect, pdf, warns
 
 NAMES = [
     "Guide.EPUB",

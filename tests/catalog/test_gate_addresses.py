@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.catalog.making import CONTAINER, book, fails, inspect, package, page, warns
+from tests.catalog.files import CONTAINER, book, fails, inspect, package, page, warns
 
 COMPOSED = unicodedata.normalize("NFC", "Frühe Hilfe.xhtml")
 DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)

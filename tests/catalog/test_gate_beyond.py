@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from store.catalog.gate.report import Report
-from tests.catalog.making import book, fails, inspect, package, page, warns
+from tests.catalog.files import book, fails, inspect, package, page, warns
 
 APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(120)
 ACCOUNT = (

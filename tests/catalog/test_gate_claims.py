@@ -7,7 +7,7 @@ import pytest
 
 from store.catalog.gate.languages import is_language
 from store.catalog.gate.report import Report
-from tests.catalog.making import (
+from tests.catalog.files import (
     PICTURE_ITEM,
     book,
     inspect,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from store.catalog.gate.inspection import judge
-from tests.catalog.making import CONTAINER, NAV, book, package, page, pdf, stream
+from tests.catalog.files import CONTAINER, NAV, book, package, page, pdf, stream
 
 TOKENS = (b"<< ", b" [ ", b"null", b"(x) ", b"1e99", b"-999", b"&a;", b"</p>")
 PARTS = {

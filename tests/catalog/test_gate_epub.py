@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.catalog.making import (
+from tests.catalog.files import (
     CONTAINER,
     PICTURE_ITEM,
     book,
@@ -284,7 +284,7 @@ def test_missing_title_language_and_identifier_get_advice(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP"])
-def test_the_cover_is_made_anew_as_png(tmp_path: Path, kind: str) -> None:
+def test_the_cover_is_re_encoded_as_png(tmp_path: Path, kind: str) -> None:
     item = '<item id="cover" href="cover" media-type="image/x" properties="cover-image"/>'
     files = {"EPUB/package.opf": package(items=item), "EPUB/cover": picture(kind)}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.catalog.making import (
+from tests.catalog.files import (
     CONTAINER,
     MIMETYPE,
     Entry,

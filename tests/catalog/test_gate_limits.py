@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from store.catalog.gate.inspection import Limits
-from tests.catalog.making import (
+from tests.catalog.files import (
     archive,
     book,
     book_entries,

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.catalog.documents import protected
-from tests.catalog.making import book, fails, inspect, pdf, raw_pdf, stream, warns
+from tests.catalog.files import book, fails, inspect, pdf, raw_pdf, stream, warns
 
 XMP = b"""<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?><x:xmpmeta xmlns:x='adobe:ns:meta/'>
 <rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'

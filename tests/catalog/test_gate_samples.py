@@ -11,7 +11,7 @@ import pytest
 from store.catalog.gate.inspection import inspect_file
 from store.catalog.gate.report import Report
 from tests.catalog.documents import MADE, gibibyte_bomb, zeros
-from tests.catalog.making import archive, book_entries, fails, inspect, warns
+from tests.catalog.files import archive, book_entries, fails, inspect, warns
 
 HERE = Path(__file__).parent
 HOSTILE = HERE / "hostile"

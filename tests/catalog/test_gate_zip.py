@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.catalog.making import (
+from tests.catalog.files import (
     MIMETYPE,
     Entry,
     archive,

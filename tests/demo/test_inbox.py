@@ -13,7 +13,7 @@ from store.app import create_app
 from store.kit.database import db
 from store.mail import worker
 from tests.conftest import make_settings
-from tests.mail.posting import a_shop, owe_to
+from tests.mail.shops import a_shop, owe_to
 from tests.pages import check_letter_html, check_page
 
 ANNA = "anna@reader.example"

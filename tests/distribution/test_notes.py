@@ -14,8 +14,8 @@ from store.catalog.publications import publication_by_slug
 from store.catalog.uploads import receive_file
 from store.distribution.rehearsal import rehearse
 from store.kit.database import db, transaction
-from tests.admin.signing import press, signed_in, token_in
-from tests.catalog.making import book, package, page
+from tests.admin.sign_in import press, signed_in, token_in
+from tests.catalog.files import book, package, page
 from tests.conftest import Clock, on_both
 from tests.distribution.test_letters import _notices
 from tests.editions import draft, reread

@@ -15,7 +15,7 @@ from store.orders.customers import customer_by_address
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
 from tests.editions import a_shop
-from tests.entitlements.pressing import SURE, address_of, asked_to_change, changed
+from tests.entitlements.presses import SURE, address_of, asked_to_change, changed
 from tests.factories import a_customer
 from tests.letters import links_in, sent, text_of
 from tests.links import anna, path_to

@@ -281,7 +281,7 @@ def test_the_links_go_to_one_address_once_in_ten_minutes_however_they_are_asked_
 
 
 @on_both
-def test_an_order_written_anew_and_back_is_mailed_its_own_customers_link(
+def test_an_order_rewritten_and_back_is_mailed_its_own_customers_link(
     app: Flask, frozen: Clock
 ) -> None:
     publication, key = a_shop(), tokens.new_reference()
@@ -295,7 +295,7 @@ def test_an_order_written_anew_and_back_is_mailed_its_own_customers_link(
     assert order_url(order.id).endswith(token_of(link))
 
 
-def test_a_customer_has_the_name_of_whoever_paid_first(app: Flask, frozen: Clock) -> None:
+def test_a_customer_has_the_name_given_with_the_first_payment(app: Flask, frozen: Clock) -> None:
     publication = a_shop()
     for name, is_paid in [("Somebody Rude", False), ("Anna Berg", True), ("Another", True)]:
         with transaction():

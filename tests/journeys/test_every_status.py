@@ -24,8 +24,8 @@ from store.orders.customers import customer_by_address
 from store.orders.models import Order
 from store.payments.gateways.demo import DemoPayment, DemoRefund, signed_event
 from tests.conftest import Clock, make_settings, on_both
-from tests.mail.posting import hang_up
 from tests.mail.scripted_server import ScriptedServer, Talk
+from tests.mail.shops import hang_up
 from tests.storefront.forms import fields_of
 from tests.test_architecture import STATES
 

@@ -15,7 +15,7 @@ from store.mail import letters, worker
 from store.mail.models import Delivery
 from tests.conftest import Clock
 
-from .posting import a_shop, delivery, owe_to
+from .shops import a_shop, delivery, owe_to
 
 Run = Callable[..., Result]
 

@@ -18,8 +18,8 @@ from store.mail import worker
 from store.mail.models import Delivery
 from tests.conftest import on_both
 
-from .posting import a_batch, a_shop, deliveries, owe_to, readers
 from .scripted_server import ScriptedServer, Talk
+from .shops import a_batch, a_shop, deliveries, owe_to, readers
 
 CONNECTIONS = 4
 ROOT = Path(__file__).parents[2]

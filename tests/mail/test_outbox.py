@@ -25,7 +25,7 @@ from tests.factories import a_customer
 from tests.pages import check_letter_html
 
 from .letter_rules import broken
-from .posting import a_batch, a_shop, deliveries, delivery, owe_to, statuses
+from .shops import a_batch, a_shop, deliveries, delivery, owe_to, statuses
 
 ANNA = "anna@reader.example"
 

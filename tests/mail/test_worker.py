@@ -23,7 +23,8 @@ from store.mail.models import Batch, BatchStatus, Delivery, Pace
 from store.mail.outcomes import wait_after
 from tests.conftest import Clock, on_both
 
-from .posting import (
+from .scripted_server import CUT, Script, ScriptedServer, Talk
+from .shops import (
     a_batch,
     a_shop,
     attempts,
@@ -34,7 +35,6 @@ from .posting import (
     readers,
     statuses,
 )
-from .scripted_server import CUT, Script, ScriptedServer, Talk
 
 ANNA, BEN = "anna@reader.example", "ben@reader.example"
 

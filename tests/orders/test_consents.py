@@ -141,7 +141,7 @@ def test_an_order_keeps_the_terms_it_was_placed_under(
 
 
 @on_both
-def test_an_order_placed_anew_is_under_the_terms_of_then(
+def test_an_order_placed_again_is_under_the_terms_of_then(
     app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consents, "CURRENT_TERMS", "2026-1")

@@ -21,7 +21,7 @@ from store.payments.models import Checkout, Dispute, Payment, Refund, RefundStat
 from store.payments.money_back import PaymentDisputed
 from store.payments.refunds import refund_order
 from tests.conftest import Clock, on_both
-from tests.payments.contesting import (
+from tests.payments.contested_copies import (
     a_bought_copy,
     alerts,
     can_read,

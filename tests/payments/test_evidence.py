@@ -34,7 +34,7 @@ from store.payments.evidence import (
 )
 from tests.conftest import on_both
 from tests.letters import send
-from tests.payments.contesting import a_bought_copy, can_read, dispute_at_stripe, the_dispute
+from tests.payments.contested_copies import a_bought_copy, can_read, dispute_at_stripe, the_dispute
 from tests.payments.stripe_shop import post_all, together
 from tests.rows import order_of
 from tests.stripe_double import StripeDouble

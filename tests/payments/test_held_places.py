@@ -116,7 +116,9 @@ def test_a_bank_at_work_keeps_the_place_until_it_says_no(frozen: Clock) -> None:
     assert is_free()
 
 
-def test_whoever_comes_back_after_the_place_is_gone_is_told_before_paying(frozen: Clock) -> None:
+def test_a_buyer_who_comes_back_after_the_place_is_gone_is_told_before_paying(
+    frozen: Clock,
+) -> None:
     start(place("anna"))
     frozen.advance(hours=3)
     place("ben")

@@ -23,7 +23,7 @@ from store.payments.models import Checkout, Refund, RefundStatus
 from store.payments.refunds import refund_order
 from store.payments.sums import payments_of
 from tests.conftest import Clock, on_both
-from tests.payments.contesting import (
+from tests.payments.contested_copies import (
     a_bought_copy,
     a_placed_order,
     alerts,
@@ -253,7 +253,7 @@ def test_refunds_seen_in_any_order_of_their_states_end_the_same(app: Flask, froz
     assert _revoked() == [("",)]
 
 
-def test_without_looking_at_the_money_anew_access_never_returns(
+def test_without_a_second_look_at_the_money_access_never_returns(
     app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order_id = an_order()

@@ -20,7 +20,7 @@ from store.payments.models import Checkout, CheckoutStatus, Payment, Refund, Ref
 from store.payments.refunds import refund_order
 from tests.conftest import Clock, on_both
 from tests.letters import send
-from tests.payments.contesting import (
+from tests.payments.contested_copies import (
     a_bought_copy,
     a_placed_order,
     alerts,

@@ -19,7 +19,7 @@ from store.payments.money_back import settle_order
 from store.payments.receipts import receipt_of
 from store.payments.refunds import refund_order
 from store.payments.sums import Sums, left_by_order, sums_by_order, sums_of, sums_since
-from tests.admin.signing import signed_in
+from tests.admin.sign_in import signed_in
 from tests.conftest import Clock, on_both
 from tests.payments.bank import a_transfer_order, arrive
 from tests.purchases import an_order, give, pay

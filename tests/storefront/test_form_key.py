@@ -14,7 +14,7 @@ from store.orders.models import Customer, Order
 from store.payments import order_forms
 from tests.conftest import Clock, on_both
 from tests.editions import a_shop
-from tests.entitlements.pressing import SURE, changed, moved, objection
+from tests.entitlements.presses import SURE, changed, moved, objection
 from tests.letters import links_in, sent
 from tests.letters import text_of as text_part
 from tests.links import anna, path_to

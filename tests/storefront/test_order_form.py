@@ -332,7 +332,7 @@ def test_an_order_that_is_paid_meanwhile_leads_to_its_own_page(client: FlaskClie
     assert order_id == orders()[0].id
 
 
-def test_an_order_that_ran_out_is_begun_anew(client: FlaskClient) -> None:
+def test_an_order_that_ran_out_is_begun_again(client: FlaskClient) -> None:
     given = fields_of(reviewed(client), "seen_amount")
     client.post(PATH, data=given)
     with transaction():
@@ -389,7 +389,7 @@ def test_sending_the_form_without_end_is_slowed_down(
     assert client.get(PATH).status_code == 200
 
 
-def test_a_paid_order_whose_news_is_late_is_not_written_anew_at_another_price(
+def test_a_paid_order_whose_news_is_late_is_not_rewritten_at_another_price(
     client: FlaskClient,
 ) -> None:
     given = fields_of(reviewed(client), "seen_amount")

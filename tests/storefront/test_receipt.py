@@ -13,7 +13,7 @@ from store.mail.models import Delivery
 from store.orders.models import Consent, Order, OrderLine, OrderStatus
 from store.payments.models import Dispute, Payment, Refund
 from store.payments.refunds import refund_order
-from tests.admin.signing import signed_in
+from tests.admin.sign_in import signed_in
 from tests.conftest import Clock, on_both
 from tests.links import order_path, path_to
 from tests.pages import Page, check_page

@@ -16,7 +16,7 @@ from store.kit.errors import InvalidFields
 from store.staff import credentials
 from store.staff.credentials import authenticator, new_secret
 from store.staff.people import add_staff, owner_addresses, staff_by_address
-from tests.admin.signing import PASSWORD, a_member, press, sign_in, signed_in, token_in
+from tests.admin.sign_in import PASSWORD, a_member, press, sign_in, signed_in, token_in
 from tests.conftest import SECRET, Clock, make_settings, on_both
 from tests.pages import check_page
 
@@ -35,7 +35,9 @@ def test_the_right_password_opens_the_desk(client: FlaskClient) -> None:
     check_page(page.text, path="/admin/")
 
 
-def test_whoever_asked_for_a_page_first_comes_to_it_after_signing_in(client: FlaskClient) -> None:
+def test_a_person_who_asked_for_a_page_first_comes_to_it_after_signing_in(
+    client: FlaskClient,
+) -> None:
     a_member()
     asked = client.get("/admin/account?x=1")
     assert asked.status_code == 303

@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from store.kit.database import db
 from store.kit.limits import TooOften, asking_network, limiter, seconds_left
 from store.staff import sign_in as door
-from tests.admin.signing import PASSWORD, a_member, press, sign_in, signed_in, token_in
-from tests.admin.test_signing_in import _with_two_step
+from tests.admin.sign_in import PASSWORD, a_member, press, sign_in, signed_in, token_in
+from tests.admin.test_sign_in import _with_two_step
 from tests.conftest import on_both
 from tests.pages import check_page
 

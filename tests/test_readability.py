@@ -5,7 +5,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.mail.letters import kinds, preview
-from tests.reading import grade, prose_of, syllables, text_of
+from tests.readability import grade, prose_of, syllables, text_of
 from tests.stocked import stock
 
 HIGHEST = 6.0

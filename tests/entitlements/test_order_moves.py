@@ -24,7 +24,7 @@ from store.orders.customers import customer_by_address
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
 from tests.editions import a_shop, drafted_and_released, edition_of, guide
-from tests.entitlements.pressing import CARL, SURE, asked_to_move, moved, objection, owner_of
+from tests.entitlements.presses import CARL, SURE, asked_to_move, moved, objection, owner_of
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import links_in, send, sent, text_of
 from tests.links import anna, order_path, path_to
@@ -114,7 +114,7 @@ def test_an_order_moves_alone_to_the_mailbox_that_accepts_it(
 
 
 @on_both
-def test_the_410_of_a_moved_order_mails_to_whoever_has_it_now(
+def test_the_410_of_a_moved_order_mails_to_the_customer_who_has_it_now(
     client: FlaskClient, order_id: int
 ) -> None:
     old = order_path(order_id)

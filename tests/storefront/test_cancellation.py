@@ -20,7 +20,7 @@ from store.payments.cancellation import (
 from store.payments.refunds import refund_order
 from tests.conftest import Clock, on_both
 from tests.editions import a_shop, put_out
-from tests.entitlements.pressing import hold
+from tests.entitlements.presses import hold
 from tests.links import order_path
 from tests.pages import check_page
 from tests.payments.bank import a_transfer_order, arrive

@@ -19,12 +19,12 @@ from store.orders.customers import customer_by_address, find_or_add_customer, re
 from store.orders.models import Customer, Order, OrderStatus
 from store.payments.models import Checkout
 from store.staff.credentials import authenticator
-from tests.admin.signing import press, signed_in
-from tests.admin.test_people import with_two_step
+from tests.admin.sign_in import press, signed_in
+from tests.admin.test_orders_and_customers import with_two_step
 from tests.conftest import Clock, on_both
 from tests.editions import guide
-from tests.entitlements.pressing import SURE, B, address_of, asked_to_change, changed, owner_of
-from tests.entitlements.test_parting import titles_of
+from tests.entitlements.presses import SURE, B, address_of, asked_to_change, changed, owner_of
+from tests.entitlements.test_parted_orders import titles_of
 from tests.letters import sent
 from tests.links import anna, path_to
 from tests.pages import check_page

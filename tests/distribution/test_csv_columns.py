@@ -390,7 +390,7 @@ def test_with_notify_only_those_hear_of_the_newest_edition_to_whom_it_is_news(
 
 
 @on_both
-def test_whoever_came_by_import_stands_in_one_column_of_each_edition_that_is_theirs(
+def test_a_customer_who_came_by_import_stands_in_one_column_of_each_edition_that_is_theirs(
     publication: Publication, frozen: Clock
 ) -> None:
     first, second = two_editions(publication, frozen)

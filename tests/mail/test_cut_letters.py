@@ -70,7 +70,7 @@ def test_a_release_is_cut_once_for_all_who_get_the_same(rendered: list[str]) -> 
     assert rendered == [NOTICE]
 
 
-def test_what_changes_for_all_is_cut_anew(rendered: list[str]) -> None:
+def test_what_changes_for_all_is_cut_again(rendered: list[str]) -> None:
     cut_letter(NOTICE, notice(), _OWN)
     assert "Corrected" in cut_letter(NOTICE, notice(notes="Corrected"), _OWN).text
     with transaction():

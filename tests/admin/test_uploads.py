@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 from store.catalog.editions import edition_by_number
 from store.catalog.models import Asset, Publication
 from store.kit.database import transaction
-from tests.admin.signing import press, signed_in
-from tests.catalog.making import Entry, archive, book, book_entries
+from tests.admin.sign_in import press, signed_in
+from tests.catalog.files import Entry, archive, book, book_entries
 from tests.conftest import on_both
 from tests.factories import a_publication, a_seller
 from tests.pages import check_page

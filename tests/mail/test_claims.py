@@ -23,7 +23,7 @@ from store.mail.claims import LEASE, Claim
 from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
 from tests.conftest import Clock, on_both, on_postgresql
 
-from .posting import a_batch, a_shop, attempts, deliveries, delivery, owe_to, readers, statuses
+from .shops import a_batch, a_shop, attempts, deliveries, delivery, owe_to, readers, statuses
 
 ANNA, BEN = "anna@reader.example", "ben@reader.example"
 HERE = claims.worker_name()

@@ -13,9 +13,9 @@ from store.catalog.models import Publication
 from store.distribution import recalling
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
-from tests.admin.signing import press, signed_in
+from tests.admin.sign_in import press, signed_in
 from tests.conftest import Clock, on_both
-from tests.distribution.test_exports import GUMROAD
+from tests.distribution.test_csv_columns import GUMROAD
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import send
@@ -117,7 +117,7 @@ def test_a_column_that_bears_on_the_right_refuses_the_file_until_it_is_named(
     assert 'value="Bought on"' in answer.text
 
 
-def test_only_whoever_is_to_hear_of_the_newest_edition_is_written_to(
+def test_only_those_who_are_to_hear_of_the_newest_edition_are_written_to(
     desk: FlaskClient, publication: Publication
 ) -> None:
     drafted_and_released(publication)

@@ -18,7 +18,7 @@ from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
 from tests.editions import a_shop, draft, drafted_and_released, edition_of, guide, release
-from tests.entitlements.pressing import SURE, B, C, address_of, asked_to_change, changed
+from tests.entitlements.presses import SURE, B, C, address_of, asked_to_change, changed
 from tests.factories import a_publication, a_seller
 from tests.letters import links_in, sent, text_of
 from tests.links import anna, path_to
@@ -100,7 +100,7 @@ def test_a_later_undo_leaves_the_earlier_one_working(
     assert address_of(customer_id) == ANNA
 
 
-def test_whoever_took_the_address_cannot_end_the_undo(
+def test_the_one_who_took_the_address_cannot_end_the_undo(
     client: FlaskClient, customer_id: int
 ) -> None:
     undo = changed(client, customer_id, B)

@@ -20,7 +20,7 @@ from store.orders.models import Order
 from store.orders.placing import Details
 from tests.conftest import Clock, on_both
 from tests.editions import a_shop, drafted_and_released, edition_of, guide
-from tests.entitlements.pressing import (
+from tests.entitlements.presses import (
     SURE,
     B,
     C,

@@ -28,7 +28,7 @@ from store.staff.credentials import (
     turn_on_two_step,
 )
 from store.staff.people import staff_by_address
-from tests.admin.signing import press, signed_in, token_in
+from tests.admin.sign_in import press, signed_in, token_in
 from tests.conftest import Clock, on_both, on_postgresql
 from tests.editions import a_shop
 from tests.factories import a_customer, a_publication, a_seller

@@ -14,7 +14,7 @@ from store.orders.discounts import add_discount
 from store.orders.models import Customer
 from tests.conftest import Clock, on_both
 from tests.editions import a_shop, drafted_and_released
-from tests.entitlements.pressing import SURE, asked_to_change, changed
+from tests.entitlements.presses import SURE, asked_to_change, changed
 from tests.letters import links_in, sent, text_of
 from tests.links import anna, path_to
 from tests.pages import Page, check_page
@@ -108,7 +108,7 @@ def test_a_one_click_stop_of_an_ended_link_stops_nothing(
 
 
 @on_both
-def test_whoever_reads_the_mailbox_that_was_left_gets_nothing_but_the_undo(
+def test_a_reader_of_the_mailbox_that_was_left_gets_nothing_but_the_undo(
     client: FlaskClient, everything: list[str], frozen: Clock
 ) -> None:
     undo = changed(client, anna().id, "b@other.example")
