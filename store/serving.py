@@ -131,10 +131,7 @@ def serve(bind: str) -> int:
     watch_parent()
     while not stopping.is_set() and all(child.poll() is None for child in children):
         stopping.wait(0.2)
-    return _end(children, asked=stopping.is_set())
-
-
-def _end(children: list[subprocess.Popen[bytes]], *, asked: bool) -> int:
+    was_asked = stopping.is_set()
     for child in children:
         if child.poll() is None:
             child.send_signal(signal.SIGTERM)
@@ -144,7 +141,7 @@ def _end(children: list[subprocess.Popen[bytes]], *, asked: bool) -> int:
             child.wait(timeout=max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             child.kill()
-    return 0 if asked else 1
+    return 0 if was_asked else 1
 
 
 def watch_parent() -> None:

@@ -95,7 +95,10 @@ def refund(reference: str) -> Any:
 
 def _refund(order: Order, values: Typed) -> dict[str, str]:
     order_id, reader = order.id, Reader(values)
-    payment_id, reader.faults = _chosen(order_id, values["payment"])
+    ids, text = [one.id for one in sums.payments_of(order_id)], values["payment"]
+    payment_id = int(text) if text.isascii() and text.isdigit() and int(text) in ids else None
+    if payment_id is None and len(ids) > 1:
+        reader.faults["payment"] = "Choose which payment goes back."
     amount = reader.amount("amount", order.currency)
     if reader.faults:
         return reader.faults
@@ -120,15 +123,6 @@ def _refund(order: Order, values: Typed) -> dict[str, str]:
         reason = f" {row.failure[:1].upper()}{row.failure[1:]}" if row.failure else ""
         flash(f"{money}: {REFUNDS[row.status]}.{reason}", "bad" if reason else "message")
     return {}
-
-
-def _chosen(order_id: int, text: str) -> tuple[int | None, dict[str, str]]:
-    ids = [payment.id for payment in sums.payments_of(order_id)]
-    if text.isascii() and text.isdigit() and int(text) in ids:
-        return int(text), {}
-    if len(ids) > 1:
-        return None, {"payment": "Choose which payment goes back."}
-    return None, {}
 
 
 def _why_not(payment: Payment) -> str:

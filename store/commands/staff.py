@@ -28,17 +28,14 @@ def staff_add(email: str, role: str, password_stdin: bool) -> None:
     Somebody who is staff already gets this role and password, is signed out everywhere and
     has two-step sign-in turned off: the way back for a lost password or phone.
     """
-    password, began = _password(from_stdin=password_stdin), clock.now()
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    began = clock.now()
     with transaction():
         person = people.add_staff(email, role, password)
         if person.created_at < began:
             tell_of(person, Done.RESET)
         said = f"{person.email} may sign in at /admin/ as {role}."
     click.echo(said)
-
-
-def _password(*, from_stdin: bool) -> str:
-    if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return asked

@@ -127,28 +127,19 @@ def _check() -> Response | None:
     if roles is not ANYBODY:
         person = sessions.person_at_desk()
         if person is None:
-            return _to_sign_in()
+            asked = request.full_path.rstrip("?") if request.method == "GET" else None
+            wanted = asked if asked != "/admin/" else None
+            return redirect(url_for("sign_in.sign_in", next=wanted), 303)
         if person.role not in roles:
             raise NotYours
         if is_overdue(person) and request.endpoint not in WITHOUT_SECOND_FACTOR:
             return redirect(url_for("account.two_step"), 303)
-    _allow_size(view)
-    _check_token()
-    return None
-
-
-def _to_sign_in() -> Response:
-    asked = request.full_path.rstrip("?") if request.method == "GET" else None
-    wanted = asked if asked not in (None, "/admin/") else None
-    return redirect(url_for("sign_in.sign_in", next=wanted), 303)
-
-
-def _allow_size(view: Callable[..., Any]) -> None:
-    """Only after the sign-in: nobody else fills our disk."""
     most = getattr(view, "takes", None)
-    if most is not None:
+    if most is not None:  # only after the sign-in: nobody else fills our disk
         request.max_content_length = most()
         request.max_form_memory_size = min(most(), 8_000_000)
+    _check_token()
+    return None
 
 
 def _check_token() -> None:
