@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 
 import html5lib
+from flask.testing import FlaskClient
 from html5lib.constants import E as PARSE_ERRORS
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -236,3 +237,16 @@ def _address_faults(link: Element) -> Iterator[str]:
         yield f"a link without a whole address: {_show(link)}"
     if not _text(link):
         yield f"a link without words: {_show(link)}"
+
+
+def page_at(client: FlaskClient, path: str) -> str:
+    """The page at a path, checked."""
+    answer = client.get(path)
+    assert answer.status_code == 200, f"{path}: {answer.status}"
+    check_page(answer.text, path=path)
+    return answer.text
+
+
+def read(client: FlaskClient, path: str) -> str:
+    """The same on one line, each run of blanks as one."""
+    return " ".join(page_at(client, path).split())

@@ -15,7 +15,6 @@ from store.payments.gateways.base import GatewayDispute, GatewayState, Standing
 from store.payments.models import Checkout, Dispute, Payment
 from tests.admin.sign_in import signed_in
 from tests.conftest import Clock
-from tests.pages import check_page
 from tests.payments.gateway_side import paid_at_gateway
 from tests.purchases import an_order, pay, start
 from tests.rows import order_of, rows
@@ -81,14 +80,6 @@ def payment_of(order_id: int, number: int) -> Payment:
     db.session.rollback()
     query = sa.select(Payment).where(Payment.order_id == order_id).order_by(Payment.id)
     return db.session.scalars(query).all()[number]
-
-
-def read(client: FlaskClient, path: str) -> str:
-    """A page, checked, its blanks made one."""
-    answer = client.get(path)
-    assert answer.status_code == 200, f"{path}: {answer.status}"
-    check_page(answer.text, path=path)
-    return " ".join(answer.text.split())
 
 
 def desk_path(order_id: int) -> str:

@@ -15,12 +15,11 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.models import Order
 from store.payments.transfers import change_bank_details, masked
-from tests.admin.contested import read
 from tests.admin.sign_in import PASSWORD, a_member, press, signed_in
 from tests.conftest import Clock, on_both
 from tests.factories import a_publication, a_released_edition, a_seller
 from tests.links import path_to
-from tests.pages import check_page
+from tests.pages import check_page, read
 from tests.purchases import give
 from tests.rows import rows
 from tests.storefront.forms import text_of

@@ -13,8 +13,8 @@ from store.catalog.models import Publication
 from store.distribution import recalling
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
-from tests.admin.sign_in import press, signed_in
-from tests.conftest import Clock, on_both
+from tests.admin.sign_in import press
+from tests.conftest import on_both
 from tests.distribution.test_csv_columns import GUMROAD
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
@@ -35,12 +35,6 @@ def publication(app: Flask) -> Publication:
         publication = a_publication()
         buy(publication, "anna@reader.example")
     return publication
-
-
-@pytest.fixture
-def desk(client: FlaskClient, frozen: Clock) -> FlaskClient:
-    """An owner at the desk, on 1 March 2027."""
-    return signed_in(client)
 
 
 def bring_in(desk: FlaskClient, rows: str, act: str = "import", **more: str) -> TestResponse:

@@ -25,7 +25,7 @@ from tests.conftest import Clock, on_both
 from tests.editions import draft, drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import deliveries, send
-from tests.pages import check_page
+from tests.pages import check_page, page_at
 from tests.purchases import buy
 
 SAMPLE = Path("store/demo/sample")
@@ -57,14 +57,6 @@ def sample(*suffixes: str) -> dict[str, object]:
     }
 
 
-def read(client: FlaskClient, path: str) -> str:
-    """A page, checked."""
-    answer = client.get(path)
-    assert answer.status_code == 200, f"{path}: {answer.status}"
-    check_page(answer.text, path=path)
-    return answer.text
-
-
 def notices(number: int = 1) -> dict[str, tuple[DeliveryStatus, str]]:
     """Status and reason of an edition's notices, as they are now."""
     return deliveries(edition_now(number))
@@ -77,7 +69,7 @@ def edition_now(number: int = 1) -> Edition:
 
 @on_both
 def test_from_an_empty_shop_to_a_publication_on_sale(desk: FlaskClient) -> None:
-    assert "First steps" in read(desk, "/admin/")
+    assert "First steps" in page_at(desk, "/admin/")
     bad = press(desk, "/admin/seller", {"legal_name": "Sample Press CIO"})
     assert bad.status_code == 422
     check_page(bad.text, path="/admin/seller")
@@ -88,9 +80,9 @@ def test_from_an_empty_shop_to_a_publication_on_sale(desk: FlaskClient) -> None:
         "countries": "GB",
     }
     assert press(desk, "/admin/seller", seller).status_code == 303
-    assert 'value="Sample Press"' in read(desk, "/admin/seller")
+    assert 'value="Sample Press"' in page_at(desk, "/admin/seller")
 
-    assert "No publications yet" in read(desk, "/admin/publications")
+    assert "No publications yet" in page_at(desk, "/admin/publications")
     bad = press(
         desk,
         "/admin/publications/new",
@@ -113,9 +105,9 @@ def test_from_an_empty_shop_to_a_publication_on_sale(desk: FlaskClient) -> None:
     assert desk.get("/publications/send-early-years").status_code == 200
     changed = press(desk, f"{PUBLICATION}/edit", fields | {"price": "13.00"})
     assert changed.status_code == 303
-    assert "£13.00" in read(desk, PUBLICATION)
-    read(desk, f"{PUBLICATION}/edit")
-    read(desk, f"{PUBLICATION}/retire")
+    assert "£13.00" in page_at(desk, PUBLICATION)
+    page_at(desk, f"{PUBLICATION}/edit")
+    page_at(desk, f"{PUBLICATION}/retire")
     assert press(desk, f"{PUBLICATION}/retire").status_code == 303
     assert desk.get("/publications/send-early-years").status_code == 410
 
@@ -125,7 +117,7 @@ def test_three_presses_from_upload_to_sent(desk: FlaskClient, publication: Publi
     with transaction():
         buy(publication_by_slug("send-early-years"))
         buy(publication_by_slug("send-early-years"), "ben@reader.example", "Ben")
-    page = read(desk, f"{PUBLICATION}/upload")
+    page = page_at(desk, f"{PUBLICATION}/upload")
     assert "up to 250.0 MB each" in page
 
     uploaded = press(
@@ -135,21 +127,21 @@ def test_three_presses_from_upload_to_sent(desk: FlaskClient, publication: Publi
         content_type="multipart/form-data",
     )
     assert (uploaded.status_code, uploaded.location) == (303, EDITION)
-    page = read(desk, EDITION)
+    page = page_at(desk, EDITION)
     assert "Release edition 1 to 2 people" in page
     assert "This is the letter to anna@reader.example" in page
     assert notices() == {}
 
     released = press(desk, f"{EDITION}/release", {"people": "2", "when": "now"}, seen_on=EDITION)
     assert (released.status_code, released.location) == (303, EDITION)
-    assert "goes out in a moment" in read(desk, EDITION)
+    assert "goes out in a moment" in page_at(desk, EDITION)
     assert releasing.release_due() == 1
-    assert "is going out" in read(desk, EDITION)
+    assert "is going out" in page_at(desk, EDITION)
     send()
-    page = read(desk, EDITION)
+    page = page_at(desk, EDITION)
     assert "The account is complete" in page
     assert {status for status, _ in notices().values()} == {DeliveryStatus.SENT}
-    read(desk, "/admin/")
+    page_at(desk, "/admin/")
 
 
 def test_the_letter_is_shown_as_it_will_be_in_a_frame_that_can_do_nothing(
@@ -177,7 +169,7 @@ def test_a_test_goes_to_the_person_who_presses_and_counts_nowhere(
         buy(publication)
         draft(publication)
     assert press(desk, f"{EDITION}/test", seen_on=EDITION).status_code == 303
-    assert "A test is on its way to owner@publisher.example." in read(desk, EDITION)
+    assert "A test is on its way to owner@publisher.example." in page_at(desk, EDITION)
     letters = [one for one in send() if one.recipient == "owner@publisher.example"]
     assert [one.subject.startswith("[TEST]") for one in letters] == [True]
     assert notices() == {}
@@ -280,7 +272,7 @@ def test_a_format_is_added_and_replaced_while_it_is_a_draft(
     assert desk.get(f"{EDITION}/files/mobi").status_code == 404
     values = {"notes": "- New", "severity": "law", "label": "Spring"}
     assert press(desk, f"{EDITION}/edit", values).status_code == 303
-    assert "Spring" in read(desk, EDITION)
+    assert "Spring" in page_at(desk, EDITION)
     bad = press(desk, f"{EDITION}/edit", values | {"severity": "huge"})
     assert bad.status_code == 422
 
@@ -293,7 +285,7 @@ def test_above_a_hundred_people_the_number_is_typed(
         for name in ("anna", "ben"):
             buy(publication, f"{name}@reader.example")
         draft(publication)
-    assert "Type the number of people to go on" in read(desk, EDITION)
+    assert "Type the number of people to go on" in page_at(desk, EDITION)
     for typed, sentence in (("", "Type the number of people, 2"), ("3", "goes to 2 people now")):
         answer = press(
             desk, f"{EDITION}/release", {"people": typed, "when": "now"}, seen_on=EDITION
@@ -351,12 +343,12 @@ def test_a_scheduled_release_is_counted_down_and_taken_back(
     values = {"people": "1", "when": "later", "at": "2027-04-01T09:00"}
     press(desk, f"{EDITION}/release", values, seen_on=EDITION)
     assert edition_now().release_at == datetime(2027, 4, 1, 8, 0, tzinfo=UTC)
-    page = read(desk, EDITION)
+    page = page_at(desk, EDITION)
     assert "goes out in 31 days" in page
     assert "1 April 2027, 09:00 BST (Europe/London)" in page
     press(desk, f"{EDITION}/take-back", seen_on=EDITION)
     assert edition_now().status is EditionStatus.DRAFT
-    assert "Taken back. Nothing has left." in read(desk, EDITION)
+    assert "Taken back. Nothing has left." in page_at(desk, EDITION)
     late = press(desk, f"{EDITION}/take-back", seen_on=EDITION)
     assert late.status_code == 409
 
@@ -366,13 +358,13 @@ def test_pause_go_on_recall(desk: FlaskClient, publication: Publication) -> None
         buy(publication)
     drafted_and_released(publication_by_slug("send-early-years"))
     press(desk, f"{EDITION}/pause", seen_on=EDITION)
-    assert "owner@publisher.example paused it" in read(desk, EDITION)
-    assert "is paused" in read(desk, "/admin/")
+    assert "owner@publisher.example paused it" in page_at(desk, EDITION)
+    assert "is paused" in page_at(desk, "/admin/")
     assert [one.recipient for one in send() if "edition" in one.subject.lower()] == []
     press(desk, f"{EDITION}/resume", seen_on=EDITION)
-    read(desk, f"{EDITION}/recall")
+    page_at(desk, f"{EDITION}/recall")
     press(desk, f"{EDITION}/recall")
-    page = read(desk, EDITION)
+    page = page_at(desk, EDITION)
     assert "was recalled" in page
     assert "Recalled. 1 letter was left out." in page
     assert notices() == {"anna@reader.example": (DeliveryStatus.SKIPPED, "recalled")}
@@ -395,13 +387,13 @@ def test_what_could_not_be_delivered_is_shown_with_the_servers_words_and_tried_a
         )  # fmt: skip
         for letter in letters:
             letter.status, letter.reason = DeliveryStatus.FAILED, "550 5.1.1 No such mailbox"
-    page = read(desk, EDITION)
+    page = page_at(desk, EDITION)
     assert "550 5.1.1 No such mailbox" in page
     assert "ben@reader.example" in page
-    assert "1 undeliverable letter" in read(desk, "/admin/")
-    assert "550 5.1.1" in read(desk, "/admin/letters?status=failed")
+    assert "1 undeliverable letter" in page_at(desk, "/admin/")
+    assert "550 5.1.1" in page_at(desk, "/admin/letters?status=failed")
     press(desk, f"{EDITION}/retry", seen_on=EDITION)
-    assert "1 letter is tried again." in read(desk, EDITION)
+    assert "1 letter is tried again." in page_at(desk, EDITION)
     assert set(notices().values()) == {(DeliveryStatus.QUEUED, "")}
 
 
@@ -411,12 +403,12 @@ def test_a_withdrawn_edition_says_so_and_nothing_of_it_leaves(
     with transaction():
         buy(publication)
     drafted_and_released(publication_by_slug("send-early-years"))
-    read(desk, f"{EDITION}/withdraw")
+    page_at(desk, f"{EDITION}/withdraw")
     assert press(desk, f"{EDITION}/withdraw", {"why": "wrong file"}).status_code == 303
-    page = read(desk, EDITION)
+    page = page_at(desk, EDITION)
     assert "is withdrawn" in page
     assert press(desk, f"{EDITION}/withdraw", seen_on="/admin/account").status_code == 409
-    assert "withdrawn" in read(desk, PUBLICATION)
+    assert "withdrawn" in page_at(desk, PUBLICATION)
 
 
 @pytest.mark.parametrize(
@@ -432,7 +424,7 @@ def test_a_cover_is_re_encoded_and_shown(
     Image.new("RGB", (420, 594), "teal").save(held, format)
     held.seek(0)
     path = f"{PUBLICATION}/cover"
-    read(desk, path)
+    page_at(desk, path)
     answer = press(desk, path, {"cover": (held, name)}, content_type="multipart/form-data")
     assert answer.status_code == (303 if ok else 422)
     shown = desk.get(f"{PUBLICATION}/cover.png")
@@ -506,17 +498,17 @@ def test_an_hour_set_in_winter_for_a_summer_date_is_one_hour_everywhere(
     press(desk, f"{EDITION}/release", values, seen_on=EDITION)
 
     assert edition_now().release_at == datetime(2027, 4, 1, 8, 0, tzinfo=UTC)
-    assert "1 April 2027, 09:00 BST (Europe/London)" in read(desk, EDITION)
-    assert "1 April 2027, 09:00 BST" in read(desk, "/admin/")
+    assert "1 April 2027, 09:00 BST (Europe/London)" in page_at(desk, EDITION)
+    assert "1 April 2027, 09:00 BST" in page_at(desk, "/admin/")
     frozen.set(datetime(2027, 4, 1, 7, 59, 59, tzinfo=UTC))
     assert releasing.release_due() == 0
     frozen.set(datetime(2027, 4, 1, 8, 0, tzinfo=UTC))
     assert releasing.release_due() == 1
     assert edition_now().released_at == datetime(2027, 4, 1, 8, 0, tzinfo=UTC)
     sign_in(desk, "owner@publisher.example")  # a month later the session is over
-    assert "1 April 2027, 09:00 BST" in read(desk, EDITION)
+    assert "1 April 2027, 09:00 BST" in page_at(desk, EDITION)
     moved = sa.select(StatusChange.at).where(StatusChange.to_status == "released")
     assert db.session.scalars(moved).all() == [datetime(2027, 4, 1, 8, 0, tzinfo=UTC)]
     send()
-    letter = read(desk, "/admin/letters?status=sent")
+    letter = page_at(desk, "/admin/letters?status=sent")
     assert "1 April 2027, 09:00 BST" in letter

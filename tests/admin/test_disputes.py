@@ -13,10 +13,10 @@ from store.orders.models import Order
 from store.payments.gateways.base import DisputeOutcome, GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
 from store.payments.models import Dispute, Payment
-from tests.admin.contested import contest, desk_path, payment_of, read
+from tests.admin.contested import contest, desk_path, payment_of
 from tests.admin.sign_in import press, signed_in
 from tests.conftest import on_both
-from tests.pages import check_page
+from tests.pages import check_page, read
 
 
 def test_disputes_are_listed_those_to_answer_first(desk: FlaskClient, order_id: int) -> None:

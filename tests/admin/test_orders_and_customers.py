@@ -34,7 +34,7 @@ from tests.editions import a_shop
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import send
 from tests.links import anna, path_to
-from tests.pages import check_page
+from tests.pages import check_page, page_at
 from tests.purchases import ANNA, a_paid_order, an_order, apply_received, buy, start
 from tests.races import at_once, until_waiting
 from tests.rows import count_rows
@@ -44,14 +44,6 @@ from tests.rows import count_rows
 def desk(client: FlaskClient) -> FlaskClient:
     """An owner at the desk."""
     return signed_in(client)
-
-
-def read(client: FlaskClient, path: str) -> str:
-    """A page, checked."""
-    answer = client.get(path)
-    assert answer.status_code == 200, f"{path}: {answer.status}"
-    check_page(answer.text, path=path)
-    return answer.text
 
 
 def a_really_paid_order(client: FlaskClient) -> str:
@@ -89,37 +81,37 @@ def test_an_order_is_found_by_each_thing_that_people_know(
     order = a_paid_order(a_shop())
     reference = order.reference
     for text in (reference, reference.lower().replace("-", " "), ANNA, "anna b", "READER.example"):
-        page = read(desk, f"/admin/orders?q={text}")
+        page = page_at(desk, f"/admin/orders?q={text}")
         assert f'href="/admin/orders/{reference}"' in page, text
-        page = read(desk, f"/admin/customers?q={text}")
+        page = page_at(desk, f"/admin/customers?q={text}")
         assert ANNA in page, text
-    assert "No order fits" in read(desk, "/admin/orders?q=nobody")
-    assert "No customer fits" in read(desk, "/admin/customers?q=nobody")
-    assert reference in read(desk, "/admin/orders?status=paid")
-    assert "No order fits" in read(desk, "/admin/orders?status=pending")
+    assert "No order fits" in page_at(desk, "/admin/orders?q=nobody")
+    assert "No customer fits" in page_at(desk, "/admin/customers?q=nobody")
+    assert reference in page_at(desk, "/admin/orders?status=paid")
+    assert "No order fits" in page_at(desk, "/admin/orders?status=pending")
 
 
 def test_empty_lists_say_what_will_stand_there(desk: FlaskClient) -> None:
-    assert "No orders yet" in read(desk, "/admin/orders")
-    assert "No customers yet" in read(desk, "/admin/customers")
-    assert "No letters yet" in read(desk, "/admin/letters")
+    assert "No orders yet" in page_at(desk, "/admin/orders")
+    assert "No customers yet" in page_at(desk, "/admin/customers")
+    assert "No letters yet" in page_at(desk, "/admin/letters")
 
 
 @on_both
 def test_one_order_shows_lines_money_rights_letters_and_history(desk: FlaskClient) -> None:
     reference = a_really_paid_order(desk)
     send()
-    page = read(desk, f"/admin/orders/{reference}")
+    page = page_at(desk, f"/admin/orders/{reference}")
     for words in ("through demo", "order confirmation", "Order: pending to paid", "pre-order"):
         assert words in page, words
-    assert "£12.50" in read(desk, "/admin/")
+    assert "£12.50" in page_at(desk, "/admin/")
 
 
 @on_both
 def test_a_refund_pressed_twice_gives_the_money_back_once(desk: FlaskClient) -> None:
     reference = a_really_paid_order(desk)
     path = f"/admin/orders/{reference}/refund"
-    page = read(desk, path)
+    page = page_at(desk, path)
     key = re.search(r'name="form_key" value="([^"]+)"', page)
     assert key
     form = {"csrf_token": token_in(page), "form_key": key[1], "amount": "", "why": "double order"}
@@ -131,7 +123,7 @@ def test_a_refund_pressed_twice_gives_the_money_back_once(desk: FlaskClient) -> 
     assert [(one.amount, one.who, one.why) for one in refunds] == [
         (1250, "owner@publisher.example", "double order")
     ]
-    page = read(desk, f"/admin/orders/{reference}")
+    page = page_at(desk, f"/admin/orders/{reference}")
     assert "taken back" in page
     assert desk.get(path).status_code == 409
 
@@ -161,17 +153,17 @@ def test_a_part_is_refunded_and_the_right_stays(desk: FlaskClient) -> None:
     reference = a_really_paid_order(desk)
     path = f"/admin/orders/{reference}/refund"
     press(desk, path, {"form_key": "k" * 20, "amount": "5.00"})
-    page = read(desk, f"/admin/orders/{reference}")
+    page = page_at(desk, f"/admin/orders/{reference}")
     assert "given back" in page
     assert "£5.00" in page
     assert "taken back" not in page
-    assert "£7.50" in read(desk, path)
+    assert "£7.50" in page_at(desk, path)
 
 
 def test_support_sees_an_order_but_gives_no_money_back(app: Flask, client: FlaskClient) -> None:
     signed_in(client, "support")
     reference = a_really_paid_order(client)
-    page = read(client, f"/admin/orders/{reference}")
+    page = page_at(client, f"/admin/orders/{reference}")
     assert "An owner can refund this order." in page
     assert client.get(f"/admin/orders/{reference}/refund").status_code == 403
 
@@ -184,7 +176,7 @@ def test_the_confirmation_is_sent_again(frozen: Clock, desk: FlaskClient) -> Non
     frozen.advance(minutes=2)
     for _ in range(2):
         press(desk, f"{path}/resend", seen_on=path)
-    assert f"The confirmation is on its way to {ANNA}." in read(desk, path)
+    assert f"The confirmation is on its way to {ANNA}." in page_at(desk, path)
     send()
     to_anna = sa.select(CapturedLetter).where(CapturedLetter.recipient == ANNA)
     assert len(db.session.scalars(to_anna).all()) == 2
@@ -193,7 +185,7 @@ def test_the_confirmation_is_sent_again(frozen: Clock, desk: FlaskClient) -> Non
 def test_an_order_that_nobody_paid_has_no_confirmation_to_send(desk: FlaskClient) -> None:
     order_id = an_order()
     reference = db.session.get_one(Order, order_id).reference
-    page = read(desk, f"/admin/orders/{reference}")
+    page = page_at(desk, f"/admin/orders/{reference}")
     assert "Send the confirmation again" not in page
     answer = press(desk, f"/admin/orders/{reference}/resend", seen_on="/admin/account")
     assert answer.status_code == 409
@@ -258,7 +250,7 @@ def test_nothing_is_done_for_a_customer_who_is_one_with_another(
     a_paid_order(a_shop())
     gone, kept_id = anna(), a_paid_order(_shop(), "ben@reader.example").customer_id
     path, gone_id = f"/admin/customers/{kept_id}", gone.id
-    token = token_in(read(desk, f"{path}/end-links"))
+    token = token_in(page_at(desk, f"{path}/end-links"))
     with transaction() as session:
         merge_customers(session.get_one(Customer, gone_id), session.get_one(Customer, kept_id), "x")
     send()
@@ -279,7 +271,7 @@ def test_links_sent_again_wait_for_who_merges_the_customer_at_that_moment(
     a_paid_order(a_shop())
     gone_id, kept_id = anna().id, a_paid_order(_shop(), "ben@reader.example").customer_id
     send()
-    token = token_in(read(desk, f"/admin/customers/{gone_id}"))
+    token = token_in(page_at(desk, f"/admin/customers/{gone_id}"))
     if not is_guarded:
         monkeypatch.setattr("store.orders.customers.lock_customers", lambda _ids: None)
     merged, answers = threading.Event(), []
@@ -311,10 +303,10 @@ def test_staff_end_the_links_of_a_customer(client: FlaskClient, desk: FlaskClien
     a_paid_order(a_shop())
     old, path = path_to("library", anna().id), f"/admin/customers/{anna().id}"
     send()
-    check_page(read(desk, f"{path}/end-links"), path=path)
+    check_page(page_at(desk, f"{path}/end-links"), path=path)
     assert press(desk, f"{path}/end-links").status_code == 303
     assert client.get(old).status_code == 410
-    assert "by owner@publisher.example" in read(desk, path)
+    assert "by owner@publisher.example" in page_at(desk, path)
     assert send()[-1].recipient == ANNA
     db.session.rollback()
     assert client.get(path_to("library", anna().id)).status_code == 200
@@ -327,7 +319,7 @@ def test_an_address_is_corrected_and_the_letters_follow(desk: FlaskClient) -> No
     path = f"/admin/customers/{customer.id}"
     send()
     secret = with_two_step("owner@publisher.example")
-    read(desk, f"{path}/address")
+    page_at(desk, f"{path}/address")
     for bad in ("no address", ANNA, "carl@reader.example"):
         if bad.startswith("carl"):
             a_paid_order(_shop(), bad)
@@ -344,7 +336,7 @@ def test_an_address_is_corrected_and_the_letters_follow(desk: FlaskClient) -> No
     assert answer.status_code == 303
     again = {"email": "carla@reader.example", "code": code}
     assert press(desk, f"{path}/address", again).status_code == 422, "a code counts once"
-    page = read(desk, path)
+    page = page_at(desk, path)
     assert "anna.berg@reader.example" in page
     assert "by owner@publisher.example" in page
     letters = {(one.recipient, one.subject.split()[0]) for one in send()[-2:]}
@@ -359,7 +351,7 @@ def test_one_customer_shows_rights_orders_letters_downloads(desk: FlaskClient) -
     customer = anna()
     with transaction():
         record_download("t" * 20, customer.id, publication.editions[1].assets[0])
-    page = read(desk, f"/admin/customers/{customer.id}")
+    page = page_at(desk, f"/admin/customers/{customer.id}")
     for words in ("May download edition 2.", "order confirmation", "edition 2, PDF", "paid"):
         assert words in page, words
     press(desk, f"/admin/customers/{customer.id}/resend", seen_on=f"/admin/customers/{customer.id}")
@@ -377,7 +369,7 @@ def test_all_links_are_sent_once_in_ten_minutes_and_staff_are_told_so(
     send()
     frozen.advance(minutes=2)
     press(desk, f"{path}/resend", seen_on=path)
-    page = read(desk, path)
+    page = page_at(desk, path)
     assert (
         "All links were asked for at 10:00 already, by the customer, with the form: the letter is "
         "handed over at 10:00. You can send another from 10:10." in page
@@ -385,9 +377,9 @@ def test_all_links_are_sent_once_in_ten_minutes_and_staff_are_told_so(
     assert "Asked for by the customer, with the form" in page
     frozen.advance(minutes=8)
     press(desk, f"{path}/resend", seen_on=path)
-    assert f"All links are on their way to {ANNA}." in read(desk, path)
+    assert f"All links are on their way to {ANNA}." in page_at(desk, path)
     press(desk, f"{path}/resend", seen_on=path)
-    page = read(desk, path)
+    page = page_at(desk, path)
     assert (
         "asked for at 10:10 already, by owner@publisher.example: the letter is on its way" in page
     )
@@ -403,10 +395,10 @@ def test_why_somebody_did_or_did_not_get_an_edition_is_answered(desk: FlaskClien
     a_paid_order(publication)
     send()
     customer = anna()
-    page = read(desk, f"/admin/customers/{customer.id}")
+    page = page_at(desk, f"/admin/customers/{customer.id}")
     links = re.findall(r'href="(/admin/customers/\d+/editions/\d+)"', page)
     assert len(links) == 2
-    newest, older = (read(desk, link) for link in links)
+    newest, older = (page_at(desk, link) for link in links)
     assert "The order confirmation was handed over" in newest
     assert "This edition is not among those that were bought." in older
     assert desk.get(f"/admin/customers/{customer.id}/editions/999").status_code == 404
@@ -420,7 +412,7 @@ def test_a_letter_shows_its_tries_and_is_tried_again(desk: FlaskClient) -> None:
     letter = db.session.scalars(sa.select(Delivery)).first()
     assert letter
     path = f"/admin/letters/{letter.id}"
-    page = read(desk, path)
+    page = page_at(desk, path)
     assert "Try again" not in page
     assert ANNA in page
     refused = press(desk, f"{path}/retry", seen_on="/admin/account")
@@ -428,11 +420,11 @@ def test_a_letter_shows_its_tries_and_is_tried_again(desk: FlaskClient) -> None:
     with transaction() as session:
         held = session.get_one(Delivery, letter.id)
         held.status, held.reason = DeliveryStatus.FAILED, "550 no such mailbox"
-    assert "550 no such mailbox" in read(
+    assert "550 no such mailbox" in page_at(
         desk, "/admin/letters?status=failed&kind=order_confirmation"
     )
     assert press(desk, f"{path}/retry", seen_on=path).status_code == 303
-    assert "The letter is tried again." in read(desk, path)
+    assert "The letter is tried again." in page_at(desk, path)
     assert desk.get("/admin/letters/999999").status_code == 404
 
 
@@ -442,13 +434,13 @@ def test_a_notice_shows_why_it_is_owed_and_why_it_was_left_out(desk: FlaskClient
         stands = session.scalars(sa.select(Delivery).filter_by(kind="edition_notice")).one()
         letter_id, customer_id = stands.id, order.customer_id
         stands.status, stands.reason = DeliveryStatus.SKIPPED, "a newer edition came out"
-    page = read(desk, f"/admin/letters/{letter_id}")
+    page = page_at(desk, f"/admin/letters/{letter_id}")
     assert "<dt>Owed because</dt><dd>the 14 days are over</dd>" in page
     assert "<dt>Left out because</dt><dd>a newer edition came out</dd>" in page
     with transaction() as session:
         publication_id = session.scalars(sa.select(Publication.id)).one()
         stop_notices(customer_id, publication_id)
-    shown = read(desk, f"/admin/customers/{customer_id}")
+    shown = page_at(desk, f"/admin/customers/{customer_id}")
     assert "Asked us to stop news of new editions; a first copy still comes." in shown
 
 
@@ -493,12 +485,12 @@ def test_long_lists_have_pages(desk: FlaskClient) -> None:
     with transaction():
         for number in range(60):
             a_customer(f"reader{number}@reader.example", f"Reader {number}")
-    page = read(desk, "/admin/customers?q=reader")
+    page = page_at(desk, "/admin/customers?q=reader")
     following = re.search(r'href="(/admin/customers\?page=2[^"]*)"', page)
     assert following
-    assert "51 to 60 of 60" in read(desk, following[1].replace("&amp;", "&"))
-    read(desk, "/admin/customers?page=99999999")
-    read(desk, "/admin/customers?page=-1")
+    assert "51 to 60 of 60" in page_at(desk, following[1].replace("&amp;", "&"))
+    page_at(desk, "/admin/customers?page=99999999")
+    page_at(desk, "/admin/customers?page=-1")
     db.session.rollback()
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Customer)) == 60
 
@@ -519,8 +511,10 @@ def test_an_address_with_a_plus_is_found_however_it_is_written(
         a_seller()
         buy(a_publication(), "anna+send@reader.example")
 
-    assert "anna+send@reader.example" in read(desk, f"/admin/{place}?{query}")
-    assert "anna+send@reader.example" not in read(desk, f"/admin/{place}?email=ben@reader.example")
+    assert "anna+send@reader.example" in page_at(desk, f"/admin/{place}?{query}")
+    assert "anna+send@reader.example" not in page_at(
+        desk, f"/admin/{place}?email=ben@reader.example"
+    )
 
 
 @on_both
@@ -534,28 +528,28 @@ def test_staff_decide_about_a_held_order(client: FlaskClient, desk: FlaskClient)
     with transaction() as session:
         accept_move(session.get_one(Link, link_id))
     a_paid_order(_shop(), "ben@reader.example")
-    assert "is held" not in read(desk, path)
-    assert "decide what becomes of" not in read(desk, "/admin/")
+    assert "is held" not in page_at(desk, path)
+    assert "decide what becomes of" not in page_at(desk, "/admin/")
     press(desk, f"{path}/held", {"outcome": "back"}, seen_on=path)
     with transaction() as session:
         hold_order(session.scalars(sa.select(Link).where(Link.purpose == "undo")).one())
-    page = read(desk, path)
+    page = page_at(desk, path)
     assert "from anna@reader.example to carl@other.example" in page
     assert "Leave it where it is" in page
-    home = " ".join(read(desk, "/admin/").split())
+    home = " ".join(page_at(desk, "/admin/").split())
     way = "/admin/orders?status=held"
     assert f'<li>1 order is held: <a href="{way}">decide what becomes of it</a></li>' in home
-    listed = read(desk, way)
+    listed = page_at(desk, way)
     assert re.findall(r'href="(/admin/orders/[^"/]+)"', listed) == [path]
     assert '<option value="held" selected>held</option>' in listed
     assert press(desk, f"{path}/held", {"outcome": "odd"}, seen_on=path).status_code == 400
     answer = press(desk, f"{path}/held", {"outcome": "back"}, seen_on=path)
     assert answer.status_code == 303
-    page = read(desk, path)
+    page = page_at(desk, path)
     assert "by owner@publisher.example" in page
     assert "Give it back" not in page
-    assert "decide what becomes of" not in read(desk, "/admin/")
-    assert "No order fits" in read(desk, way)
+    assert "decide what becomes of" not in page_at(desk, "/admin/")
+    assert "No order fits" in page_at(desk, way)
     again = press(desk, f"{path}/held", {"outcome": "stay"}, seen_on=path)
     assert again.status_code == 409
     db.session.rollback()

@@ -12,9 +12,10 @@ from store.kit.database import transaction
 from store.payments.gateways.base import GatewayRefused
 from store.payments.gateways.demo import DemoGateway
 from store.payments.models import FRAUD_WARNING, EventStatus, GatewayEvent, Payment, Refund
-from tests.admin.contested import contest, desk_path, pay_again, payment_of, read
+from tests.admin.contested import contest, desk_path, pay_again, payment_of
 from tests.admin.sign_in import press
 from tests.entitlements.presses import hold
+from tests.pages import read
 from tests.rows import rows
 
 

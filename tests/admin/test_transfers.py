@@ -13,20 +13,12 @@ from tests.admin.sign_in import a_member, press, sign_in, signed_in
 from tests.conftest import on_both
 from tests.editions import a_shop
 from tests.links import order_path
-from tests.pages import check_page
+from tests.pages import check_page, read
 from tests.payments.bank import a_transfer_order, arrive, backs, reference_of
 from tests.rows import order_of, rows
 from tests.storefront.forms import fields_of
 
 GIVE = "/admin/publications/send-early-years/give"
-
-
-def read(client: FlaskClient, path: str) -> str:
-    """A page of the desk, checked, blanks as one."""
-    answer = client.get(path)
-    assert answer.status_code == 200, f"{path}: {answer.status}"
-    check_page(answer.text, path=path)
-    return " ".join(answer.text.split())
 
 
 @on_both

@@ -17,9 +17,9 @@ from store.orders.models import Order
 from store.payments.models import Payment
 from store.payments.receipts import receipt_of
 from tests import factories
-from tests.admin.contested import read
 from tests.admin.sign_in import signed_in
 from tests.conftest import Clock, on_both
+from tests.pages import read
 from tests.rows import rows
 from tests.storefront.forms import fields_of, text_of
 
