@@ -31,7 +31,11 @@ FIRST_COPIES = frozenset({Occasion.FIRST_COPY, Occasion.DAYS_OVER, Occasion.ASKE
 # A customer whose first copy was left out has had none, whatever the letter would have said.
 _NO_FIRST_COPY = (Occasion.RELEASED, Occasion.RESENT)
 UNSENT = (DeliveryStatus.QUEUED, DeliveryStatus.HELD)
-_NOTICE_KEY, _NOTICE_KEY_AGAIN = "edition:{}:{}", "edition:{}:{}:{}"
+# Zeros before the customer's number: a release writes its keys in their order, each beside the one
+# before. Notices owed by earlier versions have none, and keep their keys: no rule reads one, and
+# none relies on a key of an edition that was owed before (`_is_carried`, `missing` and the number
+# of those owed again look at the rows).
+_NOTICE_KEY, _NOTICE_KEY_AGAIN = "edition:{}:{:010}", "edition:{}:{:010}:{}"
 
 
 def notice_key(edition_id: int, customer_id: int, number: int = 0) -> str:

@@ -4,6 +4,7 @@ Pages read in a plain BEGIN; writing goes through `transaction()`, which on SQLi
 BEGIN IMMEDIATE, so that two writers queue instead of failing half-way.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -62,6 +63,9 @@ class Base(DeclarativeBase):
 
 
 db = SQLAlchemy(model_class=Base)
+
+# `{}` or `{:010}`.
+_FIELDS = re.compile(r"\{(?::(0\d+))?\}")
 
 
 class NestedTransaction(RuntimeError):
@@ -137,11 +141,22 @@ def status_type(enum: type[StrEnum]) -> sa.Enum:
 
 def formatted(pattern: str, *values: Any) -> sa.ColumnElement[str]:
     """`pattern.format(*values)` as the database computes it, where values are columns; so that
-    Python and SQL spell a key from the same pattern."""
-    first, *others = pattern.split("{}")
+    Python and SQL spell a key from the same pattern. It knows `{}`, and `{:010}` for
+    numbers of at most so many digits."""
+    first, *others = _FIELDS.split(pattern)
     text: sa.ColumnElement[str] = sa.literal(first)
-    for value, after in zip(values, others, strict=True):
-        is_column = isinstance(value, sa.ClauseElement)
-        text = text + (sa.cast(value, sa.String(20)) if is_column else str(value))
+    for value, width, after in zip(values, others[::2], others[1::2], strict=True):
+        if isinstance(value, sa.ClauseElement):
+            text = text + _spelled(value, int(width or 0))
+        else:
+            text = text + f"{{:{width or ''}}}".format(value)
         text = text + after if after else text
     return text
+
+
+def _spelled(value: Any, width: int) -> sa.ColumnElement[str]:
+    if not width:
+        return sa.cast(value, sa.String(20))
+    # Both databases count in 64 bits here, and neither pads in the words of the other.
+    with_one_before = sa.literal(10**width, sa.BigInteger) + value
+    return sa.func.substr(sa.cast(with_one_before, sa.String(20)), 2)

@@ -8,6 +8,7 @@ from store.distribution import recalling, rehearsal, releasing
 from store.distribution.coverage import Coverage, NotReleasedYet, coverage
 from store.distribution.recipients import imported_as_having, missing
 from store.entitlements import granting, notices
+from store.entitlements.notices import notice_key
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
 from tests.conftest import Clock, on_both
@@ -39,7 +40,7 @@ def test_everybody_stands_in_one_column_with_the_reason(app: Flask, frozen: Cloc
         }.items():
             session.execute(
                 sa.update(Delivery)
-                .where(Delivery.dedupe_key == f"edition:{edition.id}:{orders[name].customer_id}")
+                .where(Delivery.dedupe_key == notice_key(edition.id, orders[name].customer_id))
                 .values(status=status, is_possibly_twice=name == "sent")
             )
         session.execute(

@@ -13,10 +13,11 @@ from store.distribution.coverage import coverage
 from store.distribution.recipients import batch_of
 from store.entitlements import granting, notices
 from store.entitlements.models import Entitlement
+from store.entitlements.notices import notice_key, owe_copy, owe_what_was_missed
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail import outbox
-from store.mail.models import BatchStatus, Delivery, DeliveryStatus
+from store.mail.models import BatchStatus, Delivery, DeliveryStatus, Occasion
 from tests.conftest import Clock, on_both
 from tests.distribution.reached import a_copy_came_before
 from tests.editions import draft, drafted_and_released, release, reread
@@ -228,7 +229,7 @@ def test_the_net_owes_what_a_release_had_missed_and_only_that(app: Flask, frozen
             Delivery(
                 kind="edition_notice",
                 occasion="released",
-                dedupe_key=f"edition:{edition.id}:1",
+                dedupe_key=notice_key(edition.id, 1),
                 customer_id=1,
                 edition_id=edition.id,
                 batch_id=batch.id if batch else None,
@@ -246,6 +247,47 @@ def test_the_net_owes_what_a_release_had_missed_and_only_that(app: Flask, frozen
 
 
 @on_both
+def test_keys_of_notices_keep_the_order_of_their_customers(app: Flask) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        for number in range(11):
+            buy(publication, f"{number}@reader.example")
+    edition = drafted_and_released(publication)
+    rows = sa.select(Delivery.customer_id).where(Delivery.edition_id == edition.id)
+    by_key = db.session.scalars(rows.order_by(Delivery.dedupe_key)).all()
+    assert by_key == sorted(by_key)
+    assert len(by_key) == 11
+
+
+@on_both
+def test_a_notice_under_a_key_of_earlier_versions_is_not_owed_twice(app: Flask) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        customer_id = buy(publication, "anna@reader.example").customer_id
+    edition = drafted_and_released(publication)
+    with transaction() as session:
+        notice = session.scalars(sa.select(Delivery).filter_by(edition_id=edition.id)).one()
+        notice.dedupe_key = f"edition:{edition.id}:{customer_id}"
+    assert releasing.owe_missing() == 0
+    given = (edition.id, customer_id, clock.now(), Occasion.FIRST_COPY)
+    with transaction():
+        assert not owe_copy(*given)
+        owe_what_was_missed(customer_id, publication.id, Occasion.FIRST_COPY)
+    with transaction() as session:
+        # What was left out does not stand for the copy, and another is owed once.
+        session.execute(sa.update(Delivery).values(status=SKIPPED))
+        assert [owe_copy(*given), owe_copy(*given)] == [True, False]
+    keys = db.session.scalars(sa.select(Delivery.dedupe_key).order_by(Delivery.id)).all()
+    notices = [key for key in keys if key.startswith("edition:")]
+    assert notices == [
+        f"edition:{edition.id}:{customer_id}",
+        notice_key(edition.id, customer_id, 1),
+    ]
+
+
+@on_both
 def test_recall_leaves_out_what_has_not_left_and_what_comes_back_unsent(app: Flask) -> None:
     with transaction():
         a_seller()
@@ -256,13 +298,13 @@ def test_recall_leaves_out_what_has_not_left_and_what_comes_back_unsent(app: Fla
     with transaction() as session:
         for number, values in {
             1: {"status": DeliveryStatus.SENT},
-            2: {"status": DeliveryStatus.SENDING, "claimed_by": "w"},
+            2: {"status": DeliveryStatus.SENDING, "claimed_by": "w", "claimed_at": clock.now()},
             3: {"claimed_by": "w", "claimed_at": clock.now()},
             5: {"status": DeliveryStatus.HELD},
         }.items():
             session.execute(
                 sa.update(Delivery)
-                .where(Delivery.dedupe_key == f"edition:{edition.id}:{number}")
+                .where(Delivery.dedupe_key == notice_key(edition.id, number))
                 .values(**values)
             )
     with transaction() as session:

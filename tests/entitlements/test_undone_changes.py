@@ -11,7 +11,7 @@ from store.distribution.coverage import coverage
 from store.entitlements.access import shelves
 from store.entitlements.granting import grant_imported
 from store.entitlements.models import Download, Entitlement, Link, NoticeStop
-from store.entitlements.notices import stop_notices
+from store.entitlements.notices import notice_key, stop_notices
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import find_or_add_customer
@@ -232,7 +232,7 @@ def test_no_edition_comes_twice_where_both_had_the_title(
     keys = db.session.scalars(
         sa.select(Delivery.dedupe_key).where(Delivery.edition_id == following_id)
     ).all()
-    assert keys == [f"edition:{following_id}:{customer_id}"]
+    assert keys == [notice_key(following_id, customer_id)]
 
 
 @on_both

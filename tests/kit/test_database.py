@@ -56,7 +56,7 @@ def test_the_bell_is_rung_after_the_commit(app: Flask) -> None:
     assert seen == [1]
 
 
-@pytest.mark.parametrize("pattern", ["key:{}:{}", "{}:{}:", "{}-{}"])
+@pytest.mark.parametrize("pattern", ["key:{}:{}", "{}:{}:", "{}-{}", "{:010}:{}", "{:07}:{:03}"])
 def test_the_database_writes_a_key_as_python_does(app: Flask, pattern: str) -> None:
     number = sa.literal(1234567, sa.Integer)
 
