@@ -13,7 +13,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.space import unrecorded_downloads
-from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
+from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, open_letters, stands_at
 from store.orders.models import Order
 from store.payments.models import (
     Checkout,
@@ -67,11 +67,8 @@ def _goes_out_next() -> tuple[Sequence[Edition], int, datetime | None]:
         .options(joinedload(Edition.publication))
         .order_by(Edition.release_at)
     ).all()
-    waiting, due = db.session.execute(
-        sa.select(sa.func.count(), sa.func.min(Delivery.due_at)).where(
-            Delivery.status.in_(DeliveryStatus.open())
-        )
-    ).one()
+    found = open_letters(Delivery.due_at).subquery("open_letters")
+    waiting, due = db.session.execute(sa.select(sa.func.count(), sa.func.min(found.c.due_at))).one()
     return scheduled, waiting, due
 
 
@@ -80,7 +77,7 @@ def _failed() -> dict[str, int]:
     nobody could apply. Called before anything else is read, as it gives the connection back."""
     return {
         "downloads": unrecorded_downloads(),
-        "letters": _count(Delivery, Delivery.status == DeliveryStatus.FAILED),
+        "letters": _count(Delivery, stands_at(DeliveryStatus.FAILED)),
         "refunds": _count(Refund, Refund.status == RefundStatus.FAILED),
         "events": _count(
             GatewayEvent,
@@ -105,7 +102,7 @@ def _needs_a_person() -> dict[str, Any]:
             Checkout, Checkout.gateway == "manual", Checkout.status == CheckoutStatus.OPEN
         ),
         "orders": _count(Order, Order.held_at.is_not(None)),
-        "held": _count(Delivery, Delivery.status == DeliveryStatus.HELD),
+        "held": _count(Delivery, stands_at(DeliveryStatus.HELD)),
         "paused": _editions(Edition.id.in_(paused)),
         "drafts": _editions(Edition.status == EditionStatus.DRAFT),
         "overdue": _overdue(),

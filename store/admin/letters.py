@@ -11,7 +11,7 @@ from store.kit.paging import SHORT_PAGE, Page, paginate
 from store.kit.status import history
 from store.mail import outbox
 from store.mail.letters import kinds
-from store.mail.models import Attempt, Delivery, DeliveryStatus
+from store.mail.models import Attempt, Delivery, DeliveryStatus, stands_at
 from store.orders.customers import customers_of
 from store.orders.models import Order
 from store.staff.guard import SUPPORT, opens_to, who
@@ -41,7 +41,7 @@ def all() -> Any:
     wanted = DeliveryStatus(chosen) if chosen in set(DeliveryStatus) else None
     query = sa.select(Delivery).order_by(Delivery.id.desc())
     if wanted is not None:
-        query = query.where(Delivery.status == wanted)
+        query = query.where(stands_at(wanted))
     if kind:
         query = query.where(Delivery.kind == kind)
     page = paginate(query, request.args.get("page", 1, int), SHORT_PAGE)

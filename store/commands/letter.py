@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from store.commands.base import in_shop, json_option, print_json, print_table, who_types
 from store.kit.database import db, transaction
 from store.mail import letters, outbox
-from store.mail.models import Delivery, DeliveryStatus
+from store.mail.models import Delivery, DeliveryStatus, stands_at
 
 _COLUMNS = ("id", "kind", "status", "due_at", "sent_at", "tries", "is_possibly_twice", "reason")
 
@@ -26,7 +26,7 @@ def list_(status: str | None, kind: str | None, limit: int, as_json: bool) -> No
     """The newest letters and where each stands."""
     query = sa.select(Delivery).order_by(Delivery.id.desc()).limit(limit)
     if status:
-        query = query.where(Delivery.status == DeliveryStatus(status))
+        query = query.where(stands_at(DeliveryStatus(status)))
     if kind:
         query = query.where(Delivery.kind == kind)
     found = db.session.scalars(query).all()

@@ -17,7 +17,16 @@ from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.formatting import format_day, format_moment
 from store.kit.paging import SHORT_PAGE, Page, paginate
-from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
+from store.mail.models import (
+    Attempt,
+    Batch,
+    BatchStatus,
+    Delivery,
+    DeliveryStatus,
+    Occasion,
+    open_letters,
+    stands_at,
+)
 from store.orders.models import Customer, OrderLine
 
 COLUMNS = {
@@ -168,7 +177,8 @@ def _count(rows: sa.Select[Any] | sa.CompoundSelect[Any]) -> int:
 def troubled_letters(batch: Batch, page: int) -> Page[Delivery]:
     """The letters of a release that could not be delivered or wait for a person."""
     wanted = (DeliveryStatus.FAILED, DeliveryStatus.HELD)
-    query = sa.select(Delivery).where(Delivery.batch_id == batch.id, Delivery.status.in_(wanted))
+    ids = sa.union_all(*(sa.select(Delivery.id).where(stands_at(status)) for status in wanted))
+    query = sa.select(Delivery).where(Delivery.batch_id == batch.id, Delivery.id.in_(ids))
     return paginate(query.order_by(Delivery.id), page, SHORT_PAGE)
 
 
@@ -176,6 +186,7 @@ def count_due_later(batch: Batch) -> int:
     """How many letters of a release wait for a moment that is still to come."""
     query = sa.select(sa.func.count()).where(
         Delivery.batch_id == batch.id,
+        Delivery.id.in_(open_letters(Delivery.id)),
         Delivery.status == DeliveryStatus.QUEUED,
         Delivery.due_at > clock.now(),
     )

@@ -14,7 +14,7 @@ from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.status import advance
 from store.mail import outbox
-from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
+from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, open_letters, stands_at
 
 
 class NotSending(Refusal):
@@ -138,7 +138,10 @@ def settle_recalled() -> int:
     is_recalled = sa.and_(
         Delivery.batch_id.in_(recalled), Delivery.priority != outbox.SOMEBODY_WAITS
     )
+    held = sa.select(Delivery.id).where(stands_at(DeliveryStatus.HELD))
+    unsent = sa.union_all(sa.select(open_letters(Delivery.id).subquery("open_letters")), held)
     is_stray = sa.and_(
+        Delivery.id.in_(unsent),
         Delivery.status.in_(UNSENT),
         Delivery.kind == NOTICE,
         Delivery.customer_id.is_not(None),

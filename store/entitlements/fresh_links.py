@@ -23,7 +23,7 @@ from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields, Refusal
 from store.kit.status import record_change
 from store.mail import outbox
-from store.mail.models import Delivery, DeliveryStatus
+from store.mail.models import Delivery, DeliveryStatus, stands_at
 from store.mail.outbox import forget_addresses, long_past
 from store.orders.customers import InvalidAddress, address_key, parse_address
 from store.orders.models import Customer, Order
@@ -180,11 +180,10 @@ def forget_unknown_addresses() -> None:
     """Blank the addresses of those who asked for their copies and whom we did not know; the
     timetable calls it."""
     is_stuck = sa.and_(Delivery.customer_id.is_(None), Delivery.created_at < long_past())
-    stuck = sa.and_(is_stuck, Delivery.status.in_((DeliveryStatus.FAILED, DeliveryStatus.HELD)))
+    failed, held, skipped = DeliveryStatus.FAILED, DeliveryStatus.HELD, DeliveryStatus.SKIPPED
+    stuck = sa.and_(is_stuck, sa.or_(stands_at(failed), stands_at(held)))
     with transaction():
-        forget_addresses(
-            Delivery.kind == FIND, sa.or_(Delivery.status == DeliveryStatus.SKIPPED, stuck)
-        )
+        forget_addresses(Delivery.kind == FIND, sa.or_(stands_at(skipped), stuck))
 
 
 def _ask(subject: str, customer_id: Any, **given: Any) -> Asked:

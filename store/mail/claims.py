@@ -222,8 +222,8 @@ def free_dead_claims(session: Session) -> int:
         sa.select(Delivery.claimed_by).where(Delivery.claimed_at.is_not(None)).distinct()
     ).all()
     dead = [name for name in holders if name and is_dead(name)]
-    expired = sa.and_(Delivery.claimed_at.is_not(None), Delivery.claimed_at < clock.now() - LEASE)
-    which = sa.or_(Delivery.claimed_by.in_(dead), expired)
+    is_over = sa.or_(Delivery.claimed_by.in_(dead), Delivery.claimed_at < clock.now() - LEASE)
+    which = sa.and_(Delivery.claimed_at.is_not(None), is_over)
     cut_off = session.scalars(
         sa.update(deliveries)
         .where(which, Delivery.status == DeliveryStatus.SENDING)

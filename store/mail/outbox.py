@@ -23,6 +23,7 @@ from store.mail.models import (
     DeliveryStatus,
     Occasion,
     deliveries,
+    stands_at,
 )
 
 SOMEBODY_WAITS = 0
@@ -277,7 +278,7 @@ def _requeue(which: sa.ColumnElement[bool], old: DeliveryStatus, who: str, why: 
     session = db.session()
     statement = (
         sa.update(Delivery)
-        .where(which, Delivery.status == old)
+        .where(which, stands_at(old))
         .values(status=DeliveryStatus.QUEUED, **_as_new())
         .returning(Delivery.id)
         .execution_options(synchronize_session="fetch")

@@ -23,6 +23,7 @@ from store.mail.models import (
     DeliveryStatus,
     attempts,
     deliveries,
+    has_open_letters,
 )
 from store.mail.smtp import Outcome, OutcomeKind
 
@@ -183,8 +184,7 @@ def _brake(session: Session, batch_id: int, outcome: Outcome) -> None:
     else:
         return
     batch = session.get_one(Batch, batch_id)
-    is_open = sa.and_(Delivery.batch_id == batch_id, Delivery.status.in_(DeliveryStatus.open()))
-    has_more = session.scalar(sa.select(sa.exists().where(is_open)))
+    has_more = session.scalar(sa.select(Batch.id).where(Batch.id == batch_id, has_open_letters()))
     if batch.status is not BatchStatus.RUNNING or not has_more:
         return
     if advance(batch, BatchStatus.PAUSED, why=why):
@@ -225,12 +225,9 @@ def _is_refused_too_often(session: Session, batch_id: int) -> bool:
 def finish_batches(session: Session) -> int:
     """Finish every running batch of which nothing is queued or under way; returns how many. One
     of which a letter was queued again while it finished runs on."""
-    unfinished = sa.exists().where(
-        Delivery.batch_id == Batch.id, Delivery.status.in_(DeliveryStatus.open())
-    )
-    outbox.reopen_batches(unfinished, "letters of it wait")
+    outbox.reopen_batches(has_open_letters(), "letters of it wait")
     done = session.scalars(
-        sa.select(Batch).where(Batch.status == BatchStatus.RUNNING, ~unfinished)
+        sa.select(Batch).where(Batch.status == BatchStatus.RUNNING, ~has_open_letters())
     ).all()
     finished = [batch for batch in done if advance(batch, BatchStatus.FINISHED)]
     for batch in finished:

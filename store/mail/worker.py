@@ -36,7 +36,7 @@ from store.mail.letters import (
     render_letter,
 )
 from store.mail.mime import Envelope, address_envelope
-from store.mail.models import Delivery, DeliveryStatus, deliveries
+from store.mail.models import Delivery, DeliveryStatus, deliveries, stands_at
 from store.mail.outcomes import Tried
 from store.mail.smtp import Connection, MailServer, Outcome, OutcomeKind, ServerUnavailable
 
@@ -290,7 +290,7 @@ def sweep() -> None:
 def release_mended() -> None:
     """Send what was held for a setting of the shop, once a letter can bear it (timetable)."""
     held = sa.select(Delivery.id).where(
-        Delivery.status == DeliveryStatus.HELD,
+        stands_at(DeliveryStatus.HELD),
         Delivery.reason.startswith(HELD_FOR_A_SETTING, autoescape=True),
     )
     try:
