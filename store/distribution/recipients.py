@@ -120,8 +120,15 @@ def batch_of(edition: Edition) -> Batch | None:
 
 def _best_entitlements(edition: Edition, now: datetime) -> sa.Select[*tuple[Any, ...]]:
     first = sa.orm.aliased(Edition, name="first_carried")
-    rank = _rank(edition.released_at or now)
-    is_owed = rank <= _STOPPED
+    at = edition.released_at or now
+    rank = _rank(at)
+    # `rank <= _STOPPED`, which the database would compute twice.
+    is_owed = sa.and_(
+        Entitlement.revoked_at.is_(None),
+        Entitlement.suspended_at.is_(None),
+        Entitlement.held_at.is_(None),
+        sa.or_(Entitlement.updates_until.is_(None), ~_is_over(at)),
+    )
     query = (
         sa.select(
             Entitlement.customer_id,
@@ -130,7 +137,9 @@ def _best_entitlements(edition: Edition, now: datetime) -> sa.Select[*tuple[Any,
             sa.func.min(sa.case((Entitlement.revoked_at.is_(None), Entitlement.granted_at))).label(
                 "since"
             ),
-            sa.func.max(sa.case((is_elsewhere(Entitlement), 1), else_=0)).label("had_elsewhere"),
+            sa.func.max(
+                sa.case((is_elsewhere(Entitlement, edition.publication_id), 1), else_=0)
+            ).label("had_elsewhere"),
         )
         .select_from(Entitlement)
         .outerjoin(first, first.id == Entitlement.from_edition_id)
@@ -167,10 +176,14 @@ def _rank(at: datetime) -> sa.Case[int]:
         (Entitlement.revoked_at.is_not(None), 5),
         (Entitlement.suspended_at.is_not(None), 4),
         (Entitlement.held_at.is_not(None), 3),
-        (Entitlement.updates_until < sa.literal(at, UtcDateTime()), 2),
+        (_is_over(at), 2),
         (NoticeStop.stopped_at.is_not(None), _STOPPED),
         else_=0,
     )
+
+
+def _is_over(at: datetime) -> sa.ColumnElement[bool]:
+    return Entitlement.updates_until < sa.literal(at, UtcDateTime())
 
 
 def _carried(edition: Edition, customer_id: Any) -> sa.Exists:

@@ -55,20 +55,19 @@ def has_copy(customer_id: Any, publication_id: Any) -> sa.ColumnElement[bool]:
     return sa.or_(by_letter, elsewhere)
 
 
-def is_elsewhere(right: Any) -> sa.ColumnElement[bool]:
+def is_elsewhere(right: Any, publication_id: int | None = None) -> sa.ColumnElement[bool]:
     """Whether a right stands for a copy from before an import: with an edition, or with one that
-    was out by then."""
+    was out by then. With the publication's id the database looks up once when its first came out."""
     edition = aliased(Edition)
-    was_out = (
-        sa.exists()
+    of_which = right.publication_id if publication_id is None else publication_id
+    first_out_at = (
+        sa.select(sa.func.min(edition.released_at))
+        .where(edition.publication_id == of_which, edition.status == EditionStatus.RELEASED)
         .correlate_except(edition)
-        .where(
-            edition.publication_id == right.publication_id,
-            edition.status == EditionStatus.RELEASED,
-            edition.released_at < right.granted_at,
-        )
+        .scalar_subquery()
     )
     is_imported = right.order_line_id.is_(None)
+    was_out = first_out_at < right.granted_at
     return sa.and_(is_imported, sa.or_(right.from_edition_id.is_not(None), was_out))
 
 

@@ -130,7 +130,7 @@ def owe_rows(kind: str, rows: sa.Select[Any]) -> int:
         **given,
     }
     # SQLite takes the ON of the conflict for that of a join unless a WHERE stands between.
-    query = sa.select(*values.values()).where(chosen.c.dedupe_key.is_not(None))
+    query = sa.select(*values.values()).where(sa.text("true"))
     statement = (
         insert_into(Delivery)
         .from_select(list(values), query, include_defaults=False)
