@@ -18,7 +18,7 @@ from store.catalog.models import Edition, EditionStatus, Publication, Publicatio
 from store.catalog.sellers import state_seller
 from store.entitlements.models import Entitlement, Link
 from store.kit import tokens
-from store.kit.database import db, transaction
+from store.kit.database import Base, db, transaction
 from store.orders.models import Customer
 
 KEY = "a-key-for-measuring-that-is-long-enough"
@@ -57,12 +57,13 @@ def shop(folder: Path, **given: Any) -> Iterator[Flask]:
         db.engine.dispose()
 
 
-def add_publication(customers: int) -> int:
-    """A listed publication with so many customers waiting for edition 1; returns the edition's id."""
+def add_publication(customers: int, *, are_known: bool = False) -> int:
+    """A listed publication with so many customers waiting for edition 1, new ones or the first the
+    shop has; returns the edition's id."""
     now = datetime.now(UTC)
     with transaction() as session:
         publication = Publication(
-            slug=f"guide-{now.timestamp():.0f}-{customers}",
+            slug=f"guide-{tokens.new_reference().lower()}",
             status=PublicationStatus.LISTED,
             title="A guide",
             price_amount=1250,
@@ -81,13 +82,14 @@ def add_publication(customers: int) -> int:
         )
         session.add(edition)
         session.flush()
-        _add_customers(publication.id, customers, now)
+        ids = range(1, customers + 1) if are_known else add_customers(customers, now)
+        _give_rights(publication.id, ids, now)
         return edition.id
 
 
-def _add_customers(publication_id: int, count: int, now: datetime) -> None:
-    session = db.session
-    first = (session.scalar(sa.select(sa.func.max(Customer.id))) or 0) + 1
+def add_customers(count: int, now: datetime) -> range:
+    """So many new customers with their library links; returns their ids."""
+    first = (db.session.scalar(sa.select(sa.func.max(Customer.id))) or 0) + 1
     ids = range(first, first + count)
     people = [
         {
@@ -100,6 +102,12 @@ def _add_customers(publication_id: int, count: int, now: datetime) -> None:
         }
         for i in ids
     ]
+    insert(Customer, people)
+    insert(Link, [_link("library", i, None, now) for i in ids])
+    return ids
+
+
+def _give_rights(publication_id: int, ids: range, now: datetime) -> None:
     rights = [
         {
             "customer_id": i,
@@ -111,17 +119,23 @@ def _add_customers(publication_id: int, count: int, now: datetime) -> None:
         }
         for i in ids
     ]
-    links = [
-        {
-            "reference": tokens.new_reference(),
-            "purpose": purpose,
-            "customer_id": i,
-            "publication_id": publication_id if purpose == "stop" else None,
-            "created_at": now,
-        }
-        for i in ids
-        for purpose in ("library", "stop")
-    ]
-    for model, rows in ((Customer, people), (Entitlement, rights), (Link, links)):
-        for start in range(0, len(rows), 20_000):
-            session.execute(sa.insert(model), rows[start : start + 20_000])
+    insert(Entitlement, rights)
+    insert(Link, [_link("stop", i, publication_id, now) for i in ids])
+
+
+def _link(
+    purpose: str, customer_id: int, publication_id: int | None, now: datetime
+) -> dict[str, Any]:
+    return {
+        "reference": tokens.new_reference(),
+        "purpose": purpose,
+        "customer_id": customer_id,
+        "publication_id": publication_id,
+        "created_at": now,
+    }
+
+
+def insert(model: type[Base], rows: list[dict[str, Any]]) -> None:
+    """Many rows by few statements."""
+    for start in range(0, len(rows), 20_000):
+        db.session.execute(sa.insert(model), rows[start : start + 20_000])
