@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup demo demo-stripe test test-long check bench lock sample clean
+.PHONY: help setup demo demo-stripe test test-long check bench bench-full lock sample clean
 
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ check: setup ## Lint, types, import contracts
 
 bench: setup ## Print the figures, each as a ratio to a reference of the same run
 	@$(BIN)/python -m bench
+
+bench-full: setup ## The figures, those that take many minutes too
+	@$(BIN)/python -m bench --full
 
 sample: setup ## Make the sample publication's files again
 	@$(BIN)/python docs/sample/make.py

@@ -1,4 +1,4 @@
-"""The publication page beside a bare Flask route on the same server."""
+"""Pages of the storefront beside a bare Flask route on the same server."""
 
 import http.client
 import multiprocessing
@@ -8,43 +8,77 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
 
 import psutil
+import sqlalchemy as sa
 from flask import Flask
 
 from bench.figures import Figure, rounds
-from bench.shops import KEY, add_publication, shop
+from bench.shops import KEY, shop
+from bench.stock import SLUG, links, stock
 from store import serving, settings
-from store.catalog.models import Publication
+from store.catalog.models import Asset
+from store.entitlements.links import download_path, token_of
+from store.entitlements.models import Download, Link
 from store.kit.database import db
 
 REQUESTS = 1_000
 CLIENTS = 4
+ROUNDS = 3
+BARE = "a bare Flask route on the same server"
 
 
 def measure() -> list[Figure]:
     """Requests a second, and processor time a request."""
     with tempfile.TemporaryDirectory() as folder:
-        with shop(Path(folder)):
-            add_publication(10)
-            path = f"/publications/{db.session.query(Publication.slug).scalar()}"
+        with shop(Path(folder)) as app:
+            # A transfer is counted once, so each request of a round needs a link of its own.
+            stock(REQUESTS * ROUNDS)
+            found = links(REQUESTS * ROUNDS)
+            libraries = [f"/library/{token_of(link)}" for link in found[:REQUESTS]]
+            downloads = _downloads(found)
         ours = settings.load({}, env="testing", secret_key=KEY, data_dir=Path(folder))
         with (
             served(run_shop, ours) as (shop_port, shop_pid),
             served(_run_bare, None) as (bare_port, bare_pid),
         ):
-            speed = rounds(5, lambda: _load(shop_port, path), lambda: _load(bare_port, "/"))
-            work = rounds(
-                3,
-                lambda: _work(shop_pid, shop_port, path),
-                lambda: _work(bare_pid, bare_port, "/"),
-            )
-    reference = "a bare Flask route on the same server"
-    return [
-        Figure("publication page, requests a second", reference, speed, 0.25),
-        Figure("publication page, processor time", reference, work, 4.5, at_least=False),
-    ]
+            page = [f"/publications/{SLUG}"]
+            speed = rounds(5, lambda: _load(shop_port, page), lambda: _load(bare_port, ["/"]))
+
+            def work(paths: Iterator[list[str]]) -> float:
+                return rounds(
+                    ROUNDS,
+                    lambda: _work(shop_pid, shop_port, next(paths)),
+                    lambda: _work(bare_pid, bare_port, ["/"]),
+                )
+
+            figures = [
+                Figure("publication page, requests a second", BARE, speed, 0.35, 0.45),
+                _processor("publication page", work(repeat(page)), 2.5, 2),
+                _processor("order form", work(repeat([f"{page[0]}/order"])), None, None),
+                _processor("library", work(repeat(libraries)), 7, 5),
+                _processor("download with its row", work(iter(downloads)), 6, 4),
+            ]
+        with app.app_context():
+            rows = db.session.scalar(sa.select(sa.func.count()).select_from(Download))
+            db.session.remove()
+            db.engine.dispose()
+        if rows != REQUESTS * ROUNDS:
+            raise RuntimeError(f"{rows} downloads were recorded")
+    return figures
+
+
+def _processor(what: str, ratio: float, must: float | None, aim: float | None) -> Figure:
+    return Figure(f"{what}, processor time", BARE, ratio, must, aim, at_least=False)
+
+
+def _downloads(found: list[Link]) -> list[list[str]]:
+    """The paths of each round."""
+    file = db.session.scalars(sa.select(Asset)).one()
+    paths = [download_path(link, file) for link in found]
+    return [paths[start : start + REQUESTS] for start in range(0, len(paths), REQUESTS)]
 
 
 def run_shop(given: settings.Settings, port: int) -> None:
@@ -86,10 +120,13 @@ def _wait(port: int) -> None:
     raise RuntimeError("the server did not start")
 
 
-def _load(port: int, path: str) -> float:
-    def fetch() -> None:
+def _load(port: int, paths: list[str]) -> float:
+    """Requests a second; the paths are asked for in turn."""
+
+    def fetch(first: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port)
-        for _ in range(REQUESTS // CLIENTS):
+        for number in range(first, REQUESTS, CLIENTS):
+            path = paths[number % len(paths)]
             connection.request("GET", path)
             answer = connection.getresponse()
             answer.read()
@@ -97,7 +134,7 @@ def _load(port: int, path: str) -> float:
                 raise RuntimeError(f"{path} answered {answer.status}")
         connection.close()
 
-    threads = [threading.Thread(target=fetch) for _ in range(CLIENTS)]
+    threads = [threading.Thread(target=fetch, args=(first,)) for first in range(CLIENTS)]
     start = time.perf_counter()
     for thread in threads:
         thread.start()
@@ -106,9 +143,9 @@ def _load(port: int, path: str) -> float:
     return REQUESTS / (time.perf_counter() - start)
 
 
-def _work(pid: int, port: int, path: str) -> float:
+def _work(pid: int, port: int, paths: list[str]) -> float:
     before = _processor_seconds(pid)
-    _load(port, path)
+    _load(port, paths)
     return _processor_seconds(pid) - before
 
 

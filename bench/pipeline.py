@@ -1,107 +1,127 @@
-"""The whole way of a letter (claim, facts, words, send, record) beside a bare smtplib loop."""
+"""The whole way of a letter (claim, facts, words, send, record) beside others that send letters."""
 
-import smtplib
-import subprocess
-import sys
+import multiprocessing
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 
+from bench import peers
 from bench.figures import Figure, rounds
-from bench.shops import add_publication, postgresql, shop
-from store.catalog.models import Edition
-from store.distribution.releasing import release_edition
-from store.kit.database import db, transaction
-from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
-from store.mail.worker import send_due_letters
+from bench.letters import drain, need_all_sent, owe_letters, sending_to
+from bench.shops import KEY, postgresql, shop
+from bench.sink import sink
+from store import settings
+from store.app import create_app
 
 CONNECTIONS = 4
-LETTERS = 600
-SAMPLE = (
-    b"From: a@press.example\r\nTo: b@reader.example\r\nSubject: x\r\n\r\n" + b"x" * 70 + b"\r\n"
-)
+LETTERS = 2_000
+PEER_LETTERS = 1_000
+FAR_CONNECTIONS = 16
+FAR_LETTERS = 640
+ROUND_TRIP = 20
 
 
 def measure() -> list[Figure]:
-    """Letters a second of a bare smtplib loop with as many connections, on both databases."""
-    with sink() as port, tempfile.TemporaryDirectory() as folder:
-        figures = [_ratio("SQLite", Path(folder), port, "", must=0.20)]
+    """Letters a second of other senders with as many connections; PostgreSQL too."""
+    with tempfile.TemporaryDirectory() as folder, sink() as port, sink(ROUND_TRIP) as far_port:
+        figures = _on_sqlite(Path(folder), port)
+        figures.append(_far_away("SQLite", Path(folder) / "far", far_port, ""))
         with postgresql() as server:
-            figures.append(_ratio("PostgreSQL", Path(folder) / "pg", port, server, must=0.15))
+            figures.append(_beside_bare("PostgreSQL", Path(folder) / "pg", port, server))
+            figures.append(_two_workers(Path(folder) / "pg", port, server))
+            figures.append(_far_away("PostgreSQL", Path(folder) / "pg", far_port, server))
     return figures
 
 
-def _ratio(name: str, folder: Path, port: int, database: str, *, must: float) -> Figure:
-    given = {
-        "mail_server": "127.0.0.1",
-        "mail_port": port,
-        "mail_connections": CONNECTIONS,
-        "mail_default_sender": "shop@press.example",
-        "database_url": database,
-    }
-    with shop(folder, **given) as app:
-        ratio = rounds(3, lambda: _ours(app), lambda: _bare(port))
+def _on_sqlite(folder: Path, port: int) -> list[Figure]:
+    figure = _beside_bare("SQLite", folder / "shop", port, "")
+    with shop(folder / "shop", **sending_to(port, CONNECTIONS)) as app:
+        size = CONNECTIONS, PEER_LETTERS
+        office = rounds(
+            3,
+            lambda: _ours(app, *size),
+            lambda: peers.post_office(port, *size, str(folder)),
+        )
+        loop = rounds(3, lambda: _ours(app, *size), lambda: peers.flask_mail_loop(port, *size))
+    what = f"letters a second through the outbox, {CONNECTIONS} connections, SQLite"
+    return [
+        figure,
+        Figure(what, "django-post-office with 4 threads, SQLite", office, 1.4, 3),
+        Figure(what, "a Flask-Mail loop with 4 connections that records nothing", loop, 2, 5),
+    ]
+
+
+def _beside_bare(name: str, folder: Path, port: int, database: str) -> Figure:
+    must, aim = (0.22, 0.30) if database else (0.28, 0.40)
+    size = CONNECTIONS, LETTERS
+    with shop(folder, **sending_to(port, CONNECTIONS, database)) as app:
+        ratio = rounds(3, lambda: _ours(app, *size), lambda: peers.bare(port, *size))
     return Figure(
         f"letters a second through the outbox, {CONNECTIONS} connections, {name}",
         f"a bare smtplib loop with {CONNECTIONS} connections (sink: bench/sink.py)",
         ratio,
         must,
+        aim,
     )
 
 
-def _ours(app: Flask) -> float:
-    edition_id = add_publication(LETTERS)
-    with transaction() as session:
-        release_edition(session.get_one(Edition, edition_id), "bench")
-    db.session.remove()
+def _far_away(name: str, folder: Path, port: int, database: str) -> Figure:
+    size = FAR_CONNECTIONS, FAR_LETTERS
+    with shop(folder, **sending_to(port, FAR_CONNECTIONS, database)) as app:
+        ratio = rounds(3, lambda: _ours(app, *size), lambda: peers.bare(port, *size))
+    return Figure(
+        f"letters a second, {ROUND_TRIP} ms away, {FAR_CONNECTIONS} connections, {name}",
+        f"a bare smtplib loop with {FAR_CONNECTIONS} connections (sink: bench/sink.py)",
+        ratio,
+        1.7,
+        1.85,
+    )
 
-    def drain() -> None:
-        with app.app_context():
-            send_due_letters()
 
-    rate = LETTERS / _timed([drain] * CONNECTIONS)
-    sent = db.session.query(Delivery).filter_by(edition_id=edition_id, status=DeliveryStatus.SENT)
-    if sent.count() != LETTERS or db.session.query(CapturedLetter).count():
-        raise RuntimeError("not every letter went to the sink")
-    db.session.remove()
+def _two_workers(folder: Path, port: int, database: str) -> Figure:
+    given = {"env": "testing", "secret_key": KEY, "data_dir": folder}
+    given |= sending_to(port, CONNECTIONS, database)
+    with shop(folder, **given):
+        ratio = rounds(3, lambda: _by_processes(2, given), lambda: _by_processes(1, given))
+    return Figure(
+        f"letters a second of two worker processes, {CONNECTIONS} connections each, PostgreSQL",
+        "one such process (cores shared with sink and server)",
+        ratio,
+        None,
+        1.3,
+    )
+
+
+def _ours(app: Flask, connections: int, letters: int) -> float:
+    edition_id = owe_letters(letters)
+    rate = letters / drain(app, connections)
+    need_all_sent(edition_id, letters)
     return rate
 
 
-def _bare(port: int) -> float:
-    def send() -> None:
-        with smtplib.SMTP("127.0.0.1", port, local_hostname="localhost") as server:
-            for _ in range(LETTERS // CONNECTIONS):
-                server.sendmail("a@press.example", ["b@reader.example"], SAMPLE * 60)
-
-    return LETTERS / _timed([send] * CONNECTIONS)
-
-
-def _timed(work: list[Callable[[], None]]) -> float:
-    threads = [threading.Thread(target=each) for each in work]
+def _by_processes(count: int, given: dict[str, Any]) -> float:
+    spawn = multiprocessing.get_context("spawn")
+    ready = spawn.Barrier(count + 1)
+    workers = [spawn.Process(target=_work, args=(given, ready)) for _ in range(count)]
+    for worker in workers:
+        worker.start()
+    edition_id = owe_letters(LETTERS)
+    ready.wait(120)
     start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return time.perf_counter() - start
+    ready.wait(120)
+    rate = LETTERS / (time.perf_counter() - start)
+    for worker in workers:
+        worker.join()
+    need_all_sent(edition_id, LETTERS)
+    return rate
 
 
-@contextmanager
-def sink() -> Iterator[int]:
-    """The sink as a process of its own; yields its port."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.sink"], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
+def _work(given: dict[str, Any], ready: Barrier) -> None:
+    app = create_app(settings.load({}, **given))
+    ready.wait(120)
+    drain(app, CONNECTIONS)
+    ready.wait(120)

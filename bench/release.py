@@ -11,9 +11,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from bench.figures import Figure, rounds
+from bench.letters import release
 from bench.shops import add_publication, postgresql, shop
-from store.catalog.models import Edition
-from store.distribution.releasing import release_edition
 from store.kit import clock
 from store.kit.database import UtcDateTime, db, transaction
 from store.orders.models import Customer
@@ -56,16 +55,16 @@ def _figures(
         editions = [add_publication(CUSTOMERS, are_known=True) for _ in range(5)]
         narrow, ours = iter(editions), iter(editions)
 
-        def release() -> float:
-            took.append(_timed(lambda: _release(next(ours)), read))
+        def ours_once() -> float:
+            took.append(_timed(lambda: release(next(ours)), read))
             return took[-1]
 
         def fill() -> float:
             return _timed(lambda: _fill(next(narrow)), read)
 
-        fill(), release()  # the first ones only warm up
-        ratio = rounds(3, release, fill)
-        worst = _worst_write(app, lambda: _release(next(ours)))
+        fill(), ours_once()  # the first ones only warm up
+        ratio = rounds(3, ours_once, fill)
+        worst = _worst_write(app, lambda: release(next(ours)))
     of_which = "processor time" if read is time.process_time else "time"
     return [
         Figure(
@@ -86,12 +85,6 @@ def _figures(
             unit="s",
         ),
     ]
-
-
-def _release(edition_id: int) -> None:
-    with transaction() as session:
-        release_edition(session.get_one(Edition, edition_id), "bench")
-    db.session.remove()
 
 
 def _make_narrow() -> None:

@@ -1,19 +1,27 @@
 """A mail server that says yes to everything as fast as one Python process can; PIPELINING offered.
 
-Run as a program: prints its port, then counts letters until it is ended.
+Run as a program, with the milliseconds of a round trip where it is to be far away: prints its
+port, then takes letters until it is ended.
 """
 
 import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Sink(asyncio.Protocol):
-    """One SMTP conversation, read from a growing buffer."""
+    """One SMTP conversation, read from a growing buffer; each answer comes `delay` seconds late."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.delay = delay
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.out = transport
         self.buffer = b""
         self.in_data = False
-        self.out.write(b"220 sink ready\r\n")
+        self._answer(b"220 sink ready\r\n")
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -28,11 +36,17 @@ class Sink(asyncio.Protocol):
                 self.in_data = False
                 answers.append(b"250 2.0.0 taken\r\n")
             else:
-                answers.append(self._answer(head[:4].upper()))
+                answers.append(self._obey(head[:4].upper()))
         if answers:
-            self.out.write(b"".join(answers))
+            self._answer(b"".join(answers))
 
-    def _answer(self, verb: bytes) -> bytes:
+    def _answer(self, words: bytes) -> None:
+        if self.delay:
+            asyncio.get_running_loop().call_later(self.delay, self.out.write, words)
+        else:
+            self.out.write(words)
+
+    def _obey(self, verb: bytes) -> bytes:
         if verb == b"EHLO":
             return b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"
         if verb == b"DATA":
@@ -45,12 +59,29 @@ class Sink(asyncio.Protocol):
         return b"250 2.0.0 ok\r\n"
 
 
-async def serve() -> None:
+async def serve(delay: float) -> None:
     """Listen on a free port of this machine."""
-    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Sink(delay), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
+@contextmanager
+def sink(milliseconds: int = 0) -> Iterator[int]:
+    """The sink as a process of its own, a round trip of so many milliseconds away; yields its port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.sink", str(milliseconds)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(int(sys.argv[1]) / 1000))

@@ -1,0 +1,83 @@
+"""Customers as a file: what a row of an import costs, and how much memory an export takes."""
+
+import multiprocessing
+import resource
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from bench.figures import Figure
+from bench.shops import KEY, add_publication, shop
+from bench.stock import stock
+from store import settings
+from store.app import create_app
+from store.catalog.models import Publication
+from store.distribution.customers_csv import read_customers
+from store.distribution.import_export import export_customers, import_customers
+from store.kit.database import db
+from store.payments.sums import left_by_order
+
+ROWS = 5_000
+HOLDERS = 100_000
+
+
+def measure() -> list[Figure]:
+    """Milliseconds of the processor, and megabytes above those of a process at rest."""
+    with tempfile.TemporaryDirectory() as folder:
+        row = _import(Path(folder) / "import")
+        more = _export(Path(folder) / "export")
+    return [
+        Figure("import, processor time a row", "", row, 0.5, at_least=False, unit="ms"),
+        Figure(
+            f"export of {HOLDERS:,} customers, memory above idle",
+            "",
+            more,
+            20,
+            at_least=False,
+            unit="MB",
+        ),
+    ]
+
+
+def _import(folder: Path) -> float:
+    lines = ["email,name", *(f"new{i}@reader.example,Reader {i}" for i in range(ROWS))]
+    data = "\n".join(lines).encode()
+    with shop(folder):
+        add_publication(1)
+        publication = db.session.scalars(sa.select(Publication)).one()
+        start = time.process_time()
+        report = import_customers(publication, read_customers(data))
+        took = time.process_time() - start
+    if report.added != ROWS:
+        raise RuntimeError(f"{report.added} of {ROWS} rows were imported")
+    return 1000 * took / ROWS
+
+
+def _export(folder: Path) -> float:
+    given = {"env": "testing", "secret_key": KEY, "data_dir": folder}
+    with shop(folder):
+        stock(HOLDERS)
+    spawn = multiprocessing.get_context("spawn")
+    told, tells = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=_tell_memory, args=(given, tells))
+    process.start()
+    more: float = told.recv()
+    process.join()
+    return more
+
+
+def _tell_memory(given: dict[str, Any], tells: Connection) -> None:
+    """Tells in MB, as Linux counts in kB."""
+    with create_app(settings.load({}, **given)).app_context():
+        publication = db.session.scalars(sa.select(Publication)).one()
+        before = _peak()
+        export_customers(publication, left_by_order)
+        tells.send((_peak() - before) / 1000)
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
