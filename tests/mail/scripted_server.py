@@ -150,17 +150,20 @@ class ScriptedServer:
             return False
         octets = b"\r\n".join(part.removeprefix(b".") for part in text.split(b"\r\n"))
         usual = DEFAULT_ANSWERS["."] if talk.rcpt else "554 5.5.1 No valid recipients"
-        reply = self._answer(line, talk, ".", octets.decode(), usual)
+        reply = self.script(talk, ".", octets.decode()) or usual
         if reply.startswith("2"):
+            # Noted before it is answered for, so that who has the answer finds the letter.
             talk.accepted += 1
             letter = Received(talk.number, talk.mail, tuple(talk.rcpt), octets + b"\r\n")
             self.letters.append(letter)
         talk.mail = ""
-        return bool(reply)
+        return bool(self._say(line, reply))
 
     def _answer(self, line: "_Line", talk: Talk, verb: str, command: str, usual: str) -> str:
         """The reply as sent; empty when the connection is over."""
-        reply = self.script(talk, verb, command) or usual
+        return self._say(line, self.script(talk, verb, command) or usual)
+
+    def _say(self, line: "_Line", reply: str) -> str:
         if reply == CUT:
             return ""
         if reply == SILENCE:

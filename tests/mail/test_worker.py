@@ -30,7 +30,6 @@ from .shops import (
     attempts,
     deliveries,
     delivery,
-    hang_up,
     owe_to,
     readers,
     statuses,
@@ -78,7 +77,6 @@ def answers(**by_verb: Callable[[Talk, str], str | None]) -> Script:
 
 
 def recipients(sink: ScriptedServer) -> list[str]:
-    hang_up()  # the server notes a letter after its answer, and before that to QUIT
     return [one.rcpt[0].removeprefix("RCPT TO:<").rstrip(">") for one in sink.letters]
 
 

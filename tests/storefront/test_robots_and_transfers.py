@@ -9,7 +9,7 @@ from store.orders.discounts import add_discount
 from store.orders.models import Order
 from store.payments.models import Checkout
 from tests.storefront.forms import fields_of
-from tests.storefront.strangers import annas_shop, places, strangers_path
+from tests.storefront.strangers import annas_shop, places, strangers_order, strangers_path
 
 HALF = {"percent": 50, "code": "HALF", "max_orders": 1}
 
@@ -20,8 +20,9 @@ def _taken_up_again(client: FlaskClient, pressed: str) -> tuple[str, str]:
 
 
 def _tries() -> list[tuple[str, str]]:
-    db.session.rollback()
-    rows = db.session.execute(sa.select(Checkout.gateway, Checkout.status).order_by(Checkout.id))
+    """How the stranger's order was to be paid, first to last."""
+    tries = sa.select(Checkout.gateway, Checkout.status).order_by(Checkout.id)
+    rows = db.session.execute(tries.where(Checkout.order_id == strangers_order().id))
     return [(gateway, str(status)) for gateway, status in rows]
 
 
