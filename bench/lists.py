@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from bench.figures import Figure, rounds
 from bench.shops import shop
-from bench.stock import SLUG, STAFF, links, stock
+from bench.stock import SLUG, STAFF, links, reference, stock
 from store.entitlements.links import token_of
 from store.kit.database import db
 
@@ -24,7 +24,7 @@ DESK = (
     ("late page of orders", "/admin/orders?page={late}", 1.5, None),
     ("late page of customers", "/admin/customers?page={late}", 1.5, None),
     ("late page of letters", "/admin/letters?page={late}", 1.5, None),
-    ("an order by its reference", "/admin/orders?q=0000-0042", 2, None),
+    ("an order by its reference", f"/admin/orders?q={reference(42)}", 2, None),
     ("an order by its address", "/admin/orders?q=reader42@reader.example", 2, None),
     ("a customer by an address", "/admin/customers?q=reader42@reader.example", 2, None),
     ("customers by part of a name", "/admin/customers?q=eader+42", 5, None),

@@ -15,6 +15,7 @@ from store.kit.database import db, transaction
 from store.kit.storage import storage
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
 from store.orders.models import Order, OrderLine, OrderStatus
+from store.orders.orders import REFERENCE_LETTERS
 from store.staff.people import add_staff
 
 SLUG = "guide"
@@ -88,7 +89,7 @@ def _add_orders(edition: Edition, ids: range, now: datetime) -> None:
 def _order(i: int, seller_id: int, now: datetime) -> dict[str, Any]:
     return {
         "id": i,
-        "reference": f"{i:08d}"[:4] + "-" + f"{i:08d}"[4:],
+        "reference": reference(i),
         "form_key": tokens.new_reference(),
         "customer_id": i,
         "seller_id": seller_id,
@@ -100,6 +101,12 @@ def _order(i: int, seller_id: int, now: datetime) -> dict[str, Any]:
         "placed_at": now,
         "paid_at": now,
     }
+
+
+def reference(i: int) -> str:
+    """The reference of an order by its number."""
+    letters = "".join(REFERENCE_LETTERS[int(digit)] for digit in f"{i:08d}")
+    return f"{letters[:4]}-{letters[4:]}"
 
 
 def _line(i: int, publication_id: int) -> dict[str, Any]:

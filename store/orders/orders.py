@@ -3,7 +3,6 @@ paid; and orders and customers found by what staff remember of them."""
 
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -113,25 +112,23 @@ def expire_order(order: Order, why: str) -> bool:
 
 
 def search_customers(text: str = "", page: int = 1) -> Page[Customer]:
-    """Customers whose address, name or an order's reference holds `text`, newest first."""
+    """Customers whose address or name holds `text`, newest first; the one alone whose address, or
+    whose order's reference, it is."""
     query = sa.select(Customer).where(Customer.merged_into_id.is_(None))
     query = query.order_by(Customer.id.desc())
     if text.strip():
-        found = _matches_person(text)
-        reference = reference_in(text)
-        if reference:
-            owners = sa.select(Order.customer_id).where(Order.reference == reference)
-            found = sa.or_(found, Customer.id.in_(owners))
-        query = query.where(found)
+        _, customer_id = _found_exactly(text)
+        query = query.where(Customer.id == customer_id if customer_id else _matches_person(text))
     return paginate(query, page)
 
 
 def list_orders(
     page: int = 1, status: OrderStatus | None = None, text: str = "", *, is_held: bool = False
 ) -> Page[Order]:
-    """Orders with customer and lines, newest first; `text` is looked for in reference, address,
-    name and organisation; `is_held` asks for those alone that wait for a person to decide
-    whose they are. The number of statements does not grow with the list."""
+    """Orders with customer and lines, newest first; `text` is looked for in address, name and
+    organisation, and where it is a reference or an address finds that order's, or that customer's,
+    alone; `is_held` asks for those that wait for a person to decide whose they are. The number of
+    statements does not grow with the list."""
     query = (
         sa.select(Order)
         .options(joinedload(Order.customer), selectinload(Order.lines))
@@ -142,15 +139,7 @@ def list_orders(
     if is_held:
         query = query.where(Order.held_at.is_not(None))
     if text.strip():
-        line = clean_line(text)
-        query = query.join(Customer).where(
-            sa.or_(
-                Order.reference == reference_in(text),
-                Order.name.icontains(line, autoescape=True),
-                Order.organisation.icontains(line, autoescape=True),
-                _matches_person(text),
-            )
-        )
+        query = query.join(Customer).where(_matches_order(text))
     return paginate(query, page)
 
 
@@ -165,6 +154,36 @@ def orders_of(customer_id: int) -> Page[Order]:
     return paginate(query, 1, SHORT_PAGE)
 
 
+def _matches_order(text: str) -> sa.ColumnElement[bool]:
+    order_id, customer_id = _found_exactly(text)
+    if order_id is not None:
+        return Order.id == order_id
+    if customer_id is not None:
+        return Order.customer_id == customer_id
+    line = clean_line(text)
+    return sa.or_(
+        Order.name.icontains(line, autoescape=True),
+        Order.organisation.icontains(line, autoescape=True),
+        _matches_person(text),
+    )
+
+
+def _found_exactly(text: str) -> tuple[int | None, int | None]:
+    """The ids of the order whose reference `text` is and of its customer, or that of the customer
+    whose address it is: an index finds them, while parts of words are looked for in every row."""
+    reference = reference_in(text)
+    if reference is not None:
+        named = sa.select(Order.id, Order.customer_id).where(Order.reference == reference)
+        order = db.session.execute(named).first()
+        if order is not None:
+            return order.id, order.customer_id
+    try:
+        key = address_key(parse_address(text))
+    except InvalidAddress:
+        return None, None
+    return None, db.session.scalar(sa.select(Customer.id).where(Customer.email_key == key))
+
+
 def _matches_person(text: str) -> sa.ColumnElement[bool]:
     """Whether a customer's address or name holds `text`, in any case and composition."""
     spellings = {search_key(text)}
@@ -172,6 +191,4 @@ def _matches_person(text: str) -> sa.ColumnElement[bool]:
         # `+` in the query part of an address bar arrives as a blank.
         spellings.add(search_key(text).replace(" ", "+"))
     wanted = [Customer.email_key.contains(one, autoescape=True) for one in sorted(spellings)]
-    with suppress(InvalidAddress):
-        wanted.append(Customer.email_key == address_key(parse_address(text)))
     return sa.or_(Customer.name_key.contains(search_key(text), autoescape=True), *wanted)

@@ -21,6 +21,7 @@ from store.orders.orders import (
     expire_order,
     list_orders,
     order_by_reference,
+    search_customers,
 )
 from store.orders.placing import Change, Details, NotOnSale, PriceChanged, place_order
 from tests import factories
@@ -402,6 +403,29 @@ def test_orders_are_listed_newest_first_and_found_by_what_staff_know(
     ]:
         assert [order.id for order in list_orders(text=text).rows] == [found.id], text
     assert list_orders(text="nobody").total == 0
+
+
+@on_both
+def test_a_whole_reference_or_address_finds_that_one_alone_by_an_index(
+    publication: Publication,
+) -> None:
+    one = place(publication, Details("anna@reader.example", "Anna"), key=f"{KEY[:-1]}1")
+    two = place(publication, Details("joanna@reader.example", "Joanna"), key=f"{KEY[:-1]}2")
+    with transaction():
+        two.organisation = one.reference
+    statements: list[str] = []
+    note = lambda *given: statements.append(given[2])  # noqa: E731
+    sa.event.listen(db.engine, "before_cursor_execute", note)
+    for text in (one.reference, "Anna@reader.example"):
+        assert [order.id for order in list_orders(text=text).rows] == [one.id], text
+        assert [person.id for person in search_customers(text).rows] == [one.customer_id], text
+    sa.event.remove(db.engine, "before_cursor_execute", note)
+    assert not [one for one in statements if "LIKE" in one]
+    assert [order.id for order in list_orders(text="anna").rows] == [two.id, one.id]
+    assert [person.id for person in search_customers("anna@reader").rows] == [
+        two.customer_id,
+        one.customer_id,
+    ]
 
 
 def test_a_longer_list_takes_no_more_statements(publication: Publication) -> None:
