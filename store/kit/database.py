@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import reduce
+from operator import add
 from typing import Any
 
 import sqlalchemy as sa
@@ -143,15 +145,16 @@ def formatted(pattern: str, *values: Any) -> sa.ColumnElement[str]:
     """`pattern.format(*values)` as the database computes it, where values are columns; so that
     Python and SQL spell a key from the same pattern. It knows `{}`, and `{:010}` for
     numbers of at most so many digits."""
-    first, *others = _FIELDS.split(pattern)
-    text: sa.ColumnElement[str] = sa.literal(first)
+    said, *others = _FIELDS.split(pattern)
+    columns: list[sa.ColumnElement[str]] = []
     for value, width, after in zip(values, others[::2], others[1::2], strict=True):
         if isinstance(value, sa.ClauseElement):
-            text = text + _spelled(value, int(width or 0))
+            # What is known here is one literal, however many pieces it comes in.
+            columns += [sa.literal(said), _spelled(value, int(width or 0))]
+            said = after
         else:
-            text = text + f"{{:{width or ''}}}".format(value)
-        text = text + after if after else text
-    return text
+            said += f"{{:{width or ''}}}".format(value) + after
+    return reduce(add, [*columns, sa.literal(said)] if said else columns)
 
 
 def _spelled(value: Any, width: int) -> sa.ColumnElement[str]:
