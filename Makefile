@@ -4,6 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# One more than there are cores: a test that waits for a browser or a database leaves one idle.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
+PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist worksteal
+
 .PHONY: help setup demo demo-stripe test test-long check bench bench-full lock sample clean
 
 help: ## List these commands
@@ -26,10 +30,10 @@ demo-stripe: setup ## The same story, paid at Stripe's double on a shop of its o
 	@$(BIN)/python -m tests.stripe_double.story
 
 test: check ## Lint, types, import contracts and every test but the long ones
-	@$(BIN)/pytest -q -n 2 --dist worksteal -m "not long"
+	@$(PYTEST) -m "not long"
 
 test-long: setup ## The slow histories and trials
-	@$(BIN)/pytest -q -n 2 --dist worksteal -m long
+	@$(PYTEST) -m long
 
 check: setup ## Lint, types, import contracts
 	@$(BIN)/ruff format --check --quiet .

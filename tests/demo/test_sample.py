@@ -96,6 +96,7 @@ def test_the_last_page_names_the_edition_and_says_that_it_is_a_sample(edition: i
     assert "Sample publication of the Colophon demonstration shop; not legal advice." in last
 
 
+@pytest.mark.long
 @each_edition
 def test_the_epub_passes_epubcheck(edition: int) -> None:
     if shutil.which("java") is None:

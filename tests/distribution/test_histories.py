@@ -334,9 +334,8 @@ def _live(frozen: Clock, examples: int, steps: int) -> None:
 
 
 @on_both
-@pytest.mark.timeout(300)
-def test_a_dozen_histories(app: Flask, frozen: Clock) -> None:
-    _live(frozen, 8, 20)
+def test_a_few_histories(app: Flask, frozen: Clock) -> None:
+    _live(frozen, 4, 20)
 
 
 @on_both

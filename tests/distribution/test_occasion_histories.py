@@ -355,9 +355,8 @@ def _live(frozen: Clock, examples: int, steps: int) -> None:
 
 
 @on_both
-@pytest.mark.timeout(300)
-def test_a_dozen_histories_of_notices(app: Flask, frozen: Clock) -> None:
-    _live(frozen, 6, 20)
+def test_a_few_histories_of_notices(app: Flask, frozen: Clock) -> None:
+    _live(frozen, 3, 20)
 
 
 @on_both
