@@ -77,18 +77,17 @@ class Databases:
         """The address of an empty database. What a test built in it (a trigger, a setting) ends it."""
         url = self._free.pop() if self._free else new_database(self._server, self._template)
         if self._shape is None:
-            self._shape = self._shape_of(url)
-        yield url
-        if self._shape_of(url) == self._shape:
             with psycopg.connect(url, autocommit=True) as connection:
+                self._shape = connection.execute(_SHAPE).fetchone()
+        yield url
+        with psycopg.connect(url, autocommit=True) as connection:
+            is_as_before = connection.execute(_SHAPE).fetchone() == self._shape
+            if is_as_before:
                 connection.execute(_EMPTY)
+        if is_as_before:
             self._free.append(url)
         else:
             drop_database(self._server, url)
-
-    def _shape_of(self, url: str) -> tuple[Any, ...] | None:
-        with psycopg.connect(url, autocommit=True) as connection:
-            return connection.execute(_SHAPE).fetchone()
 
 
 @contextmanager
