@@ -340,6 +340,6 @@ def test_a_few_histories(app: Flask, frozen: Clock) -> None:
 
 @on_both
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_many_histories(app: Flask, frozen: Clock) -> None:
     _live(frozen, 40, 30)
