@@ -1,9 +1,5 @@
 """What looks for few letters among many finds them by an index, on both databases."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -17,6 +13,7 @@ from store.kit.database import db, transaction
 from store.mail import claims, outbox, outcomes, worker
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, deliveries, stands_at
 from tests.conftest import on_both
+from tests.plans import plans
 
 # What a letter passes through on its way, and when each index holds a row of such a letter.
 SERVED = {
@@ -24,31 +21,6 @@ SERVED = {
     "ix_deliveries_claimed_at": {"queued", "sending"},
     "ix_deliveries_status_id": {"failed", "held", "skipped"},
 }
-
-
-@contextmanager
-def _plans() -> Iterator[list[str]]:
-    """How the database goes about each statement that names letters."""
-    found: list[str] = []
-    is_sqlite = db.engine.dialect.name == "sqlite"
-
-    def explain(_c: Any, cursor: Any, statement: str, given: Any, *_rest: Any) -> None:
-        if "deliveries" not in statement or statement.startswith(("EXPLAIN", "INSERT")):
-            return
-        how = "EXPLAIN QUERY PLAN " if is_sqlite else "EXPLAIN "
-        found.append(statement)
-        if not is_sqlite:  # which reads a table of few rows as a whole, whatever its indexes
-            cursor.execute("SET LOCAL enable_seqscan = off")
-        for row in cursor.execute(how + statement, given).fetchall():
-            line = str(row[-1])
-            if ("SCAN deliveries" in line and "INDEX" not in line) or "Seq Scan on deliv" in line:
-                found.append(f"ALL: {line}")
-
-    sa.event.listen(db.engine, "before_cursor_execute", explain)
-    try:
-        yield found
-    finally:
-        sa.event.remove(db.engine, "before_cursor_execute", explain)
 
 
 def _batch() -> Batch:
@@ -95,27 +67,32 @@ def _looked_for() -> None:
 @on_both
 def test_few_letters_among_many_are_found_by_an_index(app: Flask) -> None:
     _batch()
-    with _plans() as plans:
+    with plans("deliveries") as seen:
         _looked_for()
-    assert len(plans) > 15
-    assert [line for line in plans if line.startswith("ALL")] == []
+    assert len(seen.statements) > 15
+    assert seen.of_all_rows == []
 
 
 @on_both
-def test_control_a_status_without_an_index_looks_at_all(app: Flask) -> None:
+def test_control_the_status_of_open_letters_alone_looks_at_all(app: Flask) -> None:
     _batch()
-    with _plans() as plans:
-        db.session.scalars(sa.select(Delivery.id).where(Delivery.tries == 3)).all()
-    assert [line for line in plans if line.startswith("ALL")]
+    for status in DeliveryStatus.open():
+        with plans("deliveries") as seen:
+            is_there = Delivery.status == sa.literal_column(f"'{status}'")
+            db.session.scalars(sa.select(Delivery.id).where(is_there)).all()
+        assert seen.of_all_rows, status
 
 
 def test_no_index_holds_a_status_that_it_does_not_serve() -> None:
+    found = {}
     for index in deliveries.indexes:
         where = str(index.dialect_options["sqlite"]["where"])
         assert where == str(index.dialect_options["postgresql"]["where"])
         if "status" in where or "status" in index.columns or "claimed" in where:
-            assert index.name in SERVED
-    assert {index.name for index in deliveries.indexes} > set(SERVED)
+            found[index.name] = {status for status in DeliveryStatus if f"'{status}'" in where}
+        if where == "claimed_at IS NOT NULL":
+            found[index.name] = {DeliveryStatus.QUEUED, DeliveryStatus.SENDING}
+    assert found == SERVED
 
 
 @on_both

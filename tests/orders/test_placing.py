@@ -26,6 +26,7 @@ from store.orders.orders import (
 from store.orders.placing import Change, Details, NotOnSale, PriceChanged, place_order
 from tests import factories
 from tests.conftest import Clock, on_both, on_postgresql
+from tests.plans import plans
 
 ANNA = Details("Anna.Berg@Reader.Example", "Anna Berg", "Little Oaks", "PO 7", wants_now=True)
 KEY = "a-form-key-of-22-chars"
@@ -413,19 +414,19 @@ def test_a_whole_reference_or_address_finds_that_one_alone_by_an_index(
     two = place(publication, Details("joanna@reader.example", "Joanna"), key=f"{KEY[:-1]}2")
     with transaction():
         two.organisation = one.reference
-    statements: list[str] = []
-    note = lambda *given: statements.append(given[2])  # noqa: E731
-    sa.event.listen(db.engine, "before_cursor_execute", note)
-    for text in (one.reference, "Anna@reader.example"):
-        assert [order.id for order in list_orders(text=text).rows] == [one.id], text
-        assert [person.id for person in search_customers(text).rows] == [one.customer_id], text
-    sa.event.remove(db.engine, "before_cursor_execute", note)
-    assert not [one for one in statements if "LIKE" in one]
-    assert [order.id for order in list_orders(text="anna").rows] == [two.id, one.id]
-    assert [person.id for person in search_customers("anna@reader").rows] == [
-        two.customer_id,
-        one.customer_id,
-    ]
+    with plans("orders", "customers") as seen:
+        for text in (one.reference, "Anna@reader.example"):
+            assert [order.id for order in list_orders(text=text).rows] == [one.id], text
+            assert [person.id for person in search_customers(text).rows] == [one.customer_id], text
+    assert len(seen.statements) > 8
+    assert seen.of_all_rows == []
+    with plans("orders", "customers") as seen:
+        assert [order.id for order in list_orders(text="anna").rows] == [two.id, one.id]
+        assert [person.id for person in search_customers("anna@reader").rows] == [
+            two.customer_id,
+            one.customer_id,
+        ]
+    assert seen.of_all_rows, "the control: a part of an address is looked for in every row"
 
 
 def test_a_longer_list_takes_no_more_statements(publication: Publication) -> None:
