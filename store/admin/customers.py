@@ -104,7 +104,7 @@ def resend(customer_id: int) -> Any:
 @opens_to(SUPPORT)
 def ending(customer_id: int) -> Any:
     """End every link that was mailed to a customer; fresh ones go to the address on file."""
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("admin/end_links.html", customer=_find(customer_id))
     with transaction():
         fresh_links.end_links(_find(customer_id), who())

@@ -48,7 +48,7 @@ def largest_upload() -> int:
 def upload(slug: str) -> Any:
     """New files: into the draft edition, or the beginning of the next."""
     publication = publication_by_slug(slug)
-    if request.method == "GET":
+    if request.method != "POST":
         return _upload_page(publication, Typed(severity="minor"), {}, [])
     if fault := editions.notes_fault(request.form.get("notes", "")):
         return _upload_page(publication, typed(), {"notes": fault}, [])

@@ -79,7 +79,7 @@ def refund(reference: str) -> Any:
         order = order_by_reference(reference)
     shown = shown_payments(order.id)
     open_ones = [one for one in shown if one.left > 0]
-    if not open_ones and request.method == "GET":
+    if not open_ones and request.method != "POST":
         is_held = any(one.why_not for one in shown)
         raise money_back.PaymentDisputed if is_held else money_back.NothingToRefund
     page = render_template(

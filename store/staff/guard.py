@@ -127,7 +127,7 @@ def _check() -> Response | None:
     if roles is not ANYBODY:
         person = sessions.person_at_desk()
         if person is None:
-            asked = request.full_path.rstrip("?") if request.method == "GET" else None
+            asked = None if request.method == "POST" else request.full_path.rstrip("?")
             wanted = asked if asked != "/admin/" else None
             return redirect(url_for("sign_in.sign_in", next=wanted), 303)
         if person.role not in roles:

@@ -35,7 +35,7 @@ def sign_in() -> Any:
     """Address and password."""
     if sessions.person_at_desk() is not None:
         return redirect(url_for("home.home"), 303)
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("admin/sign_in.html", values=Typed(), errors={}, next=_next())
     errors = _missing({"email": "Enter your e-mail address.", "password": "Enter your password."})
     if not errors:
@@ -163,5 +163,5 @@ def _next() -> str | None:
     """Where the person wanted to go; only addresses of the desk are taken."""
     wanted = request.values.get("next", "")
     path = wanted.partition("?")[0]
-    is_ours = sessions.is_desk(path) and wanted.isprintable() and not {"\\", ".."} & set(path)
-    return wanted if is_ours and "//" not in path and "/../" not in path else None
+    is_plain = "\\" not in path and "//" not in path and ".." not in path.split("/")
+    return wanted if sessions.is_desk(path) and wanted.isprintable() and is_plain else None

@@ -4,8 +4,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from store.orders.customers import customer_by_address
 from store.staff.guard import ANYBODY, EDITORS, OWNERS, STAFF, SUPPORT
-from tests.admin.sign_in import signed_in
+from tests.admin.sign_in import PASSWORD, a_member, signed_in
+from tests.editions import a_shop, draft
+from tests.purchases import ANNA, a_paid_order
+from tests.rows import count_rows
 
 ROLES = ("owner", "editor", "support")
 
@@ -72,3 +76,40 @@ def test_a_page_of_the_desk_is_kept_by_no_cache(app: Flask, client: FlaskClient)
     answer = client.get("/admin/")
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Robots-Tag"] == "noindex"
+
+
+def test_a_head_shows_what_a_get_does_and_never_sends_the_form(
+    app: Flask, client: FlaskClient
+) -> None:
+    publication = a_shop(editions=2)
+    draft(publication, 3)
+    order = a_paid_order(publication)
+    customer = customer_by_address(ANNA)
+    assert customer is not None
+    values = {
+        "slug": publication.slug,
+        "reference": order.reference,
+        "customer_id": customer.id,
+        "number": 3,
+    }
+    a_member("eve@publisher.example")
+    signed_in(client)
+    forms = [
+        rule.build({name: values.get(name, 1) for name in rule.arguments}, append_unknown=False)
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/admin/") and {"GET", "POST"} <= (rule.methods or set())
+    ]
+    typed = {"email": "eve@publisher.example", "password": PASSWORD, "notes": "New.", "sure": "yes"}
+    before = count_rows()
+
+    for address in [found[1] for found in forms if found]:
+        for browser in (client, app.test_client()):
+            seen = browser.get(address)
+            headed = browser.head(address, data=typed)
+            assert (headed.status_code, headed.location) == (seen.status_code, seen.location), (
+                address
+            )
+            assert browser.head("/admin/").status_code == browser.get("/admin/").status_code
+
+    assert len(forms) > 20
+    assert count_rows() == before
