@@ -1,6 +1,8 @@
 """Settings: all faults at once, in words; secrets masked; production refuses what is unfit."""
 
+from importlib.resources import files
 from pathlib import Path
+from zoneinfo import reset_tzpath
 
 import pytest
 
@@ -137,6 +139,21 @@ def test_what_does_not_fit_together_is_told_beside_values_that_are_wrong() -> No
         "STORE_BASE_URL",
         "STORE_MAIL_DEFAULT_SENDER",
     ]
+
+
+@pytest.mark.parametrize("zone", ["right/Europe/London", "posix/Europe/London", "posixrules"])
+def test_a_time_zone_is_one_of_the_usual_list(zone: str, tmp_path: Path) -> None:
+    here = tmp_path / zone
+    here.parent.mkdir(parents=True, exist_ok=True)
+    here.write_bytes(files("tzdata.zoneinfo.Europe").joinpath("London").read_bytes())
+    reset_tzpath([str(tmp_path)])
+    try:
+        with pytest.raises(settings.SettingsFault, match="STORE_TIME_ZONE needs a name"):
+            settings.load(
+                {"STORE_ENV": "testing", "STORE_SECRET_KEY": KEY, "STORE_TIME_ZONE": zone}
+            )
+    finally:
+        reset_tzpath()
 
 
 @pytest.mark.parametrize(
