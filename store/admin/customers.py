@@ -41,10 +41,14 @@ COLUMNS = {
 def all() -> Any:
     """Customers, newest first; found by address, name or an order's reference."""
     text = searched()
-    page = orders.search_customers(text, request.args.get("page", 1, int))
+    is_part = "part" in request.args
+    kept: dict[str, Any] = {"q": text or None, "part": 1 if is_part else None}
+    page = orders.search_customers(text, request.args.get("page", 1, int), is_part=is_part)
+    is_alone = not is_part and orders.is_whole(text)
     return render_template(
         "admin/customers.html",
-        page=page.linked(lambda other: url_for("customers.all", page=other, q=text or None)),
+        page=page.linked(lambda other: url_for("customers.all", page=other, **kept)),
+        part_url=url_for("customers.all", q=text, part=1) if is_alone else None,
         text=text,
     )
 

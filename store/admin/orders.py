@@ -14,7 +14,7 @@ from store.kit.forms import searched
 from store.kit.status import history
 from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import OrderStatus
-from store.orders.orders import list_orders, order_by_reference
+from store.orders.orders import is_whole, list_orders, order_by_reference
 from store.orders.prices import order_vat_note
 from store.payments import disputes, sums, transfers
 from store.payments.receipts import receipt_of
@@ -39,12 +39,15 @@ def all() -> Any:
     text, chosen = searched(), request.args.get("status", "")
     wanted = OrderStatus(chosen) if chosen in set(OrderStatus) else None
     number = request.args.get("page", 1, int)
-    page = list_orders(number, wanted, text, is_held=chosen == HELD)
+    is_part = "part" in request.args
+    asked: dict[str, Any] = {"q": text or None, "status": chosen or None}
+    kept: dict[str, Any] = asked | {"part": 1 if is_part else None}
+    page = list_orders(number, wanted, text, is_held=chosen == HELD, is_part=is_part)
+    is_alone = not is_part and is_whole(text)
     return render_template(
         "admin/orders.html",
-        page=page.linked(
-            lambda other: url_for("orders.all", page=other, q=text or None, status=chosen or None)
-        ),
+        page=page.linked(lambda other: url_for("orders.all", page=other, **kept)),
+        part_url=url_for("orders.all", part=1, **asked) if is_alone else None,
         text=text,
         chosen=chosen,
         statuses=STATUSES,

@@ -111,24 +111,29 @@ def expire_order(order: Order, why: str) -> bool:
     )
 
 
-def search_customers(text: str = "", page: int = 1) -> Page[Customer]:
-    """Customers whose address or name holds `text`, newest first; the one alone whose address, or
-    whose order's reference, it is."""
+def search_customers(text: str = "", page: int = 1, *, is_part: bool = False) -> Page[Customer]:
+    """Customers whose address or name holds `text`, newest first; unless it `is_part` of one, the
+    one alone whose address, or whose order's reference, it is."""
     query = sa.select(Customer).where(Customer.merged_into_id.is_(None))
     query = query.order_by(Customer.id.desc())
     if text.strip():
-        _, customer_id = _found_exactly(text)
+        _, customer_id = (None, None) if is_part else _found_exactly(text)
         query = query.where(Customer.id == customer_id if customer_id else _matches_person(text))
     return paginate(query, page)
 
 
 def list_orders(
-    page: int = 1, status: OrderStatus | None = None, text: str = "", *, is_held: bool = False
+    page: int = 1,
+    status: OrderStatus | None = None,
+    text: str = "",
+    *,
+    is_held: bool = False,
+    is_part: bool = False,
 ) -> Page[Order]:
     """Orders with customer and lines, newest first; `text` is looked for in address, name and
-    organisation, and where it is a reference or an address finds that order's, or that customer's,
-    alone; `is_held` asks for those that wait for a person to decide whose they are. The number of
-    statements does not grow with the list."""
+    organisation, and where it is a reference or an address, and not said to be only part of one,
+    finds that order, or that customer's, alone; `is_held` asks for those that wait for a person to
+    decide whose they are. The number of statements does not grow with the list."""
     query = (
         sa.select(Order)
         .options(joinedload(Order.customer), selectinload(Order.lines))
@@ -139,7 +144,13 @@ def list_orders(
     if is_held:
         query = query.where(Order.held_at.is_not(None))
     if text.strip():
-        query = query.join(Customer).where(_matches_order(text))
+        order_id, customer_id = (None, None) if is_part else _found_exactly(text)
+        if order_id is not None:
+            query = query.where(Order.id == order_id)
+        elif customer_id is not None:
+            query = query.where(Order.customer_id == customer_id)
+        else:
+            query = query.join(Customer).where(_matches_order(text))
     return paginate(query, page)
 
 
@@ -154,12 +165,13 @@ def orders_of(customer_id: int) -> Page[Order]:
     return paginate(query, 1, SHORT_PAGE)
 
 
+def is_whole(text: str) -> bool:
+    """Whether `text` is the whole of a known order's reference or of a known customer's address, so
+    that a search finds that one alone."""
+    return any(_found_exactly(text))
+
+
 def _matches_order(text: str) -> sa.ColumnElement[bool]:
-    order_id, customer_id = _found_exactly(text)
-    if order_id is not None:
-        return Order.id == order_id
-    if customer_id is not None:
-        return Order.customer_id == customer_id
     line = clean_line(text)
     return sa.or_(
         Order.name.icontains(line, autoescape=True),

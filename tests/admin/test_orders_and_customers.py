@@ -20,6 +20,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer, Order
+from store.orders.placing import Details
 from store.payments.models import Refund
 from store.staff.credentials import (
     authenticator,
@@ -35,7 +36,15 @@ from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import send
 from tests.links import anna, path_to
 from tests.pages import check_page, page_at
-from tests.purchases import ANNA, a_paid_order, an_order, apply_received, buy, start
+from tests.purchases import (
+    ANNA,
+    a_paid_order,
+    an_order,
+    apply_received,
+    buy,
+    placed_order,
+    start,
+)
 from tests.races import at_once, until_waiting
 from tests.rows import count_rows
 
@@ -89,6 +98,50 @@ def test_an_order_is_found_by_each_thing_that_people_know(
     assert "No customer fits" in page_at(desk, "/admin/customers?q=nobody")
     assert reference in page_at(desk, "/admin/orders?status=paid")
     assert "No order fits" in page_at(desk, "/admin/orders?status=pending")
+
+
+@pytest.mark.parametrize("place", ["customers", "orders"])
+def test_whom_an_exact_address_hides_a_link_finds(desk: FlaskClient, place: str) -> None:
+    others = ["smith@nursery.co.uk", "j.smith@nursery.co"]
+    for number, email in enumerate(["smith@nursery.co", *others]):
+        a_paid_order(a_shop(slug=f"guide-{number}"), email)
+    exact = page_at(desk, f"/admin/{place}?q=smith@nursery.co")
+    assert not any(one in exact for one in others)
+    link = re.search(r'href="([^"]*)">Look for it as a part, too<', exact)
+    assert link
+    parts = page_at(desk, link[1].replace("&amp;", "&"))
+    assert all(one in parts for one in ["<td>", *others])
+    assert "Look for it as a part" not in parts
+    assert "Look for it as a part" not in page_at(desk, f"/admin/{place}?q=smith")
+
+
+@pytest.mark.parametrize("place", ["customers", "orders"])
+def test_a_search_for_parts_stays_one_on_its_next_page(desk: FlaskClient, place: str) -> None:
+    publication = a_shop()
+    with transaction():
+        for number in range(52):
+            address = f"{number or ''}anna@reader.example"
+            placed_order(publication, Details(address, "Anna"), f"{number:022}")
+    page = page_at(desk, f"/admin/{place}?q=anna@reader.example&part=1")
+    following = re.search(r'href="([^"]*page=2[^"]*)"', page)
+    assert following
+    page = page_at(desk, following[1].replace("&amp;", "&"))
+    assert "51 to 52 of 52" in page
+    previous = re.search(r'href="([^"]*page=1[^"]*)"', page)
+    assert previous
+    assert "part=1" in previous[1]
+
+
+def test_the_link_to_parts_keeps_the_state_that_was_chosen(desk: FlaskClient) -> None:
+    publication = a_shop()
+    with transaction():
+        placed_order(publication, Details("smith@nursery.co", "Smith"), "s" * 22)
+    other = a_paid_order(publication, "smith@nursery.co.uk")
+    page = page_at(desk, "/admin/orders?q=smith@nursery.co&status=paid")
+    assert "No order fits" in page
+    link = re.search(r'href="([^"]*)">Look for it as a part, too<', page)
+    assert link
+    assert other.reference in page_at(desk, link[1].replace("&amp;", "&"))
 
 
 def test_empty_lists_say_what_will_stand_there(desk: FlaskClient) -> None:
