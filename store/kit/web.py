@@ -105,8 +105,11 @@ def private_page(answer: BaseResponse | str, status: int | None = None) -> Respo
 
 
 def see_other(url: str) -> Response:
-    """On to another page by GET, from a private one."""
-    return private_page(redirect(url, 303))
+    """On to another page by GET, from a private one; without the page that says where, since
+    addresses hold tokens."""
+    answer = redirect(url, 303)
+    answer.set_data(b"")
+    return private_page(answer)
 
 
 def refusal_page(refusal: Refusal, way_out: tuple[str, str] | None = None) -> Response:

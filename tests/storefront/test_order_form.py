@@ -94,6 +94,7 @@ def test_a_buyer_with_one_address_is_two_presses_from_the_payment(client: FlaskC
     answer = client.post(PATH, data=given)
     assert answer.status_code == 303
     assert answer.headers["Cache-Control"] == "no-store"
+    assert (answer.data, answer.headers["Content-Length"]) == (b"", "0")
     (order,) = orders()
     (started,) = db.session.scalars(sa.select(Checkout)).all()
     assert answer.headers["Location"] == started.pay_url
