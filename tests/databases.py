@@ -11,13 +11,18 @@ import sqlalchemy as sa
 
 import store.app
 
-# Others that are still connected are seen off first; then no trigger and no foreign key is asked.
+# Who is still connected, and who would connect again under the name it had, stays outside.
+_RENAME = (
+    'ALTER DATABASE "{old}" ALLOW_CONNECTIONS false',
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{old}'",
+    'ALTER DATABASE "{old}" RENAME TO "{new}"',
+    'ALTER DATABASE "{new}" ALLOW_CONNECTIONS true',
+)
+# No trigger and no foreign key is asked.
 _EMPTY = """
 DO $$
 DECLARE one text;
 BEGIN
-  PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid();
   SET LOCAL session_replication_role = replica;
   FOR one IN SELECT tablename FROM pg_tables
     WHERE schemaname = 'public' AND tablename <> 'alembic_version'
@@ -30,8 +35,17 @@ END $$
 """
 _SHAPE = """
 SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace),
-       (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
-       (SELECT count(*) FROM pg_trigger),
+       (SELECT md5(string_agg(concat_ws(' ', relname, attnum, attname, atttypid, atttypmod,
+            attnotnull, atthasdef), ',' ORDER BY attrelid, attnum))
+          FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+          WHERE relnamespace = 'public'::regnamespace AND relkind <> 'i'),
+       (SELECT md5(string_agg(concat_ws(' ', conname, convalidated, pg_get_constraintdef(oid)),
+            ',' ORDER BY oid))
+          FROM pg_constraint WHERE connamespace = 'public'::regnamespace),
+       (SELECT md5(string_agg(concat_ws(' ', tgname, tgenabled), ',' ORDER BY oid))
+          FROM pg_trigger),
+       (SELECT md5(string_agg(concat_ws(' ', proname, prosrc), ',' ORDER BY oid))
+          FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
        (SELECT count(*) FROM pg_db_role_setting
           JOIN pg_database ON pg_database.oid = setdatabase WHERE datname = current_database()),
        (SELECT string_agg(version_num, ' ') FROM alembic_version)
@@ -40,9 +54,17 @@ SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespac
 
 def new_database(server: str, template: str | None = None) -> str:
     """Create a database on the server; returns its address."""
-    name = f"shop_{uuid.uuid4().hex[:12]}"
+    name = _new_name()
     clause = f' TEMPLATE "{template}"' if template else ""
     _tell(server, f'CREATE DATABASE "{name}"{clause}')
+    return _address(server, name)
+
+
+def _new_name() -> str:
+    return f"shop_{uuid.uuid4().hex[:12]}"
+
+
+def _address(server: str, name: str) -> str:
     base, _, query = server.partition("?")
     return f"{base.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
 
@@ -57,9 +79,17 @@ def drop_database(server: str, url: str) -> None:
     _tell(server, f'DROP DATABASE "{name_of(url)}" WITH (FORCE)')
 
 
-def _tell(server: str, command: str) -> None:
+def _renamed(server: str, url: str) -> str:
+    """Give a database another name, with nobody connected to it; returns its new address."""
+    old, new = name_of(url), _new_name()
+    _tell(server, *(command.format(old=old, new=new) for command in _RENAME))
+    return _address(server, new)
+
+
+def _tell(server: str, *commands: str) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(command)  # type: ignore[arg-type]
+        for command in commands:
+            connection.execute(command)  # type: ignore[arg-type]
 
 
 class Databases:
@@ -74,12 +104,14 @@ class Databases:
 
     @contextmanager
     def one(self) -> Iterator[str]:
-        """The address of an empty database. What a test built in it (a trigger, a setting) ends it."""
+        """The address of an empty database. What a test built in it (a trigger, a setting) ends it,
+        and the next test has it by another name, which what a test left running does not know."""
         url = self._free.pop() if self._free else new_database(self._server, self._template)
         if self._shape is None:
             with psycopg.connect(url, autocommit=True) as connection:
                 self._shape = connection.execute(_SHAPE).fetchone()
         yield url
+        url = _renamed(self._server, url)
         with psycopg.connect(url, autocommit=True) as connection:
             is_as_before = connection.execute(_SHAPE).fetchone() == self._shape
             if is_as_before:
