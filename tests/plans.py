@@ -25,7 +25,15 @@ def plans(*tables: str) -> Iterator[Plans]:
     seen = Plans()
     is_sqlite = db.engine.dialect.name == "sqlite"
     named = re.compile(rf"\b({'|'.join(tables)})\b")
-    looks_at_all = re.compile(rf"(SCAN|Seq Scan on) ({'|'.join(tables)})(_\d+)?\b(?!.*INDEX)")
+    # A whole walk along an index is one, too, unless the index holds few rows.
+    few = "|".join(
+        str(index.name)
+        for table in tables
+        for index in db.metadata.tables[table].indexes
+        if index.dialect_options["sqlite"]["where"] is not None
+    )
+    few_alone = rf"(?!.*INDEX ({few}))" if few else ""
+    looks_at_all = re.compile(rf"(SCAN|Seq Scan on) ({'|'.join(tables)})(_\d+)?\b{few_alone}")
 
     def explain(_c: Any, cursor: Any, statement: str, given: Any, *_rest: Any) -> None:
         if not named.search(statement) or statement.startswith(("EXPLAIN", "INSERT")):
