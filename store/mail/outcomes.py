@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from store.kit import clock
-from store.kit.database import after_commit, transaction
+from store.kit.database import after_commit, db, end_read, transaction
 from store.kit.status import StatusChange, advance
 from store.mail import outbox
 from store.mail.captured import capture
@@ -184,10 +184,10 @@ def _brake(session: Session, batch_id: int, outcome: Outcome) -> None:
     else:
         return
     batch = session.get_one(Batch, batch_id)
-    has_more = session.scalar(sa.select(Batch.id).where(Batch.id == batch_id, has_open_letters()))
-    if batch.status is not BatchStatus.RUNNING or not has_more:
+    if batch.status is not BatchStatus.RUNNING:
         return
-    if advance(batch, BatchStatus.PAUSED, why=why):
+    has_more = session.scalar(sa.select(Batch.id).where(Batch.id == batch_id, has_open_letters()))
+    if has_more and advance(batch, BatchStatus.PAUSED, why=why):
         batch.pause_reason = why
         # What a server says may name an address, so it is not repeated here.
         _tell_staff(
@@ -222,14 +222,24 @@ def _is_refused_too_often(session: Session, batch_id: int) -> bool:
     return len(outcomes) >= _FIRST_OUTCOMES and refused > _BRAKE_SHARE * len(outcomes)
 
 
-def finish_batches(session: Session) -> int:
-    """Finish every running batch of which nothing is queued or under way; returns how many. One
-    of which a letter was queued again while it finished runs on."""
+def finish_batches() -> int:
+    """Finish every running batch of which nothing is queued or under way; returns how many. Opens
+    a transaction only where there is one: all open letters are read, and while SQLite writes
+    nobody else does."""
+    running = sa.select(Batch).where(Batch.status == BatchStatus.RUNNING)
+    done = running.where(~has_open_letters())
+    has_done = all(db.session.scalars(query.limit(1)).first() for query in (running, done))
+    end_read()
+    if not has_done:
+        return 0
+    with transaction() as session:
+        batches = session.scalars(done).all()
+        finished = [batch for batch in batches if advance(batch, BatchStatus.FINISHED)]
+        for batch in finished:
+            batch.finished_at = clock.now()
+        return len(finished)
+
+
+def reopen_batches() -> None:
+    """Let finished batches run on of which a letter was queued again while they finished."""
     outbox.reopen_batches(has_open_letters(), "letters of it wait")
-    done = session.scalars(
-        sa.select(Batch).where(Batch.status == BatchStatus.RUNNING, ~has_open_letters())
-    ).all()
-    finished = [batch for batch in done if advance(batch, BatchStatus.FINISHED)]
-    for batch in finished:
-        batch.finished_at = clock.now()
-    return len(finished)

@@ -122,8 +122,7 @@ class Drain:
                 self._take_next()
         finally:
             self._give_back()
-            with transaction() as session:
-                outcomes.finish_batches(session)
+            outcomes.finish_batches()
 
     def is_late(self) -> bool:
         """Whether the time given is over."""
@@ -282,7 +281,8 @@ def sweep() -> None:
     """Free the claims of the dead and finish the batches of which nothing is left (timetable)."""
     with transaction() as session:
         freed = claims.free_dead_claims(session)
-        outcomes.finish_batches(session)
+        outcomes.reopen_batches()
+    outcomes.finish_batches()
     if freed:
         log.warning("%s letters of workers that ended were queued again", freed)
 

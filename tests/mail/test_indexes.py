@@ -1,5 +1,9 @@
 """What looks for few letters among many finds them by an index, on both databases."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -60,8 +64,8 @@ def _looked_for() -> None:
     with transaction() as session:
         batch = session.merge(batch)
         outbox.retry_failed(batch, "Olga")
-        outcomes.finish_batches(session)
         claims.free_dead_claims(session)
+    outcomes.finish_batches()
 
 
 @on_both
@@ -71,6 +75,52 @@ def test_few_letters_among_many_are_found_by_an_index(app: Flask) -> None:
         _looked_for()
     assert len(seen.statements) > 15
     assert seen.of_all_rows == []
+
+
+@contextmanager
+def _statements() -> Iterator[list[str]]:
+    found: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        found.append(statement)
+
+    sa.event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        sa.event.remove(db.engine, "before_cursor_execute", note)
+
+
+@on_both
+@pytest.mark.parametrize("status", BatchStatus)
+def test_only_for_a_running_batch_are_letters_read_and_none_to_write(
+    app: Flask, status: BatchStatus
+) -> None:
+    _batch()
+    with transaction() as session:
+        session.scalars(sa.select(Batch)).one().status = status
+    with _statements() as statements:
+        assert outcomes.finish_batches() == 0
+    assert sum("deliveries" in one for one in statements) == (status == BatchStatus.RUNNING)
+    assert not [one for one in statements if one.startswith(("BEGIN IMMEDIATE", "UPDATE"))]
+
+
+@on_both
+def test_control_a_batch_of_which_nothing_waits_is_finished(app: Flask) -> None:
+    _batch()
+    with transaction() as session:
+        session.execute(sa.update(Delivery).values(status=DeliveryStatus.SENT))
+    assert outcomes.finish_batches() == 1
+    assert db.session.scalars(sa.select(Batch.status)).one() == BatchStatus.FINISHED
+
+
+@on_both
+def test_a_finished_batch_of_which_a_letter_waits_runs_on(app: Flask) -> None:
+    _batch()
+    with transaction() as session:
+        session.scalars(sa.select(Batch)).one().status = BatchStatus.FINISHED
+    worker.sweep()
+    assert db.session.scalars(sa.select(Batch.status)).one() == BatchStatus.RUNNING
 
 
 @on_both
