@@ -206,4 +206,5 @@ def _one_notice_each(gone_id: int, kept_id: int, who: str) -> None:
             if row.status in UNSENT:
                 advance(row, DeliveryStatus.SKIPPED, who=who, why=TOGETHER)
                 row.reason = TOGETHER
+                row.claimed_by = row.claimed_at = None
         db.session.flush()

@@ -9,7 +9,9 @@ from flask import Flask
 from store.entitlements.addresses import merge_customers
 from store.entitlements.granting import grant_imported
 from store.entitlements.models import Entitlement
+from store.kit import clock
 from store.kit.database import db, transaction
+from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import find_or_add_customer
 from tests.conftest import Clock, on_both
 from tests.editions import drafted_and_released
@@ -63,3 +65,24 @@ def test_a_right_without_end_is_left_beside_one_that_has_an_end(
             grant_imported(customer, publication, notify=False)
     _merge("reader0@reader.example", "reader1@reader.example")
     assert (_right().updates_months, _right().updates_until) == (None, None)
+
+
+@on_both
+def test_a_claimed_notice_that_another_stands_for_is_nobodys_any_more(app: Flask) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        for address in ("gone@reader.example", "kept@reader.example"):
+            grant_imported(find_or_add_customer(address), publication, notify=False)
+    drafted_and_released(publication)
+    with transaction() as session:
+        gone_id = find_or_add_customer("gone@reader.example").id
+        for notice in session.scalars(sa.select(Delivery).filter_by(kind="edition_notice")):
+            if notice.customer_id == gone_id:
+                notice.status = DeliveryStatus.SENT
+            else:
+                notice.claimed_by, notice.claimed_at = "host:1.2:3", clock.now()
+    _merge("gone@reader.example", "kept@reader.example")
+    query = sa.select(Delivery.status, Delivery.claimed_by, Delivery.claimed_at)
+    rows = db.session.execute(query.filter_by(kind="edition_notice").order_by(Delivery.status))
+    assert rows.all() == [(DeliveryStatus.SENT, None, None), (DeliveryStatus.SKIPPED, None, None)]
