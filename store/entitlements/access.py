@@ -96,7 +96,8 @@ class Shelf:
 
     @property
     def is_held(self) -> bool:
-        """Whether it rests because somebody objected to the move of its order."""
+        """Whether it rests because somebody objected to the move of its order. So it says as well
+        where a bank decides about another right to it: a person of the shop has to act first."""
         return self.is_suspended and any(
             right.held_at for right in self.rights if right.revoked_at is None
         )
@@ -322,23 +323,22 @@ def _opened(asset: Asset, rights: Sequence[Entitlement]) -> Asset:
         raise FileUnknown
     released = released_editions([asset.edition.publication_id])
     if asset.edition_id not in {edition.id for edition in readable(rights, released)}:
-        raise _reason(rights)
+        raise NoLongerYours(_reason(Shelf(asset.edition.publication, list(rights))))
     return asset
 
 
-def _reason(rights: Sequence[Entitlement]) -> NoLongerYours:
-    kept = [right for right in rights if right.revoked_at is None]
-    if not kept:
-        is_lost = any(right.revoked_reason == DISPUTE_LOST for right in rights)
-        if all(right.revoked_reason == GIFT_TAKEN_BACK for right in rights):
-            return NoLongerYours(GIFT_SENTENCE)
-        return NoLongerYours(LOST_SENTENCE if is_lost else REFUNDED_SENTENCE)
-    if all(right.held_at for right in kept):
-        return NoLongerYours(HELD_SENTENCE)
-    if all(right.suspended_at or right.held_at for right in kept):
-        return NoLongerYours(DISPUTED_SENTENCE)
-    if all(right.available_at > clock.now() for right in rights if stands(right)):
-        return NoLongerYours(
-            "This copy is not ready for you yet. The page of your order says when it is."
-        )
-    return NoLongerYours()
+def _reason(shelf: Shelf) -> str | None:
+    """Why none of these rights opens the file; None where only the edition itself is closed."""
+    if shelf.is_gift_back:
+        return GIFT_SENTENCE
+    if shelf.is_lost:
+        return LOST_SENTENCE
+    if shelf.is_refunded:
+        return REFUNDED_SENTENCE
+    if shelf.is_held:
+        return HELD_SENTENCE
+    if shelf.is_suspended:
+        return DISPUTED_SENTENCE
+    if shelf.available_at is not None:
+        return "This copy is not ready for you yet. The page of your order says when it is."
+    return None

@@ -11,7 +11,7 @@ from store.catalog.publications import promised_date
 from store.entitlements.access import Shelf, copy_waits, rights_of_order, shelves
 from store.entitlements.fresh_links import FIND, start_of_window
 from store.entitlements.links import Doors, doors_of, order_url
-from store.entitlements.models import DISPUTE_LOST, GIFT_TAKEN_BACK, Link
+from store.entitlements.models import Link
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.formatting import format_day
@@ -273,13 +273,12 @@ def _absolute(path: str) -> str:
 def _order_in_words(order: Order) -> str:
     if order.status is not OrderStatus.PAID:
         return _unpaid_in_words(order)
-    rights = rights_of_order(order.id)
-    kept = [right for right in rights if right.revoked_at is None]
-    if rights and not kept:
-        return _ended_in_words(order, {right.revoked_reason for right in rights})
+    shelf = Shelf(order.lines[0].publication, rights_of_order(order.id))
+    if shelf.rights and shelf.is_refunded:
+        return _ended_in_words(order, shelf)
     if order.held_at is not None:
         return "held, as somebody objected to its move; a person will look at it"
-    if kept and all(right.suspended_at for right in kept):
+    if shelf.is_suspended:
         return "disputed with your bank; its copies rest until that is decided"
     return _paid_in_words(order)
 
@@ -299,11 +298,11 @@ def _unpaid_in_words(order: Order) -> str:
     return "not paid yet"
 
 
-def _ended_in_words(order: Order, reasons: set[str]) -> str:
+def _ended_in_words(order: Order, shelf: Shelf) -> str:
     """Of a paid order none of whose rights is left."""
-    if reasons == {GIFT_TAKEN_BACK}:
+    if shelf.is_gift_back:
         return "a gift that was taken back"
-    if DISPUTE_LOST in reasons:
+    if shelf.is_lost:
         return "your bank took the payment back, so its copies are closed"
     return _given_back(order)
 

@@ -3,9 +3,12 @@
 from datetime import datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus, Publication
 from store.entitlements.access import (
+    DISPUTED_SENTENCE,
+    HELD_SENTENCE,
     NoLongerYours,
     asset_for,
     readable_editions,
@@ -178,6 +181,34 @@ def test_who_never_had_it_is_told_nothing_and_who_had_it_is_told_why() -> None:
         asset_for(stranger.id, "send-early-years-edition-1.pdf")
     with pytest.raises(NoLongerYours, match="not ready for you yet"):
         asset_for(anna().id, "send-early-years-edition-1.pdf")
+
+
+@pytest.mark.parametrize(
+    ("closed", "sentence"),
+    [
+        (("held_at", "held_at"), HELD_SENTENCE),
+        (("suspended_at", "suspended_at"), DISPUTED_SENTENCE),
+        (("held_at", "suspended_at"), HELD_SENTENCE),
+        (("revoked_at", "held_at"), HELD_SENTENCE),
+        (("revoked_at", "suspended_at"), DISPUTED_SENTENCE),
+    ],
+)
+def test_of_rights_that_rest_the_file_says_what_the_library_says(
+    closed: tuple[str, str], sentence: str
+) -> None:
+    shop = a_shop()
+    customer_id = a_paid_order(shop).customer_id
+    a_paid_order(shop)
+    with transaction() as session:
+        rights = session.scalars(sa.select(Entitlement).order_by(Entitlement.id)).all()
+        for right, column in zip(rights, closed, strict=True):
+            setattr(right, column, clock.now())
+    with pytest.raises(NoLongerYours) as refused:
+        asset_for(customer_id, "send-early-years-edition-1.pdf")
+    assert refused.value.sentence == sentence
+    [shelf] = shelves(customer_id)
+    assert shelf.is_suspended
+    assert shelf.is_held is (sentence == HELD_SENTENCE)
 
 
 def test_a_grant_is_recorded_once() -> None:
