@@ -42,7 +42,7 @@ SLOW = {
 ELSEWHERE = [
     LeftOut("what kill -9 at random moments misses and doubles", "the trials of tests/mail do"),
     LeftOut("a sink that cuts after the dot and answers 451", "tests/mail does"),
-    LeftOut("a claim takes no more rows than asked", "tests/mail/test_claiming.py does"),
+    LeftOut("a claim takes no more rows than asked", "tests/mail/test_claims.py does"),
     LeftOut(
         "behind nginx: downloads, slow readers, 10,000 buyers in a minute",
         "`make setup` brings no nginx",

@@ -3,7 +3,6 @@
 import random
 import shutil
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from bench.figures import Figure
+from bench.parallel import timed
 from bench.shops import KEY, add_publication, postgresql, shop
 from store import settings
 from store.app import create_app
@@ -217,11 +217,7 @@ def _in_a_crowd(app: Flask, double: StripeDouble, told: list[str]) -> int:
                     return
                 _deliver(app, double, event_id)
 
-    threads = [threading.Thread(target=work) for _ in range(AT_ONCE)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    timed([work] * AT_ONCE)
     query = sa.select(GatewayEvent.id).filter_by(status=EventStatus.RECEIVED)
     left = list(db.session.scalars(query))
     for row_id in left:

@@ -1,16 +1,15 @@
 """Customers as a file: what a row of an import costs, and how much memory an export takes."""
 
-import multiprocessing
 import resource
 import tempfile
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from bench.figures import Figure
+from bench.parallel import in_a_process
 from bench.shops import KEY, add_publication, shop
 from bench.stock import stock
 from store import settings
@@ -61,22 +60,16 @@ def _export(folder: Path) -> float:
     given = {"env": "testing", "secret_key": KEY, "data_dir": folder}
     with shop(folder):
         stock(HOLDERS)
-    spawn = multiprocessing.get_context("spawn")
-    told, tells = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=_tell_memory, args=(given, tells))
-    process.start()
-    more: float = told.recv()
-    process.join()
-    return more
+    return in_a_process(_memory, given)
 
 
-def _tell_memory(given: dict[str, Any], tells: Connection) -> None:
-    """Tells in MB, as Linux counts in kB."""
+def _memory(given: dict[str, Any]) -> float:
+    """In MB, as Linux counts in kB."""
     with create_app(settings.load({}, **given)).app_context():
         publication = db.session.scalars(sa.select(Publication)).one()
         before = _peak()
         export_customers(publication, left_by_order)
-        tells.send((_peak() - before) / 1000)
+        return (_peak() - before) / 1000
 
 
 def _peak() -> int:

@@ -1,12 +1,10 @@
-"""What benches of the outbox share: shops that send to a sink, a release to send, threads."""
+"""What benches of the outbox share: shops that send to a sink, a release to send."""
 
-import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
 
+from bench.parallel import timed
 from bench.shops import add_publication
 from store.catalog.models import Edition
 from store.distribution.releasing import release_edition
@@ -57,14 +55,3 @@ def need_all_sent(edition_id: int, count: int) -> None:
     if sent.count() != count or db.session.query(CapturedLetter).count():
         raise RuntimeError("not every letter went to the sink")
     db.session.remove()
-
-
-def timed(work: list[Callable[[], None]]) -> float:
-    """Seconds until all of it is done, each in a thread of its own."""
-    threads = [threading.Thread(target=each) for each in work]
-    start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return time.perf_counter() - start

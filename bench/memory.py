@@ -1,14 +1,13 @@
 """The most memory that a worker takes, for 1,000 readers and for 100,000."""
 
-import multiprocessing
 import resource
 import tempfile
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from bench.figures import Figure
 from bench.letters import drain, need_all_sent, owe_letters, sending_to
+from bench.parallel import in_a_process
 from bench.shops import KEY, shop
 from bench.sink import sink
 from store import settings
@@ -32,19 +31,14 @@ def measure() -> list[Figure]:
 def _peak(folder: Path, port: int, letters: int) -> float:
     given = {"env": "testing", "secret_key": KEY, "data_dir": folder}
     given |= sending_to(port, CONNECTIONS)
-    spawn = multiprocessing.get_context("spawn")
-    told, tells = spawn.Pipe(duplex=False)
     with shop(folder, **given):
         edition_id = owe_letters(letters)
-        worker = spawn.Process(target=_work, args=(given, tells))
-        worker.start()
-        peak: float = told.recv()
-        worker.join()
+        peak = in_a_process(_work, given)
         need_all_sent(edition_id, letters)
     return peak
 
 
-def _work(given: dict[str, Any], tells: Connection) -> None:
-    """Tells in MB, as Linux counts in kB."""
+def _work(given: dict[str, Any]) -> float:
+    """In MB, as Linux counts in kB."""
     drain(create_app(settings.load({}, **given)), CONNECTIONS)
-    tells.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000

@@ -12,7 +12,8 @@ from typing import Any
 from flask import Flask
 
 from bench.figures import Figure
-from bench.letters import drain, release, sending_to, timed
+from bench.letters import drain, release, sending_to
+from bench.parallel import timed
 from bench.shops import KEY, add_publication, shop
 from bench.sink import sink
 from store import settings

@@ -1,13 +1,14 @@
-"""Pages of the storefront beside a bare Flask route on the same server."""
+"""Pages of the storefront beside a bare Flask route on the same server: the publication has a
+released edition with a file and one paid order a reader."""
 
 import http.client
 import multiprocessing
 import socket
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from bench.figures import Figure, rounds
+from bench.parallel import timed
 from bench.shops import KEY, shop
 from bench.stock import SLUG, links, stock
 from store import serving, settings
@@ -134,13 +136,7 @@ def _load(port: int, paths: list[str]) -> float:
                 raise RuntimeError(f"{path} answered {answer.status}")
         connection.close()
 
-    threads = [threading.Thread(target=fetch, args=(first,)) for first in range(CLIENTS)]
-    start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return REQUESTS / (time.perf_counter() - start)
+    return REQUESTS / timed([partial(fetch, first) for first in range(CLIENTS)])
 
 
 def _work(pid: int, port: int, paths: list[str]) -> float:

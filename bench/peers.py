@@ -13,7 +13,7 @@ import time
 import flask_mail
 from flask import Flask
 
-from bench.letters import timed
+from bench.parallel import timed
 
 SAMPLE = (
     b"From: a@press.example\r\nTo: b@reader.example\r\nSubject: x\r\n\r\n" + b"x" * 70 + b"\r\n"

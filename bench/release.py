@@ -5,6 +5,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -111,22 +112,23 @@ def _timed(work: Callable[[], None], read: Callable[[], float]) -> float:
 
 def _worst_write(app: Flask, work: Callable[[], None]) -> float:
     """Seconds that the longest of a shop's small writes takes while `work` is done."""
-    took, is_over = [0.0], threading.Event()
+    is_over = threading.Event()
 
-    def write() -> None:
+    def write() -> float:
+        took = []
         with app.app_context():
             while not is_over.is_set():
                 took.append(_timed(_write, time.perf_counter))
                 is_over.wait(BETWEEN_WRITES)
+        return max(took)
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        work()
-    finally:
-        is_over.set()
-        thread.join()
-    return max(took)
+    with ThreadPoolExecutor(1) as pool:
+        worst = pool.submit(write)
+        try:
+            work()
+        finally:
+            is_over.set()
+    return worst.result()
 
 
 def _write() -> None:
