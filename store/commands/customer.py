@@ -1,7 +1,10 @@
 """Customers on the command line: import, export, correct an address."""
 
+import codecs
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -63,11 +66,20 @@ def import_(
 @in_shop
 def export(slug: str, output: Path | None) -> None:
     """Who holds the publication, as CSV that a spreadsheet opens with every letter whole."""
-    data = export_customers(publication_by_slug(slug), left_by_order).encode("utf-8-sig")
+    pieces = export_customers(publication_by_slug(slug), left_by_order)
     if output is None:
-        sys.stdout.buffer.write(data)
-    else:
-        output.write_bytes(data)
+        _write(pieces, sys.stdout.buffer)
+        return
+    # So that what breaks off leaves no half of a list under the name that was asked for.
+    part = output.with_name(f"{output.name}.part")
+    with part.open("wb") as file:
+        _write(pieces, file)
+    part.replace(output)
+
+
+def _write(pieces: Iterable[str], file: BinaryIO) -> None:
+    file.write(codecs.BOM_UTF8)
+    file.writelines(piece.encode() for piece in pieces)
 
 
 @customer.command("correct")

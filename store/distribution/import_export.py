@@ -1,7 +1,7 @@
 """Customers who bought elsewhere, brought in safely, as often as one likes; and the way out:
 everybody who holds a publication, as a file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from store.orders.customers import address_key, find_or_add_customer, take_name
 from store.orders.models import Customer, Order, OrderLine
 
 CHUNK = 100
+PIECE = 500
 HAS_IT = "has this publication already"
 GAVE_IT_BACK = "had this publication and was refunded"
 
@@ -122,32 +123,35 @@ def _told(row: Row, known: dict[str, bool]) -> LeftOut:
 
 def export_customers(
     publication: Publication, paid: Callable[[list[Order]], dict[int, int]]
-) -> str:
-    """Who holds the publication, one row each, as CSV; `email` and `name` can be imported again.
+) -> Iterator[str]:
+    """Who holds the publication, one row each, as CSV in pieces of some hundred rows, read while
+    they are written so that no list is too long; `email` and `name` can be imported again.
     `paid` says what is left of the money that came for orders, by id, in minor units.
 
     Write it with `utf-8-sig`. Who was refunded is not in it.
     """
-    rows: list[Sequence[Cell]] = [("email", "name", "since", "order", "price", "currency")]
-    seen: set[int] = set()
+    yield to_csv([("email", "name", "since", "order", "price", "currency")])
     zone = config().zone
     holders = db.session.execute(
-        sa.select(Entitlement, Customer, Order)
+        sa.select(Entitlement.granted_at, Customer.id, Customer.email, Customer.name, Order)
         .join(Customer, Customer.id == Entitlement.customer_id)
         .outerjoin(OrderLine, OrderLine.id == Entitlement.order_line_id)
         .outerjoin(Order, Order.id == OrderLine.order_id)
         .where(Entitlement.publication_id == publication.id, Entitlement.revoked_at.is_(None))
         .order_by(Customer.email_key, Entitlement.id)
-    ).all()
-    left = paid([order for _, _, order in holders if order is not None])
-    for right, customer, order in holders:
-        if customer.id in seen:
-            continue
-        seen.add(customer.id)
-        bought: tuple[Cell, ...] = (None, None, None)
-        if order is not None:
-            price = to_decimal(left[order.id], order.currency)
-            bought = (order.reference, price, order.currency)
-        since = right.granted_at.astimezone(zone).date()
-        rows.append((customer.email, customer.name, since, *bought))
-    return to_csv(rows)
+        .execution_options(yield_per=PIECE)
+    )
+    last = None
+    for piece in holders.partitions():
+        left = paid([order for *_, order in piece if order is not None])
+        rows: list[Sequence[Cell]] = []
+        for granted_at, customer_id, email, name, order in piece:
+            if customer_id == last:
+                continue  # the first right of each is the one that is told
+            last = customer_id
+            bought: tuple[Cell, ...] = (None, None, None)
+            if order is not None:
+                price = to_decimal(left[order.id], order.currency)
+                bought = (order.reference, price, order.currency)
+            rows.append((email, name, granted_at.astimezone(zone).date(), *bought))
+        yield to_csv(rows)

@@ -314,6 +314,7 @@ def test_customers_are_imported_exported_and_corrected(store: Run, tmp_path: Pat
     assert "müller@reader.example,Müller".encode() in exported
     store("customer", "export", "guide", "--output", str(tmp_path / "out.csv"))
     assert (tmp_path / "out.csv").read_bytes() == exported
+    assert [one.name for one in tmp_path.glob("out*")] == ["out.csv"]
     with transaction():
         a_customer("benny@reader.example", "Somebody who never paid")
     store("customer", "correct", "ben@reader.example", "benny@reader.example")

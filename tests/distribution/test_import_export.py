@@ -135,7 +135,7 @@ def test_our_own_export_read_three_times_leaves_every_name_as_it_was(
         for number, name in enumerate(names):
             buy(publication, f"reader-{number}@reader.example", name)
         granting.revoke_order(buy(publication, "back@reader.example"), "refunded")
-    exported = export_customers(publication, left_by_order)
+    exported = "".join(export_customers(publication, left_by_order))
     table = list(csv.reader(io.StringIO(exported, newline="")))
     assert table[0] == ["email", "name", "since", "order", "price", "currency"]
     assert table[1][1:3] == ["'=1+1", "2027-03-01"]
@@ -143,11 +143,30 @@ def test_our_own_export_read_three_times_leaves_every_name_as_it_was(
     data = exported.encode("utf-8-sig")
     for target in (publication, other, other):
         import_customers(target, read_customers(data))
-    assert export_customers(publication, left_by_order) == exported
+    assert "".join(export_customers(publication, left_by_order)) == exported
     found = db.session.execute(sa.select(Customer.name).order_by(Customer.id)).scalars().all()
     assert found == [*names, "Anna Berg"]
-    again = read_customers(export_customers(other, left_by_order).encode("utf-8-sig"))
+    again = read_customers("".join(export_customers(other, left_by_order)).encode("utf-8-sig"))
     assert [row.name for row in again.rows] == names
+    db.session.rollback()
+
+
+@on_both
+def test_an_export_in_pieces_is_the_same_as_one_in_one(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        for number in range(3):
+            for _ in range(2):  # two rights of each, of which one piece holds the first alone
+                buy(publication, f"reader-{number}@reader.example")
+    whole = list(export_customers(publication, left_by_order))
+    monkeypatch.setattr(import_export, "PIECE", 1)
+    pieces = list(export_customers(publication, left_by_order))
+    assert "".join(pieces) == "".join(whole)
+    assert (len(whole), len(pieces)) == (2, 7)
+    assert len("".join(pieces).splitlines()) == 4
     db.session.rollback()
 
 
