@@ -19,7 +19,15 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import UtcDateTime, insert_once
 from store.mail.mime import Envelope
-from store.mail.models import Attempt, Delivery, DeliveryStatus, Pace, attempts, deliveries
+from store.mail.models import (
+    PRIORITIES,
+    Attempt,
+    Delivery,
+    DeliveryStatus,
+    Pace,
+    attempts,
+    deliveries,
+)
 from store.mail.smtp import MailServer
 
 MOST_CLAIMED = 100
@@ -34,7 +42,8 @@ _MAY_LEAVE = (
     " batch_id NOT IN (SELECT id FROM batches WHERE status = 'paused') AND (priority = 0 OR"
     " batch_id NOT IN (SELECT id FROM batches WHERE status = 'recalled')))"
 )
-# The condition of ix_deliveries_queue to the letter, or the index does not serve it.
+# The condition of ix_deliveries_queue to the letter, or the index does not serve it; `_due` names
+# the priority before, or letters that are due in days would be looked at for every bell.
 _CLAIMABLE = f"status = 'queued' AND claimed_at IS NULL AND due_at <= :now AND {_MAY_LEAVE}"
 # Run for every letter, so built once: building a statement costs more than running it.
 _BEGIN = (
@@ -112,8 +121,7 @@ def claim(session: Session, worker: str) -> list[Claim]:
     idles; the most urgent first."""
     lines, rate, now = config().mail_connections, config().mail_rate, clock.now()
     enough = 2 * lines * MOST_CLAIMED
-    few = f"SELECT 1 FROM {_queue(session)} WHERE {_CLAIMABLE} LIMIT {enough}"  # noqa: S608 - constants
-    counted = _timed(f"SELECT count(*) FROM ({few}) AS few")  # noqa: S608 - constants
+    counted = _timed(f"SELECT count(*) FROM ({_due(session, enough)}) AS few")  # noqa: S608
     queued = session.execute(counted, {"now": now}).scalar_one()
     ahead = max(1, int(rate * _SECONDS_AHEAD)) if rate else MOST_CLAIMED
     limit = min(MOST_CLAIMED, -(-queued // (2 * lines)), ahead)
@@ -128,24 +136,34 @@ def claim(session: Session, worker: str) -> list[Claim]:
 def anything_due(session: Session) -> bool:
     """Whether a letter waits that could be claimed now. One that another transaction holds could
     not: who asked in a loop would spin until that ends. The caller ends the read."""
-    free = "" if _is_sqlite(session) else " FOR UPDATE SKIP LOCKED"
-    one = f"SELECT id FROM {_queue(session)} WHERE {_CLAIMABLE} LIMIT 1{free}"  # noqa: S608 - constants
-    return session.execute(_timed(one), {"now": clock.now()}).first() is not None
+    one = _timed(_due(session, 1, locked=True))
+    return session.execute(one, {"now": clock.now()}).first() is not None
 
 
 def _claim_sql(session: Session, limit: int) -> str:
-    """LIMIT is a literal: as a parameter PostgreSQL guesses it at a tenth of the table. ARRAY, as
-    inside IN the planner may run the inner query once per row and claim the whole table."""
-    chosen = (
-        f"SELECT id FROM {_queue(session)} WHERE {_CLAIMABLE}"  # noqa: S608 - constants
-        f" ORDER BY priority, due_at, id LIMIT {limit}"
-    )
-    is_sqlite = _is_sqlite(session)
-    ids = f"IN ({chosen})" if is_sqlite else f"= ANY(ARRAY({chosen} FOR UPDATE SKIP LOCKED))"
+    """ARRAY, as inside IN the planner may run the inner query once per row and claim the whole
+    table."""
+    chosen = _due(session, limit, locked=True)
+    ids = f"IN ({chosen})" if _is_sqlite(session) else f"= ANY(ARRAY({chosen}))"
     return (
         "UPDATE deliveries SET claimed_by = :worker, claimed_at = :now"  # noqa: S608 - constants
         f" WHERE id {ids} RETURNING id, priority, due_at"
     )
+
+
+def _due(session: Session, limit: int, *, locked: bool = False) -> str:
+    """The first letters that could leave now, the most urgent first; with `locked` those alone
+    that no other transaction holds, which PostgreSQL then holds for us.
+
+    LIMIT is a literal: as a parameter PostgreSQL guesses it at a tenth of the table.
+    """
+    free = " FOR UPDATE SKIP LOCKED" if locked and not _is_sqlite(session) else ""
+    of_each = (
+        f"SELECT id FROM (SELECT id FROM {_queue(session)} WHERE priority = {priority}"  # noqa: S608
+        f" AND {_CLAIMABLE} ORDER BY due_at, id LIMIT {limit}{free}) AS due_{priority}"
+        for priority in PRIORITIES
+    )
+    return f"{' UNION ALL '.join(of_each)} LIMIT {limit}"
 
 
 def _queue(session: Session) -> str:

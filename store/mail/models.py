@@ -84,6 +84,9 @@ class Batch(Base):
     pause_reason: Mapped[str] = mapped_column(sa.Text, default="")
 
 
+# All priorities there are: workers look for the letters of each, and for no other.
+PRIORITIES = (0, 1)
+
 # Conditions of partial indexes: one serves only a query that repeats it to the letter. A letter
 # that is claimed waits or is under way, and nothing that is not claimed is under way, so the first
 # two are all that is open. The third is what people look for one by one, and few.

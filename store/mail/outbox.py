@@ -16,6 +16,7 @@ from store.kit.status import ForbiddenMove, advance, record_change
 from store.mail.letters import Letter, letter, seller
 from store.mail.mime import Mailbox
 from store.mail.models import (
+    PRIORITIES,
     Attempt,
     Batch,
     BatchStatus,
@@ -26,8 +27,7 @@ from store.mail.models import (
     stands_at,
 )
 
-SOMEBODY_WAITS = 0
-NOTICE = 1
+SOMEBODY_WAITS, NOTICE = PRIORITIES
 
 _UNTRIED = {
     "status": DeliveryStatus.QUEUED,
@@ -94,6 +94,8 @@ def owe(
 
 
 def _insert(values: dict[str, Any], *, again_if_skipped: bool) -> bool:
+    if values["priority"] not in PRIORITIES:
+        raise ValueError(f"no worker looks for letters of priority {values['priority']}")
     statement = insert_into(Delivery).values(values)
     if again_if_skipped:
         # A letter that stands is written too, as it was: work that is done only for one that was

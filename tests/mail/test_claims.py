@@ -1,6 +1,7 @@
 """Claims: who sends which letter, and what becomes of those of the dead."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,9 +19,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from store.kit import clock
 from store.kit.database import db, transaction
-from store.mail import claims, worker
+from store.mail import claims, outbox, worker
 from store.mail.claims import LEASE, Claim
-from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
+from store.mail.models import (
+    PRIORITIES,
+    Attempt,
+    Batch,
+    BatchStatus,
+    Delivery,
+    DeliveryStatus,
+)
 from tests.conftest import Clock, on_both, on_postgresql
 
 from .shops import a_batch, a_shop, attempts, deliveries, delivery, owe_to, readers, statuses
@@ -97,7 +105,7 @@ def test_control_written_with_in_the_claim_takes_the_whole_table(shop: Flask) ->
     owe_to(*readers(400))
     with transaction() as session:
         naive = claims._claim_sql(session, 50).replace("= ANY(ARRAY(", "IN (")
-        naive = naive.replace("LOCKED))", "LOCKED)")
+        naive = naive.replace(")) RETURNING", ") RETURNING")
         for off in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan"):
             session.execute(sa.text(f"SET LOCAL enable_{off} = off"))
         values = {"now": clock.now(), "worker": HERE}
@@ -107,20 +115,70 @@ def test_control_written_with_in_the_claim_takes_the_whole_table(shop: Flask) ->
     assert len(found) == 400, plan
 
 
-@on_both
-def test_the_queue_index_serves_the_claim(shop: Flask) -> None:
-    owe_to(*readers(300))
+# How each database says that of the queue only what is due was looked at.
+ONLY_DUE = re.compile(
+    r"INDEX ix_deliveries_queue \(priority=\? AND due_at<\?\)|Index Cond: \(\(priority = \d\) AND \(due_at"
+)
+
+
+def plan_of(sql: str) -> str:
     is_sqlite = db.engine.dialect.name == "sqlite"
     explain = "EXPLAIN QUERY PLAN " if is_sqlite else "EXPLAIN "
     with transaction() as session:
         if not is_sqlite:
             session.execute(sa.text("SET LOCAL enable_seqscan = off"))
-        statement = claims._timed(explain + claims._claim_sql(session, 20))
-        rows = session.execute(statement, {"now": clock.now(), "worker": HERE}).all()
+        values = {"now": clock.now(), "worker": HERE} if ":worker" in sql else {"now": clock.now()}
+        return "\n".join(
+            str(row[-1]) for row in session.execute(claims._timed(explain + sql), values)
+        )
 
-    plan = "\n".join(str(row) for row in rows)
-    assert "ix_deliveries_queue" in plan, plan
-    assert "TEMP B-TREE" not in plan, plan
+
+@on_both
+def test_only_what_is_due_is_looked_at(shop: Flask) -> None:
+    """Not the letters that wait for their 14 days to be over."""
+    owe_to(*readers(30))
+    owe_to(*readers(300)[30:], due_at=clock.now() + timedelta(days=14))
+    db.session.execute(sa.text("ANALYZE"))
+    db.session.commit()
+    session = db.session()
+    for sql in (
+        claims._claim_sql(session, 20),
+        claims._due(session, 1, locked=True),
+        claims._due(session, 800),
+    ):
+        plan = plan_of(sql)
+        assert len(ONLY_DUE.findall(plan)) == len(PRIORITIES), plan
+        assert "TEMP B-TREE" not in plan, plan
+
+
+@on_both
+def test_control_without_the_priority_all_that_waits_is_looked_at(shop: Flask) -> None:
+    owe_to(*readers(300))
+    queue = claims._queue(db.session())
+    plan = plan_of(
+        f"SELECT id FROM {queue} WHERE {claims._CLAIMABLE} ORDER BY priority, due_at, id"
+    )
+    assert not ONLY_DUE.search(plan), plan
+
+
+@on_both
+def test_what_somebody_waits_for_is_claimed_first(shop: Flask, frozen: Clock) -> None:
+    owe_to(*readers(3))
+    frozen.advance(seconds=5)
+    owe_to(ANNA, priority=outbox.SOMEBODY_WAITS)
+    frozen.advance(seconds=5)
+    owe_to(BEN, priority=outbox.SOMEBODY_WAITS)
+    names = {row.id: row.address for row in deliveries().values()}
+    with transaction() as session:
+        found = session.execute(
+            claims._timed(claims._claim_sql(session, 3)), {"now": clock.now(), "worker": HERE}
+        ).all()
+    assert {names[row.id] for row in found} == {ANNA, BEN, readers(1)[0]}
+
+
+def test_a_letter_that_no_worker_would_look_for_is_not_owed(shop: Flask) -> None:
+    with pytest.raises(ValueError, match="priority 2"):
+        owe_to(ANNA, priority=2)
 
 
 @on_both
