@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     mail_use_tls: bool = False
     mail_use_ssl: bool = False
     mail_default_sender: str = ""
+    bounce_address: str = ""
     mail_rate: float = Field(default=0, ge=0)
     mail_connections: int = Field(default=4, ge=1, le=64)
     stripe_secret_key: SecretStr | None = None
@@ -152,6 +153,11 @@ class Settings(BaseSettings):
     @classmethod
     def _sender(cls, value: str) -> str:
         return judged.own_mailbox(value) if value else value
+
+    @field_validator("bounce_address")
+    @classmethod
+    def _return_path(cls, value: str) -> str:
+        return judged.return_path(value) if value else value
 
     @field_validator("alerts_to")
     @classmethod

@@ -58,6 +58,16 @@ WRONG = {
     ],
     "STORE_ALERTS_TO": ["desk", "desk@press.example, nobody", "d\u00ebsk@press.example"],
     "STORE_MAIL_SERVER": ["smtp://mail.example", "mail.example:587", "mail example", "-x-"],
+    "STORE_BOUNCE_ADDRESS": [
+        "bounces",
+        "Bounces+{token}@press.example",
+        "bounces+{token}+{token}@press.example",
+        "bounces{token}@press.example",
+        "bounces@{token}.example",
+        f"{'b' * 24}+{{token}}@press.example",
+        "bounces+{mark}@press.example",
+        "b\u00f6unces+{token}@press.example",
+    ],
     "STORE_MAIL_PORT": ["0", "65536", "smtp"],
     "STORE_DATABASE_URL": [
         "mysql://shop:hunter2@db.example/shop",

@@ -38,6 +38,20 @@ def own_mailbox(value: str) -> str:
         raise ValueError(f"needs e-mail addresses alone: {refusal.sentence}") from None
 
 
+def return_path(value: str) -> str:
+    """Where letters come back to, with or without a place for the mark of each."""
+    local, _, domain = value.rpartition("@")
+    with_mark = local.replace("{token}", "0" * 40, 1)  # as long as a mark is
+    if local != local.lower() or re.search(r"[{}]", with_mark + domain):
+        raise ValueError("needs an address in small letters, with {token} before the @ or without")
+    if re.search(r"[0-9a-z]\{token\}|\{token\}[0-9a-z]", local):
+        raise ValueError("needs a sign like + or - between {token} and the letters beside it")
+    if len(with_mark) > 64:
+        raise ValueError("has room for 24 letters beside {token} before the @")
+    _ = own_mailbox(f"{with_mark}@{domain}")
+    return value
+
+
 def is_own_mailbox(value: str) -> bool:
     """Whether letters could come from there."""
     try:

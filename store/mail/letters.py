@@ -20,9 +20,10 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.errors import NotFound, Refusal
 from store.kit.formatting import FILTERS
-from store.kit.mailboxes import OwnAddressUnwritable, own_address
+from store.kit.mailboxes import OwnAddressUnwritable, own_address, wire_domain
 from store.kit.text import clean_line, plain_name
-from store.mail.mime import LetterText, Mailbox, address_envelope, compose, new_message_id
+from store.mail.marks import new_mark
+from store.mail.mime import LetterText, Mailbox, address_envelope, compose
 from store.mail.models import Delivery
 
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")
@@ -258,13 +259,14 @@ def compose_sample() -> bytes:
     to = Mailbox(config().mail_sender)
     text = render_letter("staff_alert", context)
     address_envelope(config().mail_sender, to.address)
-    return octets_of(Letter(to, context), text, own_message_id(), who)
+    return octets_of(Letter(to, context), text, own_message_id(0), who)
 
 
-def own_message_id() -> str:
-    """A new Message-ID of the domain that letters are sent from."""
-    sender = config().mail_sender
-    return new_message_id(sender.rpartition("@")[2] or str(urlsplit(config().base_url).hostname))
+def own_message_id(delivery_id: int) -> str:
+    """A new Message-ID in its brackets, of the domain that letters are sent from; it bears the
+    letter's mark and asks no DNS."""
+    domain = config().mail_sender.rpartition("@")[2] or str(urlsplit(config().base_url).hostname)
+    return f"<{new_mark(delivery_id)}@{wire_domain(domain)}>"
 
 
 def _environments() -> tuple[jinja2.Environment, jinja2.Environment]:

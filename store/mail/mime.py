@@ -2,14 +2,13 @@
 
 import binascii
 import re
-import secrets
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 
-from store.kit.mailboxes import ATEXT, own_address, wire_domain, wire_recipient
+from store.kit.mailboxes import ATEXT, own_address, wire_recipient
 from store.kit.text import clean_line
 
 _ATOM = re.compile(rf"[{ATEXT}]+")
@@ -91,11 +90,6 @@ def compose(
     ]
     plain, html = _part(b"plain", text.text), _part(b"html", text.html)
     return b"".join(("".join(head).encode(), plain, html, b"\r\n--", _BOUNDARY, b"--\r\n"))
-
-
-def new_message_id(domain: str) -> str:
-    """A Message-ID in its brackets that nobody else has, of our own domain; asks no DNS."""
-    return f"<{secrets.token_hex(16)}@{wire_domain(domain)}>"
 
 
 def address_envelope(sender: str, recipient: str) -> Envelope:

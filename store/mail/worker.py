@@ -35,6 +35,7 @@ from store.mail.letters import (
     own_part,
     render_letter,
 )
+from store.mail.marks import return_path
 from store.mail.mime import Envelope, address_envelope
 from store.mail.models import Delivery, DeliveryStatus, deliveries, stands_at
 from store.mail.outcomes import Tried
@@ -251,7 +252,7 @@ def _written(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
         text = cut_letter(delivery.kind, context, found.own)
     else:
         text = render_letter(delivery.kind, context)
-    message_id = delivery.message_id or own_message_id()
+    message_id = delivery.message_id or own_message_id(delivery.id)
     return Prepared(
         claim=claim,
         kind=delivery.kind,
@@ -259,7 +260,7 @@ def _written(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
         message_id=message_id,
         address=found.to.address,
         subject=text.subject,
-        envelope=address_envelope(config().mail_sender, found.to.address),
+        envelope=address_envelope(return_path(message_id), found.to.address),
         octets=octets_of(found, text, message_id, who),
     )
 

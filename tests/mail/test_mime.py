@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from store.kit.mailboxes import AddressUnwritable, wire_recipient
 from store.kit.text import clean_line
-from store.mail.mime import Envelope, LetterText, Mailbox, address_envelope, new_message_id
+from store.mail.mime import Envelope, LetterText, Mailbox, address_envelope
 
 from .letter_rules import broken
 from .letters_cut import NAMES, NOTES, ODD_TITLE, bodies, letter, mailbox, read
@@ -253,13 +253,6 @@ def test_a_local_part_outside_ascii_stands_in_to_with_the_name_still_encoded() -
 def test_the_shops_own_address_must_be_ascii_before_the_at_sign() -> None:
     with pytest.raises(AddressUnwritable, match="own e-mail address"):
         letter(reply_to=Mailbox("büro@shop.example.org"))
-
-
-def test_every_message_id_is_new_and_of_our_domain() -> None:
-    ids = {new_message_id("bücher.example") for _ in range(100)}
-
-    assert len(ids) == 100
-    assert all(re.fullmatch(r"<[0-9a-f]{32}@xn--bcher-kva\.example>", each) for each in ids)
 
 
 def test_the_rules_notice_a_letter_that_breaks_them() -> None:

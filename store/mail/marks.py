@@ -1,0 +1,73 @@
+"""The mark of a letter: which row it is of, as Message-ID and return path carry it out and back.
+
+A mark is 128 random bits and the delivery's number, hidden by the shop's key so that nobody counts
+its letters. Whole, it stands in the row's Message-ID alone: who shows it has had that letter (or
+carried it), and can say nothing of another's. A letter that is sent again has a new one, so that a late
+report about the first speaks of nothing any more.
+"""
+
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from functools import lru_cache
+
+import sqlalchemy as sa
+
+from store.kit.config import config
+from store.kit.database import db
+from store.mail.models import deliveries
+
+TOKEN = "{token}"  # noqa: S105 - where the mark goes in STORE_BOUNCE_ADDRESS
+_RANDOM, _NUMBER = 16, 4
+_WRITTEN = re.compile(
+    rf"(?<![0-9a-z])[0-9a-f]{{{2 * (_RANDOM + _NUMBER)}}}(?![0-9a-z])", re.IGNORECASE
+)
+
+
+def new_mark(delivery_id: int) -> str:
+    """A mark that nobody else has: 40 letters and digits, all lower case, as mail servers make them."""
+    random = secrets.token_bytes(_RANDOM)
+    hidden = _hidden(config().signing_keys[0], random, delivery_id)
+    return random.hex() + hidden.to_bytes(_NUMBER, "big").hex()
+
+
+def return_path(message_id: str) -> str:
+    """Where a letter comes back to: an address of its own where `STORE_BOUNCE_ADDRESS` has a place
+    for the mark, else the one for all."""
+    address = config().bounce_address
+    if not address:
+        return config().mail_sender
+    return address.replace(TOKEN, message_id[1 : message_id.index("@")])
+
+
+def marks_in(*texts: str) -> list[str]:
+    """What may be marks in these texts, each once, in the order of coming."""
+    found = (mark.lower() for text in texts for mark in _WRITTEN.findall(text))
+    return list(dict.fromkeys(found))
+
+
+def marked_letter(marks: Iterable[str]) -> int | None:
+    """The delivery whose present Message-ID bears the first of these marks that any bears."""
+    for mark in marks:
+        random, hidden = bytes.fromhex(mark)[:_RANDOM], int(mark[2 * _RANDOM :], 16)
+        ids = {_hidden(key, random, hidden) for key in config().signing_keys}
+        chosen = sa.select(deliveries.c.id, deliveries.c.message_id)
+        known = [number for number in ids if number < 2**31]  # PostgreSQL counts no further
+        for row in db.session.execute(chosen.where(deliveries.c.id.in_(known))):
+            kept = (row.message_id or "").partition("@")[0]
+            if hmac.compare_digest(kept.encode(), f"<{mark}".encode()):
+                return int(row.id)
+    return None
+
+
+def _hidden(key: str, random: bytes, number: int) -> int:
+    """The number hidden, or found again: the same step does both."""
+    veil = hmac.digest(_kept(key), random, "sha256")[:_NUMBER]
+    return number ^ int.from_bytes(veil, "big")
+
+
+@lru_cache(maxsize=8)
+def _kept(key: str) -> bytes:
+    """A key for this purpose alone."""
+    return hmac.digest(key.encode(), b"mark/1", "sha256")
