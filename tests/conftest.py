@@ -21,7 +21,7 @@ from store import settings as store_settings
 from store.app import create_app
 from store.kit import clock, jobs
 from store.kit.database import db
-from tests import compiled
+from tests import compiled, tables
 from tests.databases import Databases, name_of, new_database, without_disk
 
 # The same histories on every run, so that a red run means a change of ours; new ones are looked for
@@ -167,6 +167,14 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What the trials of this run measured."""
+    tables.print_tables(terminalreporter)
+
+
+note = tables.note
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 CUT = "cut"  # closes the connection without a word
+RESET = "reset"  # the line breaks off: what waits in it is thrown away
 SILENCE = "silence"  # never answers, until the client goes away
 
 DEFAULT_ANSWERS = {
@@ -46,8 +48,14 @@ class Received:
     octets: bytes
 
 
+class Kept(str):
+    """An answer to the dot of a server that has the letter all the same, whatever it says."""
+
+    __slots__ = ()
+
+
 # Given the connection, the verb ("CONNECT" for the greeting, "." for a whole letter) and the
-# line; answers with a reply, CUT or SILENCE, or None for the usual reply.
+# line; answers with a reply, CUT, RESET or SILENCE, or None for the usual reply.
 Script = Callable[[Talk, str, str], str | None]
 
 
@@ -151,7 +159,7 @@ class ScriptedServer:
         octets = b"\r\n".join(part.removeprefix(b".") for part in text.split(b"\r\n"))
         usual = DEFAULT_ANSWERS["."] if talk.rcpt else "554 5.5.1 No valid recipients"
         reply = self.script(talk, ".", octets.decode()) or usual
-        if reply.startswith("2"):
+        if reply.startswith("2") or isinstance(reply, Kept):
             # Noted before it is answered for, so that who has the answer finds the letter.
             talk.accepted += 1
             letter = Received(talk.number, talk.mail, tuple(talk.rcpt), octets + b"\r\n")
@@ -165,6 +173,9 @@ class ScriptedServer:
 
     def _say(self, line: "_Line", reply: str) -> str:
         if reply == CUT:
+            return ""
+        if reply == RESET:
+            line.reset()
             return ""
         if reply == SILENCE:
             while line.receive():
@@ -202,6 +213,10 @@ class _Line:
 
     def encrypt(self, tls: ssl.SSLContext) -> None:
         self.connection = tls.wrap_socket(self.connection, server_side=True)
+
+    def reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
 
     def close(self) -> None:
         _shut(self.connection)
