@@ -4,17 +4,14 @@ The outbox knows this registry and never the rooms, which import it.
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
-from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import css_inline
 import jinja2
 from flask import current_app
-from markupsafe import escape
 
 from store.kit import clock
 from store.kit.config import config
@@ -23,12 +20,10 @@ from store.kit.formatting import FILTERS
 from store.kit.mailboxes import OwnAddressUnwritable, own_address, wire_domain
 from store.kit.text import clean_line, plain_name
 from store.mail.marks import new_mark
-from store.mail.mime import LetterText, Mailbox, address_envelope, compose
+from store.mail.mime import EncodedText, LetterText, Mailbox, address_envelope, compose
 from store.mail.models import Delivery
 
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")
-_MARK = re.compile(r"q7Zk[0-9a-f]+Xw3v")
-_PLAIN = (str, int, bool, float, date, type(None))
 
 # Inlined letter by letter (60 µs each, tried): inlining the template's source would make an HTML
 # parser read Jinja, and would miss what a value brings, such as the lists in notes on a change.
@@ -178,46 +173,7 @@ def render_letter(kind: str, context: dict[str, Any]) -> LetterText:
     )
 
 
-def cut_letter(kind: str, context: dict[str, Any], own: Collection[str]) -> LetterText:
-    """The same as `render_letter`, with the values that `own` names put in as they stand.
-
-    A template shows those verbatim or asks whether they are empty; it never shapes them. The rest
-    is filled in once for as long as every other value stays the same, `seller` a row of plain
-    values among them; where one of them is not plain, nothing is kept.
-    """
-    mine = {name: str(context[name]) for name in own if context[name]}
-    rest = {name: value for name, value in context.items() if name not in mine}
-    sold_by = rest.pop("seller")
-    if not all(isinstance(value, _PLAIN) for value in [*rest.values(), *sold_by]):
-        return render_letter(kind, context)
-    cut = _cut(kind, tuple(sorted(mine)), tuple(sorted(rest.items())), sold_by)
-    return LetterText(
-        subject=clean_line(_filled(cut.subject, mine)),
-        text=_filled(cut.text, mine),
-        html=_filled(cut.html, {name: str(escape(value)) for name, value in mine.items()}),
-    )
-
-
-@lru_cache(maxsize=64)
-def _cut(
-    kind: str, own: tuple[str, ...], rest: tuple[tuple[str, Any], ...], sold_by: Any
-) -> LetterText:
-    marks = {name: _mark(name) for name in own}
-    return render_letter(kind, dict(rest) | marks | {"seller": sold_by})
-
-
-def _mark(name: str) -> str:
-    # Letters and digits alone: no escaping, inlining or wrapping changes them.
-    return f"q7Zk{name.encode().hex()}Xw3v"
-
-
-def _filled(text: str, values: dict[str, str]) -> str:
-    """In one pass, so that a value which looks like a mark stays as it is."""
-    marked = {_mark(name): value for name, value in values.items()}
-    return _MARK.sub(lambda found: marked.get(found[0], found[0]), text)
-
-
-def octets_of(letter: Letter, text: LetterText, message_id: str, who: Any) -> bytes:
+def octets_of(letter: Letter, text: LetterText | EncodedText, message_id: str, who: Any) -> bytes:
     """The letter as it goes after DATA, from the seller `who` to the address of `letter`."""
     answers = who.reply_to or who.email
     return compose(

@@ -53,6 +53,15 @@ class LetterText:
 
 
 @dataclass(frozen=True)
+class EncodedText:
+    """The same with both bodies as they go, each with its boundary and fields before it."""
+
+    subject: str
+    text: bytes
+    html: bytes
+
+
+@dataclass(frozen=True)
 class Envelope:
     """What MAIL and RCPT name. Needs SMTPUTF8 when either has a local part outside ASCII."""
 
@@ -62,7 +71,7 @@ class Envelope:
 
 
 def compose(
-    text: LetterText,
+    text: LetterText | EncodedText,
     *,
     sender: Mailbox,
     to: Mailbox,
@@ -83,12 +92,15 @@ def compose(
         f"To: {_written(to.name, wire_recipient(to.address)[0])}\r\n",
         _own_field("Reply-To", reply_to) if reply_to else "",
         _subject_field(text.subject),
-        f"Date: {format_datetime(date)}\r\n",
+        _date_field(date.replace(microsecond=0)),
         f"Message-ID: {_checked(_MESSAGE_ID, message_id)}\r\n",
         _list_fields(list_id, unsubscribe_url, unsubscribe_mailto),
         _FIXED_FIELDS,
     ]
-    plain, html = _part(b"plain", text.text), _part(b"html", text.html)
+    if isinstance(text, LetterText):
+        plain, html = part(b"plain", text.text), part(b"html", text.html)
+    else:
+        plain, html = text.text, text.html
     return b"".join(("".join(head).encode(), plain, html, b"\r\n--", _BOUNDARY, b"--\r\n"))
 
 
@@ -110,6 +122,11 @@ def _own_field(field: str, mailbox: Mailbox) -> str:
 def _subject_field(subject: str) -> str:
     subject = clean_line(subject)
     return f"Subject: {subject if _goes_plain(subject) else _encoded(subject)}\r\n"
+
+
+@lru_cache(maxsize=4)
+def _date_field(date: datetime) -> str:
+    return f"Date: {format_datetime(date)}\r\n"
 
 
 def _written(name: str, address: str) -> str:
@@ -168,23 +185,49 @@ def _checked(pattern: re.Pattern[str], value: str) -> str:
     return value
 
 
-def _part(subtype: bytes, content: str) -> bytes:
-    """Quoted-printable, or base64 where that is shorter (text outside Latin script). Either
-    keeps trailing blanks, dots and long paragraphs through every relay."""
-    lines = content.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
-    octets = (lines + "\n").replace("\n", "\r\n").encode("utf-8", "replace")
-    encoding, encoded = b"quoted-printable", binascii.b2a_qp(octets)
-    if len(encoded) > len(octets) * 7 // 5:
-        encoding, encoded = (
-            b"base64",
-            b"".join(
-                b64encode(octets[start : start + _BASE64_OCTETS]) + b"\r\n"
-                for start in range(0, len(octets), _BASE64_OCTETS)
-            ),
-        )
-    else:
-        # Mail stores write ">From " for it; a soft line break after the F keeps it whole.
-        encoded = (b"\n" + encoded).replace(b"\nFrom ", b"\nF=\r\nrom ")[1:]
+def part(subtype: bytes, content: str) -> bytes:
+    """One body: quoted-printable, or base64 where that is shorter (text outside Latin script).
+    Either keeps trailing blanks, dots and long paragraphs through every relay."""
+    octets = octets_of("".join(lines_of(content)))
+    encoded = quoted(octets)
+    if not is_shorter_in_base64(encoded, len(octets)):
+        return quoted_part(subtype, encoded)
+    starts = range(0, len(octets), _BASE64_OCTETS)
+    lines = (b64encode(octets[start : start + _BASE64_OCTETS]) + b"\r\n" for start in starts)
+    return _part(subtype, b"base64", b"".join(lines))
+
+
+def quoted_part(subtype: bytes, encoded: bytes) -> bytes:
+    """One body whose lines are in quoted-printable already."""
+    return _part(subtype, b"quoted-printable", encoded)
+
+
+def is_shorter_in_base64(encoded: bytes, size: int) -> bool:
+    """Whether base64 writes so many octets shorter than they are in quoted-printable."""
+    return len(encoded) > size * 7 // 5
+
+
+def lines_of(content: str) -> list[str]:
+    """The lines of a body, each with its line feed; at least one."""
+    return [f"{line}\n" for line in _with_line_feeds(content).removesuffix("\n").split("\n")]
+
+
+def octets_of(lines: str) -> bytes:
+    """Whole lines as octets, whatever ends them."""
+    return _with_line_feeds(lines).replace("\n", "\r\n").encode("utf-8", "replace")
+
+
+def quoted(octets: bytes) -> bytes:
+    """Whole lines in quoted-printable; each is written for itself, whatever stands beside it."""
+    # Mail stores write ">From " for it; a soft line break after the F keeps it whole.
+    return (b"\n" + binascii.b2a_qp(octets)).replace(b"\nFrom ", b"\nF=\r\nrom ")[1:]
+
+
+def _with_line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _part(subtype: bytes, encoding: bytes, encoded: bytes) -> bytes:
     return (
         b"\r\n--%b\r\nContent-Type: text/%b; charset=utf-8\r\n"
         b"Content-Transfer-Encoding: %b\r\n\r\n%b" % (_BOUNDARY, subtype, encoding, encoded)

@@ -24,11 +24,11 @@ from store.kit.mailboxes import AddressUnwritable
 from store.mail import claims, outbox, outcomes
 from store.mail.captured import CapturingLine
 from store.mail.claims import Claim, Prepared, Unsent
+from store.mail.cutting import cut_letter
 from store.mail.letters import (
     Hold,
     SettingFault,
     Skip,
-    cut_letter,
     facts_of,
     octets_of,
     own_message_id,
@@ -36,7 +36,7 @@ from store.mail.letters import (
     render_letter,
 )
 from store.mail.marks import return_path
-from store.mail.mime import Envelope, address_envelope
+from store.mail.mime import EncodedText, Envelope, LetterText, address_envelope
 from store.mail.models import Delivery, DeliveryStatus, deliveries, stands_at
 from store.mail.outcomes import Tried
 from store.mail.smtp import Connection, MailServer, Outcome, OutcomeKind, ServerUnavailable
@@ -248,6 +248,7 @@ def _written(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
         return Unsent(claim, delivery.kind, DeliveryStatus.HELD, found.reason)
     who = own_part()
     context = {"seller": who} | found.context
+    text: LetterText | EncodedText
     if found.own:
         text = cut_letter(delivery.kind, context, found.own)
     else:

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from store.catalog.models import Publication
 from store.kit.database import db, transaction
-from store.mail.letters import Letter, cut_letter, facts_of, kinds, octets_of, render_letter, seller
+from store.mail.cutting import cut_letter
+from store.mail.letters import Letter, facts_of, kinds, octets_of, render_letter, seller
 from store.mail.mime import Mailbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Customer, Order, OrderLine
