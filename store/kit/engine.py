@@ -47,6 +47,8 @@ def engine_options(url: str, threads: int) -> dict[str, Any]:
         "hide_parameters": True,
         "pool_size": threads + SPARE_CONNECTIONS,
         "max_overflow": 10,
+        # The one used last is warm, and need not be asked whether it still lives.
+        "pool_use_lifo": True,
     }
     if url.startswith("sqlite"):
         # Autocommit in the driver: BEGIN is ours, by the event below.

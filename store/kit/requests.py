@@ -42,8 +42,10 @@ def init_app(app: Flask) -> None:
 
 
 def _look_over() -> None:
-    _refuse_nul([request.path, *(text for pair in request.args.items(multi=True) for text in pair)])
-    _refuse_nul(value for _, value in request.headers)
+    # The path, decoded, and every header are among the values of WSGI.
+    _refuse_nul(value for value in request.environ.values() if isinstance(value, str))
+    if request.query_string:
+        _refuse_nul(text for pair in request.args.items(multi=True) for text in pair)
     # Looked at as it is read. The desk reads its own, once it knows who asks; a gateway's message
     # is no form, and its door says how long it may be.
     is_form = request.mimetype in {"application/x-www-form-urlencoded", "multipart/form-data"}

@@ -1,6 +1,7 @@
 """What every page shares: who may send a form, refusals as pages, security headers."""
 
 import logging
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -172,18 +173,31 @@ def _not_written(fault: Exception) -> Response:
 
 def _secure(answer: Response) -> Response:
     headers = answer.headers
-    # Browsers hold the way on after a form, too, against form-action.
-    ways = f"form-action 'self' {config().payment_origin}".rstrip()
-    headers.setdefault("Content-Security-Policy", PAGE_POLICY.replace("form-action 'self'", ways))
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("X-Frame-Options", "DENY")
-    # `no-referrer` would make the desk's form protection refuse every POST over https.
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    # Nothing comes from elsewhere, so it costs nothing.
-    headers.setdefault("Cross-Origin-Embedder-Policy", "require-corp")
-    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
-    if config().base_url.startswith("https://"):
-        headers.setdefault("Strict-Transport-Security", f"max-age={YEAR_SECONDS}")
+    said = {name.lower() for name, _ in headers}
+    settings = config()
+    for name, value in _secure_headers(settings.payment_origin, settings.base_url):
+        if name.lower() not in said:
+            headers.add(name, value)
     return answer
+
+
+@lru_cache(maxsize=16)
+def _secure_headers(payment_origin: str, base_url: str) -> tuple[tuple[str, str], ...]:
+    """What every answer of this shop says, unless its door says otherwise."""
+    # Browsers hold the way on after a form, too, against form-action.
+    ways = f"form-action 'self' {payment_origin}".rstrip()
+    headers = {
+        "Content-Security-Policy": PAGE_POLICY.replace("form-action 'self'", ways),
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        # `no-referrer` would make the desk's form protection refuse every POST over https.
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        # Nothing comes from elsewhere, so it costs nothing.
+        "Cross-Origin-Embedder-Policy": "require-corp",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    }
+    if base_url.startswith("https://"):
+        headers["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}"
+    return tuple(headers.items())

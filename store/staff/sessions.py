@@ -26,13 +26,20 @@ class DeskSessions(SecureCookieSessionInterface):
 def init_app(app: Flask) -> None:
     """Know the staff by their sessions, in this application."""
     app.session_interface = DeskSessions()
-    login_manager = LoginManager(app)
+    login_manager = LoginManager()
+    # Its own processor would look for a person at every page of the shop.
+    login_manager.init_app(app, add_context_processor=False)
     login_manager.user_loader(staff_by_sign_in_key)
+    app.context_processor(_person_on_page)
 
 
 def is_desk(path: str) -> bool:
     """Whether an address belongs to the desk."""
     return path == "/admin" or path.startswith("/admin/")
+
+
+def _person_on_page() -> dict[str, Any]:
+    return {"current_user": current_user} if is_desk(request.path) else {}
 
 
 def person_at_desk() -> StaffMember | None:
