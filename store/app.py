@@ -1,5 +1,6 @@
 """The one place where the shop is put together."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from store.demo import inbox, pay
 from store.kit import jobs, limits, web
 from store.kit.database import db
 from store.kit.engine import engine_options, prepare_engine
+from store.kit.kept_pages import KeptPages
 from store.kit.storage import Storage
 from store.mail import letters
 from store.settings import Settings
@@ -66,15 +68,24 @@ def place(name: str) -> Path:
     return inside if inside.exists() else PACKAGE.parent / name
 
 
+class Shop(Flask):
+    """The application; no door of it is a coroutine."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """As it stands: Flask looks into each function of each request, a dozen times a page."""
+        return func
+
+
 def create_app(settings: Settings) -> Flask:
     """A shop for these settings; opens no connection and touches no file but the data folder."""
-    app = Flask(
+    app = Shop(
         "store", template_folder=str(place("templates")), static_folder=None, root_path=str(PACKAGE)
     )
     app.config.update(_flask_config(settings))
     app.extensions["colophon.settings"] = settings
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     app.extensions["colophon.storage"] = Storage(settings.storage)
+    app.extensions["colophon.kept_pages"] = KeptPages()
     db.init_app(app)
     Migrate(app, db, directory=str(place("migrations")))
     with app.app_context():

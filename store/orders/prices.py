@@ -2,6 +2,7 @@
 less what a code or membership takes off, and what it holds of VAT."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -154,8 +155,21 @@ def code_that_counts(publication: Publication, code: str, form_key: str = "") ->
 
 def has_members_price(publication: Publication) -> bool:
     """Whether members pay less for it now; the same for everybody who asks."""
-    rules = db.session.scalars(sa.select(Discount).where(Discount.code_key.is_(None)))
-    return any(not _unfit(rule, publication) for rule in rules)
+    has_rule = members_rule(publication.id, publication.currency, clock.now())
+    return bool(db.session.scalar(sa.select(has_rule)))
+
+
+def members_rule(publication_id: Any, currency: Any, now: Any) -> sa.ColumnElement[bool]:
+    """The same as part of a query: whether a members' rule is one that `_unfit` lets pass."""
+    starts, ends = Discount.starts_at, Discount.ends_at
+    return sa.exists().where(
+        Discount.code_key.is_(None),
+        Discount.ended_at.is_(None),
+        sa.or_(starts.is_(None), starts <= now),
+        sa.or_(ends.is_(None), ends > now),
+        sa.or_(Discount.publication_id.is_(None), Discount.publication_id == publication_id),
+        sa.or_(Discount.currency.is_(None), Discount.currency == currency),
+    )
 
 
 def member_reduction(publication: Publication, proven: str, form_key: str = "") -> Reduction | None:

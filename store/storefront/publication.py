@@ -8,22 +8,25 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, make_response, render_template, request
+from flask import Blueprint, Response, render_template, request
 from sqlalchemy.orm import selectinload
 
 from store.catalog import publications
 from store.catalog.models import Edition, EditionStatus, Publication, PublicationStatus, Seller
-from store.catalog.sellers import countries_sold_to, current_seller
+from store.catalog.sellers import countries_sold_to
+from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
 from store.kit.formatting import format_day
+from store.kit.kept_pages import kept_pages
 from store.kit.money import format_money, to_decimal
 from store.kit.static_files import YEAR_SECONDS
 from store.kit.storage import storage
 from store.orders.consents import promise_in_words, term_in_words
-from store.orders.prices import has_members_price, quote
+from store.orders.prices import quote
 from store.storefront.file_facts import file_facts
+from store.storefront.window_rows import InWindow, read_window, rows_in_window
 
 bp = Blueprint("publication", __name__)
 
@@ -97,14 +100,22 @@ def home() -> Response:
 
 @bp.get("/publications/<slug>")
 def publication(slug: str) -> Response:
-    """One publication: what it is, what it costs, what happens when."""
-    shown, seller = show(on_sale(slug)), current_seller()
-    page = render_template(
+    """One publication: what it is, what it costs, what happens when. Written once for as long as its
+    rows and the day stay the same."""
+    rows, today = rows_in_window(slug), clock.today(config().zone)
+    return _public(kept_pages().page(slug, (rows, today), lambda: written(read_window(rows))))
+
+
+def written(found: InWindow) -> str:
+    """The page of what was found, and of the settings."""
+    shown, seller = _shown(_sold(found.publication), found.edition), found.seller
+    return render_template(
         "storefront/publication.html",
         shown=shown,
+        seller=seller,
         publication=shown.publication,
         vat=quote(shown.publication).note,
-        has_members_price=has_members_price(shown.publication),
+        has_members_price=found.has_members_price,
         countries=[name for _, name in countries_sold_to(seller)],
         timeline_items=what_happens_when(shown),
         file_facts=file_facts(shown.publication, shown.edition),
@@ -113,7 +124,6 @@ def publication(slug: str) -> Response:
         og_type="book",
         og_image_url=config().base_url + shown.cover_url if shown.cover_url else "",
     )
-    return _public(page)
 
 
 @bp.get("/publications/<slug>/cover.png")
@@ -138,18 +148,19 @@ def cover(slug: str) -> Response:
 def on_sale(slug: str) -> Publication:
     """The listed publication at an address; refuses a draft as unknown (404) and says of a retired
     one that it is no longer sold."""
-    publication = publications.publication_by_slug(
-        slug, statuses={PublicationStatus.LISTED, PublicationStatus.RETIRED}
-    )
+    return _sold(publications.publication_by_slug(slug))
+
+
+def _sold(publication: Publication) -> Publication:
+    if publication.status is PublicationStatus.DRAFT:
+        raise publications.PublicationUnknown
     if publication.status is PublicationStatus.RETIRED:
         raise NoLongerSold
     return publication
 
 
-def _public(page: str) -> Response:
-    answer = make_response(page)
-    answer.headers["Cache-Control"] = "public, max-age=0, must-revalidate"
-    return answer
+def _public(page: str | bytes) -> Response:
+    return Response(page, headers={"Cache-Control": "public, max-age=0, must-revalidate"})
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,92 @@
+"""The rows that a publication's page is made of, read by one statement: all that can change on it but
+the day."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from store.catalog.models import Asset, Edition, EditionStatus, Publication, Seller
+from store.catalog.publications import PublicationUnknown
+from store.catalog.sellers import SellerUnknown
+from store.kit import clock
+from store.kit.database import Base, UtcDateTime, one_look
+from store.orders.prices import members_rule
+
+# What may be long and stands on no page of the window.
+_LEFT_OUT = {"editions.notes", "assets.findings"}
+
+
+def _columns(model: type[Base]) -> list[sa.ColumnElement[Any]]:
+    columns = cast(sa.Table, model.__table__).c
+    return [column for column in columns if str(column) not in _LEFT_OUT]
+
+
+_MODELS: tuple[type[Base], ...] = (Publication, Edition, Asset, Seller)
+_COLUMNS = [_columns(model) for model in _MODELS]
+_newest = sa.alias(Edition.__table__)
+_EDITION = (
+    sa.select(_newest.c.id)
+    .where(_newest.c.publication_id == Publication.id, _newest.c.status == EditionStatus.RELEASED)
+    .order_by(_newest.c.number.desc())
+    .limit(1)
+    .correlate(Publication)
+    .scalar_subquery()
+)
+_SELLER = sa.select(sa.func.max(Seller.id)).correlate(None).scalar_subquery()
+_NOW = sa.bindparam("now", type_=UtcDateTime())
+_ROWS = (
+    sa.select(
+        members_rule(Publication.id, Publication.currency, _NOW).label("members_rule"),
+        *(column.label(f"c{i}") for i, column in enumerate(chain.from_iterable(_COLUMNS))),
+    )
+    .select_from(Publication)
+    .outerjoin(Edition, Edition.id == _EDITION)
+    .outerjoin(Asset, Asset.edition_id == Edition.id)
+    .outerjoin(Seller, Seller.id == _SELLER)
+    .where(Publication.slug == sa.bindparam("slug"))
+    .order_by(Asset.format.desc())
+)
+
+
+@dataclass(frozen=True)
+class InWindow:
+    """A publication, its newest edition with files, and its seller, as they stood at one moment: in
+    no session, so that nothing more can be asked of them."""
+
+    publication: Publication
+    edition: Edition | None
+    seller: Seller
+    has_members_price: bool
+
+
+def rows_in_window(slug: str) -> Sequence[Any]:
+    """The rows of now, one for each file or one without; none where no publication has this address."""
+    with one_look() as connection:
+        return connection.execute(_ROWS, {"slug": slug, "now": clock.now()}).all()
+
+
+def read_window(rows: Sequence[Any]) -> InWindow:
+    """What these rows say. Refuses `PublicationUnknown` and `SellerUnknown`."""
+    if not rows:
+        raise PublicationUnknown
+    parts = [_parts(row) for row in rows]
+    publication, edition, _, seller = parts[0]
+    if seller is None:
+        raise SellerUnknown
+    if edition is not None:
+        edition.assets = [file for _, _, file, _ in parts if file is not None]
+    return InWindow(publication, edition, seller, bool(rows[0].members_rule))
+
+
+def _parts(row: Any) -> list[Any]:
+    """Publication, edition, file and seller of a row; None for each that is not there."""
+    found, start = [], 1
+    for model, columns in zip(_MODELS, _COLUMNS, strict=True):
+        names = [str(column.key) for column in columns]
+        values = dict(zip(names, row[start : start + len(names)], strict=True))
+        found.append(model(**values) if values["id"] is not None else None)
+        start += len(names)
+    return found
