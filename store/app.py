@@ -39,6 +39,7 @@ from store.storefront import (
     order_page,
     publication,
     receipt,
+    second_address,
     stop,
     webhooks,
 )
@@ -52,6 +53,7 @@ CUSTOMERS_DOORS = (
     order_page,
     receipt,
     address,
+    second_address,
     order_move,
     library,
     download,

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from store.entitlements.links import PATHS, make_link, order_link, token_of
 from store.entitlements.models import Link
+from store.entitlements.second_addresses import confirm_second, request_second
 from store.kit.database import db, transaction
 from store.orders.customers import customer_by_address
 from store.orders.models import Customer, Order
@@ -28,6 +29,14 @@ def link_to(purpose: str, customer_id: int) -> Link:
 def _new(purpose: str, customer_id: int) -> Link:
     with transaction():
         return make_link(purpose, customer_id)
+
+
+def given_second(customer: Customer, email: str) -> Link:
+    """Give a customer a second address, as they and that mailbox would; the link that refuses it.
+    Within a transaction."""
+    confirm_second(request_second(customer, email))
+    refusals = sa.select(Link).where(Link.customer_id == customer.id, Link.purpose == "refuse")
+    return db.session.scalars(refusals.order_by(Link.id.desc())).first()  # type: ignore[return-value]
 
 
 def path_to(purpose: str, customer_id: int) -> str:

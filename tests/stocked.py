@@ -13,6 +13,7 @@ from store.catalog.publications import publication_by_slug
 from store.entitlements.addresses import request_change
 from store.entitlements.links import link_url, make_link, order_url
 from store.entitlements.order_moves import request_move
+from store.entitlements.second_addresses import request_second
 from store.kit.database import db, transaction
 from store.kit.static_files import StaticFiles
 from store.kit.storage import storage
@@ -23,7 +24,7 @@ from store.orders.offers import ask_for_offer, offer_url
 from tests.catalog.files import picture
 from tests.editions import a_shop
 from tests.letters import sent
-from tests.links import anna, path_to
+from tests.links import anna, given_second, path_to
 from tests.pages import Page
 from tests.purchases import BUYER, pay, placed_order, start
 
@@ -41,6 +42,8 @@ class Stocked:
     address: str
     undo: str
     move: str
+    second: str
+    refuse: str
     pay: str
     offer: str
     letter_id: int
@@ -62,6 +65,7 @@ class Stocked:
         tokens = {"library": self.library, "orders": self.order, "stop": self.stop}
         tokens |= {"address": self.address, "demo": self.pay, "offer": self.offer}
         tokens |= {"undo": self.undo, "move": self.move}
+        tokens |= {"second-address": self.second, "refuse": self.refuse}
         token = tokens.get(rule.split("/")[1], "")
         path = rule.replace("<token>", token).replace("<slug>", "send-early-years")
         return path.replace("<int:letter_id>", str(self.letter_id))
@@ -84,6 +88,8 @@ def stock(app: Flask) -> Stocked:
         offer = offer_url(session.scalars(sa.select(Offer)).one())
         move = link_url(request_move(bought_id, "else@new.example"))
         undo = link_url(make_link("undo", customer_id, new_email="anna@old.example"))
+        refuse = link_url(given_second(anna(), "anna@second.example"))
+        second = link_url(request_second(anna(), "anna@third.example"))
     library, stop = path_to("library", customer_id), path_to("stop", customer_id)
     pay = start(_placed("later"))
     sent()
@@ -99,6 +105,8 @@ def stock(app: Flask) -> Stocked:
         address=_last(change),
         undo=_last(undo),
         move=_last(move),
+        second=_last(second),
+        refuse=_last(refuse),
         pay=pay,
         offer=_last(offer),
         letter_id=db.session.scalars(sa.select(sa.func.max(CapturedLetter.id))).one(),

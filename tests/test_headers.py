@@ -21,6 +21,7 @@ from store.entitlements.links import open_link
 from store.entitlements.models import Link
 from store.entitlements.notices import stop_by_press
 from store.entitlements.order_moves import accept_move, hold_order, request_move, settle_held
+from store.entitlements.second_addresses import refuse_second
 from store.kit.database import db, transaction
 from store.mail import letters, outbox
 from store.mail.models import CapturedLetter, Delivery
@@ -201,6 +202,9 @@ def every_letter(frozen: Clock, database_url: str, tmp_path: Path) -> Iterator[d
             state_seller(bank_details="Sort code 00-00-00, account 00000000")
         begin_checkout(an_order("t" * 22), "manual")
         failed_slowly(an_order("s" * 22))
+        send_due_letters()
+        with transaction():
+            refuse_second(open_link(shop.refuse, "refuse"))
         with transaction() as session:
             order_id = open_link(shop.order, "order").order_id or 0
             anna_id = confirm_change(open_link(shop.address, "address")).id

@@ -37,7 +37,7 @@ from store.orders.placing import Details
 from tests.conftest import Clock
 from tests.editions import a_shop
 from tests.factories import a_publication, a_released_edition
-from tests.links import link_to
+from tests.links import given_second, link_to
 from tests.purchases import pay, placed_order
 from tests.snapshots import snapshot
 from tests.test_routes import PUBLIC_POSTS
@@ -52,6 +52,7 @@ FORM = "/publications/<slug>/order"
 FIELDS: dict[str, dict[str, str]] = PUBLIC_POSTS | {
     RESUME: {"step": "details"},
     "/library/<token>/address": {"email": "new@elsewhere.example"},
+    "/library/<token>/second-address": {"email": "new@elsewhere.example", "sure": "yes"},
     "/orders/<token>/move": {"email": "right@elsewhere.example"},
     FORM: {"step": "place", "seen_amount": "1250", "wants_now": "yes", "sure": "yes"},
 }
@@ -69,6 +70,8 @@ PURPOSES = {
     "undo": "undo",
     "move": "move",
     "undo of a move": "undo",
+    "second address": "second",
+    "refusal": "refuse",
     "offer": OFFER,
     "download": "download",
     "order download": "order_download",
@@ -163,6 +166,8 @@ def _person(name: str) -> Person:
             "undo": _to(customer.id, "undo", f"{name}@old.example").reference,
             "move": request_move(orders["later"], f"{name}@right.example").reference,
             "undo of a move": _moved(orders["moved"], f"{name}@right.example"),
+            "refusal": given_second(customer, f"{name}@second.example").reference,
+            "second address": _to(customer.id, "second", f"{name}@third.example").reference,
             "offer": offer.reference if offer else "",
             "form key": session.get_one(Order, orders["guide"]).form_key,
             "form key, unpaid": session.get_one(Order, orders["unpaid"]).form_key,

@@ -36,6 +36,8 @@ PUBLIC_GETS = [
     "/library/<token>",
     "/library/<token>/address",
     "/library/<token>/end-links",
+    "/library/<token>/second-address",
+    "/library/<token>/second-address/remove",
     "/move/<token>",
     "/offer/<token>",
     "/orders/<token>",
@@ -50,7 +52,9 @@ PUBLIC_GETS = [
     "/publications/<slug>/members",
     "/publications/<slug>/order",
     "/readyz",
+    "/refuse/<token>",
     "/robots.txt",
+    "/second-address/<token>",
     "/static/<name>",
     "/stop/<token>",
     "/terms",
@@ -67,6 +71,8 @@ PUBLIC_POSTS = {
     "/find-my-copies/renew": {},
     "/library/<token>/address": {"email": "other@reader.example"},
     "/library/<token>/end-links": {"sure": "yes"},
+    "/library/<token>/second-address": {"email": "other@reader.example", "sure": "yes"},
+    "/library/<token>/second-address/remove": {"sure": "yes"},
     "/orders/<token>/billing": {"organisation": "Elm Nursery"},
     "/orders/<token>/cancel": {"sure": "yes"},
     "/orders/<token>/consent": {"wants_now": "yes"},
@@ -77,11 +83,14 @@ PUBLIC_POSTS = {
     "/offer/<token>": {"name": "Anna Berg"},
     "/publications/<slug>/members": {"email": "anna@reader.example"},
     "/publications/<slug>/order": {"email": "x@reader.example"},
+    "/refuse/<token>": {},
+    "/second-address/<token>": {"sure": "yes"},
     "/stop/<token>": {"notices": "stop"},
     "/undo/<token>": {"sure": "yes"},
 }
 # What a form of several steps sends with the press that is counted.
 PAST_THE_FORM = {
+    "/library/<token>/second-address": {"sure": "yes"},
     "/offer/<token>": {"step": "place", "sure": "yes"},
     "/publications/<slug>/order": {"step": "place"},
 }
@@ -94,6 +103,7 @@ BEYOND = {
         "/find-my-copies",
         "/find-my-copies/renew",
         "/library/<token>/address",
+        "/library/<token>/second-address",
         "/offer/<token>",
         "/orders/<token>/billing",
         "/orders/<token>/library-link",
@@ -104,6 +114,7 @@ BEYOND = {
     },
     "count": {
         "/library/<token>/address",
+        "/library/<token>/second-address",
         "/offer/<token>",
         "/orders/<token>/move",
         "/publications/<slug>/members",

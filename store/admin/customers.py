@@ -7,7 +7,14 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from store.admin import letters
 from store.catalog.editions import edition_by_id
 from store.distribution.coverage import coverage_of
-from store.entitlements import access, addresses, fresh_links, received
+from store.entitlements import (
+    access,
+    addresses,
+    fresh_links,
+    on_file,
+    received,
+    second_addresses,
+)
 from store.entitlements.merging import CustomerMerged
 from store.kit.database import transaction
 from store.kit.formatting import format_time
@@ -65,6 +72,7 @@ def one(customer_id: int) -> Any:
     return render_template(
         "admin/customer.html",
         customer=customer,
+        second=on_file.second_of(customer.id),
         shelves=access.shelves(customer.id),
         editions=access.ever_released_for(customer.id),
         orders=orders.orders_of(customer.id),
@@ -113,6 +121,21 @@ def ending(customer_id: int) -> Any:
     with transaction():
         fresh_links.end_links(_find(customer_id), who())
     flash("The old links have ended. Fresh ones are on their way to the address on file.")
+    return redirect(url_for("customers.one", customer_id=customer_id), 303)
+
+
+@bp.route("/<int:customer_id>/second-address/remove", methods=["GET", "POST"])
+@opens_to(SUPPORT)
+def removing_second(customer_id: int) -> Any:
+    """Take a customer's second address out; where it worked, links end and fresh ones go to the
+    first."""
+    if request.method != "POST":
+        customer = _find(customer_id)
+        second = on_file.second_of(customer.id)
+        return render_template("admin/second_address.html", customer=customer, second=second)
+    with transaction():
+        second_addresses.remove_second(_find(customer_id), who())
+    flash("The second address is taken out, and was told.")
     return redirect(url_for("customers.one", customer_id=customer_id), 303)
 
 

@@ -23,7 +23,9 @@ from store.entitlements.links import (
 from store.entitlements.merging import bring_together, lock_histories, refuse_merged
 from store.entitlements.models import Entitlement, Link, OrderMove
 from store.entitlements.notices import send_missed
+from store.entitlements.on_file import Why, end_second
 from store.entitlements.order_moves import ACCEPT, hand_over
+from store.entitlements.second_addresses import CONFIRM as CONFIRM_SECOND
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
@@ -242,6 +244,8 @@ def _take_over(customer: Customer, address: str, other: Customer | None, *, who:
 
 
 def _put(customer: Customer, address: str, what: str, *, who: str) -> None:
+    # Given beside an address that is no more: whoever changed it may not have been who gave it.
+    end_second(customer.id, Why.CHANGED, who, unless_key=address_key(address))
     try:
         with db.session.begin_nested():
             customer.email, customer.email_key = address, address_key(address)
@@ -343,22 +347,22 @@ def _rewrite(column: InstrumentedAttribute[int], order: Order, old_id: int, new_
 
 
 def forget_unproved_addresses() -> None:
-    """Blank the addresses that were asked whether they take a customer's letters, or an order, and
-    that never said yes; the timetable calls it."""
+    """Blank the addresses that were asked whether they take a customer's letters, as the first or the
+    second one, or an order, and that never said yes; the timetable calls it."""
     # A link works for a day from when its letter left, and that may be long after it was asked for.
     is_awaited = sa.exists().where(
         Delivery.link_id == Link.id,
         sa.or_(Delivery.status.in_(DeliveryStatus.open()), Delivery.sent_at >= long_past()),
     )
     unproved = (
-        Link.purpose.in_(("address", "move")),
+        Link.purpose.in_(("address", "move", "second")),
         Link.used_at.is_(None),
         Link.created_at < long_past(),
         ~is_awaited,
     )
     with transaction() as session:
         forget_addresses(
-            Delivery.kind.in_((CONFIRM, ACCEPT)),
+            Delivery.kind.in_((CONFIRM, ACCEPT, CONFIRM_SECOND)),
             Delivery.link_id.in_(sa.select(Link.id).where(*unproved)),
         )
         session.execute(

@@ -18,6 +18,7 @@ from store.entitlements.links import (
 )
 from store.entitlements.merging import lock_histories, refuse_merged
 from store.entitlements.models import Entitlement, Link
+from store.entitlements.on_file import Why, end_second, is_on_file, owner_of_second, second_of
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields, Refusal
@@ -31,6 +32,8 @@ from store.orders.offers import end_offers
 from store.orders.orders import reference_in
 
 FIND = "find_my_copies"
+# How the dedupe key of one begins that was asked for with a second address.
+SECOND = "find:second:"
 # Within these minutes, counted from the one on the clock when it was asked, there is one letter.
 WINDOW_MINUTES = 10
 BY_FORM = "the customer, with the form"
@@ -63,6 +66,9 @@ def ask_for_copies(text: str) -> Asked:
     """Owe the letter with all links to the address in `text`, or to the owner of the order
     reference in it. The answer is the same whether that is somebody or nobody.
 
+    Of an address two letters are owed, as it may be the first of one customer and the second of
+    another.
+
     Refuses (`InvalidFields`) what is neither an address nor a reference.
     """
     reference = None if "@" in text else reference_in(text)
@@ -78,7 +84,11 @@ def ask_for_copies(text: str) -> Asked:
         raise InvalidFields({"who": sentence}) from None
     key = address_key(address)
     customer = sa.select(Customer.id).where(Customer.email_key == key).scalar_subquery()
-    return _ask(f"address:{key}", customer, address=address, facts={"asked_by": BY_FORM})
+    second = owner_of_second(key).scalar_subquery()
+    facts = {"asked_by": BY_FORM}
+    asked = _ask(f"address:{key}", customer, address=address, facts=facts)
+    _ask(f"address:{key}", second, SECOND, address=address, facts=facts)
+    return asked
 
 
 def send_copies_to(customer: Customer, door: str, *, by: str, order_id: int | None = None) -> Asked:
@@ -113,10 +123,14 @@ def ask_mailbox(
 
 def end_links(customer: Customer, who: str) -> None:
     """End every link that was mailed to a customer, as some got out, and mail fresh ones to the
-    address on file. Links that undo a change of address hold: they are another mailbox's. Refuses
-    with `CustomerMerged`."""
+    address on file. Links that object hold: they are another mailbox's. A second address that is
+    not on file yet ends too, as whoever got a link may have given it. Refuses with
+    `CustomerMerged`."""
     customer = lock_histories([customer.id])[customer.id]
     refuse_merged(customer)
+    second = second_of(customer.id)
+    if second is not None and not is_on_file(second):
+        end_second(customer.id, Why.LINKS, who)
     record_change(
         db.session(), "customers", customer.id, "old links", "fresh links", who=who, why=""
     )
@@ -144,10 +158,11 @@ def mail_links(customer_id: int, mark: str, why: str = "as the links before had 
 
 
 def asked_lately(customer_id: int) -> Delivery | None:
-    """The newest letter with all links of a customer that went, or waits to go, and stands for
-    another press now, whatever door it was asked for at."""
+    """The newest letter with all links of a customer that went to the first address, or waits to,
+    and stands for another press now, whatever door it was asked for at."""
     return _newest(
         Delivery.customer_id == customer_id,
+        ~Delivery.dedupe_key.startswith(SECOND),
         Delivery.created_at >= start_of_window(clock.now()),
         Delivery.status.in_({*DeliveryStatus.open(), DeliveryStatus.SENT}),
     )
@@ -186,12 +201,12 @@ def forget_unknown_addresses() -> None:
         forget_addresses(Delivery.kind == FIND, sa.or_(stands_at(skipped), stuck))
 
 
-def _ask(subject: str, customer_id: Any, **given: Any) -> Asked:
+def _ask(subject: str, customer_id: Any, mark: str = "find:", **given: Any) -> Asked:
     """What is answered follows from the keys alone: what became of a letter would tell whether
     anybody has the address."""
     digest = hashlib.sha256(subject.encode()).hexdigest()
     now = int(clock.now().timestamp()) // 60
-    keys = {f"find:{digest}:{now - back}": now - back for back in range(WINDOW_MINUTES)}
+    keys = {f"{mark}{digest}:{now - back}": now - back for back in range(WINDOW_MINUTES)}
     query = sa.select(Delivery.dedupe_key).where(Delivery.dedupe_key.in_(keys))
     earlier = db.session.scalars(query.order_by(Delivery.id.desc())).first()
     key = earlier or next(iter(keys))

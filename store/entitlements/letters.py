@@ -13,8 +13,11 @@ from store.entitlements.granting import earlier_twin
 from store.entitlements.links import library_url, link_url, order_url, stop_url, undo_ends_at
 from store.entitlements.models import Entitlement, Link
 from store.entitlements.notices import NEWS_STOPPED, is_stopped
+from store.entitlements.on_file import NO_LONGER
 from store.entitlements.order_moves import ACCEPT, MOVED, SETTLED
 from store.entitlements.received import CONFIRMATION
+from store.entitlements.second_addresses import ADDED
+from store.entitlements.second_addresses import CONFIRM as CONFIRM_SECOND
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
@@ -222,6 +225,37 @@ def address_restored(delivery: Delivery) -> Letter:
     """Tells an address that a customer's copies were moved to it and are not its own any more."""
     keeps_orders = (delivery.facts or {}).get("keeps_orders", False)
     return Letter(Mailbox(delivery.address or ""), {"keeps_orders": keeps_orders})
+
+
+@letter(CONFIRM_SECOND, sample=lambda: {"url": f"{config().base_url}/second-address/sample"})
+def confirm_second_address(delivery: Delivery) -> Letter | Skip:
+    """The link that proves a second address, while it is the newest that was asked for."""
+    link = db.session.get(Link, delivery.link_id)
+    if link is None or link.revoked_at is not None or link.new_email is None:
+        return Skip("a later one was asked for, or it was refused")
+    return Letter(Mailbox(link.new_email), {"url": link_url(link)})
+
+
+def _sample_second() -> dict[str, object]:
+    url = f"{config().base_url}/refuse/sample"
+    until = datetime(2027, 3, 15, 10, tzinfo=UTC)
+    return {"masked": "n•••@reader.example", "works_from": until, "url": url, "until": until}
+
+
+@letter(ADDED, sample=_sample_second)
+def second_address_added(delivery: Delivery) -> Letter | Skip:
+    """Tells the first address of a second one, with the way to refuse it."""
+    link = db.session.get(Link, delivery.link_id)
+    if link is None or link.revoked_at is not None:
+        return Skip("it was refused or taken out already")
+    words = {"masked": mask(link.new_email or ""), "works_from": undo_ends_at(link)}
+    return Letter(Mailbox(link.customer.email, link.customer.name), words | _undo_words(link))
+
+
+@letter(NO_LONGER, sample=lambda: {"why": "REFUSED"})
+def second_address_ended(delivery: Delivery) -> Letter:
+    """Tells a second address that it is none any more, and why."""
+    return Letter(Mailbox(delivery.address or ""), {"why": (delivery.facts or {})["why"]})
 
 
 @letter(

@@ -29,6 +29,8 @@ MAX_AGE = {
     "address": DAY,
     "move": DAY,
     "undo": 14 * DAY,
+    "second": DAY,
+    "refuse": 14 * DAY,
     "download": DAY,
     "order_download": DAY,
 }
@@ -42,7 +44,11 @@ PATHS = {
     "address": "/address/",
     "move": "/move/",
     "undo": "/undo/",
+    "second": "/second-address/",
+    "refuse": "/refuse/",
 }
+# They belong to the mailbox that lost something or was told, and hold while all others end.
+OBJECTING = ("undo", "refuse")
 
 
 class Ended(StrEnum):
@@ -54,6 +60,7 @@ class Ended(StrEnum):
     NEWER = "newer"  # only the newest of its kind counts
     USED = "used"
     UNDONE = "undone"  # an earlier undo took back what it would have
+    SECOND = "second"  # letters went to a second address too, which was taken out
 
 
 class LinkUnknown(Refusal):
@@ -220,7 +227,7 @@ def open_link(token: str, purpose: str) -> Link:
     if link.purpose == "order" and db.session.scalar(owner) != link.customer_id:
         # Its order came to another customer: moved, or placed again under their address.
         raise LinkExpired(link, Ended.MOVED)
-    if purpose == "undo" and clock.now() > undo_ends_at(link):
+    if purpose in OBJECTING and clock.now() > undo_ends_at(link):
         fault = fault or TOO_OLD
     if fault:
         raise LinkExpired(link, fault)
@@ -228,7 +235,8 @@ def open_link(token: str, purpose: str) -> Link:
 
 
 def undo_ends_at(link: Link) -> datetime:
-    """Until when a change can be undone: 14 days from the change, however late its letter left."""
+    """Until when a change can be undone, or a second address refused: 14 days from then, however
+    late the letter left."""
     return link.created_at + timedelta(seconds=MAX_AGE["undo"])
 
 
@@ -289,11 +297,10 @@ def open_download(token: str) -> Link:
 
 
 def revoke_links(customer_id: int, why: Ended) -> None:
-    """Every link that was mailed to a customer ends, but for those that undo: they belong to the
-    mailbox that lost something, and nobody else may end them. What a worker has written with the
-    old ones, or to the old address, does not leave."""
+    """Every link that was mailed to a customer ends, but for those that object: nobody else may end
+    them. What a worker has written with the old ones, or to the old address, does not leave."""
     outbox.look_again(customer_id)
-    _revoke(why, Link.customer_id == customer_id, Link.purpose != "undo")
+    _revoke(why, Link.customer_id == customer_id, Link.purpose.not_in(OBJECTING))
 
 
 def revoke_order_links(order_id: int, why: Ended) -> None:

@@ -11,6 +11,7 @@ from store.entitlements.access import has_rights
 from store.entitlements.links import Ended, revoke_pending
 from store.entitlements.models import Entitlement, NoticeStop
 from store.entitlements.notices import UNSENT, notice_key
+from store.entitlements.on_file import Why, end_second
 from store.entitlements.received import NOTICE
 from store.kit.database import Base, db
 from store.kit.errors import Refusal
@@ -85,6 +86,7 @@ def bring_together(gone: Customer, kept: Customer, who: str) -> None:
     # A customer who never had a right may be named by anybody who typed the address.
     gone_id, kept_id, name = gone.id, kept.id, gone.name if has_rights(gone.id) else ""
     outbox.look_again(gone_id)
+    end_second(gone_id, Why.MERGED, who, unless_key=kept.email_key)
     revoke_pending("undo", Ended.UNDONE, customer_id=gone_id, order_id=None)
     gone.email, gone.email_key = "", f"merged:{gone_id}"
     gone.name = gone.name_key = ""

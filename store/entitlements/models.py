@@ -1,4 +1,4 @@
-"""Tables of rights: entitlements, links, downloads, and who stopped which notices."""
+"""Tables of rights: entitlements, links, second addresses, downloads, and who stopped which notices."""
 
 from datetime import datetime
 
@@ -67,7 +67,7 @@ class Link(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     reference: Mapped[str] = mapped_column(sa.String(22), unique=True)
-    purpose: Mapped[str] = mapped_column(sa.String(20))  # library, order, stop, address, move, undo
+    purpose: Mapped[str] = mapped_column(sa.String(20))  # one of `links.PATHS`
     customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
     order_id: Mapped[int | None] = mapped_column(sa.ForeignKey("orders.id"))
     publication_id: Mapped[int | None] = mapped_column(sa.ForeignKey("publications.id"))
@@ -100,6 +100,23 @@ class OrderMove(Base):
 
     from_customer: Mapped[Customer] = relationship(foreign_keys=[from_customer_id])
     to_customer: Mapped[Customer] = relationship(foreign_keys=[to_customer_id])
+
+
+class SecondAddress(Base):
+    """Another mailbox of a customer, proved by a press in a letter to it; on file from `on_file_at`
+    on. Once it is refused or taken out its row is gone."""
+
+    __tablename__ = "second_addresses"
+    # One for each customer, and each the second of one customer alone. It may be another's first:
+    # anybody may type any address in an order, which is to bar the way to nobody.
+    __table_args__ = (sa.UniqueConstraint("customer_id"), sa.UniqueConstraint("email_key"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
+    email: Mapped[str] = mapped_column(sa.String(320))
+    email_key: Mapped[str] = mapped_column(sa.String(320))
+    proved_at: Mapped[datetime]
+    on_file_at: Mapped[datetime]
 
 
 class NoticeStop(Base):

@@ -9,9 +9,10 @@ from sqlalchemy.orm import selectinload
 
 from store.catalog.publications import promised_date
 from store.entitlements.access import Shelf, copy_waits, rights_of_order, shelves
-from store.entitlements.fresh_links import FIND, start_of_window
+from store.entitlements.fresh_links import FIND, SECOND, start_of_window
 from store.entitlements.links import Doors, doors_of, order_url
 from store.entitlements.models import Link
+from store.entitlements.on_file import owner_of_second, second_of
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.formatting import format_day
@@ -20,7 +21,7 @@ from store.mail.letters import Letter, Skip, letter
 from store.mail.mime import Mailbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.consents import promise_in_words
-from store.orders.customers import customer_by_address
+from store.orders.customers import address_key, customer_by_address
 from store.orders.models import Customer, Order, OrderStatus
 from store.payments.charge import is_bank_at_work
 from store.payments.fulfilment import GIVEN_BACK
@@ -194,10 +195,18 @@ def find_my_copies(delivery: Delivery) -> Letter | Skip:
         "waiting": [_waits_in_words(shelf) for shelf in owned if not shelf.editions],
         "orders": orders,
     }
-    return Letter(Mailbox(customer.email, customer.name), context)
+    second = second_of(customer.id) if _is_second(delivery) else None
+    return Letter(Mailbox((second or customer).email, customer.name), context)
+
+
+def _is_second(delivery: Delivery) -> bool:
+    """Whether it was asked for with a second address, and goes there."""
+    return delivery.dedupe_key.startswith(SECOND)
 
 
 def _who_asked(delivery: Delivery) -> Customer | None:
+    if _is_second(delivery):
+        return _whose_second(delivery)
     if delivery.customer_id is not None:
         return db.session.get(Customer, delivery.customer_id)
     # Bought between asking and sending.
@@ -206,6 +215,14 @@ def _who_asked(delivery: Delivery) -> Customer | None:
         owner = sa.select(Customer).join(Order).where(Order.reference == reference)
         return db.session.scalars(owner).first()
     return customer_by_address(delivery.address or "")
+
+
+def _whose_second(delivery: Delivery) -> Customer | None:
+    """Whose second address it was asked for with, where it still is theirs at this moment."""
+    owner_id = db.session.scalar(owner_of_second(address_key(delivery.address or "")))
+    if owner_id is None or owner_id != delivery.customer_id:
+        return None
+    return db.session.get(Customer, owner_id)
 
 
 def _told_lately(delivery: Delivery, customer_id: int) -> bool:
@@ -222,6 +239,8 @@ def _told_lately(delivery: Delivery, customer_id: int) -> bool:
             Delivery.kind == FIND,
             Delivery.customer_id == customer_id,
             Delivery.id != delivery.id,
+            # What went to the one address is not in the other mailbox.
+            Delivery.dedupe_key.startswith(SECOND) == _is_second(delivery),
             gone,
             Delivery.created_at >= start_of_window(delivery.created_at),
             Delivery.created_at <= delivery.created_at,

@@ -69,9 +69,9 @@ def clean(_endpoint: str | None, values: dict[str, Any] | None) -> None:
 @bp.app_errorhandler(links.LinkExpired)
 def expired(refusal: links.LinkExpired) -> Response:
     """What a link that is too old or wrongly signed shows: a button, and nothing of the order."""
-    is_address = refusal.link.purpose in {"address", "move", "undo"}
+    is_address = refusal.link.purpose in {"address", "move", "undo", "second", "refuse"}
     # A stranger may have placed the order: the page says nothing of what the customer did.
-    ended_by_customer = {links.Ended.ADDRESS, links.Ended.ASKED}
+    ended_by_customer = {links.Ended.ADDRESS, links.Ended.ASKED, links.Ended.SECOND}
     is_hidden = refusal.link.purpose == "order" and refusal.reason in ended_by_customer
     template = "address_expired" if is_address else "link_expired"
     page = render_template(

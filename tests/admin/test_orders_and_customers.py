@@ -34,7 +34,7 @@ from tests.conftest import Clock, on_both, on_postgresql
 from tests.editions import a_shop
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import send
-from tests.links import anna, path_to
+from tests.links import anna, given_second, path_to
 from tests.pages import check_page, page_at
 from tests.purchases import (
     ANNA,
@@ -607,3 +607,20 @@ def test_staff_decide_about_a_held_order(client: FlaskClient, desk: FlaskClient)
     assert again.status_code == 409
     db.session.rollback()
     assert db.session.get_one(Order, order_id).customer.email == ANNA
+
+
+@on_both
+def test_staff_take_a_second_address_out(frozen: Clock, desk: FlaskClient) -> None:
+    a_paid_order(a_shop())
+    path = f"/admin/customers/{anna().id}"
+    assert "Second address" not in page_at(desk, path)
+    check_page(page_at(desk, f"{path}/second-address/remove"), path=path)
+    with transaction():
+        given_second(anna(), "anna@at-home.example")
+    assert "anna@at-home.example, from 15 March 2027" in page_at(desk, path)
+    check_page(page_at(desk, f"{path}/second-address/remove"), path=path)
+    assert press(desk, f"{path}/second-address/remove").status_code == 303
+    shown = page_at(desk, path)
+    assert "from 15 March 2027" not in shown
+    assert "by owner@publisher.example" in shown
+    assert send()[-1].recipient == "anna@at-home.example"

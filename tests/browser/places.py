@@ -15,6 +15,7 @@ from store.entitlements.fresh_links import end_links
 from store.entitlements.links import library_url, link_url, order_url
 from store.entitlements.models import Link
 from store.entitlements.order_moves import accept_move, hold_order, request_move
+from store.entitlements.second_addresses import request_second
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail.models import CapturedLetter, Delivery
@@ -26,6 +27,7 @@ from store.payments.gateways.base import GatewayDispute
 from store.payments.models import Dispute, Payment
 from store.payments.money_back import record_dispute, settle_order
 from tests.browser.shop import LiveShop
+from tests.links import given_second
 
 WHO = "cleo@places.example"
 
@@ -122,6 +124,11 @@ class Places:
             p["ended"] = urlsplit(library_url(_customer("confirm").id)).path
             end_links(_customer("confirm"), "tests")
             p["confirm"] = _path(request_change(_customer("confirm"), "new@places.example"))
+            held_one = _customer("held")
+            p["refuse"] = _path(given_second(held_one, "second@places.example"))
+            p["second"] = _path(request_second(held_one, "third@places.example"))
+            p["seconds_library"] = urlsplit(library_url(held_one.id)).path
+            p["seconds_customer"] = str(held_one.id)
 
     def _order_path(self, email: str) -> str:
         order_id = self.shop.ask(sa.select(Order.id).where(Order.email == email))
@@ -273,6 +280,18 @@ PUBLIC = {
     "address not confirmed (422)": Place("{confirm}", (press("Use this address"),)),
     "undo of an address": Place("{undo}"),
     "undo not sure (422)": Place("{undo}", (press("Undo the change"),)),
+    "second address": Place("{library}/second-address"),
+    "second address with errors (422)": Place(
+        "{library}/second-address", (press("Mail the link"),)
+    ),
+    "second address given": Place("{seconds_library}/second-address"),
+    "second address to be confirmed": Place("{second}"),
+    "second not confirmed (422)": Place("{second}", (press("Confirm the second address"),)),
+    "second address to be refused": Place("{refuse}"),
+    "second address to be taken out": Place("{seconds_library}/second-address/remove"),
+    "second not taken out (422)": Place(
+        "{seconds_library}/second-address/remove", (press("Take it out"),)
+    ),
     "end links": Place("{library}/end-links"),
     "end links not sure (422)": Place(
         "{library}/end-links", (press("End my links, mail me a fresh one"),)
@@ -347,6 +366,7 @@ DESK = {
         "/admin/customers/{customer}/address", (press("Correct the address"),)
     ),
     "desk end links": Place("/admin/customers/{customer}/end-links"),
+    "desk second address": Place("/admin/customers/{seconds_customer}/second-address/remove"),
     "desk order held": Place("/admin/orders/{held_reference}"),
     "desk letters": Place("/admin/letters"),
     "desk letter": Place("/admin/letters/{delivery}"),

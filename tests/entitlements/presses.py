@@ -15,6 +15,7 @@ from tests.pages import check_page
 SURE = {"sure": "yes"}
 B, C = "b@other.example", "c@third.example"
 CARL = "carl@other.example"
+SECOND = "anna@at-home.example"
 
 
 def asked_to_change(client: FlaskClient, library_path: str, new: str) -> str:
@@ -34,6 +35,27 @@ def changed(client: FlaskClient, customer_id: int, new: str) -> str:
     assert answer.status_code == 200, answer.text
     db.session.rollback()
     told = [one for one in sent() if one["Subject"] == "Your e-mail address was changed"]
+    return links_in(text_of(told[-1]))[0]
+
+
+def asked_for_second(client: FlaskClient, library_path: str, email: str = SECOND) -> str:
+    """Give a second address; the path in the letter to it."""
+    answer = client.post(f"{library_path}/second-address", data={"email": email} | SURE)
+    assert answer.status_code == 200, answer.text
+    check_page(answer.text, path=library_path)
+    letter = sent()[-1]
+    assert letter["Subject"] == "Confirm a second e-mail address"
+    assert letter["To"].addresses[0].addr_spec == email
+    return links_in(text_of(letter))[0]
+
+
+def gave_second(client: FlaskClient, customer_id: int, email: str = SECOND) -> str:
+    """Give a second address and confirm it in that mailbox; the path that refuses it, from the
+    letter to the first."""
+    path = asked_for_second(client, path_to("library", customer_id), email)
+    assert client.post(path, data=SURE).status_code == 200
+    db.session.rollback()
+    told = [one for one in sent() if one["Subject"] == "A second e-mail address was given"]
     return links_in(text_of(told[-1]))[0]
 
 

@@ -48,6 +48,11 @@ def for_a_change(client: FlaskClient, _order_path: str, email: str) -> None:
     client.post(f"{path_to('library', anna().id)}/address", data={"email": email})
 
 
+def for_a_second(client: FlaskClient, _order_path: str, email: str) -> None:
+    library = path_to("library", anna().id)
+    client.post(f"{library}/second-address", data={"email": email} | SURE)
+
+
 def for_a_move(client: FlaskClient, order_path: str, email: str) -> None:
     client.post(f"{order_path}/move", data={"email": email})
 
@@ -83,7 +88,7 @@ def tick() -> None:
 
 ENDS = [
     (ask, ended)
-    for ask in (for_a_price, for_copies, for_a_change, for_a_move)
+    for ask in (for_a_price, for_copies, for_a_change, for_a_second, for_a_move)
     for ended in (None, "sent", "failed", "held")
     if (ask, ended) != (for_copies, "sent")  # who is unknown gets no letter
 ]
@@ -109,7 +114,7 @@ def test_an_address_of_nobody_s_is_forgotten_after_two_days_however_its_letter_e
         assert db.session.scalars(newest).first() == FORGOTTEN
 
 
-@pytest.mark.parametrize("ask", [for_a_price, for_a_change, for_a_move])
+@pytest.mark.parametrize("ask", [for_a_price, for_a_change, for_a_second, for_a_move])
 def test_it_is_kept_while_its_letter_waits_or_its_link_works(
     client: FlaskClient, frozen: Clock, order_path: str, ask: object
 ) -> None:
@@ -128,7 +133,7 @@ def test_it_is_kept_while_its_letter_waits_or_its_link_works(
     assert client.post(path, data=SURE).status_code == 200
 
 
-@pytest.mark.parametrize("ask", [for_a_change, for_a_move])
+@pytest.mark.parametrize("ask", [for_a_change, for_a_second, for_a_move])
 def test_an_address_that_said_yes_is_kept(
     client: FlaskClient, frozen: Clock, order_path: str, ask: object
 ) -> None:
@@ -141,7 +146,7 @@ def test_an_address_that_said_yes_is_kept(
     assert holding(STRANGER) == before
 
 
-@pytest.mark.parametrize("ask", [for_a_change, for_a_move])
+@pytest.mark.parametrize("ask", [for_a_change, for_a_second, for_a_move])
 def test_a_link_whose_address_is_forgotten_says_that_it_is_over(
     client: FlaskClient, frozen: Clock, order_path: str, ask: object
 ) -> None:

@@ -32,7 +32,15 @@ from tests.purchases import ANNA, a_paid_order, apply_payment, placed_order
 
 pytestmark = pytest.mark.usefixtures("frozen", "app")
 
-OURS = ["order_confirmation", "find_my_copies", "confirm_address", "address_changed"]
+OURS = [
+    "order_confirmation",
+    "find_my_copies",
+    "confirm_address",
+    "address_changed",
+    "confirm_second_address",
+    "second_address_added",
+    "second_address_ended",
+]
 TITLE = 'Children\'s "Q&A" <2026>: A & B'
 
 

@@ -127,7 +127,8 @@ def test_a_second_press_writes_as_much_for_known_as_for_unknown(client: FlaskCli
         ask(client, who)
     event.remove(db.engine, "after_cursor_execute", executed)
     event.remove(db.engine, "commit", committed)
-    assert written == [1, 1, 1, 1]
+    # Once as the first address of a customer, once as the second; SQLite counts back to the commit.
+    assert written == ([1, 2] if on_sqlite else [1, 1]) * 4
     assert letters() == [f"Anna Berg <{ANNA}>"]
 
 
@@ -166,8 +167,8 @@ def test_the_letter_belongs_to_the_customer_and_says_who_asked(client: FlaskClie
     rows = db.session.scalars(
         sa.select(Delivery).where(Delivery.kind == "find_my_copies").order_by(Delivery.id)
     ).all()
-    assert [row.customer_id for row in rows] == [anna().id, anna().id, None]
-    assert [(row.facts or {})["asked_by"] for row in rows] == ["the customer, with the form"] * 3
+    assert [row.customer_id for row in rows] == [anna().id, None, anna().id, None, None]
+    assert [(row.facts or {})["asked_by"] for row in rows] == ["the customer, with the form"] * 5
 
 
 def test_links_that_were_ended_after_a_letter_are_sent_again_at_once(
@@ -191,7 +192,8 @@ def test_a_letter_gives_way_to_an_earlier_one_that_is_about_to_leave(
     ask(client, ANNA)
     frozen.advance(minutes=1)
     with transaction() as session:
-        first = session.scalars(sa.select(Delivery).where(Delivery.kind == "find_my_copies")).one()
+        query = sa.select(Delivery).where(Delivery.kind == "find_my_copies")
+        first = session.scalars(query.where(Delivery.customer_id == anna().id)).one()
         if earlier == "tried again later":
             first.due_at = clock.now() + timedelta(hours=1)
         else:
