@@ -6,16 +6,19 @@ do in the caller's transaction what fulfilment does once a gateway has answered,
 of money and of rights.
 """
 
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from store.catalog.models import Publication
 from store.catalog.publications import publication_by_slug
 from store.demo.pay import Arrival, Decision, decide
+from store.entitlements.granting import grant_imported
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.tokens import new_reference
 from store.orders.gifts import give_copy
-from store.orders.models import Order
+from store.orders.models import Customer, Order
 from store.orders.placing import Details, place_order
 from store.payments.checkout import TIME_TO_PAY, begin_checkout
 from store.payments.fulfilment import apply_state
@@ -128,3 +131,15 @@ def annas_order() -> int:
     made = a_paid_order(a_shop()).id
     sent()
     return made
+
+
+def give_imported(
+    customer: Customer,
+    publication: Publication,
+    *,
+    notify: bool,
+    ordered_at: datetime | None = None,
+) -> bool:
+    """One customer's copy that was bought elsewhere, in the caller's transaction; says whether they
+    had none."""
+    return bool(grant_imported(publication, {customer.id: ordered_at}, notify=notify))

@@ -2,8 +2,7 @@
 released."""
 
 import re
-from collections.abc import Collection, Iterable
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
 import sqlalchemy as sa
@@ -239,13 +238,12 @@ def edition_before(edition: Edition) -> Edition | None:
     return db.session.scalars(query.order_by(Edition.number.desc()).limit(1)).first()
 
 
-def edition_at(publication_id: int, moment: datetime, *, is_first: bool = False) -> Edition | None:
-    """The newest edition (or the first) that was released by then, taken out since or not."""
+def ever_released(publication_id: int) -> Sequence[Edition]:
+    """The editions that were released, withdrawn since or not, in the order of their numbers."""
     query = sa.select(Edition).where(
-        Edition.publication_id == publication_id, Edition.released_at <= moment
+        Edition.publication_id == publication_id, Edition.released_at.is_not(None)
     )
-    number = Edition.number.asc() if is_first else Edition.number.desc()
-    return db.session.scalars(query.order_by(number).limit(1)).first()
+    return db.session.scalars(query.order_by(Edition.number)).all()
 
 
 def asset_filename(asset: Asset) -> str:

@@ -9,12 +9,13 @@ import sqlalchemy as sa
 
 from store.catalog.models import Publication
 from store.distribution.customers_csv import Cell, CustomerRows, LeftOut, Row, to_csv
-from store.entitlements.granting import grant_imported, name_first
+from store.entitlements.access import customers_with_rights
+from store.entitlements.granting import grant_imported
 from store.entitlements.models import Entitlement
 from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.money import to_decimal
-from store.orders.customers import address_key, find_or_add_customer, take_name
+from store.orders.customers import address_key, find_or_add_customers, rename
 from store.orders.models import Customer, Order, OrderLine
 
 CHUNK = 100
@@ -83,22 +84,23 @@ def _import_chunk(
     if dry_run:
         known = _known(publication_id, rows)
         return [_told(row, known) for row in rows if address_key(row.email) in known]
-    refused = []
     with transaction() as session:
         publication = session.get_one(Publication, publication_id)
         known = _known(publication_id, rows)
-        for row in rows:
-            if address_key(row.email) in known:
-                refused.append(_told(row, known))
-                continue
-            customer = find_or_add_customer(row.email, row.name)
-            # The publisher's list, not a form that anybody fills in.
-            name_first(customer, row.name)
-            if not customer.name:
-                take_name(customer, row.name)
-            if not grant_imported(customer, publication, notify=notify, ordered_at=row.ordered_at):
-                refused.append(_told(row, known))
-    return refused
+        new = {address_key(row.email): row for row in rows}
+        new = {key: row for key, row in new.items() if key not in known}
+        found = find_or_add_customers({row.email: row.name for row in new.values()})
+        customers = {found[key].id: row for key, row in new.items()}
+        # The publisher's list, not a form that anybody fills in: it names who never had a right.
+        named = customers_with_rights(customers)
+        for key, row in new.items():
+            customer = found[key]
+            if customer.id not in named or not customer.name:
+                rename(customer, row.name)
+        ordered_at = {customer_id: row.ordered_at for customer_id, row in customers.items()}
+        granted = grant_imported(publication, ordered_at, notify=notify)
+    added = {customers[customer_id].line for customer_id in granted}
+    return [_told(row, known) for row in rows if row.line not in added]
 
 
 def _known(publication_id: int, rows: list[Row]) -> dict[str, bool]:

@@ -2,7 +2,7 @@
 of it by publication, as their library shows it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -120,6 +120,16 @@ def has_rights(customer_id: int) -> bool:
     """Whether a customer was ever given a right, even one that is over by now."""
     query = sa.select(sa.exists().where(Entitlement.customer_id == customer_id))
     return bool(db.session.scalar(query))
+
+
+def customers_with_rights(
+    customer_ids: Collection[int], publication_id: int | None = None
+) -> set[int]:
+    """Which of these customers were ever given a right, to this publication or to any."""
+    query = sa.select(Entitlement.customer_id).where(Entitlement.customer_id.in_(customer_ids))
+    if publication_id is not None:
+        query = query.where(Entitlement.publication_id == publication_id)
+    return set(db.session.scalars(query.distinct()))
 
 
 def rights_of(customer_id: int, publication_id: int) -> Sequence[Entitlement]:

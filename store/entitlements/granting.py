@@ -5,26 +5,29 @@ Granting locks the publication's row `FOR SHARE` before it looks at editions, re
 `FOR UPDATE`: so a customer is either seen by the release, or sees its edition.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
-from store.catalog.editions import edition_at, edition_before
+from store.catalog.editions import edition_before, ever_released
 from store.catalog.models import Edition, Publication
 from store.catalog.publications import lock_publication, newest_released
 from store.entitlements.access import (
+    customers_with_rights,
     editions_of_order,
     editions_within,
     has_rights,
     rights_of_order,
 )
-from store.entitlements.links import ensure_links, order_link
+from store.entitlements.links import ensure_links, ensure_links_of, order_link
 from store.entitlements.models import DISPUTE_LOST, REFUNDED, Entitlement
 from store.entitlements.notices import FIRST_COPIES, owe_copy, owe_what_was_missed, settle_notices
 from store.entitlements.received import CONFIRMATION, NOTICE
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import db
+from store.kit.database import db, insert_into
 from store.kit.errors import Refusal
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus, Occasion
@@ -82,60 +85,81 @@ def name_first(customer: Customer, name: str) -> None:
 
 
 def grant_imported(
-    customer: Customer,
-    publication: Publication,
-    *,
-    notify: bool,
-    ordered_at: datetime | None = None,
-) -> bool:
-    """Grant a copy that was bought elsewhere; False where the customer has it already.
+    publication: Publication, ordered_at: Mapping[int, datetime | None], *, notify: bool
+) -> set[int]:
+    """Grant customers, by id, a copy that each bought elsewhere; returns those who had none.
 
-    Where it is known when they `ordered_at` (UTC), they have the edition of that day, a pre-order
+    Where it is known when one ordered (UTC), they have the edition of that day, a pre-order
     where there was none, and the months of editions count from it. Else they count as having the
     newest edition; with `notify` as having all but that, so that it is news to them, and the
     earlier ones are not. Nobody hears of an edition that was out before the import, except, with
     `notify`, of the newest one if it is news to them and within their months.
+
+    As many statements for a hundred as for one, but for the letters of those who hear of it.
     """
     lock_publication(publication.id)
-    held = sa.select(Entitlement.id).where(
-        Entitlement.customer_id == customer.id, Entitlement.publication_id == publication.id
-    )
-    if db.session.scalars(held).first() is not None:
-        return False
-    now = clock.now()
-    newest = newest_released(publication.id)
-    if ordered_at is None:
-        had, begins = edition_before(newest) if newest and notify else newest, now
-    else:
-        had, begins = _bought_elsewhere(publication.id, ordered_at)
-    right = Entitlement(
-        customer_id=customer.id,
-        publication_id=publication.id,
-        granted_at=now,
-        available_at=now,
-        from_edition_id=had.id if had else None,
-        updates_months=publication.updates_months,
-        updates_until=_updates_until(publication.updates_months, newest, begins),
-    )
-    db.session.add(right)
-    db.session.flush()
-    ensure_links(customer.id, publication.id)
-    is_news = newest is not None and (had is None or had.number < newest.number)
-    if notify and newest is not None and is_news and editions_within(right, [newest]):
-        waited = had is None and ordered_at is not None
-        occasion = Occasion.FIRST_COPY if waited else Occasion.RELEASED
-        owe_copy(newest.id, right.customer_id, right.available_at, occasion)
-    return True
+    newest, now = newest_released(publication.id), clock.now()
+    released = ever_released(publication.id)
+    held = customers_with_rights(ordered_at, publication.id)
+    rows = []
+    for customer_id in sorted(ordered_at.keys() - held):
+        at = ordered_at[customer_id]
+        if at is None:
+            had, begins = edition_before(newest) if newest and notify else newest, now
+        else:
+            had, begins = _bought_elsewhere(released, at)
+        row = {
+            "customer_id": customer_id,
+            "publication_id": publication.id,
+            "seat": 1,
+            "granted_at": now,
+            "available_at": now,
+            "from_edition_id": had.id if had else None,
+            "updates_months": publication.updates_months,
+            "updates_until": _updates_until(publication.updates_months, newest, begins),
+            "revoked_reason": "",
+        }
+        rows.append(row)
+    granted = _insert_rights(rows)
+    ensure_links_of(granted, publication.id)
+    if notify and newest is not None:
+        _tell_of(newest, granted, ordered_at)
+    return granted
 
 
-def _bought_elsewhere(publication_id: int, ordered_at: datetime) -> tuple[Edition | None, datetime]:
-    """The edition that an order brought, none where it was a pre-order, and when its months begin."""
-    had = edition_at(publication_id, ordered_at)
-    first = edition_at(publication_id, clock.now(), is_first=True)
+def _tell_of(newest: Edition, granted: set[int], ordered_at: Mapping[int, datetime | None]) -> None:
+    """Owe the newest edition to those of the imported to whom it is news, within their months."""
+    theirs = sa.select(Entitlement).where(
+        Entitlement.publication_id == newest.publication_id, Entitlement.customer_id.in_(granted)
+    )
+    for right in db.session.scalars(theirs.order_by(Entitlement.customer_id)):
+        had = right.from_edition
+        is_news = had is None or had.number < newest.number
+        if is_news and editions_within(right, [newest]):
+            waited = had is None and ordered_at[right.customer_id] is not None
+            occasion = Occasion.FIRST_COPY if waited else Occasion.RELEASED
+            owe_copy(newest.id, right.customer_id, right.available_at, occasion)
+
+
+def _insert_rights(rows: list[dict[str, Any]]) -> set[int]:
+    """The customers whose right is new: a second import at the same moment may have given it."""
+    if not rows:
+        return set()
+    added = insert_into(Entitlement).on_conflict_do_nothing().returning(Entitlement.customer_id)
+    return set(db.session.scalars(added, rows))
+
+
+def _bought_elsewhere(
+    released: Sequence[Edition], ordered_at: datetime
+) -> tuple[Edition | None, datetime]:
+    """The edition that an order brought, none where it was a pre-order, and when its months begin;
+    of all that was ever released, in the order of their numbers."""
+    moments = [(edition, edition.released_at) for edition in released if edition.released_at]
+    had = [edition for edition, moment in moments if moment <= ordered_at]
+    if had:
+        return had[-1], ordered_at
     # A pre-order's months begin with the first edition, also where that is out by now.
-    if had is None and first is not None and first.released_at is not None:
-        return None, first.released_at
-    return had, ordered_at
+    return None, moments[0][1] if moments else ordered_at
 
 
 def start_supply(order: Order) -> None:

@@ -1,5 +1,6 @@
 """Signed addresses for customers: made once, looked up on every use, dead when the row says so."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -137,10 +138,30 @@ def make_link(
 
 def ensure_links(customer_id: int, publication_id: int) -> None:
     """The library link and the stop link of a customer, made where they are missing."""
-    if _standing("library", customer_id) is None:
-        make_link("library", customer_id)
-    if _standing("stop", customer_id, publication_id=publication_id) is None:
-        make_link("stop", customer_id, publication_id=publication_id)
+    ensure_links_of([customer_id], publication_id)
+
+
+def ensure_links_of(customer_ids: Collection[int], publication_id: int) -> None:
+    """The same for many customers, in as many statements."""
+    for purpose, title in (("library", None), ("stop", publication_id)):
+        standing = sa.select(Link.customer_id).where(
+            Link.purpose == purpose, Link.revoked_at.is_(None), Link.customer_id.in_(customer_ids)
+        )
+        if title is not None:
+            standing = standing.where(Link.publication_id == title)
+        have = set(db.session.scalars(standing))
+        missing = [
+            {
+                "reference": tokens.new_reference(),
+                "purpose": purpose,
+                "customer_id": customer_id,
+                "publication_id": title,
+                "created_at": clock.now(),
+            }
+            for customer_id in sorted(set(customer_ids) - have)
+        ]
+        if missing:
+            db.session.execute(sa.insert(Link), missing)
 
 
 def order_link(order_id: int, customer_id: int) -> Link:

@@ -3,7 +3,7 @@ people type and paste them, cleaned, judged, compared and shown."""
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from email_validator import EmailNotValidError, validate_email
 
 from store.kit import clock
-from store.kit.database import db, insert_once
+from store.kit.database import db, insert_into, insert_once
 from store.kit.errors import NotFound, Refusal
 from store.kit.text import clean_line, search_key
 from store.orders.models import Customer
@@ -197,13 +197,43 @@ def find_or_add_customer(email: str, name: str = "") -> Customer:
     raise RuntimeError("a customer that was just added is not there")
 
 
+def find_or_add_customers(named: Mapping[str, str]) -> dict[str, Customer]:
+    """The same for many parsed addresses, each with a name, in as many statements as for one;
+    by `address_key`."""
+    now, keys = clock.now(), {address_key(email): email for email in named}
+    rows = [
+        {
+            "email": email,
+            "email_key": key,
+            "name": named[email],
+            "name_key": search_key(named[email]),
+            "created_at": now,
+        }
+        # In one order, so that two who add the same do not wait for each other.
+        for key, email in sorted(keys.items())
+    ]
+    if rows:
+        db.session.execute(insert_into(Customer).on_conflict_do_nothing(), rows)
+    found = {one.email_key: one for one in db.session.scalars(_kept(Customer.email_key.in_(keys)))}
+    gone = keys.keys() - found.keys()
+    return found | {key: find_or_add_customer(keys[key], named[keys[key]]) for key in gone}
+
+
 def _by_key(key: str, *, is_kept: bool = False) -> Customer | None:
-    query = sa.select(Customer).where(Customer.email_key == key)
-    if is_kept:
-        # A change of this address waits until what is being written for it stands.
-        query = query.with_for_update(read=True, key_share=True)
-        query = query.execution_options(populate_existing=True)
-    return db.session.scalar(query)
+    which = Customer.email_key == key
+    return db.session.scalar(_kept(which) if is_kept else sa.select(Customer).where(which))
+
+
+def _kept(which: sa.ColumnElement[bool]) -> sa.Select[Customer]:
+    """Customers, locked so that a change of their addresses waits until what is being written for
+    them stands."""
+    return (
+        sa.select(Customer)
+        .where(which)
+        .order_by(Customer.id)
+        .with_for_update(read=True, key_share=True)
+        .execution_options(populate_existing=True)
+    )
 
 
 def take_name(customer: Customer, name: str) -> None:

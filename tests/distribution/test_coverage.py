@@ -16,7 +16,7 @@ from tests.distribution.reached import a_copy_came_before
 from tests.editions import draft, drafted_and_released
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import send
-from tests.purchases import buy
+from tests.purchases import buy, give_imported
 
 
 @on_both
@@ -51,8 +51,8 @@ def test_everybody_stands_in_one_column_with_the_reason(app: Flask, frozen: Cloc
         )
         buy(publication, "later@reader.example")
         buy(publication, "sent@reader.example")
-        granting.grant_imported(a_customer("moved@reader.example"), publication, notify=False)
-        granting.grant_imported(a_customer("told@reader.example"), publication, notify=True)
+        give_imported(a_customer("moved@reader.example"), publication, notify=False)
+        give_imported(a_customer("told@reader.example"), publication, notify=True)
         rehearsal.send_test(edition, "desk@publisher.example")
     seen = coverage(edition)
     assert seen == Coverage(

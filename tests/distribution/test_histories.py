@@ -35,7 +35,7 @@ from tests.distribution.reached import reached
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import send
-from tests.purchases import buy
+from tests.purchases import buy, give_imported
 
 PEOPLE = st.integers(0, 4)
 _slugs = count(1)
@@ -94,7 +94,7 @@ class History(RuleBasedStateMachine):
     def bring_in(self, person: int, notify: bool) -> None:
         with transaction():
             customer = find_or_add_customer(self._address(person))
-            is_new = granting.grant_imported(customer, self._publication(), notify=notify)
+            is_new = give_imported(customer, self._publication(), notify=notify)
         assert is_new == (not self.people[person].rights)
         if is_new:
             until = _until(self.months) if self.standing else None

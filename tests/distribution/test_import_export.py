@@ -2,12 +2,16 @@
 
 import csv
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from store.catalog.models import Publication
 from store.distribution import import_export
 from store.distribution.customers_csv import plain_cell, read_customers, safe_cell, to_csv
 from store.distribution.import_export import export_customers, import_customers
@@ -81,11 +85,12 @@ def test_an_import_that_broke_off_is_taken_up_where_it_stood(
     granted = granting.grant_imported
     calls: list[int] = []
 
-    def dies(*args: object, **given: object) -> bool:
+    def dies(*args: object, **given: object) -> set[int]:
+        done = granted(*args, **given)  # type: ignore[arg-type]
         calls.append(1)
-        if len(calls) == 15:
+        if len(calls) == 2:
             raise OSError
-        return granted(*args, **given)  # type: ignore[arg-type]
+        return done
 
     monkeypatch.setattr(import_export, "grant_imported", dies)
     with pytest.raises(OSError):
@@ -93,6 +98,47 @@ def test_an_import_that_broke_off_is_taken_up_where_it_stood(
     assert _count(Entitlement) == 10
     report = import_customers(publication, given)
     assert (report.added, len(report.left_out)) == (15, 10)
+
+
+@on_both
+def test_a_hundred_rows_take_as_many_statements_as_ten(app: Flask, frozen: Clock) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+    drafted_and_released(publication)
+    took = []
+
+    def note(*_args: Any) -> None:
+        took[-1] += 1
+
+    sa.event.listen(db.engine, "before_cursor_execute", note)
+    for first, count in ((0, 10), (10, 100)):
+        rows = b"email,name\n" + b"\n".join(
+            b"r%d@reader.example,Reader" % number for number in range(first, first + count)
+        )
+        took.append(0)
+        assert import_customers(publication, read_customers(rows)).added == count
+    sa.event.remove(db.engine, "before_cursor_execute", note)
+    assert took[0] == took[1] > 0
+
+
+@on_both
+def test_the_same_list_brought_in_twice_at_once_gives_each_one_copy(
+    app: Flask, frozen: Clock
+) -> None:
+    with transaction():
+        publication_id = a_publication().id
+    rows = b"email\n" + b"\n".join(b"r%d@reader.example" % number for number in range(150))
+    given, start = read_customers(rows), threading.Barrier(2)
+
+    def bring_in() -> int:
+        with app.app_context():
+            start.wait(30)
+            return import_customers(db.session.get_one(Publication, publication_id), given).added
+
+    with ThreadPoolExecutor(2) as pool:
+        added = [done.result() for done in [pool.submit(bring_in) for _ in range(2)]]
+    assert (sum(added), _count(Entitlement), _count(Customer)) == (150, 150, 150)
 
 
 @on_both

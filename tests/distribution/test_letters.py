@@ -23,7 +23,7 @@ from tests.editions import draft, drafted_and_released
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import deliveries, send
 from tests.mail.letter_rules import check
-from tests.purchases import buy
+from tests.purchases import buy, give_imported
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_renewal_says_when_it_was_bought_and_that_it_costs_nothing(
 ) -> None:
     with transaction():
         buy(publication, name="")
-        granting.grant_imported(a_customer("moved@reader.example"), publication, notify=False)
+        give_imported(a_customer("moved@reader.example"), publication, notify=False)
     drafted_and_released(publication)
     send()
     frozen.advance(days=60)

@@ -23,7 +23,7 @@ from tests.conftest import Clock, on_both
 from tests.editions import draft, drafted_and_released, release
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import deliveries, send
-from tests.purchases import buy
+from tests.purchases import buy, give_imported
 
 TITLE = "Effective SEND Practice in the Early Years"
 ANNA = "anna@reader.example"
@@ -115,12 +115,12 @@ def test_who_was_imported_with_a_copy_is_left_out_by_a_stop_and_who_waited_elsew
 ) -> None:
     with transaction():
         waits = a_customer("waits@reader.example")
-        granting.grant_imported(waits, publication, notify=False)
+        give_imported(waits, publication, notify=False)
         notices.stop_notices(waits.id, publication.id)
     first = drafted_and_released(publication)
     with transaction():
         has = a_customer("has@reader.example")
-        granting.grant_imported(has, publication, notify=False)
+        give_imported(has, publication, notify=False)
         notices.stop_notices(has.id, publication.id)
     second = drafted_and_released(publication, 2)
     assert deliveries(first) == {"waits@reader.example": (SKIPPED, "a newer edition came out")}
@@ -449,10 +449,10 @@ def test_every_notice_says_why_it_is_owed_and_other_letters_do_not(
 ) -> None:
     with transaction():
         buy(publication)
-        granting.grant_imported(a_customer("moved@reader.example"), publication, notify=True)
+        give_imported(a_customer("moved@reader.example"), publication, notify=True)
     edition = drafted_and_released(publication)
     with transaction():
-        granting.grant_imported(a_customer("told@reader.example"), publication, notify=True)
+        give_imported(a_customer("told@reader.example"), publication, notify=True)
         rehearsal.send_test(edition, "desk@publisher.example")
     rows = db.session.execute(sa.select(Delivery.kind, Delivery.occasion).order_by(Delivery.id))
     assert [(kind, occasion and str(occasion)) for kind, occasion in rows] == [

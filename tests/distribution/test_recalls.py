@@ -11,7 +11,7 @@ from flask import Flask
 
 from store.catalog.models import Edition, Publication
 from store.distribution import recalling, rehearsal
-from store.entitlements import granting, notices
+from store.entitlements import notices
 from store.entitlements.models import Entitlement
 from store.entitlements.notices import FIRST_COPIES, owe_what_was_missed
 from store.kit import clock
@@ -22,7 +22,7 @@ from tests.conftest import Clock, on_both
 from tests.editions import draft, drafted_and_released, release
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import deliveries, send
-from tests.purchases import buy
+from tests.purchases import buy, give_imported
 
 ANNA = "anna@reader.example"
 SENT, SKIPPED, QUEUED = DeliveryStatus.SENT, DeliveryStatus.SKIPPED, DeliveryStatus.QUEUED
@@ -125,7 +125,7 @@ def test_taking_an_edition_back_takes_as_many_statements_for_thirty_people_as_fo
             of_them = a_publication(f"guide-{people}", expected_on=None)
             for number in range(people):
                 customer = a_customer(f"reader{number}@guide{people}.example")
-                granting.grant_imported(customer, of_them, notify=False)
+                give_imported(customer, of_them, notify=False)
         frozen.advance(days=1)
         first = drafted_and_released(of_them)
         second = drafted_and_released(of_them, 2)
@@ -180,7 +180,7 @@ def _everybody(publication: Publication) -> None:
     for name in ("waits", "later", "two", "waits-refunded"):
         buy(publication, f"{name}@reader.example", wants_now=False)
     for name in ("imported", "moved"):
-        granting.grant_imported(a_customer(f"{name}@reader.example"), publication, notify=False)
+        give_imported(a_customer(f"{name}@reader.example"), publication, notify=False)
 
 
 def _change(publication: Publication) -> None:

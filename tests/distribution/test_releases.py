@@ -23,7 +23,7 @@ from tests.distribution.reached import a_copy_came_before
 from tests.editions import draft, drafted_and_released, release, reread
 from tests.factories import a_customer, a_publication, a_seller, an_edition
 from tests.letters import deliveries, send
-from tests.purchases import buy
+from tests.purchases import buy, give_imported
 
 QUEUED, SKIPPED = DeliveryStatus.QUEUED, DeliveryStatus.SKIPPED
 
@@ -43,7 +43,7 @@ def test_a_release_owes_one_notice_to_everybody_and_says_who_is_left_out(
         buy(publication, "half@reader.example")
         stopped = buy(publication, "stopped@reader.example")
         notices.stop_notices(stopped.customer_id, publication.id)
-        granting.grant_imported(a_customer("moved@reader.example"), publication, notify=False)
+        give_imported(a_customer("moved@reader.example"), publication, notify=False)
     edition = drafted_and_released(publication)
     assert edition.status == EditionStatus.RELEASED
     assert edition.released_at == frozen.at
@@ -67,8 +67,8 @@ def test_later_editions_reach_earlier_buyers_and_nobody_twice(app: Flask, frozen
     frozen.advance(days=1)
     with transaction():
         buy(publication, "late@reader.example")
-        granting.grant_imported(a_customer("moved@reader.example"), publication, notify=False)
-        granting.grant_imported(a_customer("told@reader.example"), publication, notify=True)
+        give_imported(a_customer("moved@reader.example"), publication, notify=False)
+        give_imported(a_customer("told@reader.example"), publication, notify=True)
     assert set(deliveries(first)) == {"early@reader.example", "told@reader.example"}
     frozen.advance(days=1)
     second = drafted_and_released(publication, 2)

@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.entitlements.addresses import merge_customers
-from store.entitlements.granting import grant_imported
 from store.entitlements.models import Entitlement
 from store.kit import clock
 from store.kit.database import db, transaction
@@ -16,6 +15,7 @@ from store.orders.customers import find_or_add_customer
 from tests.conftest import Clock, on_both
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
+from tests.purchases import give_imported
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
@@ -43,7 +43,7 @@ def test_of_two_imported_pre_orders_the_longer_time_of_updates_is_left(
         publication = a_publication()
         for months, address in ((gone, "gone@reader.example"), (kept, "kept@reader.example")):
             publication.updates_months = months
-            grant_imported(find_or_add_customer(address), publication, notify=False)
+            give_imported(find_or_add_customer(address), publication, notify=False)
     _merge("gone@reader.example", "kept@reader.example")
     assert (_right().updates_months, _right().updates_until) == (left, None)
     drafted_and_released(publication)
@@ -62,7 +62,7 @@ def test_a_right_without_end_is_left_beside_one_that_has_an_end(
         for number, is_endless in enumerate((is_endless_first, not is_endless_first)):
             publication.updates_months = None if is_endless else 12
             customer = find_or_add_customer(f"reader{number}@reader.example")
-            grant_imported(customer, publication, notify=False)
+            give_imported(customer, publication, notify=False)
     _merge("reader0@reader.example", "reader1@reader.example")
     assert (_right().updates_months, _right().updates_until) == (None, None)
 
@@ -73,7 +73,7 @@ def test_a_claimed_notice_that_another_stands_for_is_nobodys_any_more(app: Flask
         a_seller()
         publication = a_publication()
         for address in ("gone@reader.example", "kept@reader.example"):
-            grant_imported(find_or_add_customer(address), publication, notify=False)
+            give_imported(find_or_add_customer(address), publication, notify=False)
     drafted_and_released(publication)
     with transaction() as session:
         gone_id = find_or_add_customer("gone@reader.example").id

@@ -13,7 +13,7 @@ from store.catalog.models import Edition, Publication
 from store.distribution import releasing
 from store.distribution.coverage import coverage, coverage_of
 from store.entitlements.access import shelves
-from store.entitlements.granting import grant_imported, revoke_order
+from store.entitlements.granting import revoke_order
 from store.entitlements.models import Download, OrderMove
 from store.entitlements.order_moves import settle_held
 from store.kit.database import db, transaction
@@ -29,7 +29,7 @@ from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import links_in, send, sent, text_of
 from tests.links import anna, order_path, path_to
 from tests.pages import Page, check_page
-from tests.purchases import ANNA, a_paid_order, annas_order
+from tests.purchases import ANNA, a_paid_order, annas_order, give_imported
 from tests.rows import count_rows
 from tests.storefront.forms import fields_of
 from tests.storefront.forms import text_of as read
@@ -51,7 +51,7 @@ def test_an_order_moves_alone_to_the_mailbox_that_accepts_it(
         carl = a_customer(CARL, "Carl Old")
         carl_id = carl.id
         bought = db.session.get_one(Order, order_id).lines[0].publication
-        grant_imported(carl, bought, notify=False)
+        give_imported(carl, bought, notify=False)
     other_id = a_paid_order(a_shop(slug="other")).id
     sent()
     old = order_path(order_id)

@@ -8,7 +8,6 @@ from store.catalog.models import Publication
 from store.distribution import releasing
 from store.distribution.coverage import coverage
 from store.entitlements.access import shelves
-from store.entitlements.granting import grant_imported
 from store.entitlements.models import NoticeStop, OrderMove
 from store.entitlements.notices import stop_notices
 from store.entitlements.order_moves import settle_held
@@ -34,7 +33,15 @@ from tests.entitlements.presses import (
 from tests.letters import html_of, letters_to, links_in, sent, text_of
 from tests.links import anna, order_path, path_to
 from tests.pages import check_page
-from tests.purchases import ANNA, a_paid_order, annas_order, apply_payment, give, placed_order
+from tests.purchases import (
+    ANNA,
+    a_paid_order,
+    annas_order,
+    apply_payment,
+    give,
+    give_imported,
+    placed_order,
+)
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
@@ -247,7 +254,7 @@ def test_an_import_and_a_stop_stay_with_the_restored_customer(
     other_id = a_shop(slug="imported").id
     with transaction() as session:
         publication = session.get_one(Publication, other_id)
-        grant_imported(find_or_add_customer(B, "Anna Berg"), publication, notify=False)
+        give_imported(find_or_add_customer(B, "Anna Berg"), publication, notify=False)
         stop_notices(customer_id, other_id)
     undone(client, undo)
     assert owner_of(order_id) == B

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from store.demo.pay import Arrival, Decision, decide
 from store.distribution.customers_csv import read_customers
 from store.distribution.import_export import import_customers
-from store.entitlements.granting import grant_imported, revoke_order
+from store.entitlements.granting import revoke_order
 from store.entitlements.models import REFUNDED, Link
 from store.entitlements.order_moves import accept_move, request_move
 from store.kit import clock
@@ -29,7 +29,7 @@ from tests.letters import sent
 from tests.links import anna, path_to
 from tests.pages import check_page
 from tests.payments.bank import arrive
-from tests.purchases import ANNA, a_paid_order, apply_received
+from tests.purchases import ANNA, a_paid_order, apply_received, give_imported
 from tests.storefront.forms import fields_of
 from tests.storefront.strangers import annas_shop, places, strangers_order, strangers_path
 
@@ -149,7 +149,7 @@ def _was_refunded(_order_id: int) -> None:
 
 def _has_a_copy(_order_id: int) -> None:
     with transaction():
-        grant_imported(find_or_add_customer(B), guide(1), notify=False)
+        give_imported(find_or_add_customer(B), guide(1), notify=False)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from store.catalog.models import Publication
 from store.distribution import releasing
 from store.distribution.coverage import coverage
 from store.entitlements.access import shelves
-from store.entitlements.granting import grant_imported
 from store.entitlements.models import Download, Entitlement, Link, NoticeStop
 from store.entitlements.notices import notice_key, stop_notices
 from store.kit.database import db, transaction
@@ -23,7 +22,7 @@ from tests.factories import a_publication, a_seller
 from tests.letters import links_in, sent, text_of
 from tests.links import anna, path_to
 from tests.pages import check_page
-from tests.purchases import ANNA, a_paid_order, annas_order
+from tests.purchases import ANNA, a_paid_order, annas_order, give_imported
 from tests.rows import count_rows
 
 pytestmark = pytest.mark.usefixtures("frozen")
@@ -243,14 +242,14 @@ def test_rights_and_stops_that_both_have_become_one(
     publication = a_shop(editions=1)
     publication_id = publication.id
     with transaction():
-        grant_imported(find_or_add_customer(ANNA, "Anna Berg"), publication, notify=False)
+        give_imported(find_or_add_customer(ANNA, "Anna Berg"), publication, notify=False)
     undo, customer_id = moved_away(client)
     frozen.advance(days=1)
     drafted_and_released(guide(publication_id), 2)
     with transaction() as session:
         publication = session.get_one(Publication, publication_id)
         again = find_or_add_customer(ANNA, "Anna Berg")
-        grant_imported(again, publication, notify=True)
+        give_imported(again, publication, notify=True)
         stop_notices(again.id, publication_id)
         stop_notices(customer_id, publication_id)
         again_id = again.id

@@ -9,7 +9,6 @@ from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
 from store.demo.pay import Arrival, Decision, decide
-from store.entitlements.granting import grant_imported
 from store.entitlements.links import order_link, token_of
 from store.entitlements.models import Download
 from store.kit import tokens
@@ -22,7 +21,7 @@ from tests.editions import drafted_and_released, put_out
 from tests.letters import sent
 from tests.letters import text_of as words_of
 from tests.links import anna, link_to
-from tests.purchases import ANNA, apply_received
+from tests.purchases import ANNA, apply_received, give_imported
 from tests.rows import count_rows
 from tests.storefront.forms import fields_of, text_of
 from tests.storefront.strangers import (
@@ -299,7 +298,7 @@ def test_nobody_names_a_customer_whose_address_they_type(
         owned = db.session.scalars(sa.select(Publication).order_by(Publication.id)).first()
         assert owned is not None
         customer = find_or_add_customer("ben@reader.example")
-        grant_imported(customer, owned, notify=False)
+        give_imported(customer, owned, notify=False)
         publication_id = owned.id
     going = places(client, email="ben@reader.example", name="Silly Goose")
     if is_paid:
