@@ -15,6 +15,7 @@ from store.kit.database import db
 from store.kit.space import unrecorded_downloads
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, open_letters, stands_at
 from store.orders.models import Order
+from store.payments.gateways.base import MANUAL
 from store.payments.models import (
     Checkout,
     CheckoutStatus,
@@ -99,7 +100,7 @@ def _needs_a_person() -> dict[str, Any]:
         ),
         "backs": _count(TransferBack, TransferBack.sent_at.is_(None)),
         "transfers": _count(
-            Checkout, Checkout.gateway == "manual", Checkout.status == CheckoutStatus.OPEN
+            Checkout, Checkout.gateway == MANUAL, Checkout.status == CheckoutStatus.OPEN
         ),
         "orders": _count(Order, Order.held_at.is_not(None)),
         "held": _count(Delivery, stands_at(DeliveryStatus.HELD)),

@@ -11,6 +11,7 @@ from store.kit.money import format_money, to_decimal
 from store.orders.models import Order
 from store.orders.orders import order_by_reference
 from store.payments import money_back, refunds, sums
+from store.payments.gateways.base import FREE, MANUAL
 from store.payments.models import Payment, Refund, RefundStatus
 from store.payments.sums import disputes_of, refundable
 from store.staff.guard import OWNERS, opens_to, who
@@ -22,7 +23,7 @@ REFUNDS = {
     RefundStatus.SUCCEEDED: "given back",
     RefundStatus.FAILED: "failed",
 }
-METHODS = {"manual": "by bank transfer", "free": "with nothing to pay"}
+METHODS = {MANUAL: "by bank transfer", FREE: "with nothing to pay"}
 HELD = "The customer’s bank holds it while it decides: it cannot be refunded."
 LOST = "The dispute was lost: the customer has this money."
 

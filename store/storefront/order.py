@@ -17,6 +17,7 @@ from store.orders.discounts import CodeByLetter, CodeRefused
 from store.orders.models import Order, OrderStatus
 from store.orders.prices import TooLittleToCharge
 from store.payments import charge, checkout, order_forms
+from store.payments.gateways.base import MANUAL
 from store.payments.inbox import fulfil_order
 from store.storefront import form_limits, order_form
 from store.storefront.order_form import Form
@@ -149,7 +150,7 @@ def _place(slug: str, given: Form) -> Response:
         fresh = replace(given, form_key=tokens.new_reference(), proven="", token="", offer_id=None)
         return _review_again(slug, fresh, CLOSED)
     try:
-        way = "manual" if given.pays_by_bank else None
+        way = MANUAL if given.pays_by_bank else None
         next_url = checkout.begin_checkout(placed.order_id, way)
     except checkout.PaymentsUnavailable as refusal:
         return _review_again(slug, given, refusal.sentence, refusal.status)
