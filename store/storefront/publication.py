@@ -247,8 +247,10 @@ def show_all(listed: Sequence[Publication]) -> list[Shown]:
 
 def what_happens_when(shown: Shown) -> list[tuple[str, str, bool]]:
     """The timeline of the publication page: when, what, whether it is now."""
+    # A plain hyphen breaks at a phone's width, and leaves "e-" at the end of a line.
+    by_mail = "You get the link to your copy by e\N{NON-BREAKING HYPHEN}mail."
     at_once = (
-        "You get the link to your copy by e-mail. If you would rather keep your 14-day right to "
+        f"{by_mail} If you would rather keep your 14-day right to "
         "cancel, it comes when the 14 days are over."
     )
     later = (
@@ -268,7 +270,7 @@ def what_happens_when(shown: Shown) -> list[tuple[str, str, bool]]:
     return [
         ("Today", f"You are charged {shown.price} and get a receipt.", True),
         (until, "You can cancel and get all of it back.", False),
-        ("On the day of release", "You get the link to your copy by e-mail.", False),
+        ("On the day of release", by_mail, False),
         later,
     ]
 
