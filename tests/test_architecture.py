@@ -33,7 +33,7 @@ DOORS = (
     "store/kit/forms.py",
     "store/demo/",
     "store/kit/web.py",
-    "store/kit/requests.py",
+    "store/kit/asked.py",
     "store/kit/static_files.py",
 )
 RULES = tuple(

@@ -11,7 +11,7 @@ from jinja2 import StrictUndefined
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from store.kit import patience, requests, space
+from store.kit import asked, patience, space
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
@@ -62,7 +62,7 @@ SENTENCES = {
 
 def init_app(app: Flask, static_folder: Path) -> None:
     """Filters, static files, headers and refusal pages for this application."""
-    requests.init_app(app)
+    asked.init_app(app)
     files = StaticFiles(static_folder)
     app.add_url_rule("/static/<name>", "static", files.serve)
     app.jinja_env.globals["asset"] = files.url
@@ -80,17 +80,17 @@ def init_app(app: Flask, static_folder: Path) -> None:
     app.after_request(_secure)
 
 
-def same_site(asked: Request) -> None:
+def same_site(given: Request) -> None:
     """Refuse (`ForeignForm`) a POST from another site; public pages have no cookie and no token.
 
     Browsers say where a request comes from: Sec-Fetch-Site, else Origin (Fetch standard).
     """
-    where = asked.headers.get("Sec-Fetch-Site")
-    origin = asked.headers.get("Origin")
+    where = given.headers.get("Sec-Fetch-Site")
+    origin = given.headers.get("Origin")
     if where is not None:
         ok = where in {"same-origin", "none"}
     else:
-        ok = origin is None or urlsplit(origin).netloc == asked.host
+        ok = origin is None or urlsplit(origin).netloc == given.host
     if not ok:
         raise ForeignForm
 
