@@ -1,7 +1,6 @@
 """What became of a letter, written down: status, attempt, the next try, a batch's brake."""
 
 import logging
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from store.kit import clock
 from store.kit.database import after_commit, db, end_read, transaction
 from store.kit.status import StatusChange, advance
 from store.mail import outbox
+from store.mail.answers import About
 from store.mail.captured import capture
 from store.mail.claims import Claim, Prepared, Unsent, settle_unsent
 from store.mail.models import (
@@ -38,12 +38,6 @@ _BRAKE_SHARE = 0.05
 _FIRST_OUTCOMES = 20
 _LATER_OUTCOMES = 100
 _FINAL = [str(OutcomeKind.ACCEPTED), str(OutcomeKind.REFUSED)]
-# The server speaks of us, not of one reader: Amazon SES, Gmail, Outlook and blocklists.
-_SPEAKS_OF_US = re.compile(
-    r"\bthrottl|sending (quota|limit)|maximum sending rate|daily .*(quota|limit) exceeded"
-    r"|block ?list|black ?list|spamhaus|banned sending|ip .*blocked|blocked .*\bip\b",
-    re.IGNORECASE,
-)
 
 # Run for every letter, so built once: building a statement costs more than running it.
 _ENDED = (
@@ -177,7 +171,7 @@ def _tell_staff(subject: str, text: str, dedupe_key: str) -> None:
 def _brake(session: Session, batch_id: int, outcome: Outcome) -> None:
     """Pause the batch where its letters are refused too often, or where the server speaks of
     quota or of blocking us; staff hear of it."""
-    if _SPEAKS_OF_US.search(outcome.reply):
+    if outcome.about is About.US:
         why = f"the mail server says: {outcome.reply}"
     elif outcome.kind is OutcomeKind.REFUSED and _is_refused_too_often(session, batch_id):
         why = "too many letters were refused for good"

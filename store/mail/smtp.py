@@ -20,15 +20,15 @@ import flask_mail
 
 from store.kit.errors import Refusal
 from store.kit.text import clean_line
+from store.mail.answers import About, Cause, Judgement, Step, judge
 from store.mail.mime import Envelope
+from store.mail.signing_in import sign_in
 
 _IDLE_SECONDS = 30
 _QUIT_SECONDS = 5
 _LONGEST_REPLY = 500
 _WRITABLE = re.compile(r"[^\x00-\x20\x7f-\x9f<>\ud800-\udfff]+")
 _REPEATED_STATUS = re.compile(r"\n[245]\.\d{1,3}\.\d{1,3} ")
-# The server wants us to sign in, or to encrypt: our settings are at fault, not the letter.
-_ACCOUNT_CODES = {530, 534, 535, 538}
 
 
 class OutcomeKind(StrEnum):
@@ -41,26 +41,17 @@ class OutcomeKind(StrEnum):
     UNSENDABLE = "unsendable"  # the address needs SMTPUTF8, which the server has not
 
 
-class Step(StrEnum):
-    """Where in the conversation a reply came; after LETTER nothing more is asked."""
-
-    RSET = "RSET"
-    MAIL = "MAIL"
-    RCPT = "RCPT"
-    DATA = "DATA"
-    WRITING = "the letter"
-    LETTER = "the end of the letter"
-
-
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one letter. Not `charged`: the fault was the connection's, and no try of
-    the letter is to be counted."""
+    """What became of one letter. Not `charged`: the fault was the connection's or ours, and no try
+    of the letter is to be counted."""
 
     kind: OutcomeKind
     reply: str
     step: Step | None = None
     charged: bool = True
+    about: About = About.READER
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True)
@@ -88,13 +79,15 @@ class MailServer:
 
 
 class ServerUnavailable(Refusal):
-    """The mail server takes no letter now; `reply` has its words, or the fault of the line."""
+    """The mail server takes no letter now; `reply` has its words, or the fault of the line, and
+    `judgement` whether that is about us."""
 
     status = 503
     sentence = "The mail server cannot be used now."
 
-    def __init__(self, reply: str) -> None:
+    def __init__(self, reply: str, judgement: Judgement) -> None:
         self.reply = reply
+        self.judgement = judgement
         super().__init__(f"The mail server cannot be used now: {reply}")
 
 
@@ -120,7 +113,7 @@ class Connection:
         try:
             self._flask_mail.host = self._flask_mail.configure_host()
         except (OSError, smtplib.SMTPException, UnicodeError) as fault:
-            raise ServerUnavailable(_fault_words(fault)) from None
+            raise ServerUnavailable(_fault_words(fault), _judged_fault(fault)) from None
         self._last_used = time.monotonic()
 
     def can_carry(self, needs_smtputf8: bool) -> bool:
@@ -134,7 +127,8 @@ class Connection:
         if not (_WRITABLE.fullmatch(envelope.sender) and _WRITABLE.fullmatch(envelope.recipient)):
             return Outcome(OutcomeKind.UNSENDABLE, "the address cannot be written")
         outcome = self._send_once(envelope, octets)
-        if not outcome.charged and self._carried:
+        is_lost = outcome.about is About.CONNECTION and outcome.step in (Step.RSET, Step.MAIL)
+        if is_lost and self._carried:
             outcome = self._send_once(envelope, octets)
         return outcome
 
@@ -151,7 +145,15 @@ class Connection:
         try:
             self.ready()
         except ServerUnavailable as fault:
-            return Outcome(OutcomeKind.DEFERRED, fault.reply, charged=False)
+            about, cause = fault.judgement.about, fault.judgement.cause
+            return Outcome(
+                OutcomeKind.DEFERRED,
+                fault.reply,
+                Step.CONNECT,
+                charged=False,
+                about=about,
+                cause=cause,
+            )
         if not self.can_carry(_needs_smtputf8(envelope)):
             return Outcome(OutcomeKind.UNSENDABLE, "the mail server offers no SMTPUTF8")
         host = self._flask_mail.host
@@ -162,7 +164,7 @@ class Connection:
         outcome = reply.outcome()
         self._last_used = time.monotonic()
         self._needs_reset = not reply.goes_on
-        if reply.ends_line or not outcome.charged:
+        if reply.ends_line or outcome.cause is Cause.ACCOUNT:  # a new one signs in again
             self._drop()
         else:
             self._carried += 1
@@ -228,7 +230,7 @@ class _FlaskMailConnection(flask_mail.Connection):
                 host.starttls(context=self._tls_context())
                 host.ehlo_or_helo_if_needed()
             if self.mail.username and self.mail.password:
-                host.login(self.mail.username, self.mail.password)
+                sign_in(host, self.mail.username, self.mail.password)
         except BaseException:
             host.close()
             raise
@@ -265,19 +267,23 @@ class Reply(NamedTuple):
         words = _words_of(self.code, self.message)
         if self.goes_on:
             return Outcome(OutcomeKind.ACCEPTED, words, self.step)
-        if self.step is Step.LETTER and not 400 <= self.code < 600:
-            return Outcome(OutcomeKind.UNKNOWN, words, self.step)
-        refused = self.code >= 500 and self.code not in _ACCOUNT_CODES
-        kind = OutcomeKind.REFUSED if refused else OutcomeKind.DEFERRED
-        return Outcome(kind, words, self.step, self._charged)
+        about, cause, is_final, _ = judge(self.step, self.code, words)
+        is_known = self.step is not Step.LETTER or 400 <= self.code < 600
+        kind = OutcomeKind.REFUSED if is_final else OutcomeKind.DEFERRED
+        return Outcome(
+            kind if is_known else OutcomeKind.UNKNOWN,
+            words,
+            self.step,
+            # A second copy may follow, so such tries have to end; all others are the reader's alone.
+            not is_known or (about in (About.READER, About.NOBODY) and self._has_reader),
+            about,
+            cause,
+        )
 
     @property
-    def _charged(self) -> bool:
-        if self.code in _ACCOUNT_CODES:
-            return False
-        if self.step in (Step.RSET, Step.MAIL):
-            return not self.ends_line
-        return self.code != 421 or self.step is Step.LETTER
+    def _has_reader(self) -> bool:
+        """Before RCPT a server that asks for patience cannot mean a reader."""
+        return self.step not in (Step.RSET, Step.MAIL) or 500 <= self.code < 600
 
 
 def _stopped_before_letter(
@@ -372,13 +378,23 @@ def _words_of(code: int, message: bytes | str) -> str:
     return clean_line(prefix + _REPEATED_STATUS.sub(" ", text))[:_LONGEST_REPLY]
 
 
+def _judged_fault(fault: Exception) -> Judgement:
+    """What it is about that no connection came about."""
+    code = fault.smtp_code if isinstance(fault, smtplib.SMTPResponseException) else 0
+    # What the settings name cannot be written, or there is no way to sign in that both sides know.
+    is_ours = isinstance(fault, UnicodeError | smtplib.SMTPNotSupportedError)
+    if is_ours or type(fault) is smtplib.SMTPException:
+        code = 535
+    return judge(Step.CONNECT, code, _fault_words(fault))
+
+
 def _fault_words(fault: Exception) -> str:
     if isinstance(fault, smtplib.SMTPResponseException):
         return _words_of(fault.smtp_code, fault.smtp_error)
     if isinstance(fault, ssl.SSLCertVerificationError):
         return f"the server's certificate is not trusted: {fault.verify_message}"
     if isinstance(fault, UnicodeError):
-        return "the user name, password or host has characters that mail servers do not take"
+        return "STORE_MAIL_SERVER has characters that mail servers do not take"
     if isinstance(fault, TimeoutError) or "timed out" in str(fault):
         return "no answer in time while connecting"
     return clean_line(f"no connection: {fault}")

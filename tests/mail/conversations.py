@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from store.mail.answers import Step
 from store.mail.mime import address_envelope
-from store.mail.smtp import Connection, MailServer
+from store.mail.smtp import Connection, MailServer, Outcome, OutcomeKind
 
 from .scripted_server import Script, ScriptedServer, Talk
 
@@ -43,3 +44,8 @@ def answering(verb: str, reply: str, to: str = "anna") -> Script:
 
 def recipients(sink: ScriptedServer) -> list[str]:
     return [letter.rcpt[0] for letter in sink.letters]
+
+
+def told(outcome: Outcome) -> tuple[OutcomeKind, str, Step | None, bool]:
+    """Kind, words, step, and whether it was charged; whom it was about: tests/mail/test_answers."""
+    return outcome.kind, outcome.reply, outcome.step, outcome.charged

@@ -137,7 +137,9 @@ class ScriptedServer:
         if verb == "EHLO":
             return self._answer(line, talk, verb, command, self._extensions(talk))
         out_of_turn = verb in ("RCPT", "DATA") and not talk.mail
-        usual = "503 5.5.1 MAIL first" if out_of_turn else DEFAULT_ANSWERS[verb]
+        usual = (
+            "503 5.5.1 MAIL first" if out_of_turn else DEFAULT_ANSWERS.get(verb, "500 5.5.2 What?")
+        )
         reply = self._answer(line, talk, verb, command, usual)
         if verb in ("MAIL", "RSET"):
             begun = verb == "MAIL" and reply.startswith("2")

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -12,8 +13,9 @@ from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as SinkEnvelope
 
 from store.mail import smtp
+from store.mail.answers import About, Step
 from store.mail.mime import Envelope, Mailbox, address_envelope
-from store.mail.smtp import Connection, MailServer, Outcome, OutcomeKind, ServerUnavailable
+from store.mail.smtp import Connection, MailServer, OutcomeKind, ServerUnavailable
 
 from .conversations import (
     ANNA,
@@ -25,6 +27,7 @@ from .conversations import (
     connected,
     recipients,
     server_at,
+    told,
 )
 from .letter_rules import broken
 from .letters_cut import NAMES, letter, mailbox
@@ -53,7 +56,8 @@ def test_421_at_the_greeting_makes_the_server_unavailable_and_charges_nobody() -
         outcome = connection.send(ANNA, LETTER)
 
     assert refusal.value.reply == "421 4.3.2 Too many connections"
-    assert outcome == Outcome(OutcomeKind.DEFERRED, "421 4.3.2 Too many connections", charged=False)
+    words = "421 4.3.2 Too many connections"
+    assert told(outcome) == (OutcomeKind.DEFERRED, words, Step.CONNECT, False)
 
 
 def test_a_server_that_does_not_greet_is_unavailable() -> None:
@@ -107,19 +111,67 @@ def test_the_account_is_used_before_the_first_letter() -> None:
     assert sink.talks[0].commands[1] == "AUTH PLAIN AHNob3AAczNjcmV0"
 
 
+# Case mail-16: a password beyond ASCII.
+PLAIN = b64encode("\0shop\0pä55€=#%wörd".encode()).decode()
+BY_LOGIN = ["AUTH LOGIN c2hvcA==", b64encode("pä55€=#%wörd".encode()).decode()]
+
+
 @pytest.mark.parametrize(
-    ("account", "words"),
+    ("offer", "said"), [("AUTH LOGIN PLAIN", [f"AUTH PLAIN {PLAIN}"]), ("AUTH LOGIN", BY_LOGIN)]
+)
+def test_a_password_beyond_ascii_signs_in_as_utf_8(offer: str, said: list[str]) -> None:
+    def script(talk: Talk, verb: str, line: str) -> str | None:
+        if verb == "AUTH" and "LOGIN" in line:
+            return "334 UGFzc3dvcmQ6"
+        return "235 2.7.0 Ok" if verb == BY_LOGIN[1].upper() else None
+
+    account = {"username": "shop", "password": "pä55€=#%wörd"}
+    with (
+        ScriptedServer(script, offers=(offer,)) as sink,
+        connected(sink, **account) as connection,
+    ):
+        assert connection.send(ANNA, LETTER).kind is OutcomeKind.ACCEPTED
+
+    assert sink.talks[0].commands[1 : 1 + len(said)] == said
+
+
+def test_a_rejected_password_beyond_ascii_is_a_refusal_as_any_other() -> None:
+    def script(talk: Talk, verb: str, line: str) -> str | None:
+        return "535 5.7.8 Bad credentials" if verb == "AUTH" else None
+
+    account = {"username": "shop", "password": "pässword"}
+    with (
+        ScriptedServer(script, offers=("AUTH PLAIN",)) as sink,
+        connected(sink, **account) as connection,
+        pytest.raises(ServerUnavailable, match="Bad credentials") as refusal,
+    ):
+        connection.ready()
+    assert refusal.value.judgement.about is About.US
+
+
+@pytest.mark.parametrize(
+    ("account", "offer", "words", "about"),
     [
-        ({"username": "shop", "password": "pässword"}, "characters that mail servers do not take"),
-        ({"username": "shop", "password": "x", "host": "a" * 70}, "characters|no connection"),
+        ({"password": "pässword"}, "AUTH CRAM-MD5", "STORE_MAIL_PASSWORD has letters", About.US),
+        ({"password": "x"}, "AUTH GSSAPI", "No suitable authentication method", About.US),
+        ({"password": "x"}, "SIZE", "AUTH extension not supported", About.US),
+        (
+            {"password": "x", "host": "a" * 70},
+            "SIZE",
+            "STORE_MAIL_SERVER has characters|no connection",
+            None,
+        ),
     ],
 )
-def test_an_account_that_cannot_be_written_is_told(account: dict[str, str], words: str) -> None:
-    with ScriptedServer(offers=("AUTH PLAIN",)) as sink:
-        options = {"host": "127.0.0.1", "port": sink.port} | account
+def test_an_account_that_cannot_be_used_is_told(
+    account: dict[str, str], offer: str, words: str, about: About | None
+) -> None:
+    with ScriptedServer(offers=(offer,)) as sink:
+        options = {"host": "127.0.0.1", "port": sink.port, "username": "shop"} | account
         with pytest.raises(ServerUnavailable, match=words) as refusal:
             Connection(MailServer(**options)).ready()  # type: ignore[arg-type]
     assert "pässword" not in str(refusal.value)
+    assert about in (None, refusal.value.judgement.about)
 
 
 def test_leaving_is_quiet_whatever_the_server_does() -> None:
