@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from store.kit import clock
-from store.kit.database import after_commit, db, end_read, transaction
+from store.kit.database import after_commit, db, transaction
 from store.kit.status import StatusChange, advance
 from store.mail import outbox
 from store.mail.answers import About
@@ -223,7 +223,7 @@ def finish_batches() -> int:
     running = sa.select(Batch).where(Batch.status == BatchStatus.RUNNING)
     done = running.where(~has_open_letters())
     has_done = all(db.session.scalars(query.limit(1)).first() for query in (running, done))
-    end_read()
+    db.session.rollback()  # the read ends; what the caller holds stays its own
     if not has_done:
         return 0
     with transaction() as session:

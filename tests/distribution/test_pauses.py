@@ -11,6 +11,7 @@ from store.distribution import recalling
 from store.distribution.releasing import alert_overdue
 from store.kit.database import db, transaction
 from store.mail import outbox, worker
+from store.mail.answers import About
 from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
 from store.mail.smtp import Outcome, OutcomeKind, Step
 from tests.conftest import Clock, on_both
@@ -110,7 +111,8 @@ def test_the_brake_stops_letters_sent_again_of_a_finished_batch(
     _send_failed_again(batch)
     frozen.advance(minutes=1)  # only what is answered since a batch was opened again counts
     kind = OutcomeKind.REFUSED if tried > 1 else OutcomeKind.DEFERRED
-    answer = Outcome(kind, reply, Step.RCPT, charged=True)
+    about = About.READER if tried > 1 else About.US
+    answer = Outcome(kind, reply, Step.RCPT, charged=True, about=about)
     monkeypatch.setattr(worker.CapturingLine, "send", lambda *_: answer)
     send()
     assert (batch.status, batch.pause_reason) == (BatchStatus.PAUSED, why)
