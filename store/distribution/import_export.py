@@ -87,20 +87,23 @@ def _import_chunk(
     with transaction() as session:
         publication = session.get_one(Publication, publication_id)
         known = _known(publication_id, rows)
-        new = {address_key(row.email): row for row in rows}
-        new = {key: row for key, row in new.items() if key not in known}
-        found = find_or_add_customers({row.email: row.name for row in new.values()})
-        customers = {found[key].id: row for key, row in new.items()}
-        # The publisher's list, not a form that anybody fills in: it names who never had a right.
-        named = customers_with_rights(customers)
-        for key, row in new.items():
-            customer = found[key]
-            if customer.id not in named or not customer.name:
-                rename(customer, row.name)
-        ordered_at = {customer_id: row.ordered_at for customer_id, row in customers.items()}
+        new = [row for row in rows if address_key(row.email) not in known]
+        found = find_or_add_customers({row.email: row.name for row in new})
+        customers = [(found[address_key(row.email)], row) for row in new]
+        _name([(customer, row.name) for customer, row in customers])
+        ordered_at = {customer.id: row.ordered_at for customer, row in customers}
         granted = grant_imported(publication, ordered_at, notify=notify)
-    added = {customers[customer_id].line for customer_id in granted}
+        added = {row.line for customer, row in customers if customer.id in granted}
     return [_told(row, known) for row in rows if row.line not in added]
+
+
+def _name(customers: list[tuple[Customer, str]]) -> None:
+    """By the publisher's list, not a form that anybody fills in: whoever never had a right, and who
+    has no name."""
+    had_rights = customers_with_rights([customer.id for customer, _ in customers])
+    for customer, name in customers:
+        if customer.id not in had_rights or not customer.name:
+            rename(customer, name)
 
 
 def _known(publication_id: int, rows: list[Row]) -> dict[str, bool]:

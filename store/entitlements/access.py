@@ -118,8 +118,7 @@ class Shelf:
 
 def has_rights(customer_id: int) -> bool:
     """Whether a customer was ever given a right, even one that is over by now."""
-    query = sa.select(sa.exists().where(Entitlement.customer_id == customer_id))
-    return bool(db.session.scalar(query))
+    return bool(customers_with_rights([customer_id]))
 
 
 def customers_with_rights(

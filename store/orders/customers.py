@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from email_validator import EmailNotValidError, validate_email
 
 from store.kit import clock
-from store.kit.database import db, insert_into, insert_once
+from store.kit.database import db, insert_into
 from store.kit.errors import NotFound, Refusal
 from store.kit.text import clean_line, search_key
 from store.orders.models import Customer
@@ -186,42 +186,38 @@ def find_or_add_customer(email: str, name: str = "") -> Customer:
     The address stays as it was first typed, and so does the name: anybody may type an address, so
     a known customer is not renamed by it (`take_name` and `rename` are for those who may).
     """
-    key = address_key(email)
-    values = {"name": name, "name_key": search_key(name), "created_at": clock.now()}
-    for _ in range(5):
-        insert_once(Customer, email=email, email_key=key, **values)
-        customer = _by_key(key, is_kept=True)
-        if customer is not None:
-            return customer
-        # The address was just given up, or its customer brought together with another.
-    raise RuntimeError("a customer that was just added is not there")
+    return find_or_add_customers({email: name})[address_key(email)]
 
 
 def find_or_add_customers(named: Mapping[str, str]) -> dict[str, Customer]:
-    """The same for many parsed addresses, each with a name, in as many statements as for one;
-    by `address_key`."""
-    now, keys = clock.now(), {address_key(email): email for email in named}
-    rows = [
-        {
-            "email": email,
-            "email_key": key,
-            "name": named[email],
-            "name_key": search_key(named[email]),
-            "created_at": now,
-        }
-        # In one order, so that two who add the same do not wait for each other.
-        for key, email in sorted(keys.items())
-    ]
-    if rows:
+    """The same for many addresses, each with a name, in as many statements as for one; by
+    `address_key`."""
+    now, found = clock.now(), dict[str, Customer]()
+    # In one order, so that two who add the same do not wait for each other.
+    missing = dict(sorted((address_key(email), email) for email in named))
+    for _ in range(5):
+        if not missing:
+            return found
+        rows = [
+            {
+                "email": email,
+                "email_key": key,
+                "name": named[email],
+                "name_key": search_key(named[email]),
+                "created_at": now,
+            }
+            for key, email in missing.items()
+        ]
         db.session.execute(insert_into(Customer).on_conflict_do_nothing(), rows)
-    found = {one.email_key: one for one in db.session.scalars(_kept(Customer.email_key.in_(keys)))}
-    gone = keys.keys() - found.keys()
-    return found | {key: find_or_add_customer(keys[key], named[keys[key]]) for key in gone}
+        for customer in db.session.scalars(_kept(Customer.email_key.in_(missing))):
+            found[customer.email_key] = customer
+            del missing[customer.email_key]
+        # What is missing still was just given up, or its customer brought together with another.
+    raise RuntimeError("a customer that was just added is not there")
 
 
-def _by_key(key: str, *, is_kept: bool = False) -> Customer | None:
-    which = Customer.email_key == key
-    return db.session.scalar(_kept(which) if is_kept else sa.select(Customer).where(which))
+def _by_key(key: str) -> Customer | None:
+    return db.session.scalar(sa.select(Customer).where(Customer.email_key == key))
 
 
 def _kept(which: sa.ColumnElement[bool]) -> sa.Select[Customer]:

@@ -1,7 +1,7 @@
 """Addresses as people paste them, and one customer for all spellings of one address."""
 
 import threading
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -199,14 +199,13 @@ def test_control_looking_first_and_adding_then_fails(
 ) -> None:
     all_looked = threading.Barrier(8)
 
-    def look_then_add(model: type[Customer], **values: Any) -> None:
+    def look_then_add(model: type[Customer]) -> SimpleNamespace:
         is_there = db.session.scalar(sa.select(model).where(model.email_key == address_key(A)))
         all_looked.wait()
-        if is_there is None:
-            db.session.add(model(**values))
-            db.session.flush()
+        assert is_there is None
+        return SimpleNamespace(on_conflict_do_nothing=lambda: sa.insert(model))
 
-    monkeypatch.setattr(rules, "insert_once", look_then_add)
+    monkeypatch.setattr(rules, "insert_into", look_then_add)
     faults = _add_from_threads(app)
     assert [type(fault) for fault in faults] == [sa.exc.IntegrityError] * 7
 
