@@ -13,6 +13,8 @@ from store.kit.errors import NotFound
 from store.kit.paging import SHORT_PAGE, Page, paginate
 from store.kit.status import advance
 from store.kit.text import clean_line, search_key
+from store.mail.marks import marked_letter, marks_in
+from store.mail.models import Delivery
 from store.orders.customers import InvalidAddress, address_key, parse_address
 from store.orders.models import Customer, Order, OrderStatus
 
@@ -182,13 +184,19 @@ def _matches_order(text: str) -> sa.ColumnElement[bool]:
 
 def _found_exactly(text: str) -> tuple[int | None, int | None]:
     """The ids of the order whose reference `text` is and of its customer, or that of the customer
-    whose address it is: an index finds them, while parts of words are looked for in every row."""
+    whose address it is, or whose letter came back to it: an index finds them, while parts of words
+    are looked for in every row."""
     reference = reference_in(text)
     if reference is not None:
         named = sa.select(Order.id, Order.customer_id).where(Order.reference == reference)
         order = db.session.execute(named).first()
         if order is not None:
             return order.id, order.customer_id
+    letter_id = marked_letter(marks_in(text))
+    if letter_id is not None:
+        return None, db.session.scalar(
+            sa.select(Delivery.customer_id).where(Delivery.id == letter_id)
+        )
     try:
         key = address_key(parse_address(text))
     except InvalidAddress:

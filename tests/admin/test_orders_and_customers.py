@@ -3,12 +3,12 @@
 import re
 import threading
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event
 
 from store.catalog.models import Publication
 from store.entitlements.addresses import merge_customers
@@ -47,6 +47,7 @@ from tests.purchases import (
 )
 from tests.races import at_once, until_waiting
 from tests.rows import count_rows
+from tests.statements import statements
 
 
 @pytest.fixture
@@ -70,17 +71,9 @@ def a_really_paid_order(client: FlaskClient) -> str:
 
 def count_statements(client: FlaskClient, path: str) -> int:
     """How many statements a page takes."""
-    seen: list[str] = []
-
-    def note(_c: object, _cur: object, statement: str, *_more: object) -> None:
-        seen.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
+    with statements() as told:
         assert client.get(path).status_code == 200
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
-    return len(seen)
+    return len(told)
 
 
 @on_both
@@ -98,6 +91,24 @@ def test_an_order_is_found_by_each_thing_that_people_know(
     assert "No customer fits" in page_at(desk, "/admin/customers?q=nobody")
     assert reference in page_at(desk, "/admin/orders?status=paid")
     assert "No order fits" in page_at(desk, "/admin/orders?status=pending")
+
+
+@on_both
+def test_a_customer_is_found_by_the_address_that_a_letter_came_back_to(
+    desk: FlaskClient, database_url: str
+) -> None:
+    publication = a_shop()
+    a_paid_order(publication)
+    a_paid_order(publication, "ben@reader.example")
+    send()
+    query = sa.select(Delivery.message_id).join(Customer).where(Customer.email == ANNA)
+    mark = (db.session.scalars(query.limit(1)).one() or "")[1:41]
+    db.session.rollback()
+    for text in (f"bounces+{mark.upper()}@press.example", f"<{mark}@press.example>"):
+        page = page_at(desk, f"/admin/customers?{urlencode({'q': text})}")
+        assert (ANNA in page, "ben@reader.example" in page) == (True, False), text
+    other = f"{'0' * 40}@press.example"
+    assert "No customer fits" in page_at(desk, f"/admin/customers?q={other}")
 
 
 @pytest.mark.parametrize("place", ["customers", "orders"])
