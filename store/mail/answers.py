@@ -72,11 +72,6 @@ class Judgement(NamedTuple):
     is_final: bool
     source: str
 
-    @property
-    def is_unclear(self) -> bool:
-        """Refused, but it may have been us that were meant: a brake looks closer."""
-        return self.is_final and self.cause is Cause.UNWANTED
-
 
 class Row:
     """One line of the table; what it leaves open fits everything."""
@@ -289,20 +284,12 @@ ANSWERS = (*_BY_CODE, *_BY_WORDS, *_BY_FIRST_DIGIT)
 _STATUS = re.compile(
     r"\s*(?:\d{3}[ -])?\s*(?P<before>[245]\.\d{1,3}\.\d{1,3})\b|.*#(?P<behind>[45]\.\d\.\d)"
 )
-_CODE = re.compile(r"(?:smtp;)?\s*(\d{3})\b", re.IGNORECASE)
 
 
 def judge(step: Step | None, code: int, words: str) -> Judgement:
     """What an answer is about. `words` may begin with code and enhanced status, as servers say
     them; `code` 0 where the line was lost."""
     return _row(step, code, status_in(words), words).judge(code)
-
-
-def judge_report(status: str, words: str) -> Judgement:
-    """The same for a letter that came back: the status of the report, and the words quoted there."""
-    quoted = _CODE.match(words)
-    code = int(quoted[1]) if quoted and quoted[1][0] in "45" else 450 if status[:1] == "4" else 550
-    return _row(None, code, status or status_in(words), words).judge(code)
 
 
 def status_in(words: str) -> str:
