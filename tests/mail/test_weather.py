@@ -19,7 +19,7 @@ from tests.tables import Note
 
 from .scripted_server import CUT, RESET, SILENCE, Kept, ScriptedServer, Talk
 from .shops import a_batch, a_shop, owe_to, readers
-from .weather import CONNECTIONS, Voyage, Weather, each, first, late, to
+from .weather import CONNECTIONS, Voyage, Weather, each, first, late, quota, to, until
 
 READERS = 200
 SEED = 12
@@ -74,9 +74,19 @@ ROWS: dict[str, Row] = {
     "421 at every 10th MAIL": _of(lambda: each(10, "MAIL", "421 4.7.0 Too many letters")),
     "421 at every 10th RCPT": _of(lambda: each(10, "RCPT", "421 4.7.0 Too many letters")),
     "421 at every 10th DATA": _of(lambda: each(10, "DATA", "421 4.7.0 Too many letters")),
+    "421 after every 10th dot": _of(lambda: each(10, ".", "421 4.3.2 Closing")),
+    "reset at every 20th RCPT": _of(lambda: each(20, "RCPT", RESET)),
+    "reset at every 20th DATA": _of(lambda: each(20, "DATA", RESET)),
     "cut at every 20th MAIL": _of(lambda: each(20, "MAIL", CUT)),
     "reset at every 20th MAIL": _of(lambda: each(20, "MAIL", RESET)),
     "silent at 3 MAILs": _of(lambda: first(3, "MAIL", SILENCE), is_scaled=True),
+    # About us: the release pauses, and somebody presses Resume six hours later.
+    "a quota of 60 a day": _of(lambda: quota(60, "RCPT", "550 5.4.5 Daily sending quota exceeded")),
+    "a quota after the data": _of(lambda: quota(60, ".", "454 4.7.0 Daily quota exceeded")),
+    "our sender refused for 3 h": _of(lambda: until(3, "MAIL", "550 5.7.1 Sender rejected")),
+    "we are blocked for 3 h": _of(
+        lambda: until(3, "RCPT", "554 5.7.1 Client host blocked using a list", after=50)
+    ),
     # The answer lost: the letter is there, or it is not, and nobody can know.
     "silent after the dot, kept": _of(
         lambda: to(FEW, ".", Kept(SILENCE), 1), may_be_charged=frozenset(FEW), is_scaled=True
@@ -99,7 +109,12 @@ ROWS: dict[str, Row] = {
     ),
 }
 # These wait for no clock and are over in a second. `make test-long` has all of them on both databases.
-QUICK = ("user unknown at RCPT", "421 at every 10th RCPT", "reset after the dot, kept")
+QUICK = (
+    "user unknown at RCPT",
+    "421 after every 10th dot",
+    "a quota of 60 a day",
+    "reset after the dot, kept",
+)
 
 
 def _scaled(server: MailServer) -> MailServer:

@@ -98,6 +98,33 @@ def first(times: int, verb: str, reply: str) -> Answer:
     return answer
 
 
+def quota(letters: int, verb: str, reply: str) -> Answer:
+    """So many letters on each of the shop's days are taken, then the reply until the next day."""
+    taken: dict[str, int] = {}
+
+    def answer(talk: Talk, said: str, line: str) -> str | None:
+        day = f"{clock.now():%j}"
+        if said == verb and taken.get(day, 0) >= letters:
+            return reply
+        if said == ".":
+            taken[day] = taken.get(day, 0) + 1
+        return None
+
+    return answer
+
+
+def until(hours: int, verb: str, reply: str, after: int = 0) -> Answer:
+    """The reply for so many hours of the shop's, from the so-many-th line with this verb on."""
+    ends, count = clock.now() + timedelta(hours=hours), 0
+
+    def answer(talk: Talk, said: str, line: str) -> str | None:
+        nonlocal count
+        count += said == verb
+        return reply if said == verb and count > after and clock.now() < ends else None
+
+    return answer
+
+
 def late(readers: Iterable[str], wait: Callable[[], object]) -> Answer:
     """The answer after the dot comes late to these."""
     slow = set(readers)
