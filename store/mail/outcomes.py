@@ -219,11 +219,10 @@ def _is_refused_too_often(session: Session, batch_id: int) -> bool:
 def finish_batches() -> int:
     """Finish every running batch of which nothing is queued or under way; returns how many. Opens
     a transaction only where there is one: all open letters are read, and while SQLite writes
-    nobody else does."""
+    nobody else does. The caller ends the read."""
     running = sa.select(Batch).where(Batch.status == BatchStatus.RUNNING)
     done = running.where(~has_open_letters())
     has_done = all(db.session.scalars(query.limit(1)).first() for query in (running, done))
-    db.session.rollback()  # the read ends; what the caller holds stays its own
     if not has_done:
         return 0
     with transaction() as session:

@@ -1,9 +1,5 @@
 """What looks for few letters among many finds them by an index, on both databases."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -18,6 +14,7 @@ from store.mail import claims, outbox, outcomes, worker
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, deliveries, stands_at
 from tests.conftest import on_both
 from tests.plans import plans
+from tests.statements import statements
 
 # What a letter passes through on its way, and when each index holds a row of such a letter.
 SERVED = {
@@ -77,20 +74,6 @@ def test_few_letters_among_many_are_found_by_an_index(app: Flask) -> None:
     assert seen.of_all_rows == []
 
 
-@contextmanager
-def _statements() -> Iterator[list[str]]:
-    found: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        found.append(statement)
-
-    sa.event.listen(db.engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        sa.event.remove(db.engine, "before_cursor_execute", note)
-
-
 @on_both
 @pytest.mark.parametrize("status", BatchStatus)
 def test_only_for_a_running_batch_are_letters_read_and_none_to_write(
@@ -99,10 +82,10 @@ def test_only_for_a_running_batch_are_letters_read_and_none_to_write(
     _batch()
     with transaction() as session:
         session.scalars(sa.select(Batch)).one().status = status
-    with _statements() as statements:
+    with statements() as told:
         assert outcomes.finish_batches() == 0
-    assert sum("deliveries" in one for one in statements) == (status == BatchStatus.RUNNING)
-    assert not [one for one in statements if one.startswith(("BEGIN IMMEDIATE", "UPDATE"))]
+    assert sum("deliveries" in one for one in told) == (status == BatchStatus.RUNNING)
+    assert not [one for one in told if one.startswith(("BEGIN IMMEDIATE", "UPDATE"))]
 
 
 @on_both
