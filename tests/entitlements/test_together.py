@@ -31,7 +31,7 @@ from store.entitlements.merging import lock_histories
 from store.entitlements.models import Link, OrderMove
 from store.entitlements.order_moves import accept_move, request_move
 from store.kit.database import db, transaction
-from store.orders import customers
+from store.orders import customers, placing
 from store.orders.customers import address_key, find_or_add_customer, lock_customers
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_postgresql
@@ -103,9 +103,8 @@ def test_an_order_placed_while_its_address_is_given_back_is_not_lost(
             undone.wait(MEETING_SECONDS if is_guarded else PATIENCE_SECONDS)
             if not is_guarded:
                 # What was found before is what the order is written for.
-                monkeypatch.setattr(
-                    customers, "_by_key", lambda _key, **_: db.session.get(Customer, meanwhile)
-                )
+                before = db.session.get_one(Customer, meanwhile)
+                monkeypatch.setattr(placing, "find_or_add_customer", lambda *_: before)
             buy(_publication(publication_id), ANNA)
 
     def undo() -> None:
