@@ -169,6 +169,12 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 10, 10)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What the trials are asked for."""
+    parser.addoption("--kills", default=10, type=int, help="kill -9, so often in each trial")
+    parser.addoption("--seed", default=0, type=int, help="other random moments")
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What the trials of this run measured."""
     tables.print_tables(terminalreporter)

@@ -1,0 +1,1 @@
+"""Processes killed by kill -9 at random moments."""

@@ -1,0 +1,51 @@
+"""What a life of a ready shop may do."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from store.catalog.publications import publication_by_slug
+from store.distribution import releasing
+from store.distribution.customers_csv import read_customers
+from store.distribution.import_export import import_customers
+from store.kit.database import db
+from store.mail import worker
+
+
+def send(app: Flask, connections: int) -> None:
+    """A worker: frees what the dead had claimed, then sends over every connection."""
+
+    def one() -> None:
+        with app.app_context():
+            worker.send_due_letters()
+
+    with app.app_context():
+        worker.sweep()
+    threads = [threading.Thread(target=one) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def release(app: Flask) -> None:
+    """Release what is due."""
+    with app.app_context():
+        releasing.release_due()
+
+
+def bring_in(app: Flask, slug: str, file: str) -> None:
+    """Import the customers of a file."""
+    with app.app_context():
+        import_customers(publication_by_slug(slug), read_customers(Path(file).read_bytes()))
+        db.session.remove()
+
+
+ACTS: dict[str, Callable[..., Any]] = {
+    "send": send,
+    "release": release,
+    "import": bring_in,
+}

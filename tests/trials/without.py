@@ -1,0 +1,68 @@
+"""Guards taken out in a life of a ready shop, to show that the trials notice."""
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+
+from store.distribution import import_export, releasing
+from store.kit import clock
+from store.kit.database import db, transaction
+from store.mail.claims import Prepared
+from store.mail.models import Delivery
+from store.mail.worker import Drain
+from store.orders.customers import address_key
+from store.orders.models import Customer
+
+
+def _marks() -> None:
+    """No mark before DATA, outcomes written down once per claim."""
+
+    def send_and_record_later(self: Drain, letter: Prepared) -> None:
+        self.line.send(letter.envelope, letter.octets)
+        handed_over = self.__dict__.setdefault("handed_over", [])
+        handed_over.append(letter.claim.delivery_id)
+        if not self.claims:
+            sent = {"status": "sent", "sent_at": clock.now(), "claimed_by": None}
+            sent["claimed_at"] = None
+            with transaction() as session:
+                session.execute(
+                    sa.update(Delivery).where(Delivery.id.in_(handed_over)).values(sent)
+                )
+            handed_over.clear()
+
+    Drain._send = send_and_record_later  # type: ignore[method-assign]
+
+
+def _commits_first(module: Any, name: str) -> Callable[[], None]:
+    """A commit in the midst of what is to be all or nothing."""
+
+    def take_out() -> None:
+        real = getattr(module, name)
+
+        def broken(*given: Any, **named: Any) -> Any:
+            db.session.commit()
+            return real(*given, **named)
+
+        setattr(module, name, broken)
+
+    return take_out
+
+
+def _what_they_have() -> None:
+    """An import that takes a known customer for one who has a copy, and commits each row in two."""
+
+    def known(publication_id: int, rows: list[Any]) -> dict[str, bool]:
+        keys = [address_key(row.email) for row in rows]
+        query = sa.select(Customer.email_key).where(Customer.email_key.in_(keys))
+        return dict.fromkeys(db.session.scalars(query), True)
+
+    import_export._known = known
+    _commits_first(import_export, "grant_imported")()
+
+
+GUARDS: dict[str, Callable[[], None]] = {
+    "marks": _marks,
+    "one commit of a release": _commits_first(releasing, "owe_notices"),
+    "what they have": _what_they_have,
+}
