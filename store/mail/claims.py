@@ -3,14 +3,16 @@
 A claim is not a status: claimed rows stay `queued` until just before DATA.
 """
 
+import itertools
 import os
 import socket
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -36,36 +38,28 @@ LEASE = timedelta(seconds=MailServer("").longest_send) + clock.MINUTE
 # With a pace, no worker sits on more than it may send in this time.
 _SECONDS_AHEAD = 10
 
+# However few wait, a claim costs a commit; of what somebody waits for each takes a fair part.
+_FEWEST_NOTICES = 5
+
 # What a person sends again after a recall has the priority of what somebody waits for.
-_MAY_LEAVE = (
+MAY_LEAVE = (
     "(batch_id IS NULL OR"
     " batch_id NOT IN (SELECT id FROM batches WHERE status = 'paused') AND (priority = 0 OR"
     " batch_id NOT IN (SELECT id FROM batches WHERE status = 'recalled')))"
 )
 # The condition of ix_deliveries_queue to the letter, or the index does not serve it; `_due` names
 # the priority before, or letters that are due in days would be looked at for every bell.
-_CLAIMABLE = f"status = 'queued' AND claimed_at IS NULL AND due_at <= :now AND {_MAY_LEAVE}"
-# Run for every letter, so built once: building a statement costs more than running it.
-_BEGIN = (
-    sa.update(deliveries)
-    .where(
-        deliveries.c.id == sa.bindparam("ours"),
-        deliveries.c.status == DeliveryStatus.QUEUED,
-        deliveries.c.claimed_by == sa.bindparam("worker"),
-        sa.text(_MAY_LEAVE),
-    )
-    # The lease counts from now: the wait for the server begins here.
-    .values(
-        status=DeliveryStatus.SENDING,
-        message_id=sa.bindparam("named"),
-        claimed_at=sa.bindparam("moment"),
-    )
-)
-_ATTEMPT = sa.insert(attempts)
+_CLAIMABLE = f"status = 'queued' AND claimed_at IS NULL AND due_at <= :now AND {MAY_LEAVE}"
+_numbers = itertools.count(1)
+
+# Runs a statement of plain SQL with its values; returns the rows.
+Run = Callable[..., Sequence[Any]]
 
 
 class Claim(NamedTuple):
-    """One claimed letter; it is ours while the row still says so."""
+    """One claimed letter; it is ours while the row still says so. Each round of claims has a name
+    of its own (`new_name`), so that a letter whose claim was taken away is never taken for the one
+    that the same worker has claimed again and not read yet."""
 
     delivery_id: int
     worker: str
@@ -98,7 +92,7 @@ class Unsent:
 
 
 def worker_name() -> str:
-    """This thread's name in claims: host:pid.start:thread; the start tells a pid used again."""
+    """This thread's name: host:pid.start:thread; the start tells a pid used again."""
     return f"{_process_name(os.getpid())}:{threading.get_native_id()}"
 
 
@@ -116,59 +110,80 @@ def _started(pid: int) -> str:
     return stat.rpartition(")")[2].split()[19]
 
 
-def claim(session: Session, worker: str) -> list[Claim]:
+def new_name() -> str:
+    """A name for one round of claims of this thread."""
+    return f"{worker_name()}:{next(_numbers)}"
+
+
+def claim(run: Run, worker: str, now: Any, *, is_sqlite: bool) -> list[Claim]:
     """Claim the next few letters that are due, fewer when few are waiting so that no connection
-    idles; the most urgent first."""
-    lines, rate, now = config().mail_connections, config().mail_rate, clock.now()
-    enough = 2 * lines * MOST_CLAIMED
-    counted = _timed(f"SELECT count(*) FROM ({_due(session, enough)}) AS few")  # noqa: S608
-    queued = session.execute(counted, {"now": now}).scalar_one()
-    ahead = max(1, int(rate * _SECONDS_AHEAD)) if rate else MOST_CLAIMED
-    limit = min(MOST_CLAIMED, -(-queued // (2 * lines)), ahead)
+    idles; the most urgent first. `now` as the driver takes it."""
+    limit = _fair_part(*run(_count_sql(is_sqlite), now=now)[0])
     if limit == 0:
         return []
-    statement = _timed(_claim_sql(session, limit))
-    rows = session.execute(statement, {"now": now, "worker": worker}).all()
-    ordered = sorted(rows, key=lambda row: (row.priority, row.due_at, row.id))
-    return [Claim(row.id, worker) for row in ordered]
+    rows = run(_claim_sql(limit, is_sqlite), now=now, worker=worker)
+    return [Claim(row[0], worker) for row in sorted(rows, key=lambda row: (row[1], row[2], row[0]))]
+
+
+def _fair_part(awaited: int, notices: int) -> int:
+    """How many to claim, where so many wait that somebody waits for, and so many notices."""
+    rate, shares = config().mail_rate, _shares()
+    fair = -(-awaited // shares) if awaited else max(_FEWEST_NOTICES, -(-notices // shares))
+    ahead = max(1, int(rate * _SECONDS_AHEAD)) if rate else MOST_CLAIMED
+    return min(fair, awaited + notices, MOST_CLAIMED, ahead)
+
+
+def _shares() -> int:
+    return 2 * config().mail_connections
+
+
+def _count_sql(is_sqlite: bool) -> str:
+    """How many of each priority wait, as far as that matters."""
+    enough = _shares() * MOST_CLAIMED
+    counts = (
+        f"(SELECT count(*) FROM ({_due_of(priority, enough, is_sqlite)}) AS few)"  # noqa: S608
+        for priority in PRIORITIES
+    )
+    return f"SELECT {', '.join(counts)}"
 
 
 def anything_due(session: Session) -> bool:
     """Whether a letter waits that could be claimed now. One that another transaction holds could
     not: who asked in a loop would spin until that ends. The caller ends the read."""
-    one = _timed(_due(session, 1, locked=True))
+    one = _timed(_due(1, _is_sqlite(session)))
     return session.execute(one, {"now": clock.now()}).first() is not None
 
 
-def _claim_sql(session: Session, limit: int) -> str:
+def _claim_sql(limit: int, is_sqlite: bool) -> str:
     """ARRAY, as inside IN the planner may run the inner query once per row and claim the whole
     table."""
-    chosen = _due(session, limit, locked=True)
-    ids = f"IN ({chosen})" if _is_sqlite(session) else f"= ANY(ARRAY({chosen}))"
+    chosen = _due(limit, is_sqlite)
+    ids = f"IN ({chosen})" if is_sqlite else f"= ANY(ARRAY({chosen}))"
     return (
         "UPDATE deliveries SET claimed_by = :worker, claimed_at = :now"  # noqa: S608 - constants
         f" WHERE id {ids} RETURNING id, priority, due_at"
     )
 
 
-def _due(session: Session, limit: int, *, locked: bool = False) -> str:
-    """The first letters that could leave now, the most urgent first; with `locked` those alone
-    that no other transaction holds, which PostgreSQL then holds for us.
-
-    LIMIT is a literal: as a parameter PostgreSQL guesses it at a tenth of the table.
-    """
-    free = " FOR UPDATE SKIP LOCKED" if locked and not _is_sqlite(session) else ""
+def _due(limit: int, is_sqlite: bool) -> str:
+    """The first letters that could leave now, the most urgent first: those alone that no other
+    transaction holds, which PostgreSQL then holds for us."""
+    free = "" if is_sqlite else " FOR UPDATE SKIP LOCKED"
     of_each = (
-        f"SELECT id FROM (SELECT id FROM {_queue(session)} WHERE priority = {priority}"  # noqa: S608
-        f" AND {_CLAIMABLE} ORDER BY due_at, id LIMIT {limit}{free}) AS due_{priority}"
+        f"SELECT id FROM ({_due_of(priority, limit, is_sqlite)}{free}) AS due_{priority}"  # noqa: S608
         for priority in PRIORITIES
     )
     return f"{' UNION ALL '.join(of_each)} LIMIT {limit}"
 
 
-def _queue(session: Session) -> str:
-    """SQLite, left to itself, takes the index on the status and sorts the whole queue."""
-    return "deliveries INDEXED BY ix_deliveries_queue" if _is_sqlite(session) else "deliveries"
+def _due_of(priority: int, limit: int, is_sqlite: bool) -> str:
+    """LIMIT is a literal: as a parameter PostgreSQL guesses it at a tenth of the table. SQLite, left
+    to itself, takes the index on the status and sorts the whole queue."""
+    queue = "deliveries INDEXED BY ix_deliveries_queue" if is_sqlite else "deliveries"
+    return (
+        f"SELECT id FROM {queue} WHERE priority = {priority} AND {_CLAIMABLE}"  # noqa: S608
+        f" ORDER BY due_at, id LIMIT {limit}"
+    )
 
 
 def _is_sqlite(session: Session) -> bool:
@@ -191,31 +206,6 @@ def release(session: Session, claims: list[Claim]) -> None:
             )
             .values(claimed_by=None, claimed_at=None)
         )
-
-
-def begin_sending(session: Session, claim: Claim, message_id: str, address: str) -> int | None:
-    """Move a claimed letter to `sending` and add its attempt: the id of that, or None where the
-    letter is no longer ours, no longer queued, or its batch paused or recalled meanwhile."""
-    now = clock.now()
-    connection = session.connection()
-    ours = {
-        "ours": claim.delivery_id,
-        "worker": claim.worker,
-        "named": message_id,
-        "moment": now,
-    }
-    if connection.execute(_BEGIN, ours).rowcount == 0:
-        release(session, [claim])
-        return None
-    attempt = {
-        "delivery_id": claim.delivery_id,
-        "worker": claim.worker,
-        "address": address,
-        "started_at": now,
-        "reply": "",
-    }
-    made = connection.execute(_ATTEMPT, attempt).inserted_primary_key
-    return int(made[0]) if made else None
 
 
 def settle_unsent(session: Session, claim: Claim, status: DeliveryStatus, reason: str) -> bool:

@@ -75,6 +75,11 @@ class Tried:
     outcome: Outcome
     is_captured: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is to be written down but that the server took it: for the ledger."""
+        return self.outcome.kind is OutcomeKind.ACCEPTED and not self.is_captured
+
 
 def wait_after(tries: int) -> timedelta | None:
     """How long to wait after so many counted tries; None when it is given up: 1, 5, 15, 60

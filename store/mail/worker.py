@@ -25,6 +25,7 @@ from store.mail import claims, outbox, outcomes
 from store.mail.captured import CapturingLine
 from store.mail.claims import Claim, Prepared, Unsent
 from store.mail.cutting import cut_letter
+from store.mail.ledger import Taken, ledger
 from store.mail.letters import (
     Hold,
     SettingFault,
@@ -108,7 +109,6 @@ class Drain:
     def __init__(self, line: Line, until: float | None = None) -> None:
         self.line = line
         self.until = until
-        self.worker = claims.worker_name()
         self.claims: deque[Claim] = deque()
         self.in_hand: Tried | None = None
         self.sent = 0
@@ -133,9 +133,10 @@ class Drain:
         """Connects before anything is claimed, so that an outage charges no letter a try."""
         if self.claims:
             return True
-        if self.in_hand is not None:
-            with self._commit():
-                pass
+        if self.in_hand is not None and self.in_hand.is_plain:
+            self._claim()  # the server has just answered
+            return bool(self.claims)
+        self._write_down()
         end_read()
         while not self.was_stopped:
             try:
@@ -144,10 +145,14 @@ class Drain:
                 log.warning("no letters leave: %s", fault.reply)
                 self._wait_briefly()
                 continue
-            with transaction() as session:
-                self.claims.extend(claims.claim(session, self.worker))
+            self._claim()
             return bool(self.claims)
         return False
+
+    def _claim(self) -> None:
+        taken = self._plainly_taken()
+        self.claims.extend(ledger().claim(taken, claims.new_name()))
+        self.in_hand = None
 
     def _take_next(self) -> None:
         claim, rate = self.claims.popleft(), config().mail_rate
@@ -172,14 +177,13 @@ class Drain:
             raise
 
     def _send(self, letter: Prepared) -> None:
-        with self._commit() as session:
-            attempt_id = claims.begin_sending(
-                session, letter.claim, letter.message_id, letter.address
-            )
+        end_read()  # nothing of ours is open while the server is awaited
+        taken = self._plainly_taken()
+        attempt_id = ledger().begin(taken, letter.claim, letter.message_id, letter.address)
+        self.in_hand = None
         if attempt_id is None:
             return
         self._has_slot = False
-        end_read()  # nothing of ours is open while the server is awaited
         outcome = self.line.send(letter.envelope, letter.octets)
         self.in_hand = Tried(letter, attempt_id, outcome, isinstance(self.line, CapturingLine))
         if outcome.kind is OutcomeKind.ACCEPTED:
@@ -188,6 +192,19 @@ class Drain:
         elif not outcome.charged:
             self._give_back()
             self._wait_briefly()
+
+    def _plainly_taken(self) -> Taken | None:
+        """What is in hand, for the ledger; what is more than taken is written down before."""
+        tried = self.in_hand
+        if tried is None or not tried.is_plain:
+            self._write_down()
+            return None
+        return Taken(tried.letter.claim, tried.attempt_id, tried.outcome.reply)
+
+    def _write_down(self) -> None:
+        if self.in_hand is not None:
+            with self._commit():
+                pass
 
     @contextmanager
     def _commit(self) -> Iterator[Session]:

@@ -12,8 +12,9 @@ from store.catalog.models import Edition, Publication
 from store.distribution import recalling, releasing
 from store.entitlements import granting, notices
 from store.kit.database import db, transaction
-from store.mail import claims, outbox
+from store.mail import outbox
 from store.mail.claims import Claim
+from store.mail.ledger import ledger
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Customer
 from tests.conftest import on_postgresql
@@ -185,8 +186,7 @@ def test_a_letter_that_waits_is_not_claimed_while_a_stop_is_being_written(
         monkeypatch.setattr(outbox, "_unclaim", lambda which: unclaim(sa.and_(which, is_claimed)))
 
     def claim() -> None:
-        with transaction() as session:
-            claimed.extend(claims.claim(session, "another-worker"))
+        claimed.extend(ledger().claim(None, "another-worker"))
 
     with transaction():
         notices.stop_notices(customer_id, publication_id)

@@ -21,6 +21,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail import claims, outbox, worker
 from store.mail.claims import LEASE, Claim
+from store.mail.ledger import ledger
 from store.mail.models import (
     PRIORITIES,
     Attempt,
@@ -44,13 +45,11 @@ def shop(database_url: str, tmp_path: Path, frozen: Clock) -> Iterator[Flask]:
 
 
 def claim(name: str = HERE) -> list[Claim]:
-    with transaction() as session:
-        return claims.claim(session, name)
+    return ledger().claim(None, name)
 
 
 def start(one: Claim) -> int | None:
-    with transaction() as session:
-        return claims.begin_sending(session, one, "<m@shop.example.org>", ANNA)
+    return ledger().begin(None, one, "<m@shop.example.org>", ANNA)
 
 
 def claimed_rows() -> int:
@@ -68,9 +67,21 @@ def a_dead_process() -> Iterator[str]:
 
 
 @on_both
-@pytest.mark.parametrize(("queued", "claimed"), [(0, 0), (1, 1), (8, 1), (9, 2), (160, 20)])
+@pytest.mark.parametrize(("queued", "claimed"), [(0, 0), (1, 1), (8, 5), (41, 6), (160, 20)])
 def test_a_claim_is_a_fair_part_of_what_waits(shop: Flask, queued: int, claimed: int) -> None:
     owe_to(*readers(queued))
+
+    assert len(claim()) == claimed == claimed_rows()
+
+
+@on_both
+@pytest.mark.parametrize(("queued", "claimed"), [(1, 1), (8, 1), (9, 2)])
+def test_of_what_somebody_waits_for_each_connection_takes_a_few(
+    shop: Flask, queued: int, claimed: int
+) -> None:
+    """A server that thinks for minutes about one of them holds few others."""
+    owe_to(*readers(queued), priority=outbox.SOMEBODY_WAITS)
+    owe_to(ANNA)
 
     assert len(claim()) == claimed == claimed_rows()
 
@@ -95,7 +106,8 @@ def test_a_claim_keeps_to_its_limit_with_nested_loops_forced(shop: Flask) -> Non
     with transaction() as session:
         for off in ("hashjoin", "mergejoin", "hashagg", "sort", "bitmapscan"):
             session.execute(sa.text(f"SET LOCAL enable_{off} = off"))
-        assert len(claims.claim(session, HERE)) == 50
+        values = {"now": clock.now(), "worker": HERE}
+        assert len(session.execute(claims._timed(claims._claim_sql(50, False)), values).all()) == 50
 
     assert claimed_rows() == 50
 
@@ -104,7 +116,7 @@ def test_a_claim_keeps_to_its_limit_with_nested_loops_forced(shop: Flask) -> Non
 def test_control_written_with_in_the_claim_takes_the_whole_table(shop: Flask) -> None:
     owe_to(*readers(400))
     with transaction() as session:
-        naive = claims._claim_sql(session, 50).replace("= ANY(ARRAY(", "IN (")
+        naive = claims._claim_sql(50, False).replace("= ANY(ARRAY(", "IN (")
         naive = naive.replace(")) RETURNING", ") RETURNING")
         for off in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan"):
             session.execute(sa.text(f"SET LOCAL enable_{off} = off"))
@@ -140,11 +152,11 @@ def test_only_what_is_due_is_looked_at(shop: Flask) -> None:
     owe_to(*readers(300)[30:], due_at=clock.now() + timedelta(days=14))
     db.session.execute(sa.text("ANALYZE"))
     db.session.commit()
-    session = db.session()
+    is_sqlite = db.engine.dialect.name == "sqlite"
     for sql in (
-        claims._claim_sql(session, 20),
-        claims._due(session, 1, locked=True),
-        claims._due(session, 800),
+        claims._claim_sql(20, is_sqlite),
+        claims._due(1, is_sqlite),
+        claims._count_sql(is_sqlite),
     ):
         plan = plan_of(sql)
         assert len(ONLY_DUE.findall(plan)) == len(PRIORITIES), plan
@@ -154,7 +166,8 @@ def test_only_what_is_due_is_looked_at(shop: Flask) -> None:
 @on_both
 def test_control_without_the_priority_all_that_waits_is_looked_at(shop: Flask) -> None:
     owe_to(*readers(300))
-    queue = claims._queue(db.session())
+    is_sqlite = db.engine.dialect.name == "sqlite"
+    queue = "deliveries INDEXED BY ix_deliveries_queue" if is_sqlite else "deliveries"
     plan = plan_of(
         f"SELECT id FROM {queue} WHERE {claims._CLAIMABLE} ORDER BY priority, due_at, id"
     )
@@ -169,11 +182,10 @@ def test_what_somebody_waits_for_is_claimed_first(shop: Flask, frozen: Clock) ->
     frozen.advance(seconds=5)
     owe_to(BEN, priority=outbox.SOMEBODY_WAITS)
     names = {row.id: row.address for row in deliveries().values()}
-    with transaction() as session:
-        found = session.execute(
-            claims._timed(claims._claim_sql(session, 3)), {"now": clock.now(), "worker": HERE}
-        ).all()
-    assert {names[row.id] for row in found} == {ANNA, BEN, readers(1)[0]}
+
+    assert [names[one.delivery_id] for one in claim()] == [ANNA]
+    assert [names[one.delivery_id] for one in claim()] == [BEN]
+    assert [names[one.delivery_id] for one in claim()] == readers(3)
 
 
 def test_a_letter_that_no_worker_would_look_for_is_not_owed(shop: Flask) -> None:
@@ -197,8 +209,8 @@ def test_paused_and_recalled_batches_are_not_claimed(shop: Flask) -> None:
 def test_a_worker_does_not_spin_while_another_holds_what_is_due(
     shop: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked, look = [], claims.claim
-    monkeypatch.setattr(claims, "claim", lambda *given: looked.append(given) or look(*given))
+    looked, look = [], worker.Drain._claim
+    monkeypatch.setattr(worker.Drain, "_claim", lambda drain: looked.append(drain) or look(drain))
     owe_to(ANNA)
     with db.engine.connect() as other:
         other.execute(sa.select(Delivery.id).with_for_update())

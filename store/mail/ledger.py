@@ -1,0 +1,310 @@
+"""The one commit between two letters: the server took the last, and the next is about to leave.
+
+Said to the driver itself, as SQLAlchemy costs a statement many times what the database does. Only
+the plain case is written here; `outcomes` knows all others, and these conditions are theirs.
+"""
+
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import sqlalchemy as sa
+from flask import current_app
+
+from store.kit import clock
+from store.kit.database import db
+from store.kit.engine import LOCK_PATIENCE_SECONDS, PATIENCE, WRITES
+from store.mail import claims
+from store.mail.claims import MAY_LEAVE, Claim
+
+_ENDED = (
+    "UPDATE attempts SET ended_at = :now, outcome = 'accepted', reply = :reply WHERE id = :attempt"
+)
+_SENT = (
+    "UPDATE deliveries SET status = 'sent', sent_at = :now, tries = tries + 1, claimed_by = NULL,"
+    " claimed_at = NULL WHERE id = :last AND status = 'sending' AND claimed_by = :last_worker"
+)
+# The lease counts from now: the wait for the server begins here.
+_BEGUN = (
+    "UPDATE deliveries SET status = 'sending', message_id = :message_id, claimed_at = :now"  # noqa: S608
+    f" WHERE id = :next AND status = 'queued' AND claimed_by = :worker AND {MAY_LEAVE}"
+)
+_TRIED = (
+    "INSERT INTO attempts (delivery_id, worker, address, started_at, reply)"
+    " VALUES (:next, :worker, :address, :now, '')"
+)
+_RELEASED = (
+    "UPDATE deliveries SET claimed_by = NULL, claimed_at = NULL"
+    " WHERE id = :next AND status <> 'sending' AND claimed_by = :worker"
+)
+# Each is one statement, so one round trip and a transaction of its own. Both letters are found as
+# they were before it: they are two rows.
+_TRIED_IF_BEGUN = (
+    "INSERT INTO attempts (delivery_id, worker, address, started_at, reply)"
+    " SELECT id, CAST(:worker AS varchar), CAST(:address AS varchar), CAST(:now AS timestamptz), ''"
+    " FROM begun RETURNING id"
+)
+_BEGIN = f"WITH begun AS ({_BEGUN} RETURNING id) {_TRIED_IF_BEGUN}"
+_END = f"WITH ended AS ({_ENDED}) {_SENT}"
+_END_AND_BEGIN = (
+    f"WITH ended AS ({_ENDED}), sent AS ({_SENT}),"
+    f" begun AS ({_BEGUN} RETURNING id) {_TRIED_IF_BEGUN}"
+)
+
+Made = TypeVar("Made")
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A letter that the server has taken, with its attempt and the server's words."""
+
+    claim: Claim
+    attempt_id: int
+    reply: str
+
+
+class Ledger(Protocol):
+    """Writes down what happens between letters; each call returns once it is durable."""
+
+    def begin(self, taken: Taken | None, claim: Claim, message_id: str, address: str) -> int | None:
+        """Write down the letter that was taken, if one was, move a claimed one to `sending` and
+        add its attempt: the id of that, or None where the letter is no longer ours, no longer
+        queued, or its batch paused or recalled meanwhile."""
+
+    def claim(self, taken: Taken | None, worker: str) -> list[Claim]:
+        """Write down the letter that was taken, if one was, and claim the next few that are due,
+        the most urgent first."""
+
+
+class SharedLedger:
+    """SQLite has one writer, and each commit waits for the disk. The connections of a process
+    hand their steps to the one of them that has the lock: one commit for all that wait."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._turn = threading.Lock()
+        self._waiting: deque[_Step[Any]] = deque()
+
+    def begin(self, taken: Taken | None, claim: Claim, message_id: str, address: str) -> int | None:
+        """See `Ledger`."""
+        values = _begun(claim, message_id, address, _in_sqlite(clock.now()))
+
+        def write(driver: Any) -> int | None:
+            _write_taken(driver, taken, values["now"])
+            if driver.execute(_BEGUN, values).rowcount:
+                return cast(int, driver.execute(_TRIED, values).lastrowid)
+            driver.execute(_RELEASED, values)
+            return None
+
+        return self._write(write)
+
+    def claim(self, taken: Taken | None, worker: str) -> list[Claim]:
+        """See `Ledger`."""
+        now = _in_sqlite(clock.now())
+
+        def write(driver: Any) -> list[Claim]:
+            _write_taken(driver, taken, now)
+            return claims.claim(
+                lambda sql, **given: driver.execute(sql, given).fetchall(),
+                worker,
+                now,
+                is_sqlite=True,
+            )
+
+        return self._write(write)
+
+    def _write(self, write: "Callable[[Any], Made]") -> Made:
+        step = _Step(write)
+        self._waiting.append(step)
+        try:
+            with self._turn:
+                if not step.is_done:
+                    self._write_all(step)
+        finally:
+            # Where this thread is torn away before its turn, nobody begins a letter in its place.
+            with suppress(ValueError):
+                self._waiting.remove(step)
+        return step.outcome()
+
+    def _write_all(self, ours: "_Step[Any]") -> None:
+        """Write down all that waits once the lock is had, in one transaction; each by itself
+        where that fails, so that a fault is the fault of those whom it concerns."""
+        together: list[_Step[Any]] = []
+        try:
+            with self._transaction(ours.patience()) as driver:
+                while self._waiting:
+                    together.append(self._waiting.popleft())
+                for step in together:
+                    step.write_with(driver)
+            for step in together:
+                step.is_done = True
+        except Exception as fault:  # noqa: BLE001 - the thread of each step raises it
+            if ours in self._waiting:  # we alone have waited for the lock in vain
+                self._waiting.remove(ours)
+                ours.fail(fault)
+            for step in together:
+                if len(together) == 1:
+                    step.fail(fault)
+                else:
+                    self._write_alone(step)
+        finally:
+            # Where this thread is torn away, the next one writes down what it leaves.
+            self._waiting.extendleft(
+                step for step in reversed(together) if not step.is_done and step is not ours
+            )
+
+    def _write_alone(self, step: "_Step[Any]") -> None:
+        try:
+            with self._transaction(LOCK_PATIENCE_SECONDS) as driver:
+                step.write_with(driver)
+        except Exception as fault:  # noqa: BLE001 - its thread raises it
+            step.fail(fault)
+        else:
+            step.is_done = True
+
+    @contextmanager
+    def _transaction(self, patience: float) -> Iterator[Any]:
+        options = {WRITES: True, PATIENCE: patience}
+        with (
+            _in_words_of(self._engine),
+            self._engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
+            yield connection.connection.driver_connection
+
+
+class _Step(Generic[Made]):
+    """What one connection has to write down, and what came of it."""
+
+    def __init__(self, write: Callable[[Any], Made]) -> None:
+        self._write = write
+        self._deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+        self._made: Made
+        self._fault: Exception | None = None
+        self.is_done = False
+
+    def patience(self) -> float:
+        """Seconds for which it may wait for the lock yet."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def write_with(self, driver: Any) -> None:
+        """Within a transaction; it is done once that is committed."""
+        self._made = self._write(driver)
+
+    def fail(self, fault: Exception) -> None:
+        """It is over without being written down."""
+        self._fault, self.is_done = fault, True
+
+    def outcome(self) -> Made:
+        """What came of it. Raises what has kept it from being written down."""
+        if self._fault is not None:
+            raise self._fault
+        return self._made
+
+
+class SingleLedger:
+    """PostgreSQL: one statement, which is its own transaction, over a connection of the pool; the
+    server waits for the disk once for several."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def begin(self, taken: Taken | None, claim: Claim, message_id: str, address: str) -> int | None:
+        """See `Ledger`."""
+        values = _begun(claim, message_id, address, clock.now()) | _ended(taken)
+        with self._run() as run:
+            rows = run(_END_AND_BEGIN if taken else _BEGIN, **values)
+            if not rows:
+                run(f"{_RELEASED} RETURNING id", **values)
+        return rows[0][0] if rows else None
+
+    def claim(self, taken: Taken | None, worker: str) -> list[Claim]:
+        """See `Ledger`."""
+        now = clock.now()
+        with self._run() as run:
+            if taken:
+                run(f"{_END} RETURNING id", **_ended(taken), now=now)
+            return claims.claim(run, worker, now, is_sqlite=False)
+
+    @contextmanager
+    def _run(self) -> Iterator[claims.Run]:
+        with _in_words_of(self._engine):
+            pooled = self._engine.raw_connection()
+            driver: Any = pooled.driver_connection
+            try:
+                driver.autocommit = True
+                yield lambda sql, **given: driver.execute(_in_psycopg(sql), given).fetchall()
+            finally:
+                if driver.closed:
+                    pooled.invalidate()
+                else:
+                    driver.autocommit = False
+                pooled.close()
+
+
+@contextmanager
+def _in_words_of(engine: sa.Engine) -> Iterator[None]:
+    """Raise a fault of the driver as SQLAlchemy would, without the values, which are people's."""
+    driver: Any = engine.dialect.loaded_dbapi
+    try:
+        yield
+    except driver.Error as fault:
+        raise sa.exc.DBAPIError.instance(
+            "a step of the ledger", None, fault, driver.Error, hide_parameters=True
+        ) from fault
+
+
+def _write_taken(driver: Any, taken: Taken | None, now: str) -> None:
+    if taken is not None:
+        values = _ended(taken) | {"now": now}
+        driver.execute(_ENDED, values)
+        driver.execute(_SENT, values)
+
+
+def _ended(taken: Taken | None) -> Values:
+    if taken is None:
+        return {}
+    return {
+        "last": taken.claim.delivery_id,
+        "last_worker": taken.claim.worker,
+        "attempt": taken.attempt_id,
+        "reply": taken.reply[:1000],
+    }
+
+
+def _begun(claim: Claim, message_id: str, address: str, now: Any) -> Values:
+    return {
+        "next": claim.delivery_id,
+        "worker": claim.worker,
+        "message_id": message_id,
+        "address": address,
+        "now": now,
+    }
+
+
+def _in_sqlite(moment: datetime) -> str:
+    """As SQLAlchemy writes a moment."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+@lru_cache(maxsize=64)
+def _in_psycopg(sql: str) -> str:
+    return re.sub(r":(\w+)", r"%(\1)s", sql)
+
+
+def ledger() -> Ledger:
+    """The ledger of this process."""
+    extensions = current_app.extensions
+    if "colophon.ledger" not in extensions:
+        is_sqlite = db.engine.dialect.name == "sqlite"
+        made = SharedLedger(db.engine) if is_sqlite else SingleLedger(db.engine)
+        extensions.setdefault("colophon.ledger", made)
+    return cast(Ledger, extensions["colophon.ledger"])

@@ -1,0 +1,160 @@
+"""The commit between two letters: shared on SQLite, and nobody's fault is another's."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from store.kit.database import db, transaction
+from store.mail import claims, outbox
+from store.mail.claims import Claim
+from store.mail.ledger import SharedLedger, Taken, ledger
+from store.mail.models import DeliveryStatus
+from tests.conftest import on_both
+from tests.kit.test_engine import held_lock
+from tests.serving import until
+
+from .shops import a_shop, attempts, delivery, owe_to, readers, statuses
+
+FOUR = readers(4)
+
+
+@pytest.fixture
+def shop(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+    with a_shop(database_url, tmp_path, mail_connections=4) as app:
+        yield app
+
+
+def begin(claim: Claim, address: Any, taken: Taken | None = None) -> int | None:
+    return ledger().begin(taken, claim, "<m@shop.example.org>", address)
+
+
+def claimed() -> list[Claim]:
+    owe_to(*FOUR)
+    return ledger().claim(None, claims.new_name())
+
+
+def together(shop: Flask, folder: Path, addresses: list[Any]) -> list["Future[int | None]"]:
+    """Begin letters on four connections that all wait for the same lock."""
+    ours, shared = claimed(), ledger()
+    assert isinstance(shared, SharedLedger)
+
+    def in_shop(claim: Claim, address: Any) -> int | None:
+        with shop.app_context():
+            return begin(claim, address)
+
+    with ThreadPoolExecutor(4) as pool:
+        with held_lock(folder):
+            begun = [pool.submit(in_shop, *one) for one in zip(ours, addresses, strict=True)]
+            until(lambda: len(shared._waiting) == 4, "all four wait")
+        for one in begun:
+            one.exception(60)
+    return begun
+
+
+def commits(call: Callable[[], None]) -> int:
+    seen: list[int] = []
+
+    def count(_connection: object) -> None:
+        seen.append(1)
+
+    sa.event.listen(db.engine, "commit", count)
+    try:
+        call()
+    finally:
+        sa.event.remove(db.engine, "commit", count)
+    return len(seen)
+
+
+def test_all_connections_that_wait_share_one_commit(shop: Flask, tmp_path: Path) -> None:
+    def four() -> None:
+        begun = together(shop, tmp_path, list(FOUR))
+        assert len({one.result() for one in begun} - {None}) == 4
+
+    assert commits(four) == 3, "one owes the letters, one claims them, one begins all four"
+    assert statuses() == {"sending": 4}
+
+
+def test_a_fault_among_them_is_told_to_whom_it_concerns(shop: Flask, tmp_path: Path) -> None:
+    begun = together(shop, tmp_path, [FOUR[0], None, FOUR[2], FOUR[3]])
+
+    with pytest.raises(sa.exc.IntegrityError):
+        begun[1].result()
+    assert all(begun[place].result() for place in (0, 2, 3))
+    assert statuses() == {"sending": 3, "queued": 1}
+    assert not attempts(FOUR[1])
+
+
+def test_a_commit_that_fails_is_tried_for_each_alone(shop: Flask, tmp_path: Path) -> None:
+    broken: list[int] = []
+
+    def at_commit(_connection: object) -> None:
+        if threading.current_thread() is not threading.main_thread() and not broken:
+            broken.append(1)
+            raise sa.exc.OperationalError("COMMIT", None, OSError("disk full"))
+
+    sa.event.listen(db.engine, "commit", at_commit)
+    try:
+        begun = together(shop, tmp_path, list(FOUR))
+    finally:
+        sa.event.remove(db.engine, "commit", at_commit)
+
+    assert broken
+    assert len({one.result() for one in begun} - {None}) == 4
+    assert [len(attempts(to)) for to in FOUR] == [1, 1, 1, 1]
+
+
+@on_both
+def test_the_last_is_written_down_whether_the_next_may_begin_or_not(shop: Flask) -> None:
+    first, second, third, _ = claimed()
+    attempt_id = begin(first, FOUR[0])
+    assert attempt_id
+    with transaction() as session:
+        claims.release(session, [second])
+
+    assert begin(second, FOUR[1], Taken(first, attempt_id, "250 taken")) is None
+
+    assert delivery(FOUR[0]).status is DeliveryStatus.SENT
+    assert [(one.outcome, one.reply) for one in attempts(FOUR[0])] == [("accepted", "250 taken")]
+    assert delivery(FOUR[1]).status is DeliveryStatus.QUEUED
+    assert begin(third, FOUR[2])
+
+
+@on_both
+def test_a_letter_claimed_again_by_the_same_worker_does_not_leave_as_it_was_read(
+    shop: Flask,
+) -> None:
+    first = claimed()[0]
+    with transaction():
+        outbox._unclaim(sa.true())
+    again = ledger().claim(None, claims.new_name())
+
+    assert begin(first, FOUR[0]) is None
+    assert begin(again[0], FOUR[0])
+
+
+@on_both
+def test_control_under_the_same_name_it_would(shop: Flask) -> None:
+    owe_to(*FOUR)
+    first = ledger().claim(None, "worker")[0]
+    with transaction():
+        outbox._unclaim(sa.true())
+    ledger().claim(None, "worker")
+
+    assert begin(first, FOUR[0])
+
+
+@on_both
+def test_a_fault_of_the_driver_is_told_in_our_words(shop: Flask) -> None:
+    first = claimed()[0]
+
+    with pytest.raises(sa.exc.IntegrityError) as refused:
+        begin(first, None)
+
+    assert FOUR[0] not in str(refused.value)
+    assert begin(first, FOUR[0]), "the connection is as good as before"
