@@ -109,7 +109,7 @@ def run_worker(settings: Settings) -> None:
     app = create_app(settings)
     watch_parent()
     with app.app_context():
-        tasks.tick()  # what a worker that died here had claimed is freed at once
+        tasks.begin()
     consumer = jobs.make_consumer(app, settings.worker_threads)
     consumer.run()
 

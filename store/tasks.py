@@ -9,8 +9,8 @@ from store.catalog import uploads
 from store.distribution import recalling, releasing
 from store.entitlements import addresses, fresh_links
 from store.kit import jobs, limits
-from store.kit.database import end_read
-from store.mail import worker
+from store.kit.database import end_read, transaction
+from store.mail import rests, standstills, worker
 from store.orders import offers
 from store.payments import checkout, disputes, inbox, refunds, transfers
 
@@ -38,6 +38,14 @@ def tick() -> None:
             end_read()
 
 
+def begin() -> None:
+    """What a worker does first: ask the mail server at once, as what it refused us for may be
+    mended, and free what a worker that died here had claimed."""
+    with transaction() as session:
+        rests.try_now(session)
+    tick()
+
+
 # A worker that is asked to end does so within this time; the rest rings the bell again.
 LONGEST_JOB_SECONDS = 20
 
@@ -59,6 +67,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     recalling.settle_recalled,
     releasing.alert_overdue,
     worker.sweep,
+    standstills.tell,
     worker.release_mended,
     worker.wake_when_due,
     inbox.take_missed_news,

@@ -13,6 +13,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.space import unrecorded_downloads
+from store.mail import standstills
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, open_letters, stands_at
 from store.orders.models import Order
 from store.payments.gateways.base import MANUAL
@@ -43,6 +44,7 @@ def home() -> Any:
     return render_template(
         "admin/home.html",
         steps=_first_steps(),
+        standstills=standstills.unseen(),
         today=sums_since(clock.start_of(clock.today(zone), zone)),
         total=sums_since(),
         scheduled=scheduled,

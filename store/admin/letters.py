@@ -9,7 +9,7 @@ from store.distribution.coverage import OCCASIONS
 from store.kit.database import db, transaction
 from store.kit.paging import SHORT_PAGE, Page, paginate
 from store.kit.status import history
-from store.mail import outbox
+from store.mail import outbox, standstills
 from store.mail.letters import kinds
 from store.mail.models import Attempt, Delivery, DeliveryStatus, stands_at
 from store.orders.customers import customers_of
@@ -89,6 +89,16 @@ def retry(letter_id: int) -> Any:
         outbox.send_again(letter_id, who())
     flash("The letter is tried again.")
     return redirect(url_for("letters.one", letter_id=letter_id), 303)
+
+
+@bp.post("/standstills/<int:number>/seen")
+@opens_to(SUPPORT)
+def see(number: int) -> Any:
+    """Somebody has seen that no letters left; the next one is tried at once."""
+    with transaction():
+        standstills.see(number, who())
+    flash("Noted. The mail server is asked again now.")
+    return redirect(url_for("home.home"), 303)
 
 
 def letters_of(

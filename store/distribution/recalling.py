@@ -13,7 +13,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.status import advance
-from store.mail import outbox
+from store.mail import outbox, rests
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, open_letters, stands_at
 
 
@@ -61,6 +61,7 @@ def resume(edition: Edition, who: str) -> None:
         raise NotPaused
     batch.pause_reason = ""
     db.session.flush()
+    rests.try_now(db.session())
     outbox.wake()
 
 

@@ -61,6 +61,7 @@ class Cause(StrEnum):
     BLOCKED = "we are blocked"
     ACCOUNT = "the server does not accept our account, or our sender's address"
     UNPROVED = "the server cannot prove that the letters are ours"
+    NEW_HERE = "the server asks every new sender to come back later"
     LATER = "the server asks us to come back later"
 
 
@@ -167,7 +168,7 @@ _BY_CODE = (
 )
 
 _BY_WORDS = (
-    Row(About.NOBODY, Cause.LATER, POSTFIX, codes="4..", words=r"gr[ea]y ?-?list"),
+    Row(About.NOBODY, Cause.NEW_HERE, POSTFIX, codes="4..", words=r"gr[ea]y ?-?list"),
     # What stands before the reader's words names us, or our sender.
     Row(
         About.US,

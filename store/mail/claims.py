@@ -223,6 +223,19 @@ def settle_unsent(session: Session, claim: Claim, status: DeliveryStatus, reason
     return session.execute(changed).first() is not None
 
 
+def postpone(session: Session, claim: Claim, until: datetime) -> None:
+    """Queue a claimed letter for later, as if nobody had looked at it."""
+    session.execute(
+        sa.update(deliveries)
+        .where(
+            Delivery.id == claim.delivery_id,
+            Delivery.status == DeliveryStatus.QUEUED,
+            Delivery.claimed_by == claim.worker,
+        )
+        .values(due_at=until, claimed_by=None, claimed_at=None)
+    )
+
+
 def free_dead_claims(session: Session) -> int:
     """Queue again what dead processes of this host had claimed, and what outlived its lease; a
     letter that was under way is marked as possibly sent twice. Returns how many were freed."""

@@ -1,4 +1,4 @@
-"""Tables of the outbox: batches, deliveries, attempts, the pace, and captured letters."""
+"""Tables of the outbox: batches, deliveries, attempts, pace, rests, standstills, captured letters."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -198,6 +198,40 @@ class Pace(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     next_at: Mapped[datetime]
+
+
+class Rest(Base):
+    """What a mail server asks to be left alone with: one row for each domain that answered so, and
+    one of the empty domain for the post as a whole. All workers share it; no row, fair weather."""
+
+    __tablename__ = "rests"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    domain: Mapped[str] = mapped_column(sa.String(255), unique=True)
+    # Answers of this kind since the last letter that was taken, and rests taken since.
+    strikes: Mapped[int]
+    rests: Mapped[int]
+    # Nothing leaves before; long past where nothing rests yet.
+    until: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+
+class Standstill(Base):
+    """A time in which the mail server took nothing, or refused us: staff are to hear of it though
+    no letter leaves, until somebody has seen it."""
+
+    __tablename__ = "standstills"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    began_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    # Whom the answer is about (`answers.About`), what it means there, and the server's words.
+    about: Mapped[str] = mapped_column(sa.String(20))
+    cause: Mapped[str] = mapped_column(sa.String(100))
+    words: Mapped[str] = mapped_column(sa.String(500))
+    told_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]
+    seen_by: Mapped[str] = mapped_column(sa.String(200), default="")
 
 
 class CapturedLetter(Base):

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from store.kit import clock
 from store.kit.database import after_commit, db, transaction
 from store.kit.status import StatusChange, advance
-from store.mail import outbox
-from store.mail.answers import About
+from store.mail import outbox, rests, standstills
+from store.mail.answers import About, Cause, Step
 from store.mail.captured import capture
 from store.mail.claims import Claim, Prepared, Unsent, settle_unsent
 from store.mail.models import (
@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 
 _FIRST_WAITS = [timedelta(minutes=m) for m in (1, 5, 15, 60)]
 _HOUR = timedelta(hours=1)
+# What is said before RCPT is no letter's.
+_BEFORE_THE_READER = {None, Step.CONNECT, Step.RSET, Step.MAIL}
+# After so many connections that ended at the same letter, two days of them, a person looks at it.
+_MOST_ENDED = 55
 GIVEN_UP_AFTER = timedelta(hours=48)
 
 # The brake: more than this part of the last outcomes of a batch are permanent refusals.
@@ -108,6 +112,7 @@ def record(session: Session, tried: Tried) -> None:
         return
     if tried.is_captured:
         capture(session, letter)
+    _note_weather(session, tried)
     if outcome.kind is OutcomeKind.UNSENDABLE:
         _alert_held(letter.kind, outcome.reply)
     if letter.batch_id is not None and outcome.kind is not OutcomeKind.ACCEPTED:
@@ -127,19 +132,20 @@ def _move_on(session: Session, claim: Claim, outcome: Outcome) -> bool:
     tries = session.scalar(sa.select(Delivery.tries).where(*still_ours))
     if tries is None:
         return False
-    values = _what_follows(outcome, tries) | {"claimed_by": None, "claimed_at": None}
+    if outcome.charged or outcome.kind is OutcomeKind.UNSENDABLE:
+        values = _what_follows(outcome, tries)
+    else:
+        values = _what_follows_uncharged(session, claim, outcome)
+    values |= {"claimed_by": None, "claimed_at": None}
     session.execute(sa.update(deliveries).where(*still_ours).values(values))
     return True
 
 
 def _what_follows(outcome: Outcome, tries: int) -> dict[str, Any]:
-    """The delivery's new values, where the letter was not taken. What was not charged is queued
-    as if it had not been tried."""
+    """The delivery's new values, where the letter was not taken and that is counted."""
     if outcome.kind is OutcomeKind.UNSENDABLE:
         return {"status": DeliveryStatus.HELD, "reason": outcome.reply[:300]}
     is_refused = outcome.kind is OutcomeKind.REFUSED
-    if not outcome.charged and not is_refused:
-        return {"status": DeliveryStatus.QUEUED}
     values: dict[str, Any] = {"tries": tries + 1}
     if outcome.kind is OutcomeKind.UNKNOWN:
         values["is_possibly_twice"] = True
@@ -147,6 +153,48 @@ def _what_follows(outcome: Outcome, tries: int) -> dict[str, Any]:
     if wait is None:
         return values | {"status": DeliveryStatus.FAILED, "reason": outcome.reply[:300]}
     return values | {"status": DeliveryStatus.QUEUED, "due_at": clock.now() + wait}
+
+
+def _what_follows_uncharged(session: Session, claim: Claim, outcome: Outcome) -> dict[str, Any]:
+    """The letter is queued as if it had not been tried. What came after its reader was named may
+    have to do with it all the same: it lets others go first, each time longer."""
+    if outcome.step in _BEFORE_THE_READER:
+        return {"status": DeliveryStatus.QUEUED}
+    query = sa.select(sa.func.count()).where(Attempt.delivery_id == claim.delivery_id)
+    attempts_made = session.scalar(query) or 0
+    if outcome.about is About.CONNECTION and attempts_made > _MOST_ENDED:
+        reason = f"{attempts_made} connections ended at this letter: {outcome.reply}"
+        return {"status": DeliveryStatus.HELD, "reason": reason[:300]}
+    wait = _FIRST_WAITS[min(max(attempts_made, 1), len(_FIRST_WAITS)) - 1]
+    return {"status": DeliveryStatus.QUEUED, "due_at": clock.now() + wait}
+
+
+def _note_weather(session: Session, tried: Tried) -> None:
+    """What an answer says beside its letter: of us, or of the domain it went to."""
+    outcome = tried.outcome
+    if outcome.about is About.US:
+        rests.mark_post(session)
+        standstills.begin(session, outcome.about, outcome.cause, outcome.reply)
+        return
+    asks_for_patience = outcome.kind is OutcomeKind.UNKNOWN or outcome.cause is Cause.LATER
+    if asks_for_patience and outcome.step not in _BEFORE_THE_READER:
+        rests.strike(session, rests.domain_of(tried.letter.address))
+
+
+def stand_still(session: Session, about: About, cause: Cause | None, words: str) -> None:
+    """No letter leaves for now. Where the server refuses us it is left alone, each time longer; a
+    server that cannot be reached is asked again each minute."""
+    if about is About.US:
+        rests.rest_post(session)
+    else:
+        rests.mark_post(session)
+    standstills.begin(session, about, cause, words)
+
+
+def clear_up(session: Session, domain: str) -> None:
+    """A letter to this domain was taken after all."""
+    rests.end(session, domain)
+    standstills.end(session)
 
 
 def _alert_held(kind: str, reason: str) -> None:

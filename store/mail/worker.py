@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from queue import Empty, LifoQueue
 from typing import Protocol, cast
 
@@ -21,7 +22,8 @@ from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.kit.jobs import ring
 from store.kit.mailboxes import AddressUnwritable
-from store.mail import claims, outbox, outcomes
+from store.mail import claims, outbox, outcomes, rests
+from store.mail.answers import About, Cause
 from store.mail.captured import CapturingLine
 from store.mail.claims import Claim, Prepared, Unsent
 from store.mail.cutting import cut_letter
@@ -113,6 +115,7 @@ class Drain:
         self.in_hand: Tried | None = None
         self.sent = 0
         self.was_stopped = False
+        self.weather: rests.Weather | None = None
         self._has_slot = False
         self._waits = iter(BRIEF_WAITS)
 
@@ -133,17 +136,21 @@ class Drain:
         """Connects before anything is claimed, so that an outage charges no letter a try."""
         if self.claims:
             return True
-        if self.in_hand is not None and self.in_hand.is_plain:
-            self._claim()  # the server has just answered
-            return bool(self.claims)
-        self._write_down()
-        end_read()
+        has_just_answered = self.in_hand is not None and self.in_hand.is_plain
+        if not has_just_answered:
+            self._write_down()
+        self.weather = None
         while not self.was_stopped:
+            if self._rests_until(rests.POST):
+                self.was_stopped = True
+                break
+            end_read()
             try:
-                self.line.ready()
+                if not has_just_answered:
+                    self.line.ready()
             except ServerUnavailable as fault:
                 log.warning("no letters leave: %s", fault.reply)
-                self._wait_briefly()
+                self._wait_briefly(fault.judgement.about, fault.judgement.cause, fault.reply)
                 continue
             self._claim()
             return bool(self.claims)
@@ -166,7 +173,12 @@ class Drain:
                 sleep(max(0.0, (slot - clock.now()).total_seconds()))
             prepared = prepare(claim)
             if isinstance(prepared, Prepared):
-                self._send(prepared)
+                until = self._rests_until(rests.domain_of(prepared.address))
+                if until is None:
+                    self._send(prepared)
+                else:
+                    with self._commit() as session:
+                        claims.postpone(session, claim, until)
             elif prepared is not None:
                 with self._commit() as session:
                     outcomes.record_unsent(session, prepared)
@@ -189,9 +201,13 @@ class Drain:
         if outcome.kind is OutcomeKind.ACCEPTED:
             self.sent += 1
             self._waits = iter(BRIEF_WAITS)
-        elif not outcome.charged:
+            self._clear_up(rests.domain_of(letter.address))
+            return
+        with self._commit():
+            self.weather = None  # this answer may have changed it
+        if not outcome.charged:
             self._give_back()
-            self._wait_briefly()
+            self._wait_briefly(outcome.about, outcome.cause, outcome.reply)
 
     def _plainly_taken(self) -> Taken | None:
         """What is in hand, for the ledger; what is more than taken is written down before."""
@@ -220,11 +236,27 @@ class Drain:
             claims.release(session, list(self.claims))
         self.claims.clear()
 
-    def _wait_briefly(self) -> None:
-        """Let the server have a rest; after the last wait this worker stops."""
+    def _rests_until(self, domain: str) -> datetime | None:
+        """As it stood at the last claim, and after each answer of ours that may have changed it."""
+        if self.weather is None:
+            self.weather = rests.weather(db.session())
+        return self.weather.rests_until(domain)
+
+    def _clear_up(self, domain: str) -> None:
+        """A letter was taken: what rested there, and the post, rests no longer."""
+        if self.weather is not None and self.weather.is_foul(domain):
+            with self._commit() as session:
+                outcomes.clear_up(session, domain)
+                self.weather = None
+
+    def _wait_briefly(self, about: About, cause: Cause | None, words: str) -> None:
+        """Let the server have a rest; after the last wait this worker stops, and where the server
+        refuses us all workers leave it alone for a while."""
         wait = next(self._waits, None)
         if wait is None:
             self.was_stopped = True
+            with transaction() as session:
+                outcomes.stand_still(session, about, cause, words)
         else:
             sleep(wait)
 

@@ -17,6 +17,7 @@ from store.kit.mailboxes import own_address
 from store.kit.space import can_write, unrecorded_downloads
 from store.kit.storage import storage
 from store.kit.text import listed
+from store.mail import standstills
 from store.orders.consents import CURRENT_TERMS, TERMS_VERSIONS
 
 bp = Blueprint("about", __name__)
@@ -94,6 +95,7 @@ def readyz() -> tuple[Response, int]:
     answer = jsonify(
         status="ready" if is_ready else "not ready",
         **parts,
+        **(_post() if parts["database"] else {}),
         unrecorded_downloads=unrecorded_downloads(),
     )
     return answer, 200 if is_ready else 503
@@ -147,6 +149,15 @@ def _database_answers() -> bool:
     except sa.exc.SQLAlchemyError:
         return False
     return True
+
+
+def _post() -> dict[str, str | None]:
+    """Since when no letters leave, and why, in our words: the server's may quote an address."""
+    standing = standstills.now_standing()
+    if standing is None:
+        return {"no_letters_since": None}
+    since = standing.began_at.isoformat(timespec="seconds")
+    return {"no_letters_since": since, "no_letters_because": standing.cause}
 
 
 def _storage_answers() -> bool:

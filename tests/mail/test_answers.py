@@ -148,8 +148,8 @@ LINE = [
     (Step.RCPT, "700 What?", CONNECTION, Cause.LINE),
 ]
 LATER = [
-    (Step.RCPT, "450 4.2.0 <anna@reader.example>: Recipient address rejected: Greylisted", NOBODY, Cause.LATER),
-    (Step.RCPT, "451 4.7.1 Greylisting in action, please come back later", NOBODY, Cause.LATER),
+    (Step.RCPT, "450 4.2.0 <anna@reader.example>: Recipient address rejected: Greylisted", NOBODY, Cause.NEW_HERE),
+    (Step.RCPT, "451 4.7.1 Greylisting in action, please come back later", NOBODY, Cause.NEW_HERE),
     (Step.MAIL, "452 4.3.1 Insufficient system storage", NOBODY, Cause.LATER),
     (Step.LETTER, "451 4.3.0 Mail server temporarily rejected message.", NOBODY, Cause.LATER),
     (Step.RCPT, "450 Requested mail action not taken: mailbox busy", NOBODY, Cause.LATER),

@@ -339,7 +339,12 @@ def test_control_a_read_left_open_is_seen_as_open(
     serve: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_ones: list[int] = []
-    monkeypatch.setattr(worker, "end_read", lambda: db.session.execute(sa.text("SELECT 1")))
+
+    def leave_open() -> None:
+        db.session.rollback()
+        db.session.execute(sa.text("SELECT 1"))
+
+    monkeypatch.setattr(worker, "end_read", leave_open)
 
     def in_shop(talk: Talk, letter: str) -> str | None:
         with app.app_context():

@@ -1,0 +1,111 @@
+"""When a mail server asks to be left alone: the post as a whole, or one domain among others.
+
+A rest grows while it is of no use and ends with the first letter that is taken. Nothing here is
+logged: a domain may be one person's.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from store.kit import clock
+from store.kit.database import insert_into
+from store.mail.models import Rest
+
+# The domain of the post as a whole.
+POST = ""
+_WAITS = [timedelta(minutes=m) for m in (1, 5, 15, 30)]
+# So many answers of a domain that ask for patience, and no letter taken between, are no chance.
+# A server that defers every first letter of a sender to a reader would be slow for nothing.
+_STRIKES = 10
+FORGOTTEN_AFTER = timedelta(days=3)
+
+
+@dataclass(frozen=True)
+class Weather:
+    """The rests as they stood when they were last looked at."""
+
+    until: dict[str, datetime]
+
+    def rests_until(self, domain: str) -> datetime | None:
+        """When letters to this domain, or with POST any, may leave again; None: now."""
+        until = self.until.get(domain)
+        return until if until is not None and until > clock.now() else None
+
+    def is_foul(self, domain: str) -> bool:
+        """Whether a letter that is taken there ends something."""
+        return POST in self.until or domain in self.until
+
+
+# Asked with each claim, so built once.
+_ALL = sa.select(Rest.domain, Rest.until)
+
+
+def weather(session: Session) -> Weather:
+    """The rests as they stand; mostly there are none."""
+    rows = session.connection().execute(_ALL)
+    return Weather({row.domain: row.until for row in rows})
+
+
+def domain_of(address: str) -> str:
+    """In the one spelling that its row has."""
+    return address.rpartition("@")[2].casefold()[:255]
+
+
+def strike(session: Session, domain: str) -> None:
+    """A letter was not taken for nobody's fault: after several the domain rests, each time longer.
+    Letters that were under way when a rest began make it no longer."""
+    row = _row(session, domain)
+    row.strikes += 1
+    if row.strikes >= _STRIKES:
+        _rest(row)
+    session.flush()
+
+
+def rest_post(session: Session) -> None:
+    """The server refuses us: no letter leaves for a while, each time longer."""
+    row = _row(session, POST)
+    row.strikes += 1
+    _rest(row)
+    session.flush()
+
+
+def mark_post(session: Session) -> None:
+    """Something is the matter with the post that the next letter taken ends; nothing rests."""
+    _row(session, POST).strikes += 1
+    session.flush()
+
+
+def end(session: Session, domain: str) -> None:
+    """A letter to this domain was taken: it rests no longer, nor does the post."""
+    session.execute(sa.delete(Rest).where(Rest.domain.in_([POST, domain])))
+
+
+def try_now(session: Session) -> None:
+    """A person says that it is mended: the next letter leaves at once, the wait stays as long."""
+    session.execute(sa.update(Rest).where(Rest.domain == POST).values(until=clock.now()))
+
+
+def forget(session: Session) -> None:
+    """Drop what is long past: of domains to which nothing goes any more."""
+    old = clock.now() - FORGOTTEN_AFTER
+    session.execute(sa.delete(Rest).where(Rest.domain != POST, Rest.changed_at < old))
+
+
+def _row(session: Session, domain: str) -> Rest:
+    """The row of a domain, made where there is none; ours alone until the transaction ends. One
+    statement, as a letter that was taken elsewhere may drop it at any moment."""
+    now = clock.now()
+    made = insert_into(Rest).values(domain=domain, strikes=0, rests=0, until=now, changed_at=now)
+    ours = made.on_conflict_do_update(index_elements=["domain"], set_={"changed_at": now})
+    populated = {"populate_existing": True}
+    row: Rest = session.scalars(ours.returning(Rest), execution_options=populated).one()
+    return row
+
+
+def _rest(row: Rest) -> None:
+    if row.until <= clock.now():
+        row.until = clock.now() + _WAITS[min(row.rests, len(_WAITS) - 1)]
+        row.rests += 1
