@@ -1,5 +1,6 @@
 """What a life of a ready shop may do."""
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from store.distribution.customers_csv import read_customers
 from store.distribution.import_export import import_customers
 from store.kit.database import db
 from store.mail import worker
+from store.serving import WebServer
 
 
 def send(app: Flask, connections: int) -> None:
@@ -44,8 +46,17 @@ def bring_in(app: Flask, slug: str, file: str) -> None:
         db.session.remove()
 
 
+def web(app: Flask, bind: str) -> None:
+    """Pages and doors, by the server that the shop runs on; its file reads the settings once more."""
+    settings = app.extensions["colophon.settings"]
+    os.environ.update(STORE_ENV="demo", STORE_DATA_DIR=str(settings.data_dir))
+    os.environ.update(STORE_WEB_WORKERS="1", STORE_WEB_THREADS="4")
+    WebServer(lambda: app, bind).run()
+
+
 ACTS: dict[str, Callable[..., Any]] = {
     "send": send,
     "release": release,
     "import": bring_in,
+    "web": web,
 }

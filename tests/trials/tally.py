@@ -40,7 +40,7 @@ class Tally:
     def count(self, moment: Moment, *, was_killed: bool) -> None:
         """A kill, or a life that had ended before: the next are killed earlier."""
         self.kills += was_killed
-        if not was_killed and moment.step > 1:
+        if not was_killed and moment.step > 1 and not moment.seconds:
             self._reach = moment.step - 1
 
     def note(self, note: Note) -> None:

@@ -11,8 +11,11 @@ from store.kit.database import db, transaction
 from store.mail.claims import Prepared
 from store.mail.models import Delivery
 from store.mail.worker import Drain
+from store.orders import placing
 from store.orders.customers import address_key
 from store.orders.models import Customer
+from store.payments import fulfilment
+from store.storefront import order_form
 
 
 def _marks() -> None:
@@ -61,8 +64,16 @@ def _what_they_have() -> None:
     _commits_first(import_export, "grant_imported")()
 
 
+def _form_key() -> None:
+    """Each press of a form is another order."""
+    order_form.FORM_KEY = "(?!)"
+
+
 GUARDS: dict[str, Callable[[], None]] = {
     "marks": _marks,
     "one commit of a release": _commits_first(releasing, "owe_notices"),
+    "one commit of an order": _commits_first(placing, "accept_terms"),
+    "one commit of a payment": _commits_first(fulfilment, "grant_order"),
+    "one order for a form": _form_key,
     "what they have": _what_they_have,
 }
