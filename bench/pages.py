@@ -22,7 +22,8 @@ from bench.shops import KEY, shop
 from bench.stock import SLUG, links, stock
 from store import serving, settings
 from store.catalog.models import Asset
-from store.entitlements.links import download_path, token_of
+from store.entitlements.doors import download_path
+from store.entitlements.links import token_of
 from store.entitlements.models import Download, Link
 from store.kit.database import db
 

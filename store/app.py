@@ -17,8 +17,7 @@ import store.payments.letters  # noqa: F401 - letters register themselves
 from store import tasks
 from store.admin import desk
 from store.catalog.drawn_covers import draw_cover
-from store.catalog.models import Seller
-from store.catalog.sellers import SellerUnknown, current_seller, seller_in_letters
+from store.catalog.sellers import SellerUnknown, StatedSeller, current_seller
 from store.demo import inbox, pay
 from store.kit import jobs, limits, web
 from store.kit.database import db
@@ -94,7 +93,7 @@ def create_app(settings: Settings) -> Flask:
         prepare_engine(db.engine)
     jobs.init_app(app, settings.database, str(settings.data_dir.absolute() / "bell.db"))
     tasks.register_jobs(app)
-    letters.register_seller(seller_in_letters)
+    letters.register_seller(current_seller)
     limits.init_app(app)
     web.init_app(app, place("static"))
     app.jinja_env.globals["draw_cover"] = draw_cover
@@ -105,7 +104,7 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
-def _seller_on_page() -> Seller | None:
+def _seller_on_page() -> StatedSeller | None:
     """Who sells, for head and foot of every page; none where nobody has said, or nobody can ask."""
     try:
         return current_seller()

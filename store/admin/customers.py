@@ -14,6 +14,7 @@ from store.entitlements import (
     on_file,
     received,
     second_addresses,
+    shelves,
 )
 from store.entitlements.merging import CustomerMerged
 from store.kit.database import transaction
@@ -73,7 +74,7 @@ def one(customer_id: int) -> Any:
         "admin/customer.html",
         customer=customer,
         second=on_file.second_of(customer.id),
-        shelves=access.shelves(customer.id),
+        shelves=shelves.shelves(customer.id),
         editions=access.ever_released_for(customer.id),
         orders=orders.orders_of(customer.id),
         letters=page.linked(

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from store.catalog.models import Asset, Edition, EditionStatus, Publication
 from store.catalog.publications import lock_publication
+from store.catalog.released import ReleasedFile
 from store.catalog.uploads import ReceivedFile
 from store.kit import clock
 from store.kit.config import config
@@ -246,16 +247,16 @@ def ever_released(publication_id: int) -> Sequence[Edition]:
     return db.session.scalars(query.order_by(Edition.number)).all()
 
 
-def asset_filename(asset: Asset) -> str:
+def asset_filename(asset: Asset | ReleasedFile) -> str:
     """The readable name of a file, in ASCII: `send-early-years-edition-2.pdf`."""
-    edition = asset.edition
-    return f"{edition.publication.slug}-edition-{edition.number}.{asset.format}"
+    slug, number = _of_file(asset)
+    return f"{slug}-edition-{number}.{asset.format}"
 
 
-def asset_reference(asset: Asset) -> str:
+def asset_reference(asset: Asset | ReleasedFile) -> str:
     """What names a file in an address, before the free file name: `send-early-years-2-pdf`."""
-    edition = asset.edition
-    return f"{edition.publication.slug}-{edition.number}-{asset.format}"
+    slug, number = _of_file(asset)
+    return f"{slug}-{number}-{asset.format}"
 
 
 def asset_named(text: str) -> tuple[str, int, str] | None:
@@ -265,6 +266,12 @@ def asset_named(text: str) -> tuple[str, int, str] | None:
         r"([a-z0-9-]+)-edition-([1-9]\d{0,5})\.(pdf|epub)", text
     )
     return (found[1], int(found[2]), found[3]) if found else None
+
+
+def _of_file(asset: Asset | ReleasedFile) -> tuple[str, int]:
+    if isinstance(asset, ReleasedFile):
+        return asset.slug, asset.number
+    return asset.edition.publication.slug, asset.edition.number
 
 
 def media_type(format: str) -> str:

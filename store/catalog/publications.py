@@ -157,7 +157,11 @@ def is_preorder(publication: Publication) -> bool:
 
 def promised_date(publication: Publication) -> date | None:
     """The expected date while it lies ahead or is today; None once it has passed."""
-    expected = publication.expected_on
+    return still_promised(publication.expected_on)
+
+
+def still_promised(expected: date | None) -> date | None:
+    """The same of a date that was read without its publication."""
     return expected if expected and expected >= clock.today(config().zone) else None
 
 

@@ -2,8 +2,9 @@
 one it saw."""
 
 import re
+from datetime import datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from babel import Locale
@@ -43,10 +44,32 @@ _TEXTS = {
     "bank_details": (600, "The bank details"),
 }  # of several lines
 
+
+class StatedSeller(NamedTuple):
+    """A wording of who sells as plain values: every page has it, and none changes it."""
+
+    id: int
+    trading_name: str
+    legal_name: str
+    charity_number: str
+    company_number: str
+    address: str
+    email: str
+    reply_to: str
+    phone: str
+    vat_number: str
+    countries: str
+    bank_details: str
+    stated_at: datetime
+
+
 # Built once: building and taking apart a statement costs more than running it.
-_NEWEST = sa.select(Seller).order_by(Seller.id.desc()).limit(1)
 _sellers = cast(sa.Table, Seller.__table__)
-_NEWEST_VALUES = sa.select(_sellers).order_by(_sellers.c.id.desc()).limit(1)
+_NEWEST = (
+    sa.select(*(_sellers.c[name] for name in StatedSeller._fields))
+    .order_by(_sellers.c.id.desc())
+    .limit(1)
+)
 
 
 class SellerUnknown(Refusal):
@@ -55,20 +78,12 @@ class SellerUnknown(Refusal):
     sentence = "It is not said yet who sells. Fill in the seller first."
 
 
-def current_seller() -> Seller:
+def current_seller() -> StatedSeller:
     """Who sells, as last stated. Refuses (`SellerUnknown`) where nobody has said."""
     seller = _newest_seller()
     if seller is None:
         raise SellerUnknown
     return seller
-
-
-def seller_in_letters() -> Any:
-    """The same as plain values, for what only reads them. Refuses (`SellerUnknown`)."""
-    found = db.session.connection().execute(_NEWEST_VALUES).first()
-    if found is None:
-        raise SellerUnknown
-    return found
 
 
 def state_seller(**fields: str) -> Seller:
@@ -95,7 +110,7 @@ def state_seller(**fields: str) -> Seller:
     return seller
 
 
-def countries_sold_to(seller: Seller) -> list[tuple[str, str]]:
+def countries_sold_to(seller: Seller | StatedSeller) -> list[tuple[str, str]]:
     """Code (ISO 3166) and English name of each country that the shop sells to, as staff list them."""
     return [(code, country_name(code)) for code in seller.countries.split(",") if code]
 
@@ -106,7 +121,7 @@ def country_name(code: str) -> str:
     return str(Locale("en", "GB").territories.get(code, code))
 
 
-def _read_countries(text: str | None, before: Seller | None) -> tuple[str, dict[str, str]]:
+def _read_countries(text: str | None, before: StatedSeller | None) -> tuple[str, dict[str, str]]:
     """Codes as they are stored, and what is wrong with what was typed; None keeps what stood."""
     if text is None:
         return (before.countries if before else "GB"), {}
@@ -131,11 +146,12 @@ def _unwritable(values: dict[str, Any]) -> dict[str, str]:
     return faults
 
 
-def _newest_seller() -> Seller | None:
+def _newest_seller() -> StatedSeller | None:
     """Asked once in a transaction: a page has it in its head, its foot and for machines."""
     session = db.session()
     asked_in, known = session.info.get("seller", (None, None))
     if known is None or asked_in is not session.get_transaction():
-        known = session.scalars(_NEWEST).first()
+        found = session.connection().execute(_NEWEST).first()
+        known = StatedSeller(*found) if found is not None else None
         session.info["seller"] = (session.get_transaction(), known)
-    return cast(Seller | None, known)
+    return cast(StatedSeller | None, known)

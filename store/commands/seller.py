@@ -31,10 +31,10 @@ def set_(**given: str | None) -> None:
     fields = {name: text for name, text in given.items() if text is not None}
     bank_details = fields.pop("bank_details", None)
     with transaction():
-        stated = state_seller(**fields)
+        state_seller(**fields)
         if bank_details is not None:
-            stated = change_bank_details(bank_details, who_types())
-        click.echo(f"{stated.trading_name} sells from now on.")
+            change_bank_details(bank_details, who_types())
+        click.echo(f"{current_seller().trading_name} sells from now on.")
 
 
 @seller.command("show")

@@ -1,9 +1,7 @@
-"""What a customer may read, computed at the moment of asking: a refund closes the next request; and all
-of it by publication, as their library shows it."""
+"""What a customer may read, computed at the moment of asking: a refund closes the next request."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
 import sqlalchemy as sa
@@ -11,12 +9,13 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from store.catalog.editions import asset_named
 from store.catalog.models import Asset, Edition, EditionStatus, Publication
-from store.entitlements.models import DISPUTE_LOST, GIFT_TAKEN_BACK, Entitlement, NoticeStop
+from store.entitlements.models import Entitlement
+from store.entitlements.shelves import Standing, readable, stands
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
-from store.orders.models import Order, OrderLine
+from store.orders.models import OrderLine
 
 REFUNDED_SENTENCE = "This order was refunded, so its copies can no longer be downloaded."
 GIFT_SENTENCE = "This copy was given to you and was taken back, so it can no longer be downloaded."
@@ -49,73 +48,6 @@ class NoLongerYours(Refusal):
     sentence = "This edition was withdrawn or is no longer part of what you bought."
 
 
-@dataclass
-class Shelf:
-    """One publication in a customer's library. `editions` are those that may be fetched now."""
-
-    publication: Publication
-    rights: list[Entitlement]
-    editions: list[Edition] = field(default_factory=list)
-    is_published: bool = False
-    is_stopped: bool = False
-
-    @property
-    def orders(self) -> list[Order]:
-        """The orders that brought these rights, oldest first."""
-        lines = (right.order_line for right in self.rights if right.order_line)
-        return sorted({line.order for line in lines}, key=lambda order: (order.placed_at, order.id))
-
-    @property
-    def ordered_at(self) -> datetime:
-        """When it was first ordered, or granted where no order stands behind it."""
-        placed = [order.placed_at for order in self.orders]
-        return min([*placed, *(right.granted_at for right in self.rights)])
-
-    @property
-    def is_refunded(self) -> bool:
-        """Whether every right to it was taken back."""
-        return all(right.revoked_at for right in self.rights)
-
-    @property
-    def is_gift_back(self) -> bool:
-        """Whether it was given, and taken back again."""
-        return all(right.revoked_reason == GIFT_TAKEN_BACK for right in self.rights)
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether it was taken back because a bank gave the money back to its customer."""
-        return self.is_refunded and any(
-            right.revoked_reason == DISPUTE_LOST for right in self.rights
-        )
-
-    @property
-    def is_suspended(self) -> bool:
-        """Whether what is left of the rights rests while a bank decides."""
-        kept = [right for right in self.rights if right.revoked_at is None]
-        return bool(kept) and all(right.suspended_at or right.held_at for right in kept)
-
-    @property
-    def is_held(self) -> bool:
-        """Whether it rests because somebody objected to the move of its order. So it says as well
-        where a bank decides about another right to it: a person of the shop has to act first."""
-        return self.is_suspended and any(
-            right.held_at for right in self.rights if right.revoked_at is None
-        )
-
-    @property
-    def is_withdrawn(self) -> bool:
-        """Whether an edition that came with a purchase was taken out of circulation."""
-        carried = [right.from_edition for right in self.rights if right.from_edition]
-        return any(edition.status == EditionStatus.WITHDRAWN for edition in carried)
-
-    @property
-    def available_at(self) -> datetime | None:
-        """When the copy may first be had, where that is still to come; None where it may be now."""
-        standing = [right.available_at for right in self.rights if stands(right)]
-        first = min(standing, default=None)
-        return first if first is not None and first > clock.now() else None
-
-
 def has_rights(customer_id: int) -> bool:
     """Whether a customer was ever given a right, even one that is over by now."""
     return bool(customers_with_rights([customer_id]))
@@ -143,11 +75,6 @@ def rights_of_order(order_id: int) -> list[Entitlement]:
     """What an order gave, taken back or not."""
     query = _rights().join(Entitlement.order_line).where(OrderLine.order_id == order_id)
     return list(db.session.scalars(query))
-
-
-def stands(right: Entitlement) -> bool:
-    """Whether a right was not taken back and does not rest."""
-    return right.revoked_at is None and right.suspended_at is None and right.held_at is None
 
 
 def copy_waits(available_at: datetime | None, expected: date | None) -> bool:
@@ -184,32 +111,6 @@ def editions_of_order(order_id: int) -> list[Edition]:
     ]
 
 
-def readable(rights: Iterable[Entitlement], released: Sequence[Edition]) -> list[Edition]:
-    """The editions of `released`, those of one publication, that these rights to it open now."""
-    now = clock.now()
-    mine: set[int] = set()
-    for right in rights:
-        if stands(right) and right.available_at <= now:
-            mine |= {edition.id for edition in editions_within(right, released)}
-    return [edition for edition in released if edition.id in mine]
-
-
-def editions_within(right: Entitlement, released: Sequence[Edition]) -> list[Edition]:
-    """The editions of `released`, newest first, that a right opens once it is available."""
-    first, until = right.from_edition, right.updates_until
-    since = first.number if first else 0
-    within = [
-        one
-        for one in released
-        if one.number >= since
-        and (until is None or (one.released_at is not None and one.released_at <= until))
-    ]
-    if within or first is None or first.status != EditionStatus.WITHDRAWN:
-        return within
-    # What was carried is gone and nothing newer stands: better the last sound one than none.
-    return [edition for edition in released if edition.number < first.number][:1]
-
-
 def released_editions(publication_ids: Sequence[int]) -> Sequence[Edition]:
     """The editions of these publications that are out and stand, newest first, with their files."""
     query = (
@@ -222,40 +123,6 @@ def released_editions(publication_ids: Sequence[int]) -> Sequence[Edition]:
         .execution_options(populate_existing=True)
     )
     return db.session.scalars(query).all()
-
-
-def shelves(customer_id: int) -> list[Shelf]:
-    """A customer's library, what can be read first, then by purchase, newest first; in a fixed
-    number of statements."""
-    rights = db.session.scalars(
-        sa.select(Entitlement)
-        .where(Entitlement.customer_id == customer_id)
-        .options(
-            joinedload(Entitlement.from_edition),
-            joinedload(Entitlement.publication),
-            joinedload(Entitlement.order_line).joinedload(OrderLine.order),
-        )
-        .order_by(Entitlement.id)
-        # A right may have been taken back since this session last looked.
-        .execution_options(populate_existing=True)
-    ).all()
-    found: dict[int, Shelf] = {}
-    for right in rights:
-        shelf = found.setdefault(right.publication_id, Shelf(right.publication, []))
-        shelf.rights.append(right)
-    editions = released_editions(list(found))
-    stops = sa.select(NoticeStop.publication_id).where(
-        NoticeStop.customer_id == customer_id, NoticeStop.stopped_at.is_not(None)
-    )
-    stopped = set(db.session.scalars(stops))
-    for publication_id, shelf in found.items():
-        of_it = [each for each in editions if each.publication_id == publication_id]
-        shelf.editions = readable(shelf.rights, of_it)
-        shelf.is_published = bool(of_it)
-        shelf.is_stopped = publication_id in stopped
-    return sorted(
-        found.values(), key=lambda shelf: (bool(shelf.editions), shelf.ordered_at), reverse=True
-    )
 
 
 def ever_released_for(customer_id: int) -> dict[int, list[Edition]]:
@@ -332,22 +199,22 @@ def _opened(asset: Asset, rights: Sequence[Entitlement]) -> Asset:
         raise FileUnknown
     released = released_editions([asset.edition.publication_id])
     if asset.edition_id not in {edition.id for edition in readable(rights, released)}:
-        raise NoLongerYours(_reason(Shelf(asset.edition.publication, list(rights))))
+        raise NoLongerYours(_reason(Standing(rights)))
     return asset
 
 
-def _reason(shelf: Shelf) -> str | None:
+def _reason(standing: Standing) -> str | None:
     """Why none of these rights opens the file; None where only the edition itself is closed."""
-    if shelf.is_gift_back:
+    if standing.is_gift_back:
         return GIFT_SENTENCE
-    if shelf.is_lost:
+    if standing.is_lost:
         return LOST_SENTENCE
-    if shelf.is_refunded:
+    if standing.is_refunded:
         return REFUNDED_SENTENCE
-    if shelf.is_held:
+    if standing.is_held:
         return HELD_SENTENCE
-    if shelf.is_suspended:
+    if standing.is_suspended:
         return DISPUTED_SENTENCE
-    if shelf.available_at is not None:
+    if standing.available_at is not None:
         return "This copy is not ready for you yet. The page of your order says when it is."
     return None

@@ -5,7 +5,7 @@ Granting locks the publication's row `FOR SHARE` before it looks at editions, re
 `FOR UPDATE`: so a customer is either seen by the release, or sees its edition.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,6 @@ from store.catalog.publications import lock_publication, newest_released
 from store.entitlements.access import (
     customers_with_rights,
     editions_of_order,
-    editions_within,
     has_rights,
     rights_of_order,
 )
@@ -25,6 +24,7 @@ from store.entitlements.links import ensure_links, ensure_links_of, order_link
 from store.entitlements.models import DISPUTE_LOST, REFUNDED, Entitlement
 from store.entitlements.notices import FIRST_COPIES, owe_copy, owe_what_was_missed, settle_notices
 from store.entitlements.received import CONFIRMATION, NOTICE
+from store.entitlements.shelves import editions_within
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, insert_into
@@ -365,12 +365,13 @@ def earlier_twin(order: Order) -> Order | None:
     return db.session.scalars(query.limit(1)).first()
 
 
-def later_twins(orders: list[Order]) -> list[tuple[Order, Order]]:
+def later_twins(order_ids: Collection[int]) -> list[tuple[Order, Order]]:
     """Of the orders of one shelf each that still stands and was paid within a day of another that
     does: the later one and the earlier."""
+    query = sa.select(Order).where(Order.id.in_(order_ids)).order_by(Order.placed_at, Order.id)
     found = (
         (order, earlier_twin(order))
-        for order in orders
+        for order in db.session.scalars(query).all()
         if any(right.revoked_at is None for right in rights_of_order(order.id))
     )
     return [(order, twin) for order, twin in found if twin is not None]

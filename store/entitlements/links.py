@@ -1,17 +1,13 @@
 """Signed addresses for customers: made once, looked up on every use, dead when the row says so."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload, selectinload
 
-from store.catalog.editions import asset_filename, asset_reference
-from store.catalog.models import Asset
 from store.entitlements.models import Link
 from store.kit import clock, tokens
 from store.kit.config import config
@@ -37,7 +33,8 @@ MAX_AGE = {
 }
 # What a token of these purposes refers to: the row of another link.
 _BEHIND = {"download": "library", "order_download": "order"}
-_DOWNLOADS = {link: download for download, link in _BEHIND.items()}
+# What the token of a download behind a link is signed for.
+DOWNLOADS = {link: download for download, link in _BEHIND.items()}
 PATHS = {
     "library": "/library/",
     "order": "/orders/",
@@ -90,27 +87,6 @@ class LinkExpired(Refusal):
         self.link = link
         self.reason = reason or link.revoked_reason
         super().__init__()
-
-
-@dataclass(frozen=True)
-class Doors:
-    """The paths of a customer's standing links, with fresh tokens: one query for all of them."""
-
-    library: Link | None
-    orders: dict[int, Link]
-    stops: dict[int, Link]
-
-    def order_path(self, order_id: int) -> str | None:
-        """The page of an order."""
-        return _path(self.orders.get(order_id))
-
-    def stop_path(self, publication_id: int) -> str | None:
-        """The page that stops or resumes news of a publication."""
-        return _path(self.stops.get(publication_id))
-
-    def library_path(self) -> str | None:
-        """The library's own page."""
-        return _path(self.library)
 
 
 def make_link(
@@ -215,13 +191,6 @@ def token_of(link: Link, at: datetime | None = None) -> str:
     return tokens.sign(link.reference, link.purpose, at)
 
 
-def download_path(link: Link, asset: Asset) -> str:
-    """The path of one file for the holder of a library or order link, good for 24 hours: signed
-    for the one or the other, and asked of the customer's rights or the order's."""
-    token = tokens.sign(link.reference, _DOWNLOADS[link.purpose])
-    return f"/download/{token}/{asset_reference(asset)}/{quote(asset_filename(asset))}"
-
-
 def open_link(token: str, purpose: str) -> Link:
     """The row behind a token, asked at this moment.
 
@@ -259,21 +228,6 @@ def undo_ends_at(link: Link) -> datetime:
     """Until when a change can be undone, or a second address refused: 14 days from then, however
     late the letter left."""
     return link.created_at + timedelta(seconds=MAX_AGE["undo"])
-
-
-def doors_of(customer_id: int) -> Doors:
-    """Every standing link of a customer; the newest of each kind."""
-    links = db.session.scalars(
-        sa.select(Link)
-        .where(Link.customer_id == customer_id, Link.revoked_at.is_(None))
-        .order_by(Link.id)
-    ).all()
-    library = [link for link in links if link.purpose == "library"]
-    return Doors(
-        library=library[-1] if library else None,
-        orders={li.order_id: li for li in links if li.purpose == "order" and li.order_id},
-        stops={li.publication_id: li for li in links if li.purpose == "stop" and li.publication_id},
-    )
 
 
 def link_named(token: str) -> Link:
@@ -394,7 +348,3 @@ def _needed(purpose: str, customer_id: int, *, publication_id: int | None = None
     if link is None:
         raise LookupError(f"customer {customer_id} has no {purpose} link")
     return link
-
-
-def _path(link: Link | None) -> str | None:
-    return f"{PATHS[link.purpose]}{token_of(link)}" if link else None

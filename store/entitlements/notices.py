@@ -14,9 +14,9 @@ from sqlalchemy.orm import aliased
 
 from store.catalog.models import Edition, EditionStatus
 from store.catalog.publications import lock_publication
-from store.entitlements.access import editions_within
 from store.entitlements.models import REFUNDED, Entitlement, NoticeStop
 from store.entitlements.received import NOTICE, has_copy, held_since
+from store.entitlements.shelves import editions_within
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import UtcDateTime, db, formatted, insert_into
@@ -200,7 +200,7 @@ def _offered(publication_id: int, left_out: sa.ColumnElement[bool]) -> sa.Select
 
 
 def _opens(right: Any, first: Any, edition: Any) -> sa.ColumnElement[bool]:
-    """`access.editions_within`, as part of a query."""
+    """`shelves.editions_within`, as part of a query."""
     other, older = aliased(Edition), aliased(Edition)
     newer_stands = (
         sa.exists()

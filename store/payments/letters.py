@@ -7,12 +7,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import selectinload
 
-from store.catalog.publications import promised_date
-from store.entitlements.access import Shelf, copy_waits, rights_of_order, shelves
+from store.catalog.publications import still_promised
+from store.entitlements.access import copy_waits, rights_of_order
+from store.entitlements.doors import Doors, doors_of
 from store.entitlements.fresh_links import FIND, SECOND, start_of_window
-from store.entitlements.links import Doors, doors_of, order_url
+from store.entitlements.links import order_url
 from store.entitlements.models import Link
 from store.entitlements.on_file import owner_of_second, second_of
+from store.entitlements.shelves import Shelf, Standing, shelves
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.formatting import format_day
@@ -258,7 +260,7 @@ def _told_lately(delivery: Delivery, customer_id: int) -> bool:
 
 def _waits_in_words(shelf: Shelf) -> str:
     title = shelf.publication.title
-    day = None if shelf.is_published else promised_date(shelf.publication)
+    day = None if shelf.is_published else still_promised(shelf.publication.expected_on)
     if shelf.is_withdrawn:
         return f"{title}: withdrawn; we mail you as soon as the corrected edition is there."
     if shelf.available_at and copy_waits(shelf.available_at, day):
@@ -292,12 +294,12 @@ def _absolute(path: str) -> str:
 def _order_in_words(order: Order) -> str:
     if order.status is not OrderStatus.PAID:
         return _unpaid_in_words(order)
-    shelf = Shelf(order.lines[0].publication, rights_of_order(order.id))
-    if shelf.rights and shelf.is_refunded:
-        return _ended_in_words(order, shelf)
+    standing = Standing(rights_of_order(order.id))
+    if standing.rights and standing.is_refunded:
+        return _ended_in_words(order, standing)
     if order.held_at is not None:
         return "held, as somebody objected to its move; a person will look at it"
-    if shelf.is_suspended:
+    if standing.is_suspended:
         return "disputed with your bank; its copies rest until that is decided"
     return _paid_in_words(order)
 
@@ -317,11 +319,11 @@ def _unpaid_in_words(order: Order) -> str:
     return "not paid yet"
 
 
-def _ended_in_words(order: Order, shelf: Shelf) -> str:
+def _ended_in_words(order: Order, standing: Standing) -> str:
     """Of a paid order none of whose rights is left."""
-    if shelf.is_gift_back:
+    if standing.is_gift_back:
         return "a gift that was taken back"
-    if shelf.is_lost:
+    if standing.is_lost:
         return "your bank took the payment back, so its copies are closed"
     return _given_back(order)
 

@@ -9,7 +9,6 @@ from datetime import date, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload, selectinload
 
-from store.catalog.models import Seller
 from store.catalog.sellers import SellerUnknown, current_seller, state_seller
 from store.kit import clock
 from store.kit.config import config
@@ -96,7 +95,7 @@ class BackUnknown(NotFound):
     sentence = "There is no refund of this number to send by bank."
 
 
-def change_bank_details(text: str, who: str) -> Seller:
+def change_bank_details(text: str, who: str) -> None:
     """State where money is transferred to from now on; empty text: nobody can pay so. The same
     text changes nothing. Owners are alerted, with the digits masked.
 
@@ -105,7 +104,7 @@ def change_bank_details(text: str, who: str) -> Seller:
     before = current_seller()
     old, new = before.bank_details, clean_text(text)
     if new == old:
-        return before
+        return
     seller = state_seller(bank_details=new)
     change = f"{masked(old)}, now {masked(new)}"
     record_change(
@@ -124,7 +123,6 @@ def change_bank_details(text: str, who: str) -> Seller:
         "back, and change your passwords.",
         f"bank_details:{seller.id}",
     )
-    return seller
 
 
 def bank_changes() -> list[StatusChange]:

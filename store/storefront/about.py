@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify, render_template, request
 
 from store.catalog.models import Seller
-from store.catalog.sellers import SellerUnknown, countries_sold_to, current_seller
+from store.catalog.sellers import SellerUnknown, StatedSeller, countries_sold_to, current_seller
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
@@ -124,7 +124,7 @@ def security() -> Response:
     return Response("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
 
 
-def _terms_page(version: str, trader: Seller | None) -> str:
+def _terms_page(version: str, trader: Seller | StatedSeller | None) -> str:
     return render_template(
         "storefront/terms.html",
         version=version,
@@ -136,7 +136,7 @@ def _terms_page(version: str, trader: Seller | None) -> str:
     )
 
 
-def _seller() -> Seller | None:
+def _seller() -> StatedSeller | None:
     try:
         return current_seller()
     except SellerUnknown:

@@ -8,11 +8,14 @@ from typing import Any
 from flask import Blueprint, Response, render_template
 
 from store.catalog.models import Asset, Edition
-from store.catalog.publications import promised_date
-from store.entitlements.access import Shelf, copy_waits, shelves
+from store.catalog.publications import still_promised
+from store.catalog.released import ReleasedEdition, ReleasedFile
+from store.entitlements.access import copy_waits
+from store.entitlements.doors import Doors, doors_of, download_path
 from store.entitlements.granting import later_twins
-from store.entitlements.links import Doors, doors_of, download_path, open_link
+from store.entitlements.held_links import HeldLink, held_library
 from store.entitlements.models import Link
+from store.entitlements.shelves import Shelf, shelves
 from store.kit.formatting import format_size
 from store.kit.web import private_page
 from store.orders.consents import promise_in_words
@@ -26,9 +29,9 @@ bp = Blueprint("library", __name__)
 class ShownCopies:
     """What may be downloaded now, with addresses that are good for a day."""
 
-    newest: Edition | None
+    newest: Edition | ReleasedEdition | None
     files: list[dict[str, Any]]
-    earlier: list[tuple[Edition, list[tuple[str, str]]]]
+    earlier: list[tuple[Edition | ReleasedEdition, list[tuple[str, str]]]]
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,17 @@ class ShownShelf:
 @bp.get("/library/<token>")
 def library(token: str) -> Response:
     """Everything that the holder of this link may read."""
-    link = open_link(token, "library")
+    link = held_library(token)
     doors = doors_of(link.customer_id)
     shown = [_show(shelf, link, doors) for shelf in shelves(link.customer_id)]
     page = render_template(
-        "storefront/library.html", shelves=shown, masked=mask(link.customer.email), token=token
+        "storefront/library.html", shelves=shown, masked=mask(link.email), path=f"/library/{token}"
     )
     return private_page(page)
 
 
-def _show(shelf: Shelf, link: Link, doors: Doors) -> ShownShelf:
-    day = None if shelf.is_published else promised_date(shelf.publication)
+def _show(shelf: Shelf, link: HeldLink, doors: Doors) -> ShownShelf:
+    day = None if shelf.is_published else still_promised(shelf.publication.expected_on)
     return ShownShelf(
         shelf=shelf,
         copies=show_copies(shelf.editions, link),
@@ -89,22 +92,22 @@ def _twins(shelf: Shelf, doors: Doors) -> list[Twin]:
     if len(shelf.orders) < 2:
         return []  # asks nothing for a shelf of one order
     found = []
-    for order, earlier in later_twins(shelf.orders):
+    for order, earlier in later_twins([order.id for order in shelf.orders]):
         path = doors.order_path(order.id)
         cancel_path = f"{path}/cancel" if path and can_cancel(order) else ""
         found.append(Twin(order.reference, earlier.reference, cancel_path))
     return found
 
 
-def show_copies(editions: Sequence[Edition], link: Link) -> ShownCopies:
+def show_copies(
+    editions: Sequence[Edition] | Sequence[ReleasedEdition], link: Link | HeldLink
+) -> ShownCopies:
     """The files of these editions, newest first, for the holder of a library or order link."""
     newest = editions[0] if editions else None
+    files: list[Asset | ReleasedFile] = [*newest.assets] if newest else []
     return ShownCopies(
         newest=newest,
-        files=[
-            _file(link, asset, is_second=place > 0)
-            for place, asset in enumerate(newest.assets if newest else [])
-        ],
+        files=[_file(link, asset, is_second=place > 0) for place, asset in enumerate(files)],
         earlier=[
             (each, [(asset.format.upper(), download_path(link, asset)) for asset in each.assets])
             for each in editions[1:]
@@ -112,7 +115,7 @@ def show_copies(editions: Sequence[Edition], link: Link) -> ShownCopies:
     )
 
 
-def _file(link: Link, asset: Asset, *, is_second: bool) -> dict[str, Any]:
+def _file(link: Link | HeldLink, asset: Asset | ReleasedFile, *, is_second: bool) -> dict[str, Any]:
     details, pages = [format_size(asset.size)], asset.facts.get("pages")
     if asset.format == "epub":
         details.append("for phones and e-readers")

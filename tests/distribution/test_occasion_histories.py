@@ -23,10 +23,10 @@ from store.distribution import recalling
 from store.distribution.coverage import coverage
 from store.distribution.recipients import batch_of
 from store.entitlements import granting, notices
-from store.entitlements.access import editions_within
 from store.entitlements.granting import confirm_consent
 from store.entitlements.models import Entitlement
 from store.entitlements.notices import is_stopped
+from store.entitlements.shelves import editions_within
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail import outbox

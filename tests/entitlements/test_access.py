@@ -12,11 +12,11 @@ from store.entitlements.access import (
     NoLongerYours,
     asset_for,
     readable_editions,
-    shelves,
 )
 from store.entitlements.granting import revoke_order, start_supply
 from store.entitlements.models import Entitlement
 from store.entitlements.received import record_download
+from store.entitlements.shelves import shelves
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import NotFound

@@ -12,10 +12,10 @@ from flask.testing import FlaskClient
 from store.catalog.models import Edition, Publication
 from store.distribution import releasing
 from store.distribution.coverage import coverage, coverage_of
-from store.entitlements.access import shelves
 from store.entitlements.granting import revoke_order
 from store.entitlements.models import Download, OrderMove
 from store.entitlements.order_moves import settle_held
+from store.entitlements.shelves import shelves
 from store.kit.database import db, transaction
 from store.kit.limits import limiter
 from store.kit.status import StatusChange

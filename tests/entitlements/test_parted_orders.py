@@ -7,10 +7,10 @@ from flask.testing import FlaskClient
 from store.catalog.models import Publication
 from store.distribution import releasing
 from store.distribution.coverage import coverage
-from store.entitlements.access import shelves
 from store.entitlements.models import NoticeStop, OrderMove
 from store.entitlements.notices import stop_notices
 from store.entitlements.order_moves import settle_held
+from store.entitlements.shelves import shelves
 from store.kit.database import db, transaction
 from store.kit.status import StatusChange
 from store.mail.models import CapturedLetter

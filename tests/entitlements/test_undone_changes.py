@@ -8,9 +8,9 @@ from flask.testing import FlaskClient
 from store.catalog.models import Publication
 from store.distribution import releasing
 from store.distribution.coverage import coverage
-from store.entitlements.access import shelves
 from store.entitlements.models import Download, Entitlement, Link, NoticeStop
 from store.entitlements.notices import notice_key, stop_notices
+from store.entitlements.shelves import shelves
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import find_or_add_customer

@@ -10,7 +10,7 @@ from moto.server import ThreadedMotoServer
 
 from store.app import create_app
 from store.catalog.models import Asset
-from store.entitlements.links import download_path
+from store.entitlements.doors import download_path
 from store.entitlements.models import Download
 from store.kit.database import db
 from store.kit.storage import CHUNK, Storage

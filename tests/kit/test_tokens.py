@@ -165,3 +165,30 @@ def test_a_token_is_what_the_serializer_would_write(
         given = base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
     at = None if seconds is None else datetime.fromtimestamp(seconds, UTC)
     assert tokens.sign(given, purpose, at) == tokens._serializer(purpose, at).dumps(given)
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+@pytest.mark.parametrize("age", [-1, 0, DAY, DAY + 1])
+def test_what_is_read_at_once_is_what_the_serializer_would_read(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch, age: int, is_quick: bool
+) -> None:
+    reference = tokens.new_reference()
+    text = tokens.sign(reference, "library", frozen.at - timedelta(seconds=age))
+    if not is_quick:
+        monkeypatch.setattr(tokens, "_as_signed_now", lambda *_: None)
+    elif 0 <= age <= DAY:
+        monkeypatch.setattr(tokens, "_serializer", None)
+    if 0 <= age <= DAY:
+        assert tokens.read(text, "library", DAY) == reference
+    else:
+        with pytest.raises(tokens.NotValid) as refused:
+            tokens.read(text, "library", DAY)
+        assert (refused.value.reference, refused.value.is_old) == (reference, True)
+
+
+def test_no_letter_of_a_token_may_be_another(token: tuple[str, str]) -> None:
+    text = token[1]
+    for at, letter in enumerate(text):
+        altered = text[:at] + ("A" if letter != "A" else "B") + text[at + 1 :]
+        with pytest.raises((tokens.NotValid, tokens.Unreadable)):
+            tokens.read(altered, "library", DAY)

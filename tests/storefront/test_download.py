@@ -12,8 +12,9 @@ from werkzeug.test import TestResponse
 
 from store.app import create_app
 from store.catalog.models import Edition
+from store.entitlements.doors import download_path
 from store.entitlements.granting import revoke_order
-from store.entitlements.links import download_path, token_of
+from store.entitlements.links import token_of
 from store.entitlements.models import Download
 from store.entitlements.received import grant_digest
 from store.kit import clock
