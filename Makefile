@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
 PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 
-.PHONY: help setup demo demo-stripe test test-long check bench bench-full lock sample clean
+.PHONY: help setup demo demo-stripe test test-long trials check bench bench-full lock sample clean
 
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ test: check ## Lint, types, import contracts and every test but the long ones
 
 test-long: setup ## The slow histories and trials
 	@$(PYTEST) -m long
+
+trials: setup ## Kill worker, web, release and import 200 times each; fewer with KILLS=50
+	@KILLS=$(KILLS) $(BIN)/python -m tests.trials
 
 check: setup ## Lint, types, import contracts
 	@$(BIN)/ruff format --check --quiet .

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 Note = Callable[[str, dict[str, object]], None]
-_MARK = "a row of: "
+MARK = "a row of: "
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def note(record_property: Callable[[str, object], None]) -> Note:
     """Keep a row for the table of that title; it is printed, too, where the test then fails."""
 
     def keep(title: str, row: dict[str, object]) -> None:
-        record_property(_MARK + title, {name: str(value) for name, value in row.items()})
+        record_property(MARK + title, {name: str(value) for name, value in row.items()})
 
     return keep
 
@@ -26,16 +26,17 @@ def print_tables(reporter: Any) -> None:
         for report in reports:
             if getattr(report, "when", "") == "call":
                 for name, row in report.user_properties:
-                    if name.startswith(_MARK):
-                        tables.setdefault(name.removeprefix(_MARK), []).append(row)
+                    if name.startswith(MARK):
+                        tables.setdefault(name.removeprefix(MARK), []).append(row)
     for title, rows in sorted(tables.items()):
         reporter.write_line("")
         reporter.write_line(title)
-        for line in _lines(rows):
+        for line in lines(rows):
             reporter.write_line(line)
 
 
-def _lines(rows: list[dict[str, str]]) -> list[str]:
+def lines(rows: list[dict[str, str]]) -> list[str]:
+    """A table of rows that have the same names."""
     names = list(rows[0])
     cells = [names, *sorted([row.get(name, "") for name in names] for row in rows)]
     widths = [max(len(line[place]) for line in cells) for place in range(len(names))]

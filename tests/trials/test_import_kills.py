@@ -20,7 +20,7 @@ from .tally import Tally
 
 # More than the import takes into one transaction.
 ROWS = 105
-MOST_STEPS = 1000
+MOST_STEPS = 60
 
 
 def _file(folder: Path, number: int) -> Path:
