@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from store.kit import clock
 from store.kit.database import after_commit, db, transaction
-from store.kit.status import StatusChange, advance
-from store.mail import outbox, rests, standstills
+from store.kit.status import advance, record_change
+from store.mail import brake, outbox, rests, standstills
 from store.mail.answers import About, Cause, Step
 from store.mail.captured import capture
 from store.mail.claims import Claim, Prepared, Unsent, settle_unsent
@@ -36,12 +36,6 @@ _BEFORE_THE_READER = {None, Step.CONNECT, Step.RSET, Step.MAIL}
 # After so many connections that ended at the same letter, two days of them, a person looks at it.
 _MOST_ENDED = 55
 GIVEN_UP_AFTER = timedelta(hours=48)
-
-# The brake: more than this part of the last outcomes of a batch are permanent refusals.
-_BRAKE_SHARE = 0.05
-_FIRST_OUTCOMES = 20
-_LATER_OUTCOMES = 100
-_FINAL = [str(OutcomeKind.ACCEPTED), str(OutcomeKind.REFUSED)]
 
 # Run for every letter, so built once: building a statement costs more than running it.
 _ENDED = (
@@ -224,14 +218,19 @@ def _tell_staff(subject: str, text: str, dedupe_key: str) -> None:
 def _brake(session: Session, batch_id: int, outcome: Outcome) -> None:
     """Pause the batch where its letters are refused too often, or where the server speaks of
     quota or of blocking us; staff hear of it."""
+    doubtful: list[int] = []
     if outcome.about is About.US:
         why = f"the mail server says: {outcome.reply}"
-    elif outcome.kind is OutcomeKind.REFUSED and _is_refused_too_often(session, batch_id):
-        why = "too many letters were refused for good"
+    elif outcome.kind is OutcomeKind.REFUSED:
+        answers = brake.answers_of(session, batch_id)
+        why, doubtful = answers.why_to_stop(), answers.doubtful
     else:
         return
     batch = session.get_one(Batch, batch_id)
-    if batch.status is not BatchStatus.RUNNING:
+    if not why or batch.status not in (BatchStatus.RUNNING, BatchStatus.PAUSED):
+        return
+    _put_back(session, doubtful)  # those too that were under way when it paused
+    if batch.status is BatchStatus.PAUSED:
         return
     has_more = session.scalar(sa.select(Batch.id).where(Batch.id == batch_id, has_open_letters()))
     if has_more and advance(batch, BatchStatus.PAUSED, why=why):
@@ -246,27 +245,31 @@ def _brake(session: Session, batch_id: int, outcome: Outcome) -> None:
         )
 
 
-def _is_refused_too_often(session: Session, batch_id: int) -> bool:
-    """Over the last hundred outcomes since the batch was last resumed, from the twentieth on."""
-    resumed_at = session.scalar(
-        sa.select(sa.func.max(StatusChange.at)).where(
-            StatusChange.entity == "batches",
-            StatusChange.entity_id == batch_id,
-            StatusChange.to_status == BatchStatus.RUNNING,
+def _put_back(session: Session, doubtful: list[int]) -> None:
+    """So many refusals may have meant us, so their readers are tried once more, after others."""
+    refusals = sa.select(sa.func.count()).where(
+        Attempt.delivery_id == deliveries.c.id, Attempt.outcome == OutcomeKind.REFUSED
+    )
+    put_back = (
+        sa.update(deliveries)
+        .where(
+            deliveries.c.id.in_(doubtful),
+            deliveries.c.status == DeliveryStatus.FAILED,
+            refusals.scalar_subquery() == 1,
         )
+        .values(status=DeliveryStatus.QUEUED, reason="", tries=0, due_at=clock.now() + _HOUR)
+        .returning(deliveries.c.id)
     )
-    query = (
-        sa.select(Attempt.outcome)
-        .join(Delivery, Delivery.id == Attempt.delivery_id)
-        .where(Delivery.batch_id == batch_id, Attempt.outcome.in_(_FINAL))
-        .order_by(Attempt.id.desc())
-        .limit(_LATER_OUTCOMES)
-    )
-    if resumed_at is not None:
-        query = query.where(Attempt.ended_at > resumed_at)
-    outcomes = session.scalars(query).all()
-    refused = outcomes.count(str(OutcomeKind.REFUSED))
-    return len(outcomes) >= _FIRST_OUTCOMES and refused > _BRAKE_SHARE * len(outcomes)
+    for delivery_id in session.scalars(put_back).all():
+        record_change(
+            session,
+            "deliveries",
+            delivery_id,
+            DeliveryStatus.FAILED,
+            DeliveryStatus.QUEUED,
+            who="shop",
+            why="the refusal may have meant us",
+        )
 
 
 def finish_batches() -> int:

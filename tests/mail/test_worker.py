@@ -452,40 +452,7 @@ def test_a_job_that_may_last_no_longer_rings_for_the_rest(serve: Served) -> None
         assert statuses() == {"queued": 3}
 
 
-# The brake.
-
-
-@on_both
-def test_a_batch_with_too_many_refusals_is_paused_and_staff_hear(serve: Served) -> None:
-    def rcpt(talk: Talk, line: str) -> str | None:
-        return "550 5.1.1 No such user" if line.endswith("0@reader.example>") else None
-
-    with serve(answers(RCPT=rcpt)) as sink:
-        batch_id = a_batch()
-        owe_to(*readers(200), batch_id=batch_id)
-        worker.send_due_letters()
-
-        batch = db.session.get_one(Batch, batch_id)
-        assert batch.status == BatchStatus.PAUSED
-        assert batch.pause_reason == "too many letters were refused for good"
-        assert statuses() == {"sent": 19, "failed": 2, "queued": 180}
-        assert recipients(sink)[-1] == "desk@publisher.example"
-
-        with transaction() as session:
-            session.get_one(Batch, batch_id).status = BatchStatus.RUNNING
-
-
-def test_a_few_refusals_among_many_pause_nothing(serve: Served) -> None:
-    def rcpt(talk: Talk, line: str) -> str | None:
-        return "550 5.1.1 No such user" if line.endswith("50@reader.example>") else None
-
-    with serve(answers(RCPT=rcpt)):
-        batch_id = a_batch()
-        owe_to(*readers(200), batch_id=batch_id)
-        worker.send_due_letters()
-
-        assert db.session.get_one(Batch, batch_id).status == BatchStatus.FINISHED
-        assert statuses() == {"sent": 198, "failed": 2}
+# The brake; test_brake.py has how much it takes.
 
 
 @pytest.mark.parametrize(
