@@ -7,10 +7,10 @@ from flask import Flask
 
 from store.catalog import uploads
 from store.distribution import recalling, releasing
-from store.entitlements import addresses, fresh_links
+from store.entitlements import addresses, fresh_links, repairs
 from store.kit import jobs, limits
 from store.kit.database import end_read, transaction
-from store.mail import rests, standstills, worker
+from store.mail import rests, returns, standstills, worker
 from store.orders import offers
 from store.payments import checkout, disputes, inbox, refunds, transfers
 
@@ -69,6 +69,8 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     worker.sweep,
     standstills.tell,
     worker.release_mended,
+    returns.settle_late,
+    repairs.free_accepted,
     worker.wake_when_due,
     inbox.take_missed_news,
     checkout.end_left_open,
@@ -80,6 +82,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     disputes.remind,
     fresh_links.forget_unknown_addresses,
     addresses.forget_unproved_addresses,
+    repairs.forget_holds,
     offers.forget_offers,
     uploads.forget_broken_uploads,
 )

@@ -37,7 +37,7 @@ STORY = """\
   Edition 2 is released.
   4 letters about edition 2 arrive, one for each buyer.
   Dev Patel follows the link and downloads edition 2: SHA-256 DIGEST… matches.
-  Coverage of edition 2: 4 entitled, 4 handed over, 0 waiting, 0 undeliverable, 0 left out, 0 missing.
+  Coverage of edition 2: 4 entitled, 4 handed over, 0 waiting, 0 undeliverable, 0 came back, 0 left out, 0 missing.
   It adds up: nobody was missed.
   Shop    http://127.0.0.1:PORT/
   Inbox   http://127.0.0.1:PORT/demo/inbox

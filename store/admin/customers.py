@@ -37,6 +37,7 @@ COLUMNS = {
     "waiting": "Waiting",
     "held": "Held",
     "undeliverable": "Undeliverable",
+    "came_back": "Came back",
     "left_out": "Left out",
     "missing": "Missing",
     "later": "Bought after the release",

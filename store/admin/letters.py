@@ -22,6 +22,7 @@ STATUSES = {
     DeliveryStatus.QUEUED: "waiting",
     DeliveryStatus.SENDING: "being handed over",
     DeliveryStatus.SENT: "handed over",
+    DeliveryStatus.BOUNCED: "came back",
     DeliveryStatus.FAILED: "undeliverable",
     DeliveryStatus.HELD: "held",
     DeliveryStatus.SKIPPED: "left out",

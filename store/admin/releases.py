@@ -259,6 +259,7 @@ def _parts(account: coverage.Coverage) -> list[tuple[int, str, str]]:
         (account.waiting, "waiting", "wait"),
         (account.held, "held", "wait"),
         (account.undeliverable, "undeliverable", "fail"),
+        (account.came_back, "came back", "fail"),
         (sum(account.left_out.values()), "left out", "left"),
         (account.missing, "missing", "fail"),
     ]

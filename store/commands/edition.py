@@ -273,6 +273,7 @@ def _print_coverage(seen: Coverage, *, as_json: bool) -> None:
         ("waiting", seen.waiting),
         ("held", seen.held),
         ("undeliverable", seen.undeliverable),
+        ("came back", seen.came_back),
         *((f"left out: {why}", people) for why, people in seen.left_out.items()),
         ("missing", seen.missing),
         ("recipients at the release", seen.total),

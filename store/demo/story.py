@@ -147,6 +147,7 @@ def _coverage_adds_up(told: Told, buyers: int) -> None:
     told.say(
         f"Coverage of edition 2: {account.total} entitled, {account.handed_over} handed over, "
         f"{account.waiting} waiting, {account.undeliverable} undeliverable, "
+        f"{account.came_back} came back, "
         f"{sum(account.left_out.values())} left out, {account.missing} missing."
     )
     _expect(account.sums_match and account.is_complete, "the coverage table adds up")

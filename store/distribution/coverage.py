@@ -24,6 +24,8 @@ from store.mail.models import (
     Delivery,
     DeliveryStatus,
     Occasion,
+    Repair,
+    RepairEnd,
     open_letters,
     stands_at,
 )
@@ -35,6 +37,7 @@ COLUMNS = {
     DeliveryStatus.SENDING: "waiting",
     DeliveryStatus.HELD: "held",
     DeliveryStatus.FAILED: "undeliverable",
+    DeliveryStatus.BOUNCED: "came_back",
     DeliveryStatus.SKIPPED: "left_out",
 }
 
@@ -64,6 +67,8 @@ class Coverage:
     waiting: int = 0
     held: int = 0
     undeliverable: int = 0
+    came_back: int = 0
+    given_up: int = 0  # of those that came back: a person gave the address up, with a word
     left_out: dict[str, int] = field(default_factory=dict)
     missing: int = 0
     total: int = 0  # counted apart from the columns, customer by customer
@@ -74,8 +79,8 @@ class Coverage:
     @property
     def counted(self) -> int:
         """The sum of the columns."""
-        columns = self.handed_over + self.waiting + self.held + self.undeliverable + self.missing
-        return columns + sum(self.left_out.values())
+        not_gone = self.waiting + self.held + self.undeliverable + self.missing
+        return self.handed_over + self.came_back + not_gone + sum(self.left_out.values())
 
     @property
     def sums_match(self) -> bool:
@@ -84,8 +89,10 @@ class Coverage:
 
     @property
     def is_complete(self) -> bool:
-        """Nothing waits, nothing is held, nobody is missing, and the sums match."""
-        return self.sums_match and not (self.waiting or self.held or self.missing)
+        """Nothing waits, nothing is held, nobody is missing, what came back is repaired or given
+        up by a person, and the sums match."""
+        to_repair = self.came_back - self.given_up
+        return self.sums_match and not (self.waiting or self.held or self.missing or to_repair)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
@@ -94,6 +101,8 @@ class Coverage:
             "waiting": self.waiting,
             "held": self.held,
             "undeliverable": self.undeliverable,
+            "came_back": self.came_back,
+            "given_up": self.given_up,
             "left_out": self.left_out,
             "missing": self.missing,
             "total": self.total,
@@ -114,7 +123,7 @@ class Explanation:
 
 
 def coverage(edition: Edition) -> Coverage:
-    """Where everybody stands who is entitled to a released edition: six statements however many.
+    """Where everybody stands who is entitled to a released edition: seven statements however many.
 
     Refuses (`NotReleasedYet`) an edition that was never released.
     """
@@ -145,6 +154,7 @@ def coverage(edition: Edition) -> Coverage:
     twice = sa.select(Delivery.id).where(Delivery.batch_id == batch.id, Delivery.is_possibly_twice)
     return Coverage(
         **columns,
+        given_up=_count(_given_up(batch)),
         left_out=dict(sorted(left_out.items())),
         missing=lacking,
         total=_count(sa.union(*everybody)),
@@ -170,13 +180,24 @@ def _columns(batch: Batch) -> tuple[dict[str, int], dict[str, int]]:
     return columns, left_out
 
 
+def _given_up(batch: Batch) -> sa.Select[int]:
+    """The letters of a release that came back and of which a person gave the address up."""
+    of_reader = Repair.customer_id == Delivery.customer_id
+    return sa.select(Delivery.id).where(
+        Delivery.batch_id == batch.id,
+        stands_at(DeliveryStatus.BOUNCED),
+        sa.exists().where(of_reader, Repair.how == RepairEnd.GIVEN_UP),
+        ~sa.exists().where(of_reader, Repair.ended_at.is_(None)),
+    )
+
+
 def _count(rows: sa.Select[Any] | sa.CompoundSelect[Any]) -> int:
     return db.session.scalar(sa.select(sa.func.count()).select_from(rows.subquery())) or 0
 
 
 def troubled_letters(batch: Batch, page: int) -> Page[Delivery]:
-    """The letters of a release that could not be delivered or wait for a person."""
-    wanted = (DeliveryStatus.FAILED, DeliveryStatus.HELD)
+    """The letters of a release that could not be delivered, came back or wait for a person."""
+    wanted = (DeliveryStatus.FAILED, DeliveryStatus.BOUNCED, DeliveryStatus.HELD)
     ids = sa.union_all(*(sa.select(Delivery.id).where(stands_at(status)) for status in wanted))
     query = sa.select(Delivery).where(Delivery.batch_id == batch.id, Delivery.id.in_(ids))
     return paginate(query.order_by(Delivery.id), page, SHORT_PAGE)
@@ -310,6 +331,8 @@ def _status_in_words(delivery: Delivery) -> str:
             return f"is held: {delivery.reason}."
         case DeliveryStatus.FAILED:
             return f"could not be delivered: {delivery.reason}"
+        case DeliveryStatus.BOUNCED:
+            return f"was handed over and came back: {delivery.reason}"
         case DeliveryStatus.SKIPPED:
             return f"was left out: {delivery.reason}."
         case _:

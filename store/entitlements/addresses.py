@@ -22,9 +22,9 @@ from store.entitlements.links import (
 )
 from store.entitlements.merging import bring_together, lock_histories, refuse_merged
 from store.entitlements.models import Entitlement, Link, OrderMove
-from store.entitlements.notices import send_missed
 from store.entitlements.on_file import Why, end_second
 from store.entitlements.order_moves import ACCEPT, hand_over
+from store.entitlements.repairs import free_address, send_missed
 from store.entitlements.second_addresses import CONFIRM as CONFIRM_SECOND
 from store.kit import clock
 from store.kit.database import db, transaction
@@ -255,6 +255,7 @@ def _put(customer: Customer, address: str, what: str, *, who: str) -> None:
         raise AddressTaken from taken
     record_change(db.session(), "customers", customer.id, "old address", what, who=who, why="")
     db.session.flush()
+    free_address(customer.id)
 
 
 def _end_later_undos(link: Link) -> None:

@@ -29,6 +29,7 @@ _FURTHEST = (
     DeliveryStatus.SENDING,
     DeliveryStatus.QUEUED,
     DeliveryStatus.HELD,
+    DeliveryStatus.BOUNCED,
     DeliveryStatus.FAILED,
     DeliveryStatus.SKIPPED,
 )

@@ -129,6 +129,8 @@ class NoticeStop(Base):
     customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
     publication_id: Mapped[int] = mapped_column(sa.ForeignKey("publications.id"))
     stopped_at: Mapped[datetime | None]
+    # It was not asked for: the reader told the mailbox that the letter was unwanted.
+    complained_at: Mapped[datetime | None]
 
 
 class Download(Base):

@@ -103,7 +103,7 @@ def _newest_offered(customer_id: int, publication_id: int) -> tuple[Edition, dat
     """The newest edition that a standing right opens, and from when on; of a recalled release only
     what was bought as it is."""
     standing = db.session.execute(
-        sa.select(Edition, _is_recalled(Edition.id))
+        sa.select(Edition, is_recalled(Edition.id))
         .where(Edition.publication_id == publication_id, Edition.status == EditionStatus.RELEASED)
         .order_by(Edition.number.desc())
     ).all()
@@ -193,7 +193,7 @@ def _offered(publication_id: int, left_out: sa.ColumnElement[bool]) -> sa.Select
             right.suspended_at.is_(None),
             right.held_at.is_(None),
             edition.status == EditionStatus.RELEASED,
-            sa.or_(~_is_recalled(edition.id), edition.id == right.from_edition_id),
+            sa.or_(~is_recalled(edition.id), edition.id == right.from_edition_id),
             _opens(right, first, edition),
         )
     )
@@ -267,16 +267,6 @@ def settle_notices(customer_id: int, publication_id: int) -> None:
         owe_what_was_missed(customer_id, publication_id, Occasion.FIRST_COPY)
 
 
-def send_missed(customer_id: int, who: str) -> int:
-    """Queue what a customer missed, after the address was repaired (see `release_held`): of several
-    first copies of a publication the newest alone. Returns how many were queued."""
-    queued = outbox.release_held(customer_id, who)
-    theirs = sa.select(Entitlement.publication_id).where(Entitlement.customer_id == customer_id)
-    for publication_id in db.session.scalars(theirs.distinct()).all():
-        queued -= leave_older_out(publication_id, [customer_id])
-    return queued
-
-
 def leave_older_out(publication_id: int, customer_ids: Collection[int] | None = None) -> int:
     """Of several notices that wait for customers without a copy, leave all but that of the newest
     edition out; returns how many. What a person sends again stays."""
@@ -336,13 +326,15 @@ def stop_by_press(customer_id: int, publication_id: int) -> None:
     )
 
 
-def stop_notices(customer_id: int, publication_id: int) -> None:
-    """No more notices of new editions of this publication, from now on; again changes nothing."""
+def stop_notices(customer_id: int, publication_id: int, *, complained: bool = False) -> None:
+    """No more notices of new editions of this publication, from now on; again changes nothing.
+    `complained`: the reader told the mailbox, and not us."""
     if not is_stopped(customer_id, publication_id):
         # A release waits and sees the stop, or its letters are seen here.
         lock_publication(publication_id)
         outbox.look_again(customer_id)
-        _put_stop(customer_id, publication_id, clock.now())
+        now = clock.now()
+        _put_stop(customer_id, publication_id, now, now if complained else None)
 
 
 def resume_notices(customer_id: int, publication_id: int) -> None:
@@ -361,18 +353,24 @@ def is_stopped(customer_id: int, publication_id: int) -> bool:
     return db.session.scalars(query).first() is not None
 
 
-def _put_stop(customer_id: int, publication_id: int, stopped_at: datetime | None) -> None:
+def _put_stop(
+    customer_id: int,
+    publication_id: int,
+    stopped_at: datetime | None,
+    complained_at: datetime | None = None,
+) -> None:
+    moments = {"stopped_at": stopped_at, "complained_at": complained_at}
     statement = insert_into(NoticeStop).values(
-        customer_id=customer_id, publication_id=publication_id, stopped_at=stopped_at
+        customer_id=customer_id, publication_id=publication_id, **moments
     )
     db.session.execute(
         statement.on_conflict_do_update(
-            index_elements=["customer_id", "publication_id"], set_={"stopped_at": stopped_at}
+            index_elements=["customer_id", "publication_id"], set_=moments
         )
     )
 
 
-def _is_recalled(edition_id: Any) -> sa.ColumnElement[bool]:
+def is_recalled(edition_id: Any) -> sa.ColumnElement[bool]:
     """Whether the release of an edition was recalled, as part of another query."""
     return sa.exists().where(
         Batch.reason == "edition",

@@ -1,9 +1,11 @@
 """E-mail addresses as letters write them: those of readers, and our own, which stand on every one."""
 
 import re
+import unicodedata
 from functools import lru_cache
 
 import idna
+from email_validator import EmailNotValidError, validate_email
 
 from store.kit.errors import Refusal
 from store.kit.text import clean_line
@@ -65,3 +67,19 @@ def wire_domain(domain: str) -> str:
         return idna.encode(domain, uts46=True).decode("ascii")
     except idna.IDNAError:
         raise AddressUnwritable from None
+
+
+def address_key(email: str) -> str:
+    """What two spellings of one address share: composed (NFC), small letters in every locale, the
+    domain as the name system writes it (IDNA)."""
+    local, _, domain = unicodedata.normalize("NFC", email).rpartition("@")
+    try:
+        if not domain.isascii():
+            checked = validate_email(f"a@{domain}", check_deliverability=False)
+            domain = str(checked.ascii_domain)
+        else:
+            domain = domain.lower()
+    except EmailNotValidError:
+        domain = domain.casefold()
+    # Letter by letter, and not folded: ß and ss are two mailboxes.
+    return "".join(letter.lower() for letter in local) + "@" + domain

@@ -77,6 +77,7 @@ class Prepared:
     subject: str
     envelope: Envelope
     octets: bytes
+    is_on_hold: bool = False  # letters to the address came back, and somebody waits for this one
 
 
 @dataclass(frozen=True)

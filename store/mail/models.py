@@ -30,11 +30,13 @@ class BatchStatus(Status):
 
 
 class DeliveryStatus(Status):
-    """One letter's way out. `held` waits for a person; `skipped` says why it was left out."""
+    """One letter's way out. `held` waits for a person; `skipped` says why it was left out;
+    `bounced` was handed over and came back as mail."""
 
     QUEUED = "queued"
     SENDING = "sending"
     SENT = "sent"
+    BOUNCED = "bounced"
     FAILED = "failed"
     HELD = "held"
     SKIPPED = "skipped"
@@ -45,6 +47,8 @@ class DeliveryStatus(Status):
             cls.QUEUED: {cls.SENDING, cls.HELD, cls.SKIPPED},
             # Held: only the server could say that it does not carry such an address.
             cls.SENDING: {cls.SENT, cls.QUEUED, cls.FAILED, cls.HELD},
+            cls.SENT: {cls.BOUNCED},
+            cls.BOUNCED: {cls.QUEUED},
             cls.HELD: {cls.QUEUED, cls.SKIPPED},
             cls.FAILED: {cls.QUEUED},
             cls.SKIPPED: {cls.QUEUED},
@@ -91,7 +95,7 @@ PRIORITIES = (0, 1)
 # that is claimed waits or is under way, and nothing that is not claimed is under way, so the first
 # two are all that is open. The third is what people look for one by one, and few.
 _QUEUED, _CLAIMED = "status = 'queued' AND claimed_at IS NULL", "claimed_at IS NOT NULL"
-_RESTING = "status = 'failed' OR status = 'held' OR status = 'skipped'"
+_RESTING = "status = 'failed' OR status = 'held' OR status = 'skipped' OR status = 'bounced'"
 
 
 def _partial(name: str, *columns: str, where: str) -> sa.Index:
@@ -181,14 +185,113 @@ def has_open_letters() -> sa.ColumnElement[bool]:
 
 
 def stands_at(status: DeliveryStatus) -> sa.ColumnElement[bool]:
-    """Which letters have this status, found without a look at all: of those that failed, are held
-    or were left out there is an index, and no open one is older than the oldest of the open."""
+    """Which letters have this status, found without a look at all: of those that failed, came
+    back, are held or were left out there is an index, and no open one is older than the oldest of
+    the open."""
     # Written out: a parameter may keep a partial index from serving.
     is_there = Delivery.status == sa.literal_column(f"'{status}'")
     if status not in DeliveryStatus.open():
         return is_there
     found = open_letters(Delivery.id).subquery("open_letters")
     return sa.and_(is_there, Delivery.id >= sa.select(sa.func.min(found.c.id)).scalar_subquery())
+
+
+class ReturnKind(StrEnum):
+    """What came back says of the letter: never, later, or that its reader did not want it."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    COMPLAINT = "complaint"
+
+
+class ReturnedLetter(Base):
+    """One report of one letter that came back, taken once however often it is handed in."""
+
+    __tablename__ = "returned_letters"
+    __table_args__ = (
+        sa.Index("ix_returned_letters_delivery_id", "delivery_id"),
+        _partial("ix_returned_letters_waiting", "id", where="settled_at IS NULL"),
+        _partial("ix_returned_letters_complaints", "id", where="kind = 'complaint'"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(sa.String(200), unique=True)
+    delivery_id: Mapped[int] = mapped_column(sa.ForeignKey("deliveries.id"))
+    kind: Mapped[ReturnKind] = mapped_column(status_type(ReturnKind))
+    code: Mapped[str] = mapped_column(sa.String(20))  # RFC 3463, as "5.1.1", or empty
+    words: Mapped[str] = mapped_column(sa.String(1000))
+    # Where the letter had gone.
+    address: Mapped[str] = mapped_column(sa.String(320))
+    came_at: Mapped[datetime]
+    # Null while the letter's own outcome is not written down yet: the timetable takes it up.
+    settled_at: Mapped[datetime | None]
+
+
+class AddressHold(Base):
+    """An address from which letters came back: no further ones leave to it. By the spelling that
+    customers are known by (`address_key`)."""
+
+    __tablename__ = "address_holds"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    address_key: Mapped[str] = mapped_column(sa.String(320), unique=True)
+    kind: Mapped[ReturnKind] = mapped_column(status_type(ReturnKind))
+    came_at: Mapped[datetime]
+    words: Mapped[str] = mapped_column(sa.String(1000))
+    # A letter was taken there since: a soft hold ends with the next minute of the timetable.
+    accepted_at: Mapped[datetime | None]
+    # A person gave it up with a word: letters are left out until the address changes.
+    given_up_at: Mapped[datetime | None]
+
+
+class RepairEnd(StrEnum):
+    """How a repair came to its end."""
+
+    CORRECTED = "corrected"  # the customer has another address now
+    RESENT = "resent"  # a person sends to the same address again
+    ACCEPTED = "accepted"  # a later letter was taken there
+    GIVEN_UP = "given_up"  # by a person, with a word
+
+
+class Repair(Base):
+    """What a letter that came back leaves to do: one open for a customer and their address, or for
+    a letter that is no customer's."""
+
+    __tablename__ = "repairs"
+    __table_args__ = (
+        sa.Index("ix_repairs_customer_id", "customer_id"),
+        sa.Index("ix_repairs_delivery_id", "delivery_id"),
+        sa.Index(
+            "uq_repairs_open_customer_id_address_key",
+            "customer_id",
+            "address_key",
+            unique=True,
+            sqlite_where=sa.text("ended_at IS NULL AND customer_id IS NOT NULL"),
+            postgresql_where=sa.text("ended_at IS NULL AND customer_id IS NOT NULL"),
+        ),
+        sa.Index(
+            "uq_repairs_open_delivery_id",
+            "delivery_id",
+            unique=True,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+        _partial("ix_repairs_open", "opened_at", "id", where="ended_at IS NULL"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    # The letter that came back first.
+    delivery_id: Mapped[int] = mapped_column(sa.ForeignKey("deliveries.id"))
+    customer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"))
+    address_key: Mapped[str] = mapped_column(sa.String(320))
+    kind: Mapped[ReturnKind] = mapped_column(status_type(ReturnKind))
+    code: Mapped[str] = mapped_column(sa.String(20))
+    words: Mapped[str] = mapped_column(sa.String(1000))
+    opened_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    how: Mapped[RepairEnd | None] = mapped_column(status_type(RepairEnd))
+    who: Mapped[str] = mapped_column(sa.String(200), default="")
+    word: Mapped[str] = mapped_column(sa.String(500), default="")
 
 
 class Pace(Base):

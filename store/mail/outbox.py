@@ -23,6 +23,7 @@ from store.mail.models import (
     Delivery,
     DeliveryStatus,
     Occasion,
+    ReturnedLetter,
     deliveries,
     stands_at,
 )
@@ -38,12 +39,15 @@ _UNTRIED = {
 
 KEPT_FOR = timedelta(days=2)
 FORGOTTEN = "its address is forgotten"
+# Why a letter does not leave: letters to its address came back, or a person gave it up.
+ON_HOLD = "letters to its address came back"
+GIVEN_UP = "its address was given up"
 # The rest has its turn with the next minute of the timetable.
 _FORGOTTEN_AT_ONCE = 1000
 # What a mail server, or the shop, said of a letter that did not leave may quote its address.
-_QUOTING = (DeliveryStatus.FAILED, DeliveryStatus.HELD)
+_QUOTING = (DeliveryStatus.FAILED, DeliveryStatus.BOUNCED, DeliveryStatus.HELD)
 
-_ALERT = "staff_alert"
+ALERT = "staff_alert"
 _alert_recipients: Callable[[], list[str]] | None = None
 
 
@@ -176,9 +180,9 @@ class LetterUnknown(NotFound):
 
 
 class NotToBeSentAgain(Refusal):
-    """A letter that is under way, waiting or sent needs no second try."""
+    """A letter that is under way, waiting or handed over needs no second try."""
 
-    sentence = "Only letters that failed, are held or were left out can be sent again."
+    sentence = "Only letters that failed, came back, are held or were left out can be sent again."
 
 
 def letter_by_id(letter_id: int) -> Delivery:
@@ -199,7 +203,8 @@ def send_again(letter_id: int, who: str) -> None:
 
 
 def retry(delivery: Delivery, who: str) -> bool:
-    """Send a failed, held or skipped letter after all, as a new message; says whether we won.
+    """Send a letter that failed, came back, is held or was left out after all, as a new message;
+    says whether we won.
 
     Raises `ForbiddenMove` for a letter that is under way or sent.
     """
@@ -221,15 +226,18 @@ def retry(delivery: Delivery, who: str) -> bool:
 def retry_failed(batch: Batch, who: str) -> int:
     """Queue the failed letters of a batch again; returns how many."""
     of_batch = Delivery.batch_id == batch.id
-    return _requeue(of_batch, DeliveryStatus.FAILED, who, "failed letters sent again")
+    return len(_requeue(of_batch, DeliveryStatus.FAILED, who, "failed letters sent again"))
 
 
-def release_held(customer_id: int, who: str) -> int:
-    """Queue what a customer missed, after the address was repaired: failed and held letters that
-    went to the address on file. Returns how many."""
+def release_held(customer_id: int, who: str) -> list[int]:
+    """Queue what a customer missed, after the address was repaired: letters to the address on file
+    that failed, came back or are held, or were left out as it was given up. Returns which."""
     theirs = sa.and_(Delivery.customer_id == customer_id, Delivery.address.is_(None))
-    missed = (DeliveryStatus.FAILED, DeliveryStatus.HELD)
-    return sum(_requeue(theirs, status, who, "the address was repaired") for status in missed)
+    why = "the address was repaired"
+    given_up = sa.and_(theirs, Delivery.reason == GIVEN_UP)
+    missed = (DeliveryStatus.FAILED, DeliveryStatus.BOUNCED, DeliveryStatus.HELD)
+    queued = _requeue(given_up, DeliveryStatus.SKIPPED, who, why)
+    return [*queued, *(one for status in missed for one in _requeue(theirs, status, who, why))]
 
 
 def look_again(customer_id: int) -> None:
@@ -273,10 +281,10 @@ def release_waiting_for(prefix: str) -> int:
     """Queue the held letters whose reason begins like this, as what held them is mended. Returns
     how many."""
     which = Delivery.reason.startswith(prefix, autoescape=True)
-    return _requeue(which, DeliveryStatus.HELD, "timetable", "the setting was mended")
+    return len(_requeue(which, DeliveryStatus.HELD, "timetable", "the setting was mended"))
 
 
-def _requeue(which: sa.ColumnElement[bool], old: DeliveryStatus, who: str, why: str) -> int:
+def _requeue(which: sa.ColumnElement[bool], old: DeliveryStatus, who: str, why: str) -> list[int]:
     session = db.session()
     statement = (
         sa.update(Delivery)
@@ -292,7 +300,7 @@ def _requeue(which: sa.ColumnElement[bool], old: DeliveryStatus, who: str, why: 
         of_them = sa.select(Delivery.batch_id).where(Delivery.id.in_(ids))
         reopen_batches(Batch.id.in_(of_them), why, who)
         wake()
-    return len(ids)
+    return list(ids)
 
 
 def reopen_batches(which: sa.ColumnElement[bool], why: str, who: str = "shop") -> None:
@@ -311,6 +319,7 @@ def _as_new() -> dict[str, Any]:
         "message_id": None,
         "is_possibly_twice": False,
         "tries": 0,
+        "sent_at": None,
         "due_at": clock.now(),
         "claimed_by": None,
         "claimed_at": None,
@@ -343,6 +352,12 @@ def forget_addresses(*which: sa.ColumnElement[bool]) -> None:
             .values(address="", reply="")
             .execution_options(synchronize_session=False)
         )
+        session.execute(
+            sa.update(ReturnedLetter)
+            .where(ReturnedLetter.delivery_id.in_(blanked))
+            .values(address="", words="")
+            .execution_options(synchronize_session=False)
+        )
         session.expire_all()
 
 
@@ -363,17 +378,17 @@ def alert_staff(subject: str, text: str, dedupe_key: str, *, also: str = "") -> 
     for address in [*owners, *([also] if also else [])]:
         mark = hashlib.sha256(address.casefold().encode()).hexdigest()[:12]
         facts = {"subject": subject, "text": text}
-        owe(_ALERT, f"{_ALERT}:{dedupe_key}:{mark}", address=address, facts=facts)
+        owe(ALERT, f"{ALERT}:{dedupe_key}:{mark}", address=address, facts=facts)
 
 
 def is_alert(beginning: str, *values: Any) -> sa.ColumnElement[bool]:
     """Which deliveries are alerts whose dedupe key begins like this, "{}" standing for columns."""
-    key = formatted(f"{_ALERT}:{beginning}", *values)
-    return sa.and_(Delivery.kind == _ALERT, Delivery.dedupe_key.startswith(key))
+    key = formatted(f"{ALERT}:{beginning}", *values)
+    return sa.and_(Delivery.kind == ALERT, Delivery.dedupe_key.startswith(key))
 
 
 @letter(
-    _ALERT,
+    ALERT,
     sample=lambda: {
         "title": "A promised date has passed",
         "text": "“Effective SEND Practice in the Early Years” was expected on 1 April 2027 and "

@@ -15,6 +15,7 @@ from store.mail import brake, outbox, rests, standstills
 from store.mail.answers import About, Cause, Step
 from store.mail.captured import capture
 from store.mail.claims import Claim, Prepared, Unsent, settle_unsent
+from store.mail.holds import note_accepted
 from store.mail.models import (
     Attempt,
     Batch,
@@ -107,6 +108,8 @@ def record(session: Session, tried: Tried) -> None:
     if tried.is_captured:
         capture(session, letter)
     _note_weather(session, tried)
+    if letter.is_on_hold and outcome.kind is OutcomeKind.ACCEPTED:
+        note_accepted(session, letter.address)
     if outcome.kind is OutcomeKind.UNSENDABLE:
         _alert_held(letter.kind, outcome.reply)
     if letter.batch_id is not None and outcome.kind is not OutcomeKind.ACCEPTED:

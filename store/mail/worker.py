@@ -22,7 +22,7 @@ from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.kit.jobs import ring
 from store.kit.mailboxes import AddressUnwritable
-from store.mail import claims, outbox, outcomes, rests
+from store.mail import claims, holds, outbox, outcomes, rests
 from store.mail.answers import About, Cause
 from store.mail.captured import CapturingLine
 from store.mail.claims import Claim, Prepared, Unsent
@@ -295,6 +295,10 @@ def _written(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
         return Unsent(claim, delivery.kind, DeliveryStatus.SKIPPED, found.reason)
     if isinstance(found, Hold):
         return Unsent(claim, delivery.kind, DeliveryStatus.HELD, found.reason)
+    on_hold = holds.holds_of([found.to.address]).get(found.to.address)
+    if on_hold is not None and not holds.may_leave_all_the_same(delivery):
+        status = DeliveryStatus.HELD if isinstance(on_hold, Hold) else DeliveryStatus.SKIPPED
+        return Unsent(claim, delivery.kind, status, on_hold.reason)
     who = own_part()
     context = {"seller": who} | found.context
     text: LetterText | EncodedText
@@ -312,6 +316,7 @@ def _written(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
         subject=text.subject,
         envelope=address_envelope(return_path(message_id), found.to.address),
         octets=octets_of(found, text, message_id, who),
+        is_on_hold=on_hold is not None,
     )
 
 

@@ -10,13 +10,15 @@ from urllib.parse import unquote
 import sqlalchemy as sa
 from email_validator import EmailNotValidError, validate_email
 
-from store.kit import clock
+from store.kit import clock, mailboxes
 from store.kit.database import db, insert_into
 from store.kit.errors import NotFound, Refusal
 from store.kit.text import clean_line, search_key
 from store.orders.models import Customer
 
 EXAMPLE = "name@example.com"
+# One spelling for all of an address: what customers are known by.
+address_key = mailboxes.address_key
 _LONGEST = 254  # RFC 5321, 4.5.3.1.3, less the angle brackets of a path
 # Full-width letters and signs, as East Asian keyboards type them, and their ASCII twins.
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
@@ -94,22 +96,6 @@ def _plain_fault(address: str) -> str:
             "Type the address again instead of pasting it."
         )
     return ""
-
-
-def address_key(email: str) -> str:
-    """What two spellings of one address share: composed (NFC), small letters in every locale, the
-    domain as the name system writes it (IDNA)."""
-    local, _, domain = unicodedata.normalize("NFC", email).rpartition("@")
-    try:
-        if not domain.isascii():
-            checked = validate_email(f"a@{domain}", check_deliverability=False)
-            domain = str(checked.ascii_domain)
-        else:
-            domain = domain.lower()
-    except EmailNotValidError:
-        domain = domain.casefold()
-    # Letter by letter, and not folded: ß and ss are two mailboxes.
-    return "".join(letter.lower() for letter in local) + "@" + domain
 
 
 def key_of_typed(text: str) -> str:

@@ -292,13 +292,16 @@ def _on_release(view: OrderView) -> str:
     return "It is published, and we mail you the link to your copy."
 
 
+_TROUBLE = {DeliveryStatus.FAILED, DeliveryStatus.BOUNCED, DeliveryStatus.HELD}
+
+
 def _letter_asked_for(order: Order) -> LinkLetter | None:
     """What the page of `order` says of the newest letter asked for on it; None for none lately."""
     delivery = fresh_links.asked_from_order(order.id)
     if delivery is None or delivery.created_at < clock.now() - _TOLD_FOR:
         return None
     asked = fresh_links.asked_at(delivery)
-    is_trouble = delivery.status in {DeliveryStatus.FAILED, DeliveryStatus.HELD}
+    is_trouble = delivery.status in _TROUBLE
     may_ask = clock.now() >= asked.again_at
     sentence = f"Asked for {_when(asked.at)}. {_letter_in_words(delivery, order)}"
     if not is_trouble and not may_ask:
@@ -315,6 +318,8 @@ def _letter_in_words(delivery: Delivery, order: Order) -> str:
     if delivery.status is DeliveryStatus.FAILED:
         words = _masked(delivery.reason, order.customer.email)
         return f"We could not deliver it to {masked}: {words}"
+    if delivery.status is DeliveryStatus.BOUNCED:
+        return f"It came back from {masked}: {_masked(delivery.reason, order.customer.email)}"
     if delivery.status is DeliveryStatus.HELD:
         return f"We could not deliver it to {masked} yet: a person here looks at it."
     if delivery.due_at > clock.now():

@@ -253,6 +253,8 @@ def test_coverage_adds_up_as_table_and_json_and_for_one_customer(store: Run) -> 
         "waiting": 0,
         "held": 0,
         "undeliverable": 0,
+        "came_back": 0,
+        "given_up": 0,
         "left_out": {},
         "missing": 0,
         "total": 2,

@@ -20,7 +20,7 @@ from tests.statements import statements
 SERVED = {
     "ix_deliveries_queue": {"queued"},
     "ix_deliveries_claimed_at": {"queued", "sending"},
-    "ix_deliveries_status_id": {"failed", "held", "skipped"},
+    "ix_deliveries_status_id": {"failed", "held", "skipped", "bounced"},
 }
 
 

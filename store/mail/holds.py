@@ -1,0 +1,66 @@
+"""Addresses from which letters came back: what they are, and which letters leave all the same."""
+
+from collections.abc import Collection
+from typing import cast
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from store.kit import clock
+from store.kit.database import db, insert_into
+from store.kit.mailboxes import address_key
+from store.mail import outbox
+from store.mail.letters import Hold, Skip
+from store.mail.models import AddressHold, Delivery, ReturnedLetter, ReturnKind
+
+_holds = cast(sa.Table, AddressHold.__table__)
+# Run for every letter, so built once.
+_FOUND = sa.select(_holds.c.address_key, _holds.c.given_up_at).where(
+    _holds.c.address_key.in_(sa.bindparam("keys", expanding=True))
+)
+
+
+def holds_of(addresses: Collection[str]) -> dict[str, Hold | Skip]:
+    """Which of these addresses take no letters, with what becomes of one: in one statement."""
+    keys = {address: address_key(address) for address in addresses}
+    asked = {"keys": list(set(keys.values()))}
+    found = {row[0]: row[1] for row in db.session.connection().execute(_FOUND, asked)}
+    return {
+        address: Hold(outbox.ON_HOLD) if found[key] is None else Skip(outbox.GIVEN_UP)
+        for address, key in keys.items()
+        if key in found
+    }
+
+
+def may_leave_all_the_same(delivery: Delivery) -> bool:
+    """What somebody waits for is tried once, even to an address on hold."""
+    return delivery.priority == outbox.SOMEBODY_WAITS and delivery.tries == 0
+
+
+def note_accepted(session: Session, address: str) -> None:
+    """A letter was taken at an address on hold: a soft hold ends with the next minute's pass."""
+    session.connection().execute(
+        sa.update(_holds)
+        .where(_holds.c.address_key == address_key(address), _holds.c.kind == ReturnKind.SOFT)
+        .values(accepted_at=clock.now())
+    )
+
+
+def put_hold(key: str, returned: ReturnedLetter) -> None:
+    """No further letters to the address of this key. Of one that is known to be gone nothing is
+    new."""
+    values = {"kind": returned.kind, "came_at": returned.came_at, "words": returned.words}
+    statement = insert_into(AddressHold).values(address_key=key, **values)
+    statement = statement.on_conflict_do_update(
+        index_elements=["address_key"],
+        set_=values | {"accepted_at": None},
+        where=_holds.c.kind == ReturnKind.SOFT,
+    )
+    db.session.execute(statement)
+
+
+def free(key: str) -> bool:
+    """Let letters leave again to the address of this key; says whether none did. Who calls it
+    sends what was missed."""
+    freed = sa.delete(_holds).where(_holds.c.address_key == key).returning(_holds.c.id)
+    return db.session.execute(freed).first() is not None

@@ -1,0 +1,188 @@
+"""What comes back: a report of a letter is taken once, its delivery told, its address held.
+
+A bounce unsubscribes nobody: letters to the address wait or are left out with that reason, and a
+repair opens for a person. Which address a customer has now, and what a complaint stops, the rooms
+above know.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from store.kit import clock
+from store.kit.database import db, insert_once, transaction
+from store.kit.mailboxes import address_key
+from store.kit.status import advance
+from store.mail import models, outbox
+from store.mail.holds import put_hold
+from store.mail.models import (
+    Attempt,
+    Batch,
+    Delivery,
+    DeliveryStatus,
+    Repair,
+    ReturnedLetter,
+)
+from store.mail.outcomes import wait_after
+
+ReturnKind = models.ReturnKind
+
+_OWN_KEY = 150  # longer keys are stood for by their digest
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the rooms above know of a customer: the key of the address on file, what to send where
+    a letter went to an address that is theirs no longer, and what ends with a complaint."""
+
+    key_of: Callable[[int], str]
+    send_missed: Callable[[int], object]
+    complained: Callable[[Delivery], None]
+
+
+_rules: Rules | None = None
+
+
+def register_rules(rules: Rules) -> None:
+    """Say what is known of customers; called once, while the shop is put together."""
+    global _rules  # noqa: PLW0603 - set once
+    _rules = rules
+
+
+def take(
+    delivery_id: int,
+    kind: ReturnKind,
+    *,
+    status: str = "",
+    words: str = "",
+    key: str,
+    recipient: str | None = None,
+) -> bool:
+    """Take one report of a letter, inside the caller's transaction; False where `key` was taken
+    before or no letter has the number.
+
+    `status` as RFC 3463 writes it, `words` the server's own, `recipient` the address that the
+    report names. A report that comes before the letter's own outcome is written down waits for it.
+    """
+    delivery = db.session.get(Delivery, delivery_id) if 0 < delivery_id < 2**31 else None
+    if delivery is None:
+        return False
+    taken = insert_once(
+        ReturnedLetter,
+        key=key if len(key) <= _OWN_KEY else hashlib.sha256(key.encode()).hexdigest(),
+        delivery_id=delivery_id,
+        kind=kind,
+        code=status[:20],
+        words=words[:1000],
+        address=_where_to(delivery_id, recipient),
+        came_at=clock.now(),
+    )
+    if taken is not None:
+        _settle(db.session.get_one(ReturnedLetter, taken))
+    return taken is not None
+
+
+def settle_late() -> None:
+    """Take up the reports that came before the outcome of their letter (timetable)."""
+    waiting = sa.select(ReturnedLetter.id).where(ReturnedLetter.settled_at.is_(None))
+    for returned_id in db.session.scalars(waiting.order_by(ReturnedLetter.id)).all():
+        with transaction() as session:
+            returned = session.get_one(ReturnedLetter, returned_id, with_for_update=True)
+            if returned.settled_at is None:
+                _settle(returned)
+
+
+def _where_to(delivery_id: int, recipient: str | None) -> str:
+    """The address of the try that the report is about: the one it names, else the last. A report
+    that a later mailbox wrote, to which the letter was passed on, names another than ours."""
+    tries = _tried(delivery_id)
+    named = address_key(recipient) if recipient else ""
+    return next((one for one in tries if address_key(one) == named), tries[0] if tries else "")
+
+
+def _tried(delivery_id: int) -> list[str]:
+    """The addresses that a letter was tried at, the last first."""
+    query = sa.select(Attempt.address).where(Attempt.delivery_id == delivery_id)
+    return [one for one in db.session.scalars(query.order_by(Attempt.id.desc())) if one]
+
+
+def _settle(returned: ReturnedLetter) -> None:
+    delivery = db.session.get_one(
+        Delivery, returned.delivery_id, with_for_update=True, populate_existing=True
+    )
+    if delivery.status is DeliveryStatus.SENDING:
+        return
+    returned.settled_at = clock.now()
+    if returned.kind is ReturnKind.COMPLAINT:
+        if _rules is not None:
+            _rules.complained(delivery)
+        return
+    tries = _tried(delivery.id)
+    is_last = bool(tries) and address_key(tries[0]) == address_key(returned.address)
+    is_out = delivery.status is DeliveryStatus.SENT and is_last
+    # Of one that is out no more, a soft report says nothing: it is tried again as it is.
+    is_soft = returned.kind is ReturnKind.SOFT
+    if is_soft and (not is_out or _try_again(delivery, returned)):
+        return
+    if is_out:
+        _bounce(delivery, returned)
+    if returned.address:
+        _hold(delivery, returned)
+
+
+def _bounce(delivery: Delivery, returned: ReturnedLetter) -> None:
+    advance(delivery, DeliveryStatus.BOUNCED, why="it came back")
+    delivery.reason = returned.words[:300]
+    db.session.flush()
+
+
+def _try_again(delivery: Delivery, returned: ReturnedLetter) -> bool:
+    """As after a 4xx: later, in the same growing waits; False after the last."""
+    wait = wait_after(delivery.tries)
+    if wait is None:
+        return False
+    _bounce(delivery, returned)
+    advance(delivery, DeliveryStatus.QUEUED, why="it came back for now")
+    delivery.reason, delivery.sent_at = "", None
+    # What came back under the old name would be taken for a double under it.
+    delivery.message_id = None
+    delivery.due_at = clock.now() + wait
+    db.session.flush()
+    outbox.reopen_batches(Batch.id == delivery.batch_id, "a letter of it came back for now")
+    return True
+
+
+def _hold(delivery: Delivery, returned: ReturnedLetter) -> None:
+    """Put the address on hold, and open a repair for whoever has it."""
+    key = address_key(returned.address)
+    put_hold(key, returned)
+    customer_id = delivery.customer_id
+    if customer_id is None:
+        if delivery.kind == outbox.ALERT:
+            _open_repair(delivery, key, returned)
+        return
+    outbox.look_again(customer_id)
+    if delivery.address is not None or _rules is None:
+        return  # an address that is not on file: it was to be proved, or was told of its end
+    if _rules.key_of(customer_id) == key:
+        _open_repair(delivery, key, returned)
+    elif delivery.status is DeliveryStatus.BOUNCED:
+        # It had gone before the address changed.
+        _rules.send_missed(customer_id)
+
+
+def _open_repair(delivery: Delivery, key: str, returned: ReturnedLetter) -> None:
+    insert_once(
+        Repair,
+        delivery_id=delivery.id,
+        customer_id=delivery.customer_id,
+        address_key=key,
+        kind=returned.kind,
+        code=returned.code,
+        words=returned.words,
+        opened_at=returned.came_at,
+        who="",
+        word="",
+    )

@@ -1,0 +1,170 @@
+"""What comes back: taken once, told of its letter, its address on hold; nobody is unsubscribed."""
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from store.catalog.models import Edition
+from store.entitlements.models import NoticeStop
+from store.kit.database import db, transaction
+from store.mail import outbox, returns
+from store.mail.models import (
+    AddressHold,
+    Attempt,
+    Delivery,
+    DeliveryStatus,
+    Repair,
+    ReturnedLetter,
+)
+from store.mail.returns import ReturnKind, take
+from store.orders.models import Customer
+from tests.conftest import Clock, on_both
+from tests.editions import drafted_and_released, guide
+from tests.factories import a_publication, a_seller
+from tests.letters import deliveries, send
+from tests.purchases import buy
+
+ANNA = "anna@reader.example"
+GONE = "550 5.1.1 <anna@reader.example>: user unknown"
+
+
+@on_both
+def test_a_letter_that_came_back_holds_the_next_and_opens_one_repair(
+    app: Flask, frozen: Clock
+) -> None:
+    edition = _sent_edition()
+    with transaction():
+        assert take(_notice(), ReturnKind.HARD, status="5.1.1", words=GONE, key="a") is True
+        assert take(_notice(), ReturnKind.HARD, status="5.1.1", words=GONE, key="a") is False
+        assert take(_notice(), ReturnKind.HARD, status="5.1.1", words=GONE, key="b") is True
+    assert deliveries(edition) == {ANNA: (DeliveryStatus.BOUNCED, GONE)}
+    repair = db.session.scalars(sa.select(Repair)).one()
+    assert (repair.address_key, repair.code, repair.words, repair.ended_at) == (
+        ANNA,
+        "5.1.1",
+        GONE,
+        None,
+    )
+    next_one = drafted_and_released(guide(edition.publication_id), 2)
+    before = len(send())
+    assert deliveries(next_one) == {ANNA: (DeliveryStatus.HELD, outbox.ON_HOLD)}
+    assert len(send()) == before
+
+
+@on_both
+def test_what_somebody_waits_for_is_tried_once_at_an_address_on_hold(
+    app: Flask, frozen: Clock
+) -> None:
+    _sent_edition()
+    with transaction():
+        take(_notice(), ReturnKind.HARD, words=GONE, key="a")
+        customer_id = db.session.scalars(sa.select(Customer.id)).one()
+        outbox.owe("find_my_copies", "find:x:1", customer_id=customer_id, priority=0)
+    before = len(send())
+    found = db.session.scalars(sa.select(Delivery).where(Delivery.dedupe_key == "find:x:1")).one()
+    assert found.status is DeliveryStatus.SENT
+    assert len(send()) == before
+    # A hard hold stays: what was taken may come back again.
+    assert db.session.scalars(sa.select(AddressHold.kind)).one() is ReturnKind.HARD
+
+
+@on_both
+def test_what_came_back_for_now_is_tried_again_and_held_softly_after_the_last(
+    app: Flask, frozen: Clock
+) -> None:
+    edition = _sent_edition()
+    with transaction():
+        assert take(_notice(), ReturnKind.SOFT, words="452 4.2.2 full", key="a")
+    letter = _letter()
+    assert (letter.status, letter.sent_at, letter.message_id) == (
+        DeliveryStatus.QUEUED,
+        None,
+        None,
+    )
+    assert db.session.scalars(sa.select(Repair)).all() == []
+    send()
+    assert deliveries(edition)[ANNA] == (DeliveryStatus.QUEUED, "")
+    frozen.advance(minutes=1)
+    send()
+    assert deliveries(edition)[ANNA] == (DeliveryStatus.SENT, "")
+    with transaction() as session:
+        session.execute(sa.update(Delivery).where(Delivery.id == _notice()).values(tries=60))
+        take(_notice(), ReturnKind.SOFT, words="452 4.2.2 full", key="b")
+    assert deliveries(edition)[ANNA] == (DeliveryStatus.BOUNCED, "452 4.2.2 full")
+    assert db.session.scalars(sa.select(AddressHold.kind)).one() is ReturnKind.SOFT
+    assert db.session.scalars(sa.select(Repair.kind)).one() is ReturnKind.SOFT
+
+
+@on_both
+def test_a_report_before_the_outcome_waits_for_it(app: Flask, frozen: Clock) -> None:
+    edition = _sent_edition()
+    under_way = {"status": DeliveryStatus.SENDING, "sent_at": None}
+    with transaction() as session:
+        session.execute(sa.update(Delivery).where(Delivery.id == _notice()).values(under_way))
+        assert take(_notice(), ReturnKind.HARD, words=GONE, key="a")
+    returns.settle_late()
+    assert deliveries(edition)[ANNA] == (DeliveryStatus.SENDING, "")
+    with transaction() as session:
+        session.execute(
+            sa.update(Delivery).where(Delivery.id == _notice()).values(status=DeliveryStatus.SENT)
+        )
+    returns.settle_late()
+    assert deliveries(edition)[ANNA] == (DeliveryStatus.BOUNCED, GONE)
+
+
+@on_both
+def test_a_complaint_stops_the_news_of_its_publication_and_nothing_else(
+    app: Flask, frozen: Clock
+) -> None:
+    edition = _sent_edition()
+    with transaction():
+        take(_notice(), ReturnKind.COMPLAINT, key="a")
+    assert deliveries(edition)[ANNA] == (DeliveryStatus.SENT, "")
+    stop = db.session.scalars(sa.select(NoticeStop)).one()
+    assert stop.stopped_at == stop.complained_at == frozen()
+    assert db.session.scalars(sa.select(AddressHold)).all() == []
+    assert db.session.scalars(sa.select(Repair)).all() == []
+
+
+@on_both
+def test_a_report_about_an_earlier_address_holds_that_alone(app: Flask, frozen: Clock) -> None:
+    edition = _sent_edition()
+    with transaction() as session:
+        session.execute(sa.update(Attempt).values(address="old@reader.example"))
+        session.add(
+            Attempt(delivery_id=_notice(), worker="w", address=ANNA, started_at=frozen(), reply="")
+        )
+    with transaction():
+        take(_notice(), ReturnKind.HARD, words=GONE, key="a", recipient="Old@Reader.example")
+    assert deliveries(edition)[ANNA] == (DeliveryStatus.SENT, "")
+    assert db.session.scalars(sa.select(AddressHold.address_key)).one() == "old@reader.example"
+    assert db.session.scalars(sa.select(Repair)).all() == []
+
+
+def test_a_letter_that_nobody_knows_came_back_to_nobody(app: Flask) -> None:
+    with transaction():
+        assert take(7, ReturnKind.HARD, key="a") is False
+        assert take(2**40, ReturnKind.HARD, key="b") is False
+    assert db.session.scalars(sa.select(ReturnedLetter)).all() == []
+
+
+def _sent_edition() -> Edition:
+    with transaction():
+        a_seller()
+        publication = a_publication(expected_on=None)
+        buy(publication)
+    edition = drafted_and_released(publication)
+    send()
+    db.session.rollback()
+    return edition
+
+
+def _letter() -> Delivery:
+    db.session.rollback()
+    notice = sa.select(Delivery).where(Delivery.kind == "edition_notice")
+    return db.session.scalars(notice.order_by(Delivery.id)).first() or pytest.fail("no notice")
+
+
+def _notice() -> int:
+    query = sa.select(sa.func.min(Delivery.id)).where(Delivery.kind == "edition_notice")
+    return db.session.scalar(query) or 0
