@@ -39,7 +39,6 @@ _UNTRIED = {
 
 KEPT_FOR = timedelta(days=2)
 FORGOTTEN = "its address is forgotten"
-# Why a letter does not leave: letters to its address came back, or a person gave it up.
 ON_HOLD = "letters to its address came back"
 GIVEN_UP = "its address was given up"
 # The rest has its turn with the next minute of the timetable.
@@ -137,12 +136,9 @@ def owe_rows(kind: str, rows: sa.Select[Any]) -> int:
     }
     # SQLite takes the ON of the conflict for that of a join unless a WHERE stands between.
     query = sa.select(*values.values()).where(sa.text("true"))
-    statement = (
-        insert_into(Delivery)
-        .from_select(list(values), query, include_defaults=False)
-        .on_conflict_do_nothing(index_elements=["dedupe_key"])
-        .execution_options(preserve_rowcount=True)
-    )
+    inserted = insert_into(Delivery).from_select(list(values), query, include_defaults=False)
+    statement = inserted.on_conflict_do_nothing(index_elements=["dedupe_key"])
+    statement = statement.execution_options(preserve_rowcount=True)
     db.session.flush()
     written = int(db.session.connection().execute(statement).rowcount)
     if written:
