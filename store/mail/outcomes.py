@@ -77,7 +77,8 @@ class Tried:
     @property
     def is_plain(self) -> bool:
         """Whether nothing is to be written down but that the server took it: for the ledger."""
-        return self.outcome.kind is OutcomeKind.ACCEPTED and not self.is_captured
+        is_more = self.is_captured or self.letter.is_on_hold
+        return self.outcome.kind is OutcomeKind.ACCEPTED and not is_more
 
 
 def wait_after(tries: int) -> timedelta | None:

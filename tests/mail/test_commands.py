@@ -96,6 +96,6 @@ def test_a_sent_or_unknown_letter_is_not(store: Run) -> None:
     worker.send_due_letters()
     number = str(delivery("anna@reader.example").id)
 
-    again = "Only letters that failed, are held or were left out can be sent again.\n"
+    again = "Only letters that failed, came back, are held or were left out can be sent again.\n"
     assert store("retry", number, code=1).stderr == again
     assert store("retry", "999", code=1).stderr == "There is no letter of this number.\n"

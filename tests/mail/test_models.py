@@ -16,6 +16,8 @@ DELIVERY_MOVES = {
     ("sending", "queued"),
     ("sending", "failed"),
     ("sending", "held"),
+    ("sent", "bounced"),
+    ("bounced", "queued"),
     ("held", "queued"),
     ("held", "skipped"),
     ("failed", "queued"),
