@@ -16,8 +16,8 @@ from store.kit.database import db
 from store.kit.space import write_a_little
 from store.kit.storage import storage
 from store.mail.letters import compose_sample
+from store.mail.lines import mail_server
 from store.mail.smtp import Connection
-from store.mail.worker import mail_server
 from store.payments.gateways import stripe
 from store.payments.gateways.stripe_objects import endpoint_fault
 

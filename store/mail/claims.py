@@ -35,6 +35,8 @@ from store.mail.smtp import MailServer
 MOST_CLAIMED = 100
 # Longer than any wait for a mail server, and a minute for ourselves.
 LEASE = timedelta(seconds=MailServer("").longest_send) + clock.MINUTE
+# What a connection has claimed waits no longer behind a letter that is under way.
+_TAKES_LONG = clock.MINUTE
 # With a pace, no worker sits on more than it may send in this time.
 _SECONDS_AHEAD = 10
 
@@ -54,6 +56,7 @@ _numbers = itertools.count(1)
 
 # Runs a statement of plain SQL with its values; returns the rows.
 Run = Callable[..., Sequence[Any]]
+Priorities = tuple[int, ...]
 
 
 class Claim(NamedTuple):
@@ -116,17 +119,19 @@ def new_name() -> str:
     return f"{worker_name()}:{next(_numbers)}"
 
 
-def claim(run: Run, worker: str, now: Any, *, is_sqlite: bool) -> list[Claim]:
+def claim(
+    run: Run, worker: str, now: Any, priorities: Priorities, *, is_sqlite: bool
+) -> list[Claim]:
     """Claim the next few letters that are due, fewer when few are waiting so that no connection
     idles; the most urgent first. `now` as the driver takes it."""
-    limit = _fair_part(*run(_count_sql(is_sqlite), now=now)[0])
+    limit = _fair_part(*run(_count_sql(priorities, is_sqlite), now=now)[0])
     if limit == 0:
         return []
-    rows = run(_claim_sql(limit, is_sqlite), now=now, worker=worker)
+    rows = run(_claim_sql(limit, priorities, is_sqlite), now=now, worker=worker)
     return [Claim(row[0], worker) for row in sorted(rows, key=lambda row: (row[1], row[2], row[0]))]
 
 
-def _fair_part(awaited: int, notices: int) -> int:
+def _fair_part(awaited: int, notices: int = 0) -> int:
     """How many to claim, where so many wait that somebody waits for, and so many notices."""
     rate, shares = config().mail_rate, _shares()
     fair = -(-awaited // shares) if awaited else max(_FEWEST_NOTICES, -(-notices // shares))
@@ -138,27 +143,27 @@ def _shares() -> int:
     return 2 * config().mail_connections
 
 
-def _count_sql(is_sqlite: bool) -> str:
+def _count_sql(priorities: Priorities, is_sqlite: bool) -> str:
     """How many of each priority wait, as far as that matters."""
     enough = _shares() * MOST_CLAIMED
     counts = (
         f"(SELECT count(*) FROM ({_due_of(priority, enough, is_sqlite)}) AS few)"  # noqa: S608
-        for priority in PRIORITIES
+        for priority in priorities
     )
     return f"SELECT {', '.join(counts)}"
 
 
-def anything_due(session: Session) -> bool:
+def anything_due(session: Session, priorities: Priorities = PRIORITIES) -> bool:
     """Whether a letter waits that could be claimed now. One that another transaction holds could
     not: who asked in a loop would spin until that ends. The caller ends the read."""
-    one = _timed(_due(1, _is_sqlite(session)))
+    one = _timed(_due(1, priorities, _is_sqlite(session)))
     return session.execute(one, {"now": clock.now()}).first() is not None
 
 
-def _claim_sql(limit: int, is_sqlite: bool) -> str:
+def _claim_sql(limit: int, priorities: Priorities, is_sqlite: bool) -> str:
     """ARRAY, as inside IN the planner may run the inner query once per row and claim the whole
     table."""
-    chosen = _due(limit, is_sqlite)
+    chosen = _due(limit, priorities, is_sqlite)
     ids = f"IN ({chosen})" if is_sqlite else f"= ANY(ARRAY({chosen}))"
     return (
         "UPDATE deliveries SET claimed_by = :worker, claimed_at = :now"  # noqa: S608 - constants
@@ -166,13 +171,13 @@ def _claim_sql(limit: int, is_sqlite: bool) -> str:
     )
 
 
-def _due(limit: int, is_sqlite: bool) -> str:
+def _due(limit: int, priorities: Priorities, is_sqlite: bool) -> str:
     """The first letters that could leave now, the most urgent first: those alone that no other
     transaction holds, which PostgreSQL then holds for us."""
     free = "" if is_sqlite else " FOR UPDATE SKIP LOCKED"
     of_each = (
         f"SELECT id FROM ({_due_of(priority, limit, is_sqlite)}{free}) AS due_{priority}"  # noqa: S608
-        for priority in PRIORITIES
+        for priority in priorities
     )
     return f"{' UNION ALL '.join(of_each)} LIMIT {limit}"
 
@@ -266,6 +271,27 @@ def free_dead_claims(session: Session) -> int:
         .returning(Delivery.id)
     ).all()
     return len(cut_off) + len(unsent)
+
+
+def free_waiting_claims(session: Session) -> int:
+    """Queue again what waits behind a letter for which the server takes long: others send it.
+    Returns how many."""
+    other = deliveries.alias("other")
+    behind = sa.select(other.c.claimed_by).where(
+        other.c.claimed_at < clock.now() - _TAKES_LONG,
+        other.c.status == DeliveryStatus.SENDING,
+    )
+    freed = session.execute(
+        sa.update(deliveries)
+        .where(
+            Delivery.claimed_at.is_not(None),
+            Delivery.status == DeliveryStatus.QUEUED,
+            Delivery.claimed_by.in_(behind),
+        )
+        .values(claimed_by=None, claimed_at=None)
+        .returning(Delivery.id)
+    )
+    return len(freed.all())
 
 
 def is_dead(worker: str) -> bool:

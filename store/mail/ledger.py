@@ -22,7 +22,8 @@ from store.kit import clock
 from store.kit.database import db
 from store.kit.engine import LOCK_PATIENCE_SECONDS, PATIENCE, WRITES
 from store.mail import claims
-from store.mail.claims import MAY_LEAVE, Claim
+from store.mail.claims import MAY_LEAVE, Claim, Priorities
+from store.mail.models import PRIORITIES
 
 _ENDED = (
     "UPDATE attempts SET ended_at = :now, outcome = 'accepted', reply = :reply WHERE id = :attempt"
@@ -79,9 +80,11 @@ class Ledger(Protocol):
         add its attempt: the id of that, or None where the letter is no longer ours, no longer
         queued, or its batch paused or recalled meanwhile."""
 
-    def claim(self, taken: Taken | None, worker: str) -> list[Claim]:
+    def claim(
+        self, taken: Taken | None, worker: str, priorities: Priorities = PRIORITIES
+    ) -> list[Claim]:
         """Write down the letter that was taken, if one was, and claim the next few that are due,
-        the most urgent first."""
+        of these priorities, the most urgent first."""
 
 
 class SharedLedger:
@@ -106,7 +109,9 @@ class SharedLedger:
 
         return self._write(write)
 
-    def claim(self, taken: Taken | None, worker: str) -> list[Claim]:
+    def claim(
+        self, taken: Taken | None, worker: str, priorities: Priorities = PRIORITIES
+    ) -> list[Claim]:
         """See `Ledger`."""
         now = _in_sqlite(clock.now())
 
@@ -116,6 +121,7 @@ class SharedLedger:
                 lambda sql, **given: driver.execute(sql, given).fetchall(),
                 worker,
                 now,
+                priorities,
                 is_sqlite=True,
             )
 
@@ -226,13 +232,15 @@ class SingleLedger:
                 run(f"{_RELEASED} RETURNING id", **values)
         return rows[0][0] if rows else None
 
-    def claim(self, taken: Taken | None, worker: str) -> list[Claim]:
+    def claim(
+        self, taken: Taken | None, worker: str, priorities: Priorities = PRIORITIES
+    ) -> list[Claim]:
         """See `Ledger`."""
         now = clock.now()
         with self._run() as run:
             if taken:
                 run(f"{_END} RETURNING id", **_ended(taken), now=now)
-            return claims.claim(run, worker, now, is_sqlite=False)
+            return claims.claim(run, worker, now, priorities, is_sqlite=False)
 
     @contextmanager
     def _run(self) -> Iterator[claims.Run]:

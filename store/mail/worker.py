@@ -10,11 +10,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from queue import Empty, LifoQueue
-from typing import Protocol, cast
+from queue import Empty
+from typing import cast
 
 import sqlalchemy as sa
-from flask import current_app
 from sqlalchemy.orm import Session
 
 from store.kit import clock
@@ -38,11 +37,12 @@ from store.mail.letters import (
     own_part,
     render_letter,
 )
+from store.mail.lines import Place, idle_places
 from store.mail.marks import return_path
-from store.mail.mime import EncodedText, Envelope, LetterText, address_envelope
-from store.mail.models import Delivery, DeliveryStatus, deliveries, stands_at
+from store.mail.mime import EncodedText, LetterText, address_envelope
+from store.mail.models import PRIORITIES, Delivery, DeliveryStatus, deliveries, stands_at
 from store.mail.outcomes import Tried
-from store.mail.smtp import Connection, MailServer, Outcome, OutcomeKind, ServerUnavailable
+from store.mail.smtp import OutcomeKind, ServerUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -60,13 +60,6 @@ _CLAIMED = sa.select(deliveries).where(deliveries.c.id == sa.bindparam("claimed"
 HELD_FOR_A_SETTING = "a setting of the shop is to be mended: "
 
 
-class Line(Protocol):
-    """A kept connection to whatever takes letters."""
-
-    def ready(self) -> None: ...
-    def send(self, envelope: Envelope, octets: bytes) -> Outcome: ...
-
-
 def send_due_letters(seconds: float | None = None) -> int:
     """Send every letter that is due, over one of this process's kept connections, until none is
     left or the server takes no more; returns how many were handed over.
@@ -79,17 +72,17 @@ def send_due_letters(seconds: float | None = None) -> int:
     until = None if seconds is None else time.monotonic() + seconds
     while True:
         try:
-            line = _lines().get_nowait()
+            place = idle_places().get_nowait()
         except Empty:
             return sent
-        drain = Drain(line, until)
+        drain = Drain(place, until)
         try:
             drain.run()
         finally:
             end_read()
-            _lines().put(line)
+            idle_places().put(place)
         sent += drain.sent
-        if drain.was_stopped or not _anything_due():
+        if drain.was_stopped or not _anything_due(place.carries):
             return sent
         if drain.is_late():
             ring("send_letters")
@@ -108,8 +101,8 @@ class Drain:
     start, and before anything that may take long.
     """
 
-    def __init__(self, line: Line, until: float | None = None) -> None:
-        self.line = line
+    def __init__(self, place: Place, until: float | None = None) -> None:
+        self.line, self.carries = place.line, place.carries
         self.until = until
         self.claims: deque[Claim] = deque()
         self.in_hand: Tried | None = None
@@ -158,7 +151,7 @@ class Drain:
 
     def _claim(self) -> None:
         taken = self._plainly_taken()
-        self.claims.extend(ledger().claim(taken, claims.new_name()))
+        self.claims.extend(ledger().claim(taken, claims.new_name(), self.carries))
         self.in_hand = None
 
     def _take_next(self) -> None:
@@ -320,9 +313,9 @@ def _written(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
     )
 
 
-def _anything_due() -> bool:
+def _anything_due(priorities: tuple[int, ...] = PRIORITIES) -> bool:
     try:
-        return claims.anything_due(db.session())
+        return claims.anything_due(db.session(), priorities)
     finally:
         end_read()
 
@@ -334,9 +327,12 @@ def wake_when_due() -> None:
 
 
 def sweep() -> None:
-    """Free the claims of the dead and finish the batches of which nothing is left (timetable)."""
+    """Free the claims of the dead, and those that wait behind a letter for which the server takes
+    long, and finish the batches of which nothing is left (timetable)."""
     with transaction() as session:
         freed = claims.free_dead_claims(session)
+        if claims.free_waiting_claims(session):
+            outbox.wake()
         outcomes.reopen_batches()
     outcomes.finish_batches()
     if freed:
@@ -360,29 +356,3 @@ def release_mended() -> None:
         end_read()
     with transaction():
         outbox.release_waiting_for(HELD_FOR_A_SETTING)
-
-
-def mail_server() -> MailServer:
-    """The server that the settings name."""
-    settings = config()
-    password = settings.mail_password
-    return MailServer(
-        host=settings.mail_server or "",
-        port=settings.mail_port,
-        username=settings.mail_username,
-        password=password.get_secret_value() if password else None,
-        use_tls=settings.mail_use_tls,
-        use_ssl=settings.mail_use_ssl,
-        local_hostname=settings.mail_sender.rpartition("@")[2] or "localhost",
-    )
-
-
-def _lines() -> "LifoQueue[Line]":
-    """This process's connections, idle ones inside; more never work at once."""
-    extensions = current_app.extensions
-    if "colophon.mail_lines" not in extensions:
-        lines: LifoQueue[Line] = LifoQueue()
-        for _ in range(config().mail_connections):
-            lines.put(Connection(mail_server()) if config().mail_server else CapturingLine())
-        extensions.setdefault("colophon.mail_lines", lines)
-    return cast("LifoQueue[Line]", extensions["colophon.mail_lines"])

@@ -11,7 +11,7 @@ from flask import Flask
 from store.app import create_app
 from store.kit import clock
 from store.kit.database import db, transaction
-from store.mail import outbox, worker
+from store.mail import lines, outbox
 from store.mail.models import Attempt, Batch, BatchStatus, Delivery
 from store.mail.smtp import Connection
 from tests.conftest import make_settings
@@ -38,12 +38,12 @@ def a_shop(
 
 def hang_up() -> None:
     """Close this process's idle connections to the mail server."""
-    lines = worker._lines()
-    idle = [lines.get_nowait() for _ in range(lines.qsize())]
-    for line in idle:
-        if isinstance(line, Connection):
-            line.close()
-        lines.put(line)
+    places = lines.idle_places()
+    idle = [places.get_nowait() for _ in range(places.qsize())]
+    for place in idle:
+        if isinstance(place.line, Connection):
+            place.line.close()
+        places.put(place)
 
 
 def owe_to(*addresses: str, **given: Any) -> None:

@@ -107,7 +107,14 @@ def test_a_claim_keeps_to_its_limit_with_nested_loops_forced(shop: Flask) -> Non
         for off in ("hashjoin", "mergejoin", "hashagg", "sort", "bitmapscan"):
             session.execute(sa.text(f"SET LOCAL enable_{off} = off"))
         values = {"now": clock.now(), "worker": HERE}
-        assert len(session.execute(claims._timed(claims._claim_sql(50, False)), values).all()) == 50
+        assert (
+            len(
+                session.execute(
+                    claims._timed(claims._claim_sql(50, PRIORITIES, False)), values
+                ).all()
+            )
+            == 50
+        )
 
     assert claimed_rows() == 50
 
@@ -116,7 +123,7 @@ def test_a_claim_keeps_to_its_limit_with_nested_loops_forced(shop: Flask) -> Non
 def test_control_written_with_in_the_claim_takes_the_whole_table(shop: Flask) -> None:
     owe_to(*readers(400))
     with transaction() as session:
-        naive = claims._claim_sql(50, False).replace("= ANY(ARRAY(", "IN (")
+        naive = claims._claim_sql(50, PRIORITIES, False).replace("= ANY(ARRAY(", "IN (")
         naive = naive.replace(")) RETURNING", ") RETURNING")
         for off in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan"):
             session.execute(sa.text(f"SET LOCAL enable_{off} = off"))
@@ -154,9 +161,9 @@ def test_only_what_is_due_is_looked_at(shop: Flask) -> None:
     db.session.commit()
     is_sqlite = db.engine.dialect.name == "sqlite"
     for sql in (
-        claims._claim_sql(20, is_sqlite),
-        claims._due(1, is_sqlite),
-        claims._count_sql(is_sqlite),
+        claims._claim_sql(20, PRIORITIES, is_sqlite),
+        claims._due(1, PRIORITIES, is_sqlite),
+        claims._count_sql(PRIORITIES, is_sqlite),
     ):
         plan = plan_of(sql)
         assert len(ONLY_DUE.findall(plan)) == len(PRIORITIES), plan

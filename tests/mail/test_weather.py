@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from store.mail import worker
+from store.mail import lines, worker
 from store.mail.smtp import MailServer, Outcome, OutcomeKind, Reply
 from tests.conftest import Clock, on_both
 from tests.tables import Note
@@ -127,8 +127,8 @@ def _sail(
 ) -> tuple[Voyage, Weather]:
     patch.setattr(worker, "sleep", lambda seconds: frozen.advance(seconds=seconds))
     if row.is_scaled:
-        usual = worker.mail_server
-        patch.setattr(worker, "mail_server", lambda: _scaled(usual()))
+        usual = lines.mail_server
+        patch.setattr(lines, "mail_server", lambda: _scaled(usual()))
     weather, voyage = row.make(), Voyage(PEOPLE)
     with (
         ScriptedServer(weather, offers=row.offers) as sink,
