@@ -68,6 +68,17 @@ class Claim(NamedTuple):
     worker: str
 
 
+_PUT_OFF = (
+    sa.update(deliveries)
+    .where(
+        deliveries.c.id == sa.bindparam("ours"),
+        deliveries.c.status == DeliveryStatus.QUEUED,
+        deliveries.c.claimed_by == sa.bindparam("worker"),
+    )
+    .values(due_at=sa.bindparam("until"), claimed_by=None, claimed_at=None)
+)
+
+
 @dataclass(frozen=True)
 class Prepared:
     """One letter that could leave now: plain values, no row behind them."""
@@ -229,16 +240,24 @@ def settle_unsent(session: Session, claim: Claim, status: DeliveryStatus, reason
     return session.execute(changed).first() is not None
 
 
-def postpone(session: Session, claim: Claim, until: datetime) -> None:
-    """Queue a claimed letter for later, as if nobody had looked at it."""
+def put_off(session: Session, claims: list[tuple[Claim, datetime]]) -> None:
+    """Queue claimed letters for later, as if nobody had looked at them."""
+    if claims:
+        given = [{"ours": c.delivery_id, "worker": c.worker, "until": at} for c, at in claims]
+        session.connection().execute(_PUT_OFF, given)
+
+
+def bring_forward(session: Session, moments: list[datetime]) -> None:
+    """Make due what was put off until one of these moments."""
     session.execute(
         sa.update(deliveries)
         .where(
-            Delivery.id == claim.delivery_id,
-            Delivery.status == DeliveryStatus.QUEUED,
-            Delivery.claimed_by == claim.worker,
+            # The condition of the queue's index to the letter.
+            sa.text("status = 'queued' AND claimed_at IS NULL"),
+            deliveries.c.priority.in_(PRIORITIES),
+            deliveries.c.due_at.in_(moments),
         )
-        .values(due_at=until, claimed_by=None, claimed_at=None)
+        .values(due_at=clock.now())
     )
 
 

@@ -14,7 +14,7 @@ from store.kit.status import advance, record_change
 from store.mail import brake, outbox, rests, standstills
 from store.mail.answers import About, Cause, Step
 from store.mail.captured import capture
-from store.mail.claims import Claim, Prepared, Unsent, settle_unsent
+from store.mail.claims import Claim, Prepared, Unsent, bring_forward, settle_unsent
 from store.mail.holds import note_accepted
 from store.mail.models import (
     Attempt,
@@ -189,9 +189,16 @@ def stand_still(session: Session, about: About, cause: Cause | None, words: str)
     standstills.begin(session, about, cause, words)
 
 
+def is_fair(outcome: Outcome) -> bool:
+    """Whether the server deals with us: it took the letter, or says what is the reader's matter."""
+    is_readers = outcome.about is About.READER and outcome.cause not in (None, Cause.UNWANTED)
+    return outcome.kind is OutcomeKind.ACCEPTED or is_readers
+
+
 def clear_up(session: Session, domain: str) -> None:
-    """A letter to this domain was taken after all."""
-    rests.end(session, domain)
+    """A letter to this domain was taken after all: what was put off for it is due now."""
+    bring_forward(session, rests.end(session, domain))
+    outbox.wake()
     standstills.end(session)
 
 

@@ -4,15 +4,17 @@ A rest grows while it is of no use and ends with the first letter that is taken.
 logged: a domain may be one person's.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from store.kit import clock
 from store.kit.database import insert_into
-from store.mail.models import Rest
+from store.mail.models import Attempt, Delivery, DeliveryStatus, Rest
 
 # The domain of the post as a whole.
 POST = ""
@@ -20,33 +22,47 @@ _WAITS = [timedelta(minutes=m) for m in (1, 5, 15, 30)]
 # So many answers of a domain that ask for patience, and no letter taken between, are no chance.
 # A server that defers every first letter of a sender to a reader would be slow for nothing.
 _STRIKES = 10
+# The timetable looks each minute; a little longer than that.
+_UNTIL_LOOKED_AT_AGAIN = timedelta(seconds=90)
 FORGOTTEN_AFTER = timedelta(days=3)
+
+
+class Standing(NamedTuple):
+    """How a domain's row stood."""
+
+    until: datetime
+    rests: int
 
 
 @dataclass(frozen=True)
 class Weather:
     """The rests as they stood when they were last looked at."""
 
-    until: dict[str, datetime]
+    standing: dict[str, Standing]
 
     def rests_until(self, domain: str) -> datetime | None:
         """When letters to this domain, or with POST any, may leave again; None: now."""
-        until = self.until.get(domain)
-        return until if until is not None and until > clock.now() else None
+        row = self.standing.get(domain)
+        return row.until if row is not None and row.until > clock.now() else None
+
+    def has_rested(self, domain: str) -> bool:
+        """Whether its rest is over, and nobody knows yet whether it was of use."""
+        row = self.standing.get(domain)
+        return row is not None and row.rests > 0 and row.until <= clock.now()
 
     def is_foul(self, domain: str) -> bool:
         """Whether a letter that is taken there ends something."""
-        return POST in self.until or domain in self.until
+        return POST in self.standing or domain in self.standing
 
 
 # Asked with each claim, so built once.
-_ALL = sa.select(Rest.domain, Rest.until)
+_ALL = sa.select(Rest.domain, Rest.until, Rest.rests)
 
 
 def weather(session: Session) -> Weather:
     """The rests as they stand; mostly there are none."""
     rows = session.connection().execute(_ALL)
-    return Weather({row.domain: row.until for row in rows})
+    return Weather({row.domain: Standing(row.until, row.rests) for row in rows})
 
 
 def domain_of(address: str) -> str:
@@ -59,8 +75,44 @@ def strike(session: Session, domain: str) -> None:
     Letters that were under way when a rest began make it no longer."""
     row = _row(session, domain)
     row.strikes += 1
-    if row.strikes >= _STRIKES:
+    if row.strikes >= _STRIKES or row.rests:
         _rest(row)
+    session.flush()
+
+
+def ask(session: Session, domain: str) -> datetime | None:
+    """Be the one letter that finds out whether a rest was of use: None where it may leave, and the
+    next rest begins meanwhile for all others; else until when it waits."""
+    here = sa.select(Rest).where(Rest.domain == domain).with_for_update()
+    row = session.scalar(here.execution_options(populate_existing=True))
+    if row is None:
+        return None
+    if row.until > clock.now():
+        return row.until
+    _rest(row)
+    session.flush()
+    return None
+
+
+def rest_where_silent(session: Session) -> None:
+    """Domains over whose letters several connections have been waiting for a minute, or one since
+    a rest: no other begins a letter there meanwhile (timetable)."""
+    silent = (
+        sa.select(Attempt.address)
+        .join(Delivery, Delivery.id == Attempt.delivery_id)
+        .where(
+            Delivery.claimed_at < clock.now() - clock.MINUTE,
+            Delivery.status == DeliveryStatus.SENDING,
+            Attempt.ended_at.is_(None),
+        )
+    )
+    waiting = Counter(domain_of(address) for address in session.scalars(silent))
+    rested = weather(session).standing if waiting else {}
+    for domain, count in waiting.items():
+        if count > 1 or (domain in rested and rested[domain].rests):
+            row = _row(session, domain)
+            row.until = max(row.until, clock.now() + _UNTIL_LOOKED_AT_AGAIN)
+            row.rests = max(row.rests, 1)
     session.flush()
 
 
@@ -78,9 +130,11 @@ def mark_post(session: Session) -> None:
     session.flush()
 
 
-def end(session: Session, domain: str) -> None:
-    """A letter to this domain was taken: it rests no longer, nor does the post."""
-    session.execute(sa.delete(Rest).where(Rest.domain.in_([POST, domain])))
+def end(session: Session, domain: str) -> list[datetime]:
+    """A letter to this domain was taken: it rests no longer, nor does the post. Returns until when
+    they would have rested."""
+    gone = sa.delete(Rest).where(Rest.domain.in_([POST, domain])).returning(Rest.until)
+    return list(session.scalars(gone))
 
 
 def try_now(session: Session) -> None:

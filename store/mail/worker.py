@@ -110,6 +110,7 @@ class Drain:
         self.was_stopped = False
         self.weather: rests.Weather | None = None
         self._has_slot = False
+        self._put_off: list[tuple[Claim, datetime]] = []
         self._waits = iter(BRIEF_WAITS)
 
     def run(self) -> None:
@@ -150,6 +151,8 @@ class Drain:
         return False
 
     def _claim(self) -> None:
+        if self._put_off:
+            self._give_back()
         taken = self._plainly_taken()
         self.claims.extend(ledger().claim(taken, claims.new_name(), self.carries))
         self.in_hand = None
@@ -166,12 +169,8 @@ class Drain:
                 sleep(max(0.0, (slot - clock.now()).total_seconds()))
             prepared = prepare(claim)
             if isinstance(prepared, Prepared):
-                until = self._rests_until(rests.domain_of(prepared.address))
-                if until is None:
+                if self._may_leave(prepared):
                     self._send(prepared)
-                else:
-                    with self._commit() as session:
-                        claims.postpone(session, claim, until)
             elif prepared is not None:
                 with self._commit() as session:
                     outcomes.record_unsent(session, prepared)
@@ -193,11 +192,13 @@ class Drain:
         self.in_hand = Tried(letter, attempt_id, outcome, isinstance(self.line, CapturingLine))
         if outcome.kind is OutcomeKind.ACCEPTED:
             self.sent += 1
+        if outcomes.is_fair(outcome):
             self._waits = iter(BRIEF_WAITS)
             self._clear_up(rests.domain_of(letter.address))
+        if outcome.kind is OutcomeKind.ACCEPTED:
             return
-        with self._commit():
-            self.weather = None  # this answer may have changed it
+        self._write_down()
+        self.weather = None  # this answer may have changed it
         if not outcome.charged:
             self._give_back()
             self._wait_briefly(outcome.about, outcome.cause, outcome.reply)
@@ -227,7 +228,23 @@ class Drain:
     def _give_back(self) -> None:
         with self._commit() as session:
             claims.release(session, list(self.claims))
+            claims.put_off(session, self._put_off)
         self.claims.clear()
+        self._put_off.clear()
+
+    def _may_leave(self, letter: Prepared) -> bool:
+        """Whether it may try: where neither the post nor its domain rests. Where a rest is over, one
+        letter finds out whether it was of use; all others wait until that is known."""
+        for domain in (rests.POST, rests.domain_of(letter.address)):
+            until = self._rests_until(domain)
+            if self.weather is not None and self.weather.has_rested(domain):
+                with self._commit() as session:
+                    until = rests.ask(session, domain)
+            if until is not None:
+                self._put_off.append((letter.claim, until))
+                self.was_stopped |= domain == rests.POST
+                return False
+        return True
 
     def _rests_until(self, domain: str) -> datetime | None:
         """As it stood at the last claim, and after each answer of ours that may have changed it."""
@@ -236,7 +253,7 @@ class Drain:
         return self.weather.rests_until(domain)
 
     def _clear_up(self, domain: str) -> None:
-        """A letter was taken: what rested there, and the post, rests no longer."""
+        """The weather is fair: what rested there, and the post, rests no longer."""
         if self.weather is not None and self.weather.is_foul(domain):
             with self._commit() as session:
                 outcomes.clear_up(session, domain)
@@ -331,6 +348,7 @@ def sweep() -> None:
     long, and finish the batches of which nothing is left (timetable)."""
     with transaction() as session:
         freed = claims.free_dead_claims(session)
+        rests.rest_where_silent(session)
         if claims.free_waiting_claims(session):
             outbox.wake()
         outcomes.reopen_batches()

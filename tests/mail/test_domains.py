@@ -1,0 +1,232 @@
+"""A domain that asks for patience: it is left alone by all workers, while letters to others go on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from store.kit import clock
+from store.kit.database import db, transaction
+from store.mail import rests, worker
+from store.mail.models import Rest
+from tests.conftest import Clock, on_both
+from tests.serving import until
+
+from .scripted_server import Script, ScriptedServer, Talk
+from .shops import a_batch, a_shop, attempts, deliveries, hang_up, owe_to
+from .test_lines import a_hall
+
+LATER = "451 4.7.1 Too many letters from you, come back later"
+SLOW = [f"reader{number:02}@slow.example" for number in range(40)]
+QUICK = [f"reader{number:02}@quick.example" for number in range(40)]
+MIXED = [who for both in zip(SLOW, QUICK, strict=True) for who in both]
+Serve = Callable[..., Any]
+
+
+class Patience:
+    """Asks for patience with letters to one domain, as long as it is told to."""
+
+    def __init__(self) -> None:
+        self.asks = True
+        self.tried = 0
+
+    def __call__(self, talk: Talk, verb: str, line: str) -> str | None:
+        if verb != "RCPT" or "@slow.example" not in line:
+            return None
+        self.tried += 1
+        return LATER if self.asks else None
+
+
+@pytest.fixture
+def serve(
+    database_url: str, tmp_path: Path, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> Serve:
+    monkeypatch.setattr(worker, "sleep", lambda seconds: frozen.advance(seconds=seconds))
+
+    @contextmanager
+    def opened(script: Script) -> Iterator[ScriptedServer]:
+        with ScriptedServer(script) as sink, a_shop(database_url, tmp_path, sink.port):
+            yield sink
+
+    return opened
+
+
+def standing(domain: str) -> Rest | None:
+    db.session.remove()
+    row = db.session.scalars(sa.select(Rest).where(Rest.domain == domain)).one_or_none()
+    db.session.expunge_all()
+    return row
+
+
+def rest_over(domain: str = "slow.example") -> datetime:
+    row = standing(domain)
+    assert row is not None
+    return row.until
+
+
+def sent(people: list[str]) -> int:
+    rows = deliveries()
+    return sum(rows[who].status == "sent" for who in people)
+
+
+def charged(people: list[str]) -> int:
+    rows = deliveries()
+    return sum(rows[who].tries > 0 for who in people)
+
+
+@on_both
+def test_it_rests_alone_and_others_go_on(serve: Serve, frozen: Clock) -> None:
+    patience = Patience()
+    with serve(patience):
+        owe_to(*MIXED, batch_id=a_batch())
+        worker.send_due_letters()
+
+        assert (sent(QUICK), sent(SLOW)) == (40, 0)
+        assert patience.tried == charged(SLOW) == 10
+        assert rest_over() == clock.now() + timedelta(minutes=1)
+        assert standing(rests.POST) is None
+        assert standing("quick.example") is None
+        waiting = {row.due_at for row in deliveries().values() if row.tries == 0}
+        assert waiting == {rest_over()}
+
+
+@on_both
+def test_one_letter_finds_out_whether_a_rest_was_of_use(serve: Serve, frozen: Clock) -> None:
+    patience = Patience()
+    with serve(patience):
+        owe_to(*SLOW)
+        worker.send_due_letters()
+        waits = []
+        for _ in range(5):
+            frozen.set(rest_over())
+            hang_up()
+            before, began = patience.tried, clock.now()
+            worker.send_due_letters()
+            assert patience.tried == before + 1
+            waits.append(rest_over() - began)
+        assert waits == [timedelta(minutes=m) for m in (5, 15, 30, 30, 30)]
+
+
+@on_both
+def test_the_first_letter_that_is_taken_lets_all_go(serve: Serve, frozen: Clock) -> None:
+    patience = Patience()
+    with serve(patience):
+        owe_to(*SLOW)
+        worker.send_due_letters()
+        for _ in range(3):
+            frozen.set(rest_over())
+            worker.send_due_letters()
+        over = rest_over()
+        patience.asks = False
+        frozen.set(over)
+        worker.send_due_letters()
+        assert standing("slow.example") is None
+        worker.send_due_letters()
+        # Those that were refused wait for their own time; the others not for the next rest.
+        assert sent(SLOW) >= 30
+        assert clock.now() < over + timedelta(minutes=1)
+        frozen.advance(hours=1)
+        worker.send_due_letters()
+        assert sent(SLOW) == 40
+
+
+@on_both
+def test_who_does_not_exist_there_ends_a_rest_too(serve: Serve, frozen: Clock) -> None:
+    patience = Patience()
+
+    def script(talk: Talk, verb: str, line: str) -> str | None:
+        said = patience(talk, verb, line)
+        return (
+            "550 5.1.1 No such user"
+            if said is None and "@slow" in line and verb == "RCPT"
+            else said
+        )
+
+    with serve(script):
+        owe_to(*SLOW)
+        worker.send_due_letters()
+        patience.asks = False
+        frozen.set(rest_over())
+        worker.send_due_letters()
+        assert standing("slow.example") is None
+
+
+def test_a_greylisting_server_is_not_left_alone(serve: Serve, frozen: Clock) -> None:
+    def script(talk: Talk, verb: str, line: str) -> str | None:
+        return "450 4.2.0 Greylisted, come back" if verb == "RCPT" and "@slow" in line else None
+
+    with serve(script):
+        owe_to(*SLOW)
+        worker.send_due_letters()
+        assert standing("slow.example") is None
+        assert {len(attempts(who)) for who in SLOW} == {1}
+
+
+def test_control_without_rests_every_letter_is_tried(
+    serve: Serve, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rests, "strike", lambda *_: None)
+    patience = Patience()
+    with serve(patience):
+        owe_to(*MIXED)
+        worker.send_due_letters()
+        assert patience.tried == 40
+
+
+@on_both
+def test_a_domain_silent_after_the_dot_holds_no_more_connections_than_it_has(
+    database_url: str, tmp_path: Path, frozen: Clock
+) -> None:
+    def is_slow(who: str) -> bool:
+        return who in SLOW
+
+    with a_hall(database_url, tmp_path, is_slow, connections=4) as hall:
+        # Two connections meet it before anybody can know.
+        owe_to(*SLOW[:1], *QUICK[:20], *SLOW[1:2], *QUICK[20:], *SLOW[2:], batch_id=a_batch())
+        for number in (1, 2):
+            hall.start(1)
+            until(lambda number=number: len(hall.thinker.awaited) == number, "it is awaited")
+        for _ in range(4):
+            frozen.advance(seconds=61)
+            worker.sweep()
+            worker.send_due_letters()
+        assert len(hall.thinker.awaited) == 2
+        assert (sent(QUICK), sent(SLOW)) == (40, 0)
+        assert charged(SLOW) == 0
+
+        hall.end()
+        for _ in range(3):
+            frozen.advance(minutes=2)
+            worker.send_due_letters()
+        assert sent(SLOW) == 40
+        assert len(hall.taken()) == 80
+
+
+@on_both
+def test_a_silence_that_is_over_leaves_nothing_behind(
+    database_url: str, tmp_path: Path, frozen: Clock
+) -> None:
+    with a_hall(database_url, tmp_path, lambda who: who == SLOW[0], connections=3) as hall:
+        owe_to(*SLOW)
+        hall.start(1)
+        until(lambda: len(hall.thinker.awaited) == 1, "it is awaited")
+        frozen.advance(seconds=61)
+        worker.sweep()
+        # One letter is one reader's: its domain goes on.
+        assert standing("slow.example") is None
+        worker.send_due_letters()
+        assert sent(SLOW) == 39
+
+
+def test_rests_of_long_ago_are_forgotten(serve: Serve, frozen: Clock) -> None:
+    with serve(Patience()):
+        owe_to(*SLOW)
+        worker.send_due_letters()
+        frozen.advance(hours=24 * 4)
+        with transaction() as session:
+            rests.forget(session)
+        assert standing("slow.example") is None
