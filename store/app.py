@@ -24,7 +24,8 @@ from store.kit.database import db
 from store.kit.engine import engine_options, prepare_engine
 from store.kit.kept_pages import KeptPages
 from store.kit.storage import Storage
-from store.mail import letters
+from store.mail import letters, matching
+from store.orders.customers import customers_at
 from store.settings import Settings
 from store.storefront import (
     about,
@@ -94,6 +95,7 @@ def create_app(settings: Settings) -> Flask:
     jobs.init_app(app, settings.database, str(settings.data_dir.absolute() / "bell.db"))
     tasks.register_jobs(app)
     letters.register_seller(current_seller)
+    matching.register_customers(customers_at)
     limits.init_app(app)
     web.init_app(app, place("static"))
     app.jinja_env.globals["draw_cover"] = draw_cover

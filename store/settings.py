@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -24,6 +31,7 @@ from store.kit import judged
 PREFIX = "STORE_"
 Listed = Annotated[list[str], NoDecode]
 SecretList = Annotated[list[SecretStr], NoDecode]
+ShownSecrets = Annotated[SecretList, AfterValidator(judged.shown_secrets)]
 CHECKOUT_ORIGIN = "https://checkout.stripe.com"
 
 
@@ -62,7 +70,12 @@ class Settings(BaseSettings):
     mail_use_tls: bool = False
     mail_use_ssl: bool = False
     mail_default_sender: str = ""
-    bounce_address: str = ""
+    bounce_address: Annotated[str, AfterValidator(judged.return_path)] = ""
+    mail_webhook_brevo: ShownSecrets = []
+    mail_webhook_mailgun: ShownSecrets = []
+    mail_webhook_postmark: ShownSecrets = []
+    mail_webhook_sendgrid: Annotated[Listed, AfterValidator(judged.public_keys)] = []
+    mail_webhook_ses: Annotated[Listed, AfterValidator(judged.topics)] = []
     mail_rate: float = Field(default=0, ge=0)
     mail_connections: int = Field(default=4, ge=1, le=64)
     stripe_secret_key: SecretStr | None = None
@@ -99,7 +112,12 @@ class Settings(BaseSettings):
                 values["secret_key"] = _kept_key(Path(values.get("data_dir", "instance")))
         return values
 
-    @field_validator("alerts_to", "secret_key_fallbacks", "stripe_webhook_secrets", mode="before")
+    @field_validator(
+        *("alerts_to", "secret_key_fallbacks", "stripe_webhook_secrets"),
+        *("mail_webhook_brevo", "mail_webhook_mailgun", "mail_webhook_postmark"),
+        *("mail_webhook_sendgrid", "mail_webhook_ses"),
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return (
@@ -153,11 +171,6 @@ class Settings(BaseSettings):
     @classmethod
     def _sender(cls, value: str) -> str:
         return judged.own_mailbox(value) if value else value
-
-    @field_validator("bounce_address")
-    @classmethod
-    def _return_path(cls, value: str) -> str:
-        return judged.return_path(value) if value else value
 
     @field_validator("alerts_to")
     @classmethod
@@ -257,6 +270,8 @@ class Settings(BaseSettings):
     def secrets(self) -> list[str]:
         """Every secret of the settings, so that none is printed, the longest first."""
         given = [self.mail_password, self.stripe_secret_key, *self.stripe_webhook_secrets]
+        given += self.mail_webhook_brevo
+        given += [*self.mail_webhook_mailgun, *self.mail_webhook_postmark]
         found = [one.get_secret_value() for one in given if one] + self.signing_keys
         url = sa.engine.make_url(self.database)
         found += [str(url.password or ""), str(url.query.get("password", ""))]

@@ -121,8 +121,8 @@ BEYOND = {
         "/publications/<slug>/order",
     },
 }
-# Machines speak here: the gateway signs what it says.
-MACHINES = {"/webhooks/demo", "/webhooks/stripe"}
+# Machines speak here, and prove whose they are.
+MACHINES = {"/webhooks/demo", "/webhooks/mail/<provider>", "/webhooks/stripe"}
 ELSEWHERE: list[dict[str, str]] = [
     {"Origin": "https://evil.example"},
     {"Origin": "null"},

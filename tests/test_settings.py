@@ -68,6 +68,9 @@ WRONG = {
         "bounces+{mark}@press.example",
         "b\u00f6unces+{token}@press.example",
     ],
+    "STORE_MAIL_WEBHOOK_POSTMARK": ["short", "with a blank in it, and long"],
+    "STORE_MAIL_WEBHOOK_SENDGRID": ["hunter2", "MCowBQYDK2VwAyEAhunter2"],
+    "STORE_MAIL_WEBHOOK_SES": ["bounces", "arn:aws:sqs:eu-west-1:123456789012:bounces"],
     "STORE_MAIL_PORT": ["0", "65536", "smtp"],
     "STORE_DATABASE_URL": [
         "mysql://shop:hunter2@db.example/shop",

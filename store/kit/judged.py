@@ -1,11 +1,16 @@
 """Values of settings, judged where they are given; each returns what is to be used, or raises
 ValueError with what would be right, never with a password."""
 
+import base64
 import importlib.util
 import re
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import SecretStr
 
 from store.kit.mailboxes import OwnAddressUnwritable, own_address
 
@@ -40,6 +45,8 @@ def own_mailbox(value: str) -> str:
 
 def return_path(value: str) -> str:
     """Where letters come back to, with or without a place for the mark of each."""
+    if not value:
+        return value
     local, _, domain = value.rpartition("@")
     with_mark = local.replace("{token}", "0" * 40, 1)  # as long as a mark is
     if local != local.lower() or re.search(r"[{}]", with_mark + domain):
@@ -49,6 +56,39 @@ def return_path(value: str) -> str:
     if len(with_mark) > 64:
         raise ValueError("has room for 24 letters beside {token} before the @")
     _ = own_mailbox(f"{with_mark}@{domain}")
+    return value
+
+
+def shown_secrets(value: list[SecretStr]) -> list[SecretStr]:
+    """Secrets that a provider shows, or signs with."""
+    if not all(re.fullmatch(r"[!-~]{16,}", one.get_secret_value()) for one in value):
+        raise ValueError("needs at least 16 visible characters; `openssl rand -hex 32` makes one")
+    return value
+
+
+def public_keys(value: list[str]) -> list[str]:
+    """Public keys on an elliptic curve, as SendGrid's page shows them."""
+    if not all(map(_is_curve, value)):
+        raise ValueError("needs the verification key that SendGrid shows for signed events")
+    return value
+
+
+def _is_curve(key: str) -> bool:
+    try:
+        found = serialization.load_der_public_key(base64.b64decode(key, validate=True))
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return isinstance(found, ec.EllipticCurvePublicKey)
+
+
+def topics(value: list[str]) -> list[str]:
+    """Names of Amazon's topics."""
+    if not all(
+        re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}", one) for one in value
+    ):
+        raise ValueError(
+            "needs the ARN of a topic, as in arn:aws:sns:eu-west-1:123456789012:bounces"
+        )
     return value
 
 

@@ -20,6 +20,13 @@ from store.mail.models import deliveries
 
 TOKEN = "{token}"  # noqa: S105 - where the mark goes in STORE_BOUNCE_ADDRESS
 _RANDOM, _NUMBER = 16, 4
+# Brevo and Postmark replace the Message-ID; the others may.
+_HANDED_BACK = {
+    "mail_webhook_brevo": b"X-Mailin-custom: %b\r\n",
+    "mail_webhook_mailgun": b'X-Mailgun-Variables: {"letter": "%b"}\r\n',
+    "mail_webhook_postmark": b"X-PM-Metadata-letter: %b\r\n",
+    "mail_webhook_sendgrid": b'X-SMTPAPI: {"unique_args": {"letter": "%b"}}\r\n',
+}
 _WRITTEN = re.compile(
     rf"(?<![0-9a-z])[0-9a-f]{{{2 * (_RANDOM + _NUMBER)}}}(?![0-9a-z])", re.IGNORECASE
 )
@@ -39,6 +46,14 @@ def return_path(message_id: str) -> str:
     if not address:
         return config().mail_sender
     return address.replace(TOKEN, message_id[1 : message_id.index("@")])
+
+
+def handed_back(message_id: str) -> bytes:
+    """Fields of the head in which the providers that are heard carry the mark, and hand it back with
+    what they post."""
+    mark = message_id[1 : message_id.index("@")]
+    heard = (field for name, field in _HANDED_BACK.items() if getattr(config(), name))
+    return b"".join(field % mark.encode() for field in heard)
 
 
 def marks_in(*texts: str) -> list[str]:

@@ -38,7 +38,7 @@ from store.mail.letters import (
     render_letter,
 )
 from store.mail.lines import Place, idle_places
-from store.mail.marks import return_path
+from store.mail.marks import handed_back, return_path
 from store.mail.mime import EncodedText, LetterText, address_envelope
 from store.mail.models import PRIORITIES, Delivery, DeliveryStatus, deliveries, stands_at
 from store.mail.outcomes import Tried
@@ -325,7 +325,7 @@ def _written(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
         address=found.to.address,
         subject=text.subject,
         envelope=address_envelope(return_path(message_id), found.to.address),
-        octets=octets_of(found, text, message_id, who),
+        octets=handed_back(message_id) + octets_of(found, text, message_id, who),
         is_on_hold=on_hold is not None,
     )
 

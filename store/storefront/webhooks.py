@@ -1,9 +1,12 @@
-"""Where gateways tell the shop what happened. No page, no form, no cookie: signed messages."""
+"""Where gateways and mail providers tell the shop what happened. No page, no form, no cookie: messages
+that prove whose they are."""
 
 import logging
 
 from flask import Blueprint, Response, request
 
+from store.mail.providers import registry as providers
+from store.mail.providers.base import NotReadable, NotTheirs
 from store.payments.gateways.base import BadSignature
 from store.payments.inbox import receive_event
 
@@ -26,6 +29,21 @@ def stripe() -> Response:
 def demo() -> Response:
     """News of the demonstration gateway; in production nobody listens here (404)."""
     return _receive("demo")
+
+
+@bp.post("/webhooks/mail/<provider>")
+def mail(provider: str) -> Response:
+    """What came back, as a mail provider posts it; nobody listens here (404) where none is set."""
+    request.max_content_length = LARGEST_MESSAGE
+    try:
+        providers.receive(provider, dict(request.headers), request.get_data())
+    except NotTheirs as fault:
+        log.warning("a message in the name of %s was refused: %s", provider, fault)
+        return _say("That is not proved.", 403)
+    except NotReadable as fault:
+        log.warning("a message of %s cannot be read: %s", provider, fault)
+        return _say("That cannot be read.", 400)
+    return _say("Received.", 200)
 
 
 def _receive(gateway: str) -> Response:

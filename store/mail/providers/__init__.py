@@ -1,0 +1,1 @@
+"""Providers that carry letters and post what comes back, one module each."""

@@ -1,0 +1,155 @@
+"""Amazon SES by way of SNS: signed with a key whose certificate SNS publishes; topics of ours alone.
+
+Anybody may have a topic and post signed messages to us, so that the topic is what the setting
+names, and the certificate comes from that topic's own region.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from functools import lru_cache
+
+import urllib3
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from store.kit import limits
+from store.kit.config import config
+from store.mail.providers.base import (
+    Event,
+    NotReachable,
+    NotReadable,
+    NotTheirs,
+    Posted,
+    events_in,
+    part,
+    report,
+    text,
+)
+from store.mail.reports import Report
+from store.mail.returns import ReturnKind
+
+_SIGNED = {
+    "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
+    "SubscriptionConfirmation": (
+        *("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+    ),
+}
+_HASHES: dict[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # noqa: S303 - SNS's default
+_SECONDS, _LARGEST = 5.0, 64 * 1024
+
+
+def read(headers: Mapping[str, str], body: bytes) -> Posted:  # noqa: ARG001 - the proof is in the body
+    """Asks Amazon for the certificate, and follows the one link that confirms our subscription.
+    Raises `NotTheirs`, `NotReadable`."""
+    message, *more = events_in(body)
+    if more:
+        raise NotReadable("one message at a time")
+    kind, topic = text(message, "Type"), text(message, "TopicArn")
+    if topic not in config().mail_webhook_ses:
+        raise NotTheirs("the topic is not ours")
+    if kind not in _SIGNED:
+        return Posted([])  # its farewell
+    _verify(message, kind, _server_of(topic))
+    if kind == "SubscriptionConfirmation":
+        _fetched(text(message, "SubscribeURL"), _server_of(topic))
+        return Posted([])
+    (event,) = events_in(text(message, "Message").encode()) or [{}]
+    return Posted(_reports(event))
+
+
+def _server_of(topic: str) -> str:
+    partition, region = topic.split(":")[1], topic.split(":")[3]
+    return f"https://sns.{region}.amazonaws.com{'.cn' if partition == 'aws-cn' else ''}/"
+
+
+def _verify(message: Event, kind: str, server: str) -> None:
+    signed = "".join(f"{name}\n{message[name]}\n" for name in _SIGNED[kind] if name in message)
+    try:
+        signature = base64.b64decode(text(message, "Signature"), validate=True)
+        algorithm = _HASHES[text(message, "SignatureVersion")]
+    except (binascii.Error, ValueError, KeyError):
+        raise NotTheirs("no signature") from None
+    url = text(message, "SigningCertURL", "SigningCertUrl")
+    try:
+        key = x509.load_pem_x509_certificate(_certificate(url, server)).public_key()
+        if not isinstance(key, rsa.RSAPublicKey):
+            raise NotTheirs("the key is of another kind")
+        key.verify(signature, signed.encode(), padding.PKCS1v15(), algorithm)
+    except (InvalidSignature, ValueError):
+        raise NotTheirs("the signature does not hold") from None
+
+
+@lru_cache(maxsize=8)
+def _certificate(url: str, server: str) -> bytes:
+    # Whoever knows our topic could have us ask for one after the other.
+    if not (url.endswith(".pem") and limits.is_turn("certificate of SNS", 2)):
+        raise NotTheirs("the certificate is elsewhere, or too many were asked for")
+    return _fetched(url, server)
+
+
+def _fetched(url: str, server: str) -> bytes:
+    """What stands at an address of that server alone."""
+    if not url.startswith(server):
+        raise NotTheirs("an address that is not Amazon's")
+    try:
+        with urllib3.request(
+            "GET", url, timeout=_SECONDS, retries=False, redirect=False, preload_content=False
+        ) as answer:
+            if answer.status != 200:
+                raise NotReachable
+            return answer.read(_LARGEST)
+    except urllib3.exceptions.HTTPError:
+        raise NotReachable from None
+
+
+def _reports(event: Event) -> list[Report]:
+    name = text(event, "notificationType", "eventType")
+    if name not in {"Bounce", "Complaint"}:
+        return []
+    said, mail = part(event, name.lower()), part(event, "mail")
+    people = said.get("bouncedRecipients" if name == "Bounce" else "complainedRecipients", [])
+    if not (isinstance(people, list) and all(isinstance(one, dict) for one in people)):
+        raise NotReadable("recipients are objects")
+    found = []
+    for person in people:
+        kind, is_news = _meant(name, said, person)
+        if is_news:
+            found.append(_report(kind, said, mail, person))
+    return found
+
+
+def _meant(name: str, said: Event, person: Event) -> tuple[ReturnKind | None, bool]:
+    """What kind of report it is (None: the words decide), and whether it is one at all."""
+    if text(said, "bounceSubType", "complaintSubType") in {
+        "Suppressed",
+        "OnAccountSuppressionList",
+    }:
+        return ReturnKind.HARD, True  # Amazon has not tried
+    if name == "Complaint":
+        return ReturnKind.COMPLAINT, text(said, "complaintFeedbackType") != "not-spam"
+    if text(said, "bounceType") == "Permanent":
+        return (None if text(person, "status", "diagnosticCode") else ReturnKind.HARD), True
+    # Answers of people on holiday are Transient to Amazon, and say no status.
+    return ReturnKind.SOFT, bool(text(person, "status", "diagnosticCode"))
+
+
+def _report(kind: ReturnKind | None, said: Event, mail: Event, person: Event) -> Report:
+    headers = mail.get("headers") or []
+    ours = [
+        text(one, "value")
+        for one in (headers if isinstance(headers, list) else [])
+        if isinstance(one, dict) and text(one, "name").lower() == "message-id"
+    ]
+    words = text(person, "diagnosticCode") or text(said, "bounceSubType", "complaintFeedbackType")
+    return report(
+        kind,
+        key=f"ses:{text(said, 'feedbackId')}",
+        recipient=text(person, "emailAddress"),
+        words=words.removeprefix("smtp; "),
+        status=text(person, "status"),
+        shown=[text(mail, "source"), *ours],
+        relay_ids=[text(mail, "messageId")],
+    )

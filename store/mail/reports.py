@@ -1,0 +1,288 @@
+"""Reports of letters that came back, read from the octets of a message.
+
+Anybody may send one. So it is read within limits, never raises, and what it says counts for the
+letter alone whose mark it shows (`matching`). Read are delivery status notifications (RFC 3464, RFC
+6533), complaints (RFC 5965) and, by flufl.bounce, what mail servers wrote before there were any.
+Answers of people and of their programs, delays and receipts say nothing of a letter.
+"""
+
+import binascii
+import hashlib
+import logging
+import quopri
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email import message_from_string
+from email.message import Message
+from email.parser import HeaderParser
+
+from flufl.bounce import all_failures
+
+from store.kit.text import clean_line
+from store.mail.marks import marks_in
+from store.mail.returns import ReturnKind
+
+log = logging.getLogger(__name__)
+
+# What stands behind is the body of our own letter.
+LARGEST_READ = 64 * 1024
+# flufl.bounce holds each line against 150 patterns; the parser asks every part about every line.
+_MOST_LINES, _MOST_PARTS, _LONGEST_FIELD = 2000, 30, 4000
+_PART_FIELD = re.compile(r"^content-[a-z-]+:[^\n]*(?:\n[ \t][^\n]*)*", re.MULTILINE | re.IGNORECASE)
+
+_STATUS_PARTS = {"message/delivery-status", "message/global-delivery-status"}
+_COMPLAINT_PART = "message/feedback-report"
+_MACHINE_PARTS = _STATUS_PARTS | {
+    _COMPLAINT_PART,
+    "message/disposition-notification",
+    "message/global-disposition-notification",
+}
+_LETTER_PARTS = {"message/rfc822", "message/global"}
+_HEAD_PARTS = {"text/rfc822-headers", "message/rfc822-headers", "message/global-headers"}
+
+_SENT_TO = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "To")
+_ANSWERED_BY_PROGRAM = ("X-Autoreply", "X-Autorespond", "X-Autoresponder", "X-Vacation")
+_COMPLAINTS = {"abuse", "fraud", "opt-out"}
+
+_ENHANCED = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
+_BASIC = re.compile(r"(?<![\d.])([45])\d\d(?=[ -])")
+_ADDRESS = re.compile(r"[^\s<>;,\"]{1,64}@[^\s<>;,\"]{1,255}")
+_QUOTED_HEAD = re.compile(r"^[> \t]*(?:message-id|return-path):(.*)$", re.MULTILINE | re.IGNORECASE)
+_FULL = re.compile(
+    r"over ?quota|quota (?:is )?exceeded|exceed\w* (?:\w+ ){0,3}quota"
+    r"|(?:mailbox|inbox|mail box)\W+(?:\w+ ){0,3}full|not enough (?:disk )?space",
+    re.IGNORECASE,
+)
+# Refused for now whatever the first digit says: a full mailbox, a system in need, and policies, which
+# are about us and not about the address (RFC 3463).
+_NOT_THE_ADDRESS = re.compile(r"4\.|5\.2\.2$|5\.3\.|5\.7\.|5\.1\.[78]$")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is said of one letter. `key` is the same for the same report; `marks` are those it shows,
+    the surest first; `relay_ids` what the relay calls the letter, as its answer to DATA did."""
+
+    kind: ReturnKind
+    status: str
+    words: str
+    recipient: str | None
+    key: str
+    marks: tuple[str, ...] = ()
+    relay_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Finding:
+    kind: ReturnKind
+    status: str
+    words: str
+    recipient: str | None
+    proof: str  # the part that says so
+    shown: tuple[str, ...] = ()  # texts in which a mark may stand
+
+
+def read_report(octets: bytes, sent_to: str = "") -> Report | None:
+    """What a message says of a letter; None where it says nothing, or cannot be read. `sent_to` is
+    the address that it was delivered to, where the mail server says so."""
+    try:
+        text = octets[:LARGEST_READ].decode("utf-8", "replace")
+        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        text = "\n".join(lines[:_MOST_LINES])
+        fields = [found[0] for found in _PART_FIELD.finditer(text)]
+        # A reader of many parts in one another, or of one long field, would be kept busy.
+        if len(fields) > _MOST_PARTS or any(len(field) > _LONGEST_FIELD for field in fields):
+            return None
+        return _read(message_from_string(text), sent_to)
+    except Exception as fault:  # noqa: BLE001 - whatever a stranger's message raises in a parser
+        log.warning("a message could not be read: %s", type(fault).__name__)
+        return None
+
+
+def judged(status: str, words: str) -> tuple[ReturnKind, str]:
+    """What a refusal means, with the enhanced status (RFC 3463) that says most: the codes of
+    `words` where `status` is missing or says nothing but its class."""
+    said = _code_in(status)
+    if not said or said.endswith(".0.0"):
+        told = _code_in(words)
+        basic = _BASIC.search(words)
+        said = told or said or (f"{basic[1]}.0.0" if basic else "")
+    if said in {"", "5.0.0"} and _FULL.search(words):
+        said = "5.2.2"
+    kind = ReturnKind.SOFT if _NOT_THE_ADDRESS.match(said) else ReturnKind.HARD
+    return kind, said
+
+
+def _code_in(text: str) -> str:
+    found = _ENHANCED.search(text)
+    return found[0] if found else ""
+
+
+def _read(message: Message, sent_to: str) -> Report | None:
+    machine = next((one for one in _parts(message) if _type(one) in _MACHINE_PARTS), None)
+    if machine is None:
+        found = _by_words(message)
+    elif _type(machine) in _STATUS_PARTS:
+        found = _by_status(machine)
+    else:
+        found = _by_complaint(machine)
+    if found is None:
+        return None
+    head = _returned_head(message)
+    if head is not None and _is_report(head):
+        return None  # a report about a report
+    shown = [sent_to, *(_field(message, name) for name in _SENT_TO)]
+    if head is not None:
+        shown += [_field(head, "Return-Path"), _field(head, "Message-ID")]
+    marks = marks_in(*shown, *found.shown)[:8]
+    named = _field(message, "Message-ID") or found.proof
+    proof = "\n".join([*marks[:1], found.kind, found.status, named])
+    key = f"mail:{hashlib.sha256(proof.encode('utf-8', 'replace')).hexdigest()}"
+    return Report(found.kind, found.status, found.words, found.recipient, key, tuple(marks))
+
+
+def _by_status(part: Message) -> _Finding | None:
+    """RFC 3464: the first recipient for whom it failed; each letter of ours has one."""
+    for block in _blocks(part):
+        diagnosis = _without_type(block.get("diagnostic-code", ""))
+        said = block.get("status", "")
+        action = block.get("action", "").lower()
+        # Some write `error`, and some leave the action out.
+        has_failed = action.startswith(("fail", "error")) or (not action and said.startswith("5"))
+        if not has_failed:
+            continue
+        kind, status = judged(said, diagnosis)
+        recipient = _address(block.get("original-recipient") or block.get("final-recipient", ""))
+        words = clean_line(diagnosis) or status
+        return _Finding(kind, status, words[:1000], recipient, repr(sorted(block.items())))
+    return None
+
+
+def _by_complaint(part: Message) -> _Finding | None:
+    """RFC 5965: somebody pressed “this is spam”. A read receipt comes here too, and says nothing."""
+    if _type(part) != _COMPLAINT_PART:
+        return None
+    block = next(iter(_blocks(part)), {})
+    word = block.get("feedback-type", "").strip().lower()
+    if word not in _COMPLAINTS:
+        return None
+    recipient = _address(block.get("original-rcpt-to", ""))
+    shown = (block.get("original-mail-from", ""),)
+    words = f"reported as unwanted ({word})"
+    kind = ReturnKind.COMPLAINT
+    return _Finding(kind, "", words, recipient, repr(sorted(block.items())), shown)
+
+
+def _by_words(message: Message) -> _Finding | None:
+    """What mail servers write in words alone, in as many ways as there are servers."""
+    if _is_program(message):
+        return None
+    if "from" not in message:
+        message["From"] = "nobody@invalid"  # flufl.bounce takes for granted that there is one
+    _, failed = all_failures(message)
+    if not failed:
+        return None
+    text = "\n".join(_text(part) for part in _parts(message) if not part.is_multipart())
+    before, _, _ = text.partition("\nReceived:")
+    kind, status = judged("", before[:8000])
+    recipient = min(one.decode("ascii", "replace") for one in failed)
+    quoted = tuple(line[:500] for line in _QUOTED_HEAD.findall(text)[:20])
+    words = clean_line(_line_with_code(before)) or "came back"
+    return _Finding(kind, status, words[:1000], recipient, text[:8000], quoted)
+
+
+def _line_with_code(text: str) -> str:
+    lines = text[:8000].splitlines()
+    return next((line for line in lines if _ENHANCED.search(line) or _BASIC.search(line)), "")
+
+
+def _is_program(message: Message) -> bool:
+    """An answer that a program gives for a person: out of office, received, on holiday."""
+    if _field(message, "X-Failed-Recipients"):
+        return False  # Exim's reports say auto-replied as well
+    said = _field(message, "Auto-Submitted").lower()
+    asked = _field(message, "Precedence").lower()
+    marked = any(name in message for name in _ANSWERED_BY_PROGRAM)
+    return said.startswith("auto-replied") or asked == "auto_reply" or marked
+
+
+def _is_report(head: Message) -> bool:
+    return _type(head) == "multipart/report" or _field(head, "Return-Path") == "<>"
+
+
+def _returned_head(message: Message) -> Message | None:
+    """The head of the letter that a report gives back."""
+    for part in _parts(message):
+        payload = part.get_payload()
+        if _type(part) in _HEAD_PARTS:
+            return HeaderParser().parsestr(_text(part).lstrip("\n"))
+        if _type(part) in _LETTER_PARTS and isinstance(payload, list) and payload:
+            inner = payload[0]
+            return inner if isinstance(inner, Message) else None
+    return None
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """The parts of a report, those of a part within it too: some servers wrap it once more. What a
+    returned letter is made of is none of them."""
+    yield message
+    if message.get_content_maintype() == "multipart":
+        for part in _inside(message):
+            yield part
+            if part.get_content_maintype() == "multipart":
+                yield from _inside(part)
+
+
+def _inside(part: Message) -> list[Message]:
+    payload = part.get_payload()
+    return [one for one in payload if isinstance(one, Message)] if isinstance(payload, list) else []
+
+
+def _blocks(part: Message) -> list[dict[str, str]]:
+    """The groups of fields in a part that machines write, names in small letters."""
+    groups = re.split(r"\n[ \t]*\n", _text(part).strip("\n"))
+    parsed = (HeaderParser().parsestr(group.lstrip("\n")) for group in groups[:50])
+    return [{name.lower(): _one_line(value) for name, value in one.items()} for one in parsed]
+
+
+def _text(part: Message) -> str:
+    """A part as text, decoded. The parser takes what is inside message/* for a message."""
+    payload = part.get_payload()
+    if isinstance(payload, list):
+        payload = "\n\n".join(_as_written(one) for one in payload if isinstance(one, Message))
+    encoding = _field(part, "Content-Transfer-Encoding").lower()
+    octets = str(payload).encode("utf-8", "replace")
+    if encoding == "base64":
+        octets = binascii.a2b_base64(octets)
+    elif encoding == "quoted-printable":
+        octets = quopri.decodestring(octets)
+    return octets.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def _as_written(message: Message) -> str:
+    head = "\n".join(f"{name}: {value}" for name, value in message.items())
+    payload = message.get_payload()
+    body = payload if isinstance(payload, str) else ""
+    return f"{head}\n\n{body}" if head else body
+
+
+def _type(part: Message) -> str:
+    return part.get_content_type()
+
+
+def _field(message: Message, name: str) -> str:
+    return _one_line(message.get(name, ""))
+
+
+def _one_line(value: object) -> str:
+    return re.sub(r"\s+", " ", str(value)[:_LONGEST_FIELD]).strip()
+
+
+def _without_type(value: str) -> str:
+    return re.sub(r"^[A-Za-z0-9-]+;\s*", "", value)
+
+
+def _address(value: str) -> str | None:
+    found = _ADDRESS.search(_without_type(value)[:400])
+    return found[0] if found else None

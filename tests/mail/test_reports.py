@@ -1,0 +1,189 @@
+"""Reports are read out of messages of any making, and nothing else is taken for one."""
+
+import os
+import time
+
+import pytest
+
+from store.mail.reports import LARGEST_READ, Report, judged, read_report
+from store.mail.returns import ReturnKind
+from tests.mail import messages
+from tests.mail.messages import ANNA, dsn
+
+MARK = "0123456789abcdef" * 2 + "01234567"
+OURS = f"<{MARK}@shop.example.org>"
+PATH = f"bounces+{MARK}@shop.example.org"
+
+
+def _read(octets: bytes, sent_to: str = "") -> Report:
+    found = read_report(octets, sent_to)
+    assert found is not None
+    return found
+
+
+SAID = {
+    "postfix": (dsn(OURS), ReturnKind.HARD, "5.1.1"),
+    "headers alone": (dsn(OURS, gives_back="text/rfc822-headers"), ReturnKind.HARD, "5.1.1"),
+    "full, though it says never": (
+        dsn(OURS, status="5.2.2", diagnosis="smtp; 552 5.2.2 Mailbox full"),
+        ReturnKind.SOFT,
+        "5.2.2",
+    ),
+    "full, in words alone": (
+        dsn(OURS, status="5.0.0", diagnosis="smtp; 550 The user's mailbox is full"),
+        ReturnKind.SOFT,
+        "5.2.2",
+    ),
+    "given up after days": (
+        dsn(OURS, status="4.4.1", diagnosis="smtp; connection timed out"),
+        ReturnKind.SOFT,
+        "4.4.1",
+    ),
+    "the code stands in the words": (
+        dsn(OURS, status="5.0.0", diagnosis="smtp;550 5.1.1 No such user"),
+        ReturnKind.HARD,
+        "5.1.1",
+    ),
+    "OpenSMTPD": (dsn(OURS, action="error"), ReturnKind.HARD, "5.1.1"),
+    "RFC 6533": (messages.global_dsn(OURS, "8bit"), ReturnKind.HARD, "5.1.1"),
+    "RFC 6533, base64": (messages.global_dsn(OURS, "base64"), ReturnKind.HARD, "5.1.1"),
+    "RFC 6533, quoted": (
+        messages.global_dsn(OURS, "quoted-printable"),
+        ReturnKind.HARD,
+        "5.1.1",
+    ),
+    "complaint": (messages.complaint(OURS), ReturnKind.COMPLAINT, ""),
+    "qmail": (messages.qmail(OURS), ReturnKind.HARD, "5.1.1"),
+    "qmail, full": (messages.qmail(OURS, "mailbox is full (#5.2.2)"), ReturnKind.SOFT, "5.2.2"),
+    "Exim": (messages.exim(OURS), ReturnKind.HARD, "5.0.0"),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_what_came_back_is_read_with_status_words_and_mark(name: str) -> None:
+    octets, kind, status = SAID[name]
+    found = _read(octets)
+    assert (found.kind, found.status, found.marks) == (kind, status, (MARK,))
+    assert found.words
+    assert (found.recipient or "").endswith("nna@reader.example")
+
+
+def test_the_servers_own_words_are_kept() -> None:
+    said = "550 5.1.1 <anna@reader.example>: Recipient address rejected: User unknown"
+    assert _read(dsn(OURS)).words == said
+    assert _read(messages.global_dsn(OURS, "base64")).words == "550 5.1.1 kein Postfach für änna"
+    assert _read(messages.qmail(OURS)).words == "Sorry, no mailbox here by that name. (#5.1.1)"
+    assert "550 No such user here" in _read(messages.exim(OURS)).words
+
+
+@pytest.mark.parametrize("where", ["to", "option", "path of the letter"])
+def test_the_return_path_names_the_letter_where_the_head_is_lost(where: str) -> None:
+    lost = "Subject: Edition 2\n"
+    if where == "to":
+        found = _read(dsn(to=PATH.upper(), head=lost))
+    elif where == "option":
+        found = _read(dsn(head=lost), sent_to=PATH)
+    else:
+        found = _read(dsn(head=messages.letter_head("<replaced@relay.example>", PATH)))
+    assert found.marks == (MARK,)
+
+
+NOTHING = {
+    "out of office": messages.out_of_office(OURS),
+    "bare automatic reply": messages.bare_automatic_reply(OURS),
+    "delayed": dsn(OURS, action="delayed", status="4.4.1", diagnosis="smtp; connection timed out"),
+    "relayed": dsn(OURS, action="relayed (to one that says no more)", status="2.0.0"),
+    "expanded": dsn(OURS, action="expanded", status="2.1.5"),
+    "delivered": dsn(OURS, action="delivered", status="2.1.5"),
+    "a report about a report": messages.report_about_a_report(OURS, PATH),
+    "it was no spam": messages.complaint(OURS, "not-spam"),
+    "a report of DMARC": messages.complaint(OURS, "auth-failure"),
+    "a receipt": messages.complaint(OURS).replace(
+        b"message/feedback-report", b"message/disposition-notification"
+    ),
+    "a person": f"From: {ANNA}\nSubject: Re: Edition 2\nIn-Reply-To: {OURS}\n\nThank you".encode(),
+    "no sender": b"Subject: hello\n\nnobody says this",
+    "nothing at all": b"",
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_what_says_nothing_of_a_letter_is_no_report(name: str) -> None:
+    assert read_report(NOTHING[name], PATH) is None
+
+
+def test_an_answer_is_no_report_where_it_only_quotes_our_name() -> None:
+    """Control: the same message with our Message-ID only where an answer names it has no mark."""
+    answered = dsn(head=f"In-Reply-To: {OURS}\nReferences: {OURS}\nMessage-ID: <a@b.example>\n")
+    assert _read(answered).marks == ()
+
+
+def test_the_same_report_has_the_same_key_and_another_has_another() -> None:
+    first, again = dsn(OURS), dsn(OURS).replace(b"Return-Path: <>", b"Received: by b\r\nX-A: 1")
+    assert _read(first).key == _read(again).key
+    others = [dsn(OURS, name="2@b.example"), dsn(OURS, status="5.2.2"), messages.complaint(OURS)]
+    assert len({_read(one).key for one in [first, *others]}) == 4
+
+
+def _nested(depth: int, kind: str) -> bytes:
+    if kind == "rfc822":
+        return b"Content-Type: message/rfc822\n\n" * depth
+    head = b'Content-Type: multipart/report; boundary="%d"\n\n--%d\n'
+    return b"".join(head % (n, n) for n in range(depth))
+
+
+HOSTILE = {
+    "nested": _nested(1000, "mixed"),
+    "nested letters": _nested(1000, "rfc822"),
+    "nested as deep as is read": _nested(29, "mixed") + b"x\n" * 90_000,
+    "letters as deep as is read": _nested(29, "rfc822") + b"x\n" * 90_000,
+    "fields without end": b"Content-Type: multipart/report" + b";" * 300_000 + b"\n\nx",
+    "folded without end": b"Content-Type: multipart/report" + (b";" * 900 + b"\n ") * 300,
+    "empty lines": b"\n" * 500_000,
+    "many fields": b"To: b\n" * 50_000,
+    "many recipients": b"X-Failed-Recipients: " + b"a@b.example, " * 30_000 + b"\n\nx",
+    "many groups": dsn(OURS, diagnosis="x\n\nAction: failed\nStatus: 5.1.1" * 5000),
+    "long words": dsn(OURS, status="5.0.0", diagnosis="exceeded " * 20_000),
+    "at signs": b"From: MAILER-DAEMON@x.example\n\n<" + b"a@" * 200_000,
+    "zeros": bytes(300_000),
+    "wrong base64": dsn(OURS, kind="message/delivery-status\nContent-Transfer-Encoding: base64"),
+    "an unknown charset": messages.qmail(OURS).replace(
+        b"Subject: failure", b"Content-Type: text/plain; charset=klingon\nSubject: =?x?b?//8?="
+    ),
+    "Latin-1": messages.qmail(OURS).replace(b"Sorry", b"D\xe9sol\xe9"),
+    "noise": os.urandom(300_000),
+    "half of one": dsn(OURS)[: len(dsn(OURS)) // 2],
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_message_raises_or_takes_long(name: str) -> None:
+    start = time.perf_counter()
+    read_report(HOSTILE[name], PATH)
+    assert time.perf_counter() - start < 1.5  # 0.13 s where nothing else runs
+
+
+def test_what_stands_behind_the_limit_is_not_read() -> None:
+    padded = dsn(OURS).replace(b"I'm sorry", b"x " * LARGEST_READ)
+    assert read_report(padded) is None
+    long_letter = dsn(OURS).replace(b"Edition 2 of your copy", b"x\r\n" * LARGEST_READ)
+    assert _read(long_letter).marks == (MARK,)
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "expected"),
+    [
+        ("5.1.1", "", (ReturnKind.HARD, "5.1.1")),
+        ("5.4.4", "Host not found", (ReturnKind.HARD, "5.4.4")),
+        ("", "550 no such user", (ReturnKind.HARD, "5.0.0")),
+        ("", "came back", (ReturnKind.HARD, "")),
+        ("5.7.1", "550 5.7.1 blocked by policy", (ReturnKind.SOFT, "5.7.1")),
+        ("5.3.0", "", (ReturnKind.SOFT, "5.3.0")),
+        ("", "452 4.2.2 over quota", (ReturnKind.SOFT, "4.2.2")),
+        ("", "from 192.0.2.15.1.1", (ReturnKind.HARD, "")),
+    ],
+)
+def test_the_status_is_read_by_us(
+    status: str, words: str, expected: tuple[ReturnKind, str]
+) -> None:
+    assert judged(status, words) == expected
