@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     mail_use_ssl: bool = False
     mail_default_sender: str = ""
     bounce_address: Annotated[str, AfterValidator(judged.return_path)] = ""
+    bounce_imap: Annotated[SecretStr | None, AfterValidator(judged.mailbox)] = None
     mail_webhook_brevo: ShownSecrets = []
     mail_webhook_mailgun: ShownSecrets = []
     mail_webhook_postmark: ShownSecrets = []
@@ -270,11 +271,13 @@ class Settings(BaseSettings):
     def secrets(self) -> list[str]:
         """Every secret of the settings, so that none is printed, the longest first."""
         given = [self.mail_password, self.stripe_secret_key, *self.stripe_webhook_secrets]
-        given += self.mail_webhook_brevo
+        given += [self.bounce_imap, *self.mail_webhook_brevo]
         given += [*self.mail_webhook_mailgun, *self.mail_webhook_postmark]
         found = [one.get_secret_value() for one in given if one] + self.signing_keys
         url = sa.engine.make_url(self.database)
         found += [str(url.password or ""), str(url.query.get("password", ""))]
+        if self.bounce_imap:
+            found.append(judged.mailbox_parts(self.bounce_imap.get_secret_value()).password)
         return sorted({one for one in found if len(one) > 3}, key=len, reverse=True)
 
     @cached_property

@@ -10,7 +10,7 @@ from store.distribution import recalling, releasing
 from store.entitlements import addresses, fresh_links, repairs
 from store.kit import jobs, limits
 from store.kit.database import end_read, transaction
-from store.mail import rests, returns, standstills, worker
+from store.mail import rests, returned_mailbox, returns, standstills, worker
 from store.orders import offers
 from store.payments import checkout, disputes, inbox, refunds, transfers
 
@@ -24,6 +24,7 @@ def register_jobs(app: Flask) -> None:
     jobs.register(app, inbox.apply_event)
     jobs.register(app, refunds.send_refunds)
     jobs.register(app, release_due)
+    jobs.register(app, returned_mailbox.read_returned)
 
 
 def tick() -> None:
@@ -69,6 +70,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     worker.sweep,
     standstills.tell,
     worker.release_mended,
+    returned_mailbox.wake_when_due,
     returns.settle_late,
     repairs.free_accepted,
     worker.wake_when_due,

@@ -81,6 +81,8 @@ def test_every_fault_of_the_settings_is_told_at_once(app: Flask, tmp_path: Path)
             "STORE_MAIL_USERNAME": "hunter1",
             "STORE_MAIL_PASSWORD": "hunter2",
         },
+        {"STORE_BOUNCE_IMAP": "imaps://bounces:hunter2@127.0.0.1:1/"},
+        {"STORE_BOUNCE_IMAP": "imaps://bounces:hunter2@nowhere.invalid/"},
         {"STORE_STORAGE_URL": "s3://key:hunter2@bucket/prefix"},
         {"STORE_DATABASE_URL": "hunter2://hunter2@hunter2"},
         {"STORE_DATA_DIR": "/proc/none/hunter1"},

@@ -68,6 +68,17 @@ WRONG = {
         "bounces+{mark}@press.example",
         "b\u00f6unces+{token}@press.example",
     ],
+    "STORE_BOUNCE_IMAP": [
+        "imap.press.example",
+        "https://bounces:hunter2@imap.press.example",
+        "imaps://bounces@imap.press.example",
+        "imaps://bounces:hunter2@",
+        "imaps://bounces:hunter2@imap.press.example:port",
+        "imaps://bounces:hunter2#@imap.press.example",
+        "imaps://bounces:hunter2@imap.press.example/INBOX?x=1",
+        "imaps://bounces:hunter2%0d%0a@imap.press.example",
+        "imaps://bounces:hunter2@imap.press.example/Zur\u00fcck",
+    ],
     "STORE_MAIL_WEBHOOK_POSTMARK": ["short", "with a blank in it, and long"],
     "STORE_MAIL_WEBHOOK_SENDGRID": ["hunter2", "MCowBQYDK2VwAyEAhunter2"],
     "STORE_MAIL_WEBHOOK_SES": ["bounces", "arn:aws:sqs:eu-west-1:123456789012:bounces"],
@@ -218,6 +229,7 @@ def test_secrets_do_not_show() -> None:
             "STORE_MAIL_USERNAME": "shop",
             "STORE_MAIL_PASSWORD": "hunter2",
             "STORE_DATABASE_URL": "postgresql://shop:hunter2@db.example/shop",
+            "STORE_BOUNCE_IMAP": "imaps://bounces:hunter2@imap.press.example",
         }
     )
     assert "hunter2" not in repr(loaded)

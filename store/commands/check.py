@@ -15,8 +15,10 @@ from store.catalog.models import Asset, Seller
 from store.kit.database import db
 from store.kit.space import write_a_little
 from store.kit.storage import storage
+from store.mail.imap import opened
 from store.mail.letters import compose_sample
 from store.mail.lines import mail_server
+from store.mail.returned_mailbox import mailbox_server
 from store.mail.smtp import Connection
 from store.payments.gateways import stripe
 from store.payments.gateways.stripe_objects import endpoint_fault
@@ -60,6 +62,7 @@ def _parts(loaded: store_settings.Settings) -> dict[str, Callable[[], str]]:
         "files": _files,
         "letter": _letter,
         "mail": lambda: _mail(loaded),
+        "returned mail": _returned_mail,
         "stripe key": lambda: _stripe_key(loaded),
         "stripe webhook": lambda: _stripe_webhook(loaded),
     }
@@ -150,3 +153,12 @@ def _mail(loaded: store_settings.Settings) -> str:
     connection.ready()
     connection.close()
     return f"{loaded.mail_server} answers"
+
+
+def _returned_mail() -> str:
+    server = mailbox_server()
+    if server is None:
+        return "no mailbox set"
+    with opened(server) as mailbox:
+        letters = "1 message" if mailbox.count == 1 else f"{mailbox.count} messages"
+        return f"{server.parts.host} answers, {server.parts.folder} has {letters}"

@@ -4,7 +4,8 @@ ValueError with what would be right, never with a password."""
 import base64
 import importlib.util
 import re
-from urllib.parse import urlsplit
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -98,6 +99,56 @@ def is_own_mailbox(value: str) -> bool:
         return bool(own_address(value))
     except OwnAddressUnwritable:
         return False
+
+
+class MailboxParts(NamedTuple):
+    """What the address of a mailbox says. `is_tls`: from the first byte, else by STARTTLS."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+    folder: str
+    is_tls: bool
+
+
+def mailbox_parts(url: str) -> MailboxParts:
+    """The parts of an address like imaps://user:password@host/folder. Raises ValueError."""
+    parts = urlsplit(url)
+    is_tls = parts.scheme == "imaps"
+    return MailboxParts(
+        host=parts.hostname or "",
+        port=parts.port or (993 if is_tls else 143),
+        username=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        folder=unquote(parts.path.strip("/")) or "INBOX",
+        is_tls=is_tls,
+    )
+
+
+def mailbox(value: SecretStr | None) -> SecretStr | None:
+    """A mailbox to be read over IMAP, with the password of its user."""
+    url = value.get_secret_value() if value else ""
+    if not url:
+        return None
+    fault = ValueError(
+        "needs an address like imaps://user:password@imap.example.org/INBOX; signs like / @ : # % of "
+        "user and password are written as %2F %40 %3A %23 %25"
+    )
+    try:
+        found, parts = mailbox_parts(url), urlsplit(url)
+    except ValueError:
+        raise fault from None
+    said = f"{found.username}{found.password}{found.folder}"
+    if parts.scheme not in {"imap", "imaps"} or parts.query or parts.fragment:
+        raise fault
+    if not (_HOST_OR_V6.fullmatch(found.host) or re.fullmatch(r"[0-9A-Fa-f:.]+", found.host)):
+        raise fault
+    if not (found.username and found.password) or re.search(r"[\x00-\x1f\x7f]", said):
+        raise fault
+    if not found.folder.isascii():
+        raise ValueError("needs a folder whose name has letters of ASCII alone")
+    return value
 
 
 def host(value: str) -> str:

@@ -348,3 +348,21 @@ class CapturedLetter(Base):
     subject: Mapped[str] = mapped_column(sa.String(300))
     octets: Mapped[bytes]
     captured_at: Mapped[datetime]
+
+
+class MailboxPlace(Base):
+    """How far a mailbox of returned letters was read, and when that is due again."""
+
+    __tablename__ = "mailbox_places"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    # Stands for server, user and folder.
+    name: Mapped[str] = mapped_column(sa.String(32), unique=True)
+    # IMAP's UIDVALIDITY, and the UID of the last message that was read.
+    validity: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    uid: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    due_at: Mapped[datetime]
+    # How often it could not be read in a row, since when, and what the server said last.
+    faults: Mapped[int] = mapped_column(default=0)
+    fault: Mapped[str] = mapped_column(sa.String(300), default="")
+    first_failed_at: Mapped[datetime | None]
