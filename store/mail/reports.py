@@ -47,7 +47,7 @@ _COMPLAINTS = {"abuse", "fraud", "opt-out"}
 
 _ENHANCED = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
 _BASIC = re.compile(r"(?<![\d.])([45])\d\d(?=[ -])")
-_ADDRESS = re.compile(r"[^\s<>;,\"]{1,64}@[^\s<>;,\"]{1,255}")
+_ADDRESS = re.compile(r"[^\x00-\x20\x7f<>;,\"\s]{1,64}@[^\x00-\x20\x7f<>;,\"\s]{1,255}")
 _QUOTED_HEAD = re.compile(r"^[> \t]*(?:message-id|return-path):(.*)$", re.MULTILINE | re.IGNORECASE)
 _FULL = re.compile(
     r"over ?quota|quota (?:is )?exceeded|exceed\w* (?:\w+ ){0,3}quota"

@@ -5,6 +5,7 @@ import logging
 
 from flask import Blueprint, Response, request
 
+from store.kit import limits
 from store.mail.providers import registry as providers
 from store.mail.providers.base import NotReadable, NotTheirs
 from store.payments.gateways.base import BadSignature
@@ -16,6 +17,7 @@ bp = Blueprint("webhooks", __name__)
 
 # Stripe's longest events, with a dispute's evidence in them, stay below.
 LARGEST_MESSAGE = 1024 * 1024
+UNPROVED = "30 per minute"
 
 
 @bp.post("/webhooks/stripe")
@@ -38,12 +40,22 @@ def mail(provider: str) -> Response:
     try:
         providers.receive(provider, dict(request.headers), request.get_data())
     except NotTheirs as fault:
-        log.warning("a message in the name of %s was refused: %s", provider, fault)
-        return _say("That is not proved.", 403)
+        return _unproved(provider, fault)
     except NotReadable as fault:
         log.warning("a message of %s cannot be read: %s", provider, fault)
         return _say("That cannot be read.", 400)
     return _say("Received.", 200)
+
+
+def _unproved(provider: str, fault: NotTheirs) -> Response:
+    """Counted by network once it is refused: what is proved must come through, though a stranger may
+    post by way of the same provider. Beyond the limit the log is spared."""
+    try:
+        limits.count_try("unproved mail", {limits.asking_network(): UNPROVED})
+    except limits.TooOften:
+        return _say("That was asked for too often.", 429)
+    log.warning("a message in the name of %s was refused: %s", provider, fault)
+    return _say("That is not proved.", 403)
 
 
 def _receive(gateway: str) -> Response:

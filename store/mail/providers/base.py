@@ -6,14 +6,20 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import SecretStr
 
+from store.kit import clock
 from store.kit.errors import Refusal
+from store.kit.text import clean_line
 from store.mail.marks import marks_in
 from store.mail.reports import Report, judged
 from store.mail.returns import ReturnKind
+
+# Providers post what was not taken for a day at most; whatever is older was kept by somebody else.
+OLDEST = timedelta(days=2)
 
 
 class NotTheirs(Exception):
@@ -67,10 +73,20 @@ def part(event: Event, *names: str) -> Event:
 
 
 def text(event: Event, *names: str) -> str:
-    """The first of these values that is text or a number and not empty."""
+    """The first of these values that is text or a number and not empty, without what no database
+    takes: NUL and halves of signs."""
     values = (event.get(name) for name in names)
     said = (str(one) for one in values if isinstance(one, str | int) and not isinstance(one, bool))
-    return next((one for one in said if one), "")
+    found = next((one for one in said if one), "")
+    return found.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def must_be_recent(seconds: str) -> None:
+    """Of a moment that was signed, in seconds since 1970. Raises `NotTheirs`."""
+    if not (seconds.isdecimal() and len(seconds) < 12):
+        raise NotTheirs("no moment is signed")
+    if abs(clock.now() - datetime.fromtimestamp(int(seconds), UTC)) > OLDEST:
+        raise NotTheirs("it was signed too long ago")
 
 
 def is_secret(headers: Mapping[str, str], known: Iterable[SecretStr]) -> bool:
@@ -104,7 +120,7 @@ def report(
     return Report(
         kind=kind or by_words,
         status=code,
-        words=words[:1000],
+        words=clean_line(words)[:1000],
         recipient=recipient or None,
         key=key,
         marks=tuple(marks_in(*shown)[:8]),

@@ -2,9 +2,7 @@
 
 import hmac
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 
-from store.kit import clock
 from store.kit.config import config
 from store.mail.providers.base import (
     Event,
@@ -12,15 +10,13 @@ from store.mail.providers.base import (
     NotTheirs,
     Posted,
     events_in,
+    must_be_recent,
     part,
     report,
     text,
 )
 from store.mail.reports import Report
 from store.mail.returns import ReturnKind
-
-# It posts what was not taken for eight hours.
-_OLDEST = timedelta(days=1)
 
 
 def read(headers: Mapping[str, str], body: bytes) -> Posted:  # noqa: ARG001 - the proof is in the body
@@ -39,10 +35,9 @@ def _proved(signature: Event) -> str:
     expected = [hmac.new(key, f"{at}{token}".encode(), "sha256").hexdigest() for key in keys]
     if not any(hmac.compare_digest(given.encode(), one.encode()) for one in expected):
         raise NotTheirs("the signature does not hold")
-    if not (at.isdecimal() and len(at) < 12 and token):
-        raise NotReadable("a time in seconds, and a token")
-    if abs(clock.now() - datetime.fromtimestamp(int(at), UTC)) > _OLDEST:
-        raise NotTheirs("the signature is of another day")
+    must_be_recent(at)
+    if not token:
+        raise NotReadable("a token")
     return token
 
 

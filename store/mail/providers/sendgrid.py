@@ -9,7 +9,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from store.kit.config import config
-from store.mail.providers.base import Event, NotTheirs, Posted, events_in, report, text
+from store.mail.providers.base import (
+    Event,
+    NotTheirs,
+    Posted,
+    events_in,
+    must_be_recent,
+    report,
+    text,
+)
 from store.mail.reports import Report
 from store.mail.returns import ReturnKind
 
@@ -27,6 +35,7 @@ def read(headers: Mapping[str, str], body: bytes) -> Posted:
         raise NotTheirs("no signature") from None
     if not any(_holds(key, signature, signed) for key in config().mail_webhook_sendgrid):
         raise NotTheirs("the signature does not hold")
+    must_be_recent(given.get(_TIME, ""))
     return Posted([found for event in events_in(body) if (found := _report(event))])
 
 

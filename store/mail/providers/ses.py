@@ -6,8 +6,12 @@ names, and the certificate comes from that topic's own region.
 
 import base64
 import binascii
+import logging
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from functools import lru_cache
+from urllib.parse import parse_qs, urlsplit
 
 import urllib3
 from cryptography import x509
@@ -24,6 +28,7 @@ from store.mail.providers.base import (
     NotTheirs,
     Posted,
     events_in,
+    must_be_recent,
     part,
     report,
     text,
@@ -31,12 +36,17 @@ from store.mail.providers.base import (
 from store.mail.reports import Report
 from store.mail.returns import ReturnKind
 
+log = logging.getLogger(__name__)
+
+_OF_SUBSCRIPTION = (
+    *("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+)
 _SIGNED = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
-    "SubscriptionConfirmation": (
-        *("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
-    ),
+    "SubscriptionConfirmation": _OF_SUBSCRIPTION,
+    "UnsubscribeConfirmation": _OF_SUBSCRIPTION,
 }
+_CERTIFICATE = re.compile(r"SimpleNotificationService-[0-9a-f]{8,64}\.pem")
 _HASHES: dict[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # noqa: S303 - SNS's default
 _SECONDS, _LARGEST = 5.0, 64 * 1024
 
@@ -51,13 +61,28 @@ def read(headers: Mapping[str, str], body: bytes) -> Posted:  # noqa: ARG001 - t
     if topic not in config().mail_webhook_ses:
         raise NotTheirs("the topic is not ours")
     if kind not in _SIGNED:
-        return Posted([])  # its farewell
+        raise NotTheirs("a kind of message that SNS does not sign")
     _verify(message, kind, _server_of(topic))
     if kind == "SubscriptionConfirmation":
-        _fetched(text(message, "SubscribeURL"), _server_of(topic))
-        return Posted([])
-    (event,) = events_in(text(message, "Message").encode()) or [{}]
-    return Posted(_reports(event))
+        _confirm(text(message, "SubscribeURL"), topic)
+    if kind == "UnsubscribeConfirmation":
+        log.warning("SNS posts no more: the subscription to %s was ended", topic)
+    return Posted(_said(text(message, "Message")) if kind == "Notification" else [])
+
+
+def _said(words: str) -> list[Report]:
+    """What SES says through SNS; where it tries the topic, it says so in plain words."""
+    if not words.lstrip().startswith(("{", "[")):
+        return []
+    return [one for event in events_in(words.encode()) for one in _reports(event)]
+
+
+def _confirm(url: str, topic: str) -> None:
+    asked = parse_qs(urlsplit(url).query)
+    is_ours = asked.get("Action") == ["ConfirmSubscription"] and asked.get("TopicArn") == [topic]
+    if not (url.startswith(_server_of(topic)) and is_ours):
+        raise NotTheirs("a link that confirms something else")
+    _fetched(url)
 
 
 def _server_of(topic: str) -> str:
@@ -80,20 +105,26 @@ def _verify(message: Event, kind: str, server: str) -> None:
         key.verify(signature, signed.encode(), padding.PKCS1v15(), algorithm)
     except (InvalidSignature, ValueError):
         raise NotTheirs("the signature does not hold") from None
+    try:
+        signed_at = datetime.fromisoformat(text(message, "Timestamp")).timestamp()
+    except ValueError:
+        raise NotTheirs("no moment is signed") from None
+    must_be_recent(str(int(signed_at)))
 
 
 @lru_cache(maxsize=8)
 def _certificate(url: str, server: str) -> bytes:
-    # Whoever knows our topic could have us ask for one after the other.
-    if not (url.endswith(".pem") and limits.is_turn("certificate of SNS", 2)):
-        raise NotTheirs("the certificate is elsewhere, or too many were asked for")
-    return _fetched(url, server)
+    if not (url.startswith(server) and _CERTIFICATE.fullmatch(url.removeprefix(server))):
+        raise NotTheirs("the certificate is elsewhere")
+    # Whoever knows our topic could have us ask for one after the other. SNS posts again in 20 seconds
+    # what was answered with 503, and gives up what was answered with 403.
+    if not limits.is_turn("certificate of SNS", 2):
+        raise NotReachable
+    return _fetched(url)
 
 
-def _fetched(url: str, server: str) -> bytes:
-    """What stands at an address of that server alone."""
-    if not url.startswith(server):
-        raise NotTheirs("an address that is not Amazon's")
+def _fetched(url: str) -> bytes:
+    """What stands at an address that was found to be Amazon's, and nowhere that it leads on to."""
     try:
         with urllib3.request(
             "GET", url, timeout=_SECONDS, retries=False, redirect=False, preload_content=False

@@ -1,0 +1,144 @@
+"""`/webhooks/mail/…`: each provider's documented shape opens a repair, and only where it is proved."""
+
+import base64
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from store.kit.database import db, transaction
+from store.mail.models import Attempt, DeliveryStatus
+from tests.conftest import Clock
+from tests.mail import posted
+from tests.mail.posted import SECRET, SHAPES, Letter, Message, proved
+from tests.mail.posting import BOUNCED, PROVIDERS, UNTOUCHED, letter_of_ours, post
+from tests.mail.returned import Stand, notice, sent_edition, stand
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_bounce_opens_a_repair_once(shop: Flask, provider: str) -> None:
+    message = proved(provider, SHAPES[provider](letter_of_ours(), "hard"))
+    assert post(shop, provider, message) == 200
+    assert stand() == BOUNCED
+    assert post(shop, provider, message) == 200
+    assert stand() == BOUNCED
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    ("kind", "status", "reports"),
+    [
+        ("soft", DeliveryStatus.QUEUED, 1),
+        ("complaint", DeliveryStatus.SENT, 1),
+        ("nothing", DeliveryStatus.SENT, 0),
+    ],
+)
+def test_what_is_no_bounce_opens_none(
+    shop: Flask, provider: str, kind: str, status: DeliveryStatus, reports: int
+) -> None:
+    assert post(shop, provider, proved(provider, SHAPES[provider](letter_of_ours(), kind))) == 200
+    assert stand() == Stand(status, [], 0, reports)
+
+
+@pytest.mark.parametrize("provider", sorted({"brevo", "postmark", "sendgrid", "ses"}))
+def test_the_providers_own_name_of_the_letter_is_enough(shop: Flask, provider: str) -> None:
+    sent_edition()
+    name = Letter().relay_id
+    with transaction() as session:
+        session.execute(
+            sa.update(Attempt)
+            .where(
+                Attempt.delivery_id == sa.select(sa.func.max(Attempt.delivery_id)).scalar_subquery()
+            )
+            .values(reply=f"250 2.0.0 Ok: queued as <{name}>")
+        )
+    ours = db.session.scalar(sa.select(sa.func.max(Attempt.delivery_id)))
+    assert ours == notice().id
+    assert post(shop, provider, proved(provider, SHAPES[provider](Letter(), "hard"))) == 200
+    assert stand() == BOUNCED
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_is_not_proved_writes_nothing(shop: Flask, provider: str) -> None:
+    message = proved(provider, SHAPES[provider](letter_of_ours(), "hard"))
+    bare = Message(message.body.replace(b'"signature": "', b'"signature": "0'))
+    bare.body = bare.body.replace(b'"Signature": "', b'"Signature": "AAAA')
+    assert post(shop, provider, bare) == 403
+    assert stand() == UNTOUCHED
+    assert post(shop, provider, message) == 200  # control
+    assert stand() == BOUNCED
+
+
+def test_nobody_listens_where_nothing_is_set(app: Flask) -> None:
+    for provider in [*PROVIDERS, "nobody", "__class__"]:
+        assert post(app, provider, Message(b"{}")) == 404
+
+
+@pytest.mark.parametrize("provider", ["mailgun", "sendgrid", "ses"])
+def test_what_was_signed_long_ago_proves_nothing(shop: Flask, frozen: Clock, provider: str) -> None:
+    letter = letter_of_ours()
+    message = proved(provider, SHAPES[provider](letter, "hard"))
+    for days in (3, -3):
+        frozen.advance(days=days)
+        assert post(shop, provider, message) == 403
+        frozen.advance(days=-days)
+    assert stand() == UNTOUCHED
+    frozen.advance(days=1)  # the provider tries again for a day
+    assert post(shop, provider, message) == 200
+    assert stand() == BOUNCED
+
+
+def test_a_proof_of_mailgun_serves_once(shop: Flask, frozen: Clock) -> None:
+    letter, now = letter_of_ours(), frozen.at.timestamp()
+    used = proved("mailgun", posted.mailgun(Letter(mark="0" * 40), "hard"), at=now)
+    assert post(shop, "mailgun", used) == 200
+    # The signature covers nothing of what is said, so that it must not prove another message.
+    stolen = proved("mailgun", posted.mailgun(letter, "hard"), at=now)
+    assert post(shop, "mailgun", stolen) == 200
+    assert stand() == UNTOUCHED
+    fresh = proved("mailgun", posted.mailgun(letter, "hard"), at=now, token="u" * 50)
+    assert post(shop, "mailgun", fresh) == 200
+    assert stand() == BOUNCED
+
+
+def test_what_proves_nothing_is_counted_by_network(
+    shop: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is proved comes through all the same: a stranger may post by way of our provider."""
+    message = proved("brevo", posted.brevo(letter_of_ours(), "hard"))
+    answers = [post(shop, "brevo", Message(message.body)) for _ in range(40)]
+    assert answers == [403] * 30 + [429] * 10
+    assert caplog.text.count("was refused") == 30
+    elsewhere = {"REMOTE_ADDR": "192.0.2.77"}
+    refused = shop.test_client().post("/webhooks/mail/brevo", environ_base=elsewhere)
+    assert (refused.status_code, refused.text) == (403, "That is not proved.\n")
+    last = shop.test_client().post("/webhooks/mail/brevo")
+    assert 0 < int(last.headers["Retry-After"]) <= 60
+    assert stand() == UNTOUCHED
+    assert post(shop, "brevo", message) == 200
+    assert stand() == BOUNCED
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        f"Bearer {SECRET[:-1]}",
+        f"Bearer {SECRET}x",
+        f"Digest {SECRET}",
+        SECRET,
+        "Basic ====",
+        "Basic /w==",
+        f"Basic {base64.b64encode(SECRET.encode()).decode()}",
+        f"Basic {base64.b64encode(f'{SECRET}:'.encode()).decode()}",
+        f"Bearer {SECRET}\u00fc",
+    ],
+)
+@pytest.mark.parametrize("provider", ["brevo", "postmark"])
+def test_a_secret_counts_whole_and_in_its_place(shop: Flask, provider: str, shown: str) -> None:
+    message = proved(provider, SHAPES[provider](letter_of_ours(), "hard"))
+    message.headers = {"Authorization": shown}
+    assert post(shop, provider, message) == 403
+    assert stand() == UNTOUCHED
