@@ -285,12 +285,21 @@ ANSWERS = (*_BY_CODE, *_BY_WORDS, *_BY_FIRST_DIGIT)
 _STATUS = re.compile(
     r"\s*(?:\d{3}[ -])?\s*(?P<before>[245]\.\d{1,3}\.\d{1,3})\b|.*#(?P<behind>[45]\.\d\.\d)"
 )
+_CODE = re.compile(r"(?<![\d.])([45]\d\d)(?=[ -])")
 
 
 def judge(step: Step | None, code: int, words: str) -> Judgement:
     """What an answer is about. `words` may begin with code and enhanced status, as servers say
     them; `code` 0 where the line was lost."""
     return _row(step, code, status_in(words), words).judge(code)
+
+
+def judge_report(status: str, words: str) -> Judgement:
+    """The same for a letter that came back: the status of the report, and the words quoted there.
+    Where no code is quoted, what comes back is refused for good unless the status says otherwise."""
+    quoted = _CODE.search(words)
+    code = int(quoted[1]) if quoted else 450 if status[:1] == "4" else 550
+    return _row(None, code, status or status_in(words), words).judge(code)
 
 
 def status_in(words: str) -> str:

@@ -20,6 +20,7 @@ from email.parser import HeaderParser
 from flufl.bounce import all_failures
 
 from store.kit.text import clean_line
+from store.mail.answers import Cause, judge_report
 from store.mail.marks import marks_in
 from store.mail.returns import ReturnKind
 
@@ -49,14 +50,9 @@ _ENHANCED = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
 _BASIC = re.compile(r"(?<![\d.])([45])\d\d(?=[ -])")
 _ADDRESS = re.compile(r"[^\x00-\x20\x7f<>;,\"\s]{1,64}@[^\x00-\x20\x7f<>;,\"\s]{1,255}")
 _QUOTED_HEAD = re.compile(r"^[> \t]*(?:message-id|return-path):(.*)$", re.MULTILINE | re.IGNORECASE)
-_FULL = re.compile(
-    r"over ?quota|quota (?:is )?exceeded|exceed\w* (?:\w+ ){0,3}quota"
-    r"|(?:mailbox|inbox|mail box)\W+(?:\w+ ){0,3}full|not enough (?:disk )?space",
-    re.IGNORECASE,
-)
-# Refused for now whatever the first digit says: a full mailbox, a system in need, and policies, which
-# are about us and not about the address (RFC 3463).
-_NOT_THE_ADDRESS = re.compile(r"4\.|5\.2\.2$|5\.3\.|5\.7\.|5\.1\.[78]$")
+# A system in need, and policies: refused for good, and yet nothing is wrong with the address (RFC 3463).
+_NOT_THE_ADDRESS = re.compile(r"5\.[37]\.")
+_JUDGED_WORDS = 2000
 
 
 @dataclass(frozen=True)
@@ -101,17 +97,18 @@ def read_report(octets: bytes, sent_to: str = "") -> Report | None:
 
 
 def judged(status: str, words: str) -> tuple[ReturnKind, str]:
-    """What a refusal means, with the enhanced status (RFC 3463) that says most: the codes of
-    `words` where `status` is missing or says nothing but its class."""
+    """What a refusal means, by the table for answers of servers, with the enhanced status (RFC 3463)
+    that says most: the codes of `words` where `status` is missing or says nothing but its class."""
     said = _code_in(status)
     if not said or said.endswith(".0.0"):
         told = _code_in(words)
         basic = _BASIC.search(words)
         said = told or said or (f"{basic[1]}.0.0" if basic else "")
-    if said in {"", "5.0.0"} and _FULL.search(words):
+    judgement = judge_report("" if said.endswith(".0.0") else said, words[:_JUDGED_WORDS])
+    if said in {"", "5.0.0"} and judgement.cause is Cause.FULL:
         said = "5.2.2"
-    kind = ReturnKind.SOFT if _NOT_THE_ADDRESS.match(said) else ReturnKind.HARD
-    return kind, said
+    is_unclear = judgement.cause is Cause.UNWANTED and _NOT_THE_ADDRESS.match(said)
+    return ReturnKind.HARD if judgement.is_final and not is_unclear else ReturnKind.SOFT, said
 
 
 def _code_in(text: str) -> str:
@@ -185,10 +182,11 @@ def _by_words(message: Message) -> _Finding | None:
         return None
     text = "\n".join(_text(part) for part in _parts(message) if not part.is_multipart())
     before, _, _ = text.partition("\nReceived:")
-    kind, status = judged("", before[:8000])
+    line = _line_with_code(before)
+    kind, status = judged("", line or before)
     recipient = min(one.decode("ascii", "replace") for one in failed)
     quoted = tuple(line[:500] for line in _QUOTED_HEAD.findall(text)[:20])
-    words = clean_line(_line_with_code(before)) or "came back"
+    words = clean_line(line) or "came back"
     return _Finding(kind, status, words[:1000], recipient, text[:8000], quoted)
 
 

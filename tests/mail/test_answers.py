@@ -13,6 +13,7 @@ from store.mail.answers import (
     Step,
     _row,
     judge,
+    judge_report,
     status_in,
 )
 
@@ -242,6 +243,27 @@ def test_only_a_reader_is_refused_for_good() -> None:
 )
 def test_the_enhanced_status_is_found_in_the_words(words: str, status: str) -> None:
     assert status_in(words) == status
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "cause", "is_final"),
+    [
+        ("5.1.1", "smtp; 550 5.1.1 No such user", Cause.GONE, True),
+        ("5.1.1", "", Cause.GONE, True),
+        ("5.2.2", "smtp; 552 5.2.2 Over quota", Cause.FULL, False),
+        ("4.4.7", "delivery time expired", Cause.LATER, False),
+        ("", "smtp;550 User unknown", Cause.GONE, True),
+        ("", "smtp; 550 5.7.26 unauthenticated", Cause.UNPROVED, False),
+        ("", "host mx.reader.example said: 450 Later", Cause.LATER, False),
+        ("5.4.7", "", Cause.UNWANTED, True),
+        ("", "", Cause.UNWANTED, True),
+    ],
+)
+def test_a_report_is_judged_by_the_same_table(
+    status: str, words: str, cause: Cause, *, is_final: bool
+) -> None:
+    found = judge_report(status, words)
+    assert (found.cause, found.is_final) == (cause, is_final)
 
 
 def test_no_pattern_is_slow_over_a_long_answer() -> None:

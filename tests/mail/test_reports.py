@@ -2,9 +2,15 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from store.mail import reports
 from store.mail.reports import LARGEST_READ, Report, judged, read_report
 from store.mail.returns import ReturnKind
 from tests.mail import messages
@@ -146,6 +152,8 @@ HOSTILE = {
     "long words": dsn(OURS, status="5.0.0", diagnosis="exceeded " * 20_000),
     "at signs": b"From: MAILER-DAEMON@x.example\n\n<" + b"a@" * 200_000,
     "zeros": bytes(300_000),
+    "as bad as words get": messages.qmail(OURS, "550 " + "user mailbox messages from ip " * 2000),
+    "20 MB": dsn(OURS) + b"x\r\n" * 7_000_000,
     "wrong base64": dsn(OURS, kind="message/delivery-status\nContent-Transfer-Encoding: base64"),
     "an unknown charset": messages.qmail(OURS).replace(
         b"Subject: failure", b"Content-Type: text/plain; charset=klingon\nSubject: =?x?b?//8?="
@@ -161,6 +169,40 @@ def test_no_message_raises_or_takes_long(name: str) -> None:
     start = time.perf_counter()
     read_report(HOSTILE[name], PATH)
     assert time.perf_counter() - start < 1.5  # 0.13 s where nothing else runs
+
+
+@given(st.binary(max_size=4000), st.text(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_no_octets_raise(octets: bytes, sent_to: str) -> None:
+    read_report(octets, sent_to)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_no_report_that_was_changed_on_its_way_raises(data: st.DataObject) -> None:
+    """Pieces cut out, doubled, moved or replaced; what is read is fit for a database."""
+    octets = data.draw(st.sampled_from([said for said, _, _ in SAID.values()]))
+    for _ in range(data.draw(st.integers(1, 4))):
+        first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(octets))] * 2)))
+        piece = data.draw(st.binary(max_size=30) | st.just(octets[first:last]))
+        at = data.draw(st.sampled_from([first, 0, len(octets)]))
+        octets = octets[:first] + octets[last:]
+        octets = octets[:at] + piece + octets[at:]
+    with raising_nothing():
+        found = read_report(octets, PATH)
+    if found is not None:
+        kept = [found.words, found.status, found.recipient or "", found.key]
+        assert not any("\0" in one for one in kept)
+        assert "".join(kept).encode()
+        assert len(found.status) < 20
+        assert len(found.key) < 150
+
+
+@contextmanager
+def raising_nothing() -> Iterator[None]:
+    """What is caught at the door would hide a fault of ours."""
+    with patch.object(reports.log, "warning", side_effect=AssertionError):
+        yield
 
 
 def test_what_stands_behind_the_limit_is_not_read() -> None:
@@ -179,6 +221,10 @@ def test_what_stands_behind_the_limit_is_not_read() -> None:
         ("", "came back", (ReturnKind.HARD, "")),
         ("5.7.1", "550 5.7.1 blocked by policy", (ReturnKind.SOFT, "5.7.1")),
         ("5.3.0", "", (ReturnKind.SOFT, "5.3.0")),
+        ("5.7.17", "", (ReturnKind.HARD, "5.7.17")),
+        ("", "550 blocked using zen.spamhaus.org", (ReturnKind.SOFT, "5.0.0")),
+        ("5.0.0", "550 user is over quota", (ReturnKind.SOFT, "5.2.2")),
+        ("5.1.8", "501 5.1.8 Sender domain not found", (ReturnKind.SOFT, "5.1.8")),
         ("", "452 4.2.2 over quota", (ReturnKind.SOFT, "4.2.2")),
         ("", "from 192.0.2.15.1.1", (ReturnKind.HARD, "")),
     ],
