@@ -21,12 +21,14 @@ class Stand(NamedTuple):
     reports: int
 
 
-def sent_edition() -> str:
-    """Sell to Anna and release; returns the Message-ID of her letter."""
+def sent_edition(also: str = "") -> str:
+    """Sell to Anna, and to whom else, and release; returns the Message-ID of her letter."""
     with transaction():
         a_seller()
         publication = a_publication(expected_on=None)
         buy(publication)
+        if also:
+            buy(publication, also, "Ben")
     drafted_and_released(publication)
     send()
     return notice().message_id or ""

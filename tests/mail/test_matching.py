@@ -4,13 +4,16 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from store.kit.database import transaction
+from store.entitlements.addresses import correct_address
+from store.kit.database import db, transaction
 from store.mail.marks import new_mark
 from store.mail.matching import take_report
-from store.mail.models import Attempt, DeliveryStatus
+from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.mail.reports import Report, read_report
 from store.mail.returns import ReturnKind
-from tests.conftest import on_both
+from store.orders.models import Customer
+from tests.conftest import Clock, on_both
+from tests.letters import send
 from tests.mail import messages
 from tests.mail.messages import ANNA, dsn
 from tests.mail.returned import Stand, notice, sent_edition, stand
@@ -85,6 +88,80 @@ def test_nobody_bounces_a_letter_without_its_mark(app: Flask, forged: str) -> No
     assert stand() == UNTOUCHED
 
 
+@on_both
+def test_who_has_a_letter_can_report_no_other(app: Flask) -> None:
+    """Anna has the mark of her own letter, and writes whatever she likes around it."""
+    hers = sent_edition(also="ben@reader.example")
+    bens = dict(_letters())["ben@reader.example"]
+    forged = dsn(hers).replace(b"anna@reader.example", b"ben@reader.example")
+    forged = forged.replace(b"To: Anna Berg", b"To: Ben").replace(
+        b"Message-ID: <20270301", f"Message-ID: {bens[:20]}{bens[21:]}\r\nX-A: <20270301".encode()
+    )
+    assert _take(forged) is True
+    assert dict(_statuses()) == {
+        ANNA: DeliveryStatus.BOUNCED,
+        "ben@reader.example": DeliveryStatus.SENT,
+    }
+    assert stand().held == [ANNA]
+
+
+@on_both
+def test_a_report_that_comes_a_year_later_counts(app: Flask, frozen: Clock) -> None:
+    message_id = sent_edition()
+    frozen.advance(days=365)
+    assert _take(dsn(message_id)) is True
+    assert stand() == Stand(DeliveryStatus.BOUNCED, [ANNA], 1, 1)
+
+
+@on_both
+def test_a_report_of_an_address_that_was_given_up_since_says_nothing_of_the_new_one(
+    app: Flask,
+) -> None:
+    """The customer corrected it before the report came: nothing is left to mend, and the edition
+    that did not arrive is sent once to where they are now."""
+    message_id = sent_edition()
+    with transaction() as session:
+        customer = session.scalars(sa.select(Customer)).one()
+        correct_address(customer, "anna@new.example", who="Olga")
+    send()
+    before = _kinds_to("anna@new.example")
+    assert _take(dsn(message_id)) is True
+    assert stand() == Stand(DeliveryStatus.QUEUED, [ANNA], 0, 1)
+    send()
+    after = _kinds_to("anna@new.example")
+    assert after.count("edition_notice") - before.count("edition_notice") == 1
+    assert _take(dsn(message_id, name="2@b.example")) is False
+    send()
+    assert _kinds_to("anna@new.example") == after
+
+
+def _letters() -> list[tuple[str, str]]:
+    """Each notice's address, with its Message-ID."""
+    query = sa.select(Attempt.address, Delivery.message_id).join(
+        Delivery, Delivery.id == Attempt.delivery_id
+    )
+    found = db.session.execute(query.where(Delivery.kind == "edition_notice")).all()
+    db.session.rollback()
+    return [(str(address), str(message_id)) for address, message_id in found]
+
+
+def _statuses() -> list[tuple[str, DeliveryStatus]]:
+    query = sa.select(Attempt.address, Delivery.status).join(
+        Delivery, Delivery.id == Attempt.delivery_id
+    )
+    found = db.session.execute(query.where(Delivery.kind == "edition_notice")).all()
+    db.session.rollback()
+    return [(str(address), status) for address, status in found]
+
+
+def _kinds_to(address: str) -> list[str]:
+    """The kinds of all letters that left for this address."""
+    query = sa.select(Delivery.kind).join(Attempt, Attempt.delivery_id == Delivery.id)
+    found = list(db.session.scalars(query.where(Attempt.address == address).order_by(Attempt.id)))
+    db.session.rollback()
+    return found
+
+
 def _said_by_the_relay(relay_id: str, **given: str) -> Report:
     recipient = given.get("recipient", ANNA)
     return Report(ReturnKind.HARD, "5.1.1", "gone", recipient, "k", (), (relay_id,))
@@ -116,8 +193,6 @@ def test_the_relays_own_name_for_a_letter_counts_where_the_provider_vouches(app:
 
 def notice_id() -> int:
     """Read without ending the transaction that is open."""
-    from store.kit.database import db
-
     query = "SELECT min(id) FROM deliveries WHERE kind = 'edition_notice'"
     return int(db.session.execute(sa.text(query)).scalar_one())
 
