@@ -18,13 +18,20 @@ from store.entitlements.access import (
     customers_with_rights,
     editions_of_order,
     has_rights,
+    rights_of,
     rights_of_order,
 )
 from store.entitlements.links import ensure_links, ensure_links_of, order_link
 from store.entitlements.models import DISPUTE_LOST, REFUNDED, Entitlement
-from store.entitlements.notices import FIRST_COPIES, owe_copy, owe_what_was_missed, settle_notices
+from store.entitlements.notices import (
+    FIRST_COPIES,
+    leave_older_out,
+    owe_copy,
+    owe_what_was_missed,
+    settle_notices,
+)
 from store.entitlements.received import CONFIRMATION, NOTICE
-from store.entitlements.shelves import editions_within
+from store.entitlements.shelves import editions_within, stands
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, insert_into
@@ -328,8 +335,22 @@ def _grant_line(
     db.session.flush()
     ensure_links(customer_id, line.publication_id)
     if newest is not None and available_at > paid_at:
-        owe_copy(newest.id, right.customer_id, right.available_at, Occasion.DAYS_OVER)
+        _owe_when_days_are_over(newest, right)
     return right
+
+
+def _owe_when_days_are_over(edition: Edition, bought: Entitlement) -> None:
+    """Owe the edition just bought, where the right to cancel still stands, in place of an older
+    first copy that waits. It is due when the first right that opens it is theirs, so that nobody
+    who bought twice waits longer."""
+    opens_at = [
+        right.available_at
+        for right in rights_of(bought.customer_id, bought.publication_id)
+        if stands(right) and right.available_at > clock.now() and editions_within(right, [edition])
+    ]
+    due_at = min(opens_at, default=bought.available_at)
+    if owe_copy(edition.id, bought.customer_id, due_at, Occasion.DAYS_OVER):
+        leave_older_out(bought.publication_id, [bought.customer_id])
 
 
 def _updates_until(months: int | None, newest: Edition | None, at: datetime) -> datetime | None:

@@ -325,6 +325,24 @@ def test_what_was_bought_as_it_is_comes_on_day_15_although_its_release_was_recal
     assert deliveries(edition)["ben@reader.example"] == (SKIPPED, "recalled")
 
 
+def test_who_buys_again_what_was_recalled_waits_for_one_letter_and_no_longer(
+    publication: Publication, frozen: Clock
+) -> None:
+    first = drafted_and_released(publication)
+    with transaction():
+        buy(publication, wants_now=False)
+    frozen.advance(days=1)
+    second = drafted_and_released(publication, 2)
+    with transaction():
+        recalling.recall(second, "Olga")
+    frozen.advance(days=1)
+    with transaction():
+        buy(publication, wants_now=False)
+    assert deliveries(first)[ANNA] == (SKIPPED, "a newer edition came out")
+    frozen.advance(days=13)  # the 14 days of the first order are over, those of the second are not
+    assert [subject for subject, _ in _arrived()] == [f"{TITLE}: edition 2 is ready"]
+
+
 def test_a_preorder_placed_after_a_withdrawal_gets_a_first_copy_and_not_news(
     publication: Publication, frozen: Clock
 ) -> None:
