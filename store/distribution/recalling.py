@@ -77,24 +77,30 @@ def recall(edition: Edition, who: str) -> int:
         raise NothingToRecall
     if not advance(batch, BatchStatus.RECALLED, who=who):
         raise NothingToRecall
+    is_of_it = sa.or_(
+        Delivery.batch_id == batch.id, sa.and_(Delivery.edition_id == edition.id, _is_beside())
+    )
     # A recall is the later word: what was sent again before it is as the others.
     db.session.connection().execute(
         sa.update(Delivery)
-        .where(Delivery.batch_id == batch.id, Delivery.priority == outbox.SOMEBODY_WAITS)
+        .where(is_of_it, Delivery.priority == outbox.SOMEBODY_WAITS)
         .values(priority=outbox.NOTICE)
     )
+    return _leave_out(edition, RECALLED, is_of_it)
+
+
+def _is_beside() -> sa.ColumnElement[bool]:
+    """Of a recalled edition: no letter of its release carries it, and nobody bought it as it is."""
     bought_as_it_is = sa.exists().where(
         Entitlement.customer_id == Delivery.customer_id,
-        Entitlement.from_edition_id == edition.id,
+        Entitlement.from_edition_id == Delivery.edition_id,
     )
-    beside = sa.and_(
-        Delivery.edition_id == edition.id,
+    return sa.and_(
         Delivery.kind == NOTICE,
         Delivery.batch_id.is_(None),
         Delivery.customer_id.is_not(None),
         ~bought_as_it_is,
     )
-    return _leave_out(edition, RECALLED, sa.or_(Delivery.batch_id == batch.id, beside))
 
 
 def withdraw(edition: Edition, who: str, why: str = "") -> int:
@@ -134,10 +140,17 @@ def settle_recalled() -> int:
     timetable, and owe what is due instead; returns how many. Opens a transaction for each edition,
     none where there is nothing to do."""
     recalled = sa.select(Batch.id).where(Batch.status == BatchStatus.RECALLED)
+    editions = sa.select(Batch.subject_id).where(
+        Batch.reason == "edition", Batch.status == BatchStatus.RECALLED
+    )
     withdrawn = sa.select(Edition.id).where(Edition.status == EditionStatus.WITHDRAWN)
     # What a person has sent again since a recall is to leave.
     is_recalled = sa.and_(
-        Delivery.batch_id.in_(recalled), Delivery.priority != outbox.SOMEBODY_WAITS
+        sa.or_(
+            Delivery.batch_id.in_(recalled),
+            sa.and_(Delivery.edition_id.in_(editions), _is_beside()),
+        ),
+        Delivery.priority != outbox.SOMEBODY_WAITS,
     )
     held = sa.select(Delivery.id).where(stands_at(DeliveryStatus.HELD))
     unsent = sa.union_all(sa.select(open_letters(Delivery.id).subquery("open_letters")), held)
@@ -164,13 +177,14 @@ def settle_recalled() -> int:
 
 def _leave_out(edition: Edition, why: str, which: sa.ColumnElement[bool]) -> int:
     """Leave letters of an edition out; who waited for a first copy by one of them is owed the
-    newest other one instead."""
+    newest other one instead, on a withdrawal also who could be owed none when it was recalled."""
     count = outbox.leave_out(why, which)
+    reasons = [why, RECALLED]
     waited = sa.and_(
         Delivery.edition_id == edition.id,
         Delivery.kind == NOTICE,
         Delivery.status == DeliveryStatus.SKIPPED,
-        Delivery.reason == why,
+        Delivery.reason.in_(reasons),
         ~has_copy(Delivery.customer_id, sa.literal(edition.publication_id)),
     )
     owe_instead(edition.publication_id, waited)

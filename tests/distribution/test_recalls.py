@@ -16,6 +16,7 @@ from store.entitlements.models import Entitlement
 from store.entitlements.notices import FIRST_COPIES, owe_what_was_missed
 from store.kit import clock
 from store.kit.database import db, transaction
+from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus, Occasion
 from store.orders.models import Customer
 from tests.conftest import Clock, on_both
@@ -105,6 +106,77 @@ def test_a_worker_never_leaves_out_a_withdrawn_first_copy_with_nothing_owed_inst
     send()
     assert deliveries(second) == {ANNA: (SKIPPED, "withdrawn")}
     assert deliveries(first) == {ANNA: (SENT, "")}
+
+
+@pytest.mark.parametrize("is_sent_again", [False, True])
+def test_a_copy_owed_instead_of_another_is_recalled_on_its_way_too(
+    publication: Publication, is_sent_again: bool
+) -> None:
+    """The letter belongs to no release, and what a person sent again before a recall is as others."""
+    with transaction():
+        buy(publication)
+    first = drafted_and_released(publication)
+    second = drafted_and_released(publication, 2)
+    with transaction():
+        recalling.withdraw(second, "Olga")
+    if is_sent_again:
+        _send_again(first)
+    _turn(first, QUEUED, SENDING)
+    with transaction():
+        assert recalling.recall(first, "Olga") == 0
+    _turn(first, SENDING, QUEUED)
+    assert recalling.settle_recalled() == 1
+    assert deliveries(first) == {ANNA: (SKIPPED, "recalled")}
+    _send_again(first)
+    assert recalling.settle_recalled() == 0
+    send()
+    assert deliveries(first) == {ANNA: (SENT, "")}
+
+
+def _send_again(edition: Edition) -> None:
+    with transaction() as session:
+        theirs = sa.select(Delivery).where(
+            Delivery.edition_id == edition.id, Delivery.batch_id.is_(None)
+        )
+        letter = session.scalars(theirs).one()
+        if letter.status is QUEUED:
+            outbox.leave_out("taken out by hand", Delivery.id == letter.id)
+        assert outbox.retry(letter, "Olga")
+
+
+def test_who_could_be_owed_nothing_at_a_recall_is_owed_an_older_edition_at_its_withdrawal(
+    publication: Publication, frozen: Clock
+) -> None:
+    first, second, third = (drafted_and_released(publication, number) for number in (1, 2, 3))
+    with transaction():
+        buy(publication, wants_now=False)
+        recalling.withdraw(third, "Olga")
+    assert deliveries(second) == {ANNA: (QUEUED, "")}
+    with transaction():
+        recalling.recall(second, "Olga")
+    assert deliveries(second) == {ANNA: (SKIPPED, "recalled")}
+    assert deliveries(first) == {}
+    with transaction():
+        recalling.withdraw(second, "Olga")
+    frozen.advance(days=15)
+    send()
+    assert deliveries(first) == {ANNA: (SENT, "")}
+
+
+def test_a_copy_that_waits_for_the_14_days_is_sent_again_when_they_are_over(
+    publication: Publication, frozen: Clock
+) -> None:
+    drafted_and_released(publication)
+    second = drafted_and_released(publication, 2)
+    with transaction():
+        buy(publication, wants_now=False)
+        recalling.withdraw(second, "Olga")
+    with transaction() as session:
+        (left_out,) = session.scalars(sa.select(Delivery).where(Delivery.edition_id == second.id))
+        assert left_out.status is SKIPPED
+        due_at = left_out.due_at
+        assert outbox.retry(left_out, "Olga")
+        assert left_out.due_at == due_at > clock.now()
 
 
 def test_a_test_letter_of_a_withdrawn_edition_is_left_alone(publication: Publication) -> None:
