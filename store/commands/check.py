@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from store import settings as store_settings
 from store.app import create_app, place
 from store.catalog.models import Asset, Seller
+from store.kit import clock
 from store.kit.database import db
 from store.kit.space import write_a_little
 from store.kit.storage import storage
@@ -19,9 +20,13 @@ from store.mail.imap import opened
 from store.mail.letters import compose_sample
 from store.mail.lines import mail_server
 from store.mail.returned_mailbox import mailbox_server
+from store.mail.shared_clock import shared_now_of
 from store.mail.smtp import Connection
 from store.payments.gateways import stripe
 from store.payments.gateways.stripe_objects import endpoint_fault
+
+# More than a network is slow, and less than anybody would notice.
+CLOCKS_APART_SECONDS = 5
 
 
 @click.command()
@@ -57,6 +62,7 @@ def discreet(text: str, loaded: store_settings.Settings) -> str:
 def _parts(loaded: store_settings.Settings) -> dict[str, Callable[[], str]]:
     return {
         "database": _database,
+        "clock": _clock,
         "storage": _storage,
         "writing": _writing,
         "files": _files,
@@ -111,6 +117,17 @@ def _database() -> str:
     if present != newest:
         raise RuntimeError(f"is at revision {present}, not {newest}: run `store db upgrade`")
     return f"{db.engine.dialect.name}, up to date"
+
+
+def _clock() -> str:
+    """Machines that share a database find what is due by their own clocks."""
+    seconds = (clock.machine_time() - shared_now_of(db.session())).total_seconds()
+    if abs(seconds) > CLOCKS_APART_SECONDS:
+        where = "ahead of" if seconds > 0 else "behind"
+        raise RuntimeError(
+            f"{abs(seconds):.0f} seconds {where} the database's: let NTP set the clocks of all machines"
+        )
+    return "as the database's"
 
 
 def _storage() -> str:

@@ -17,12 +17,13 @@ class UnclearTime(Refusal):
     sentence = "Enter a date and time like 2027-04-01T09:00."
 
 
-def _machine_time() -> datetime:
+def machine_time() -> datetime:
+    """What this machine's clock shows, whatever tests put in its place."""
     return datetime.now(UTC)
 
 
 # Tests put another function here; nothing else does.
-read: Callable[[], datetime] = _machine_time
+read: Callable[[], datetime] = machine_time
 
 
 def now() -> datetime:

@@ -30,6 +30,7 @@ from store.mail.models import (
     attempts,
     deliveries,
 )
+from store.mail.shared_clock import shared_now_of
 from store.mail.smtp import MailServer
 
 MOST_CLAIMED = 100
@@ -131,14 +132,15 @@ def new_name() -> str:
 
 
 def claim(
-    run: Run, worker: str, now: Any, priorities: Priorities, *, is_sqlite: bool
+    run: Run, worker: str, moments: dict[str, Any], priorities: Priorities, *, is_sqlite: bool
 ) -> list[Claim]:
     """Claim the next few letters that are due, fewer when few are waiting so that no connection
-    idles; the most urgent first. `now` as the driver takes it."""
-    limit = _fair_part(*run(_count_sql(priorities, is_sqlite), now=now)[0])
+    idles; the most urgent first. `moments` are what is `now`, and
+    what is `claimed` by the shared clock for the lease, as the driver takes them."""
+    limit = _fair_part(*run(_count_sql(priorities, is_sqlite), **moments)[0])
     if limit == 0:
         return []
-    rows = run(_claim_sql(limit, priorities, is_sqlite), now=now, worker=worker)
+    rows = run(_claim_sql(limit, priorities, is_sqlite), worker=worker, **moments)
     return [Claim(row[0], worker) for row in sorted(rows, key=lambda row: (row[1], row[2], row[0]))]
 
 
@@ -177,7 +179,7 @@ def _claim_sql(limit: int, priorities: Priorities, is_sqlite: bool) -> str:
     chosen = _due(limit, priorities, is_sqlite)
     ids = f"IN ({chosen})" if is_sqlite else f"= ANY(ARRAY({chosen}))"
     return (
-        "UPDATE deliveries SET claimed_by = :worker, claimed_at = :now"  # noqa: S608 - constants
+        "UPDATE deliveries SET claimed_by = :worker, claimed_at = :claimed"  # noqa: S608 - constants
         f" WHERE id {ids} RETURNING id, priority, due_at"
     )
 
@@ -268,7 +270,8 @@ def free_dead_claims(session: Session) -> int:
         sa.select(Delivery.claimed_by).where(Delivery.claimed_at.is_not(None)).distinct()
     ).all()
     dead = [name for name in holders if name and is_dead(name)]
-    is_over = sa.or_(Delivery.claimed_by.in_(dead), Delivery.claimed_at < clock.now() - LEASE)
+    ends_at = shared_now_of(session) - LEASE
+    is_over = sa.or_(Delivery.claimed_by.in_(dead), Delivery.claimed_at < ends_at)
     which = sa.and_(Delivery.claimed_at.is_not(None), is_over)
     cut_off = session.scalars(
         sa.update(deliveries)
@@ -297,7 +300,7 @@ def free_waiting_claims(session: Session) -> int:
     Returns how many."""
     other = deliveries.alias("other")
     behind = sa.select(other.c.claimed_by).where(
-        other.c.claimed_at < clock.now() - _TAKES_LONG,
+        other.c.claimed_at < shared_now_of(session) - _TAKES_LONG,
         other.c.status == DeliveryStatus.SENDING,
     )
     freed = session.execute(
@@ -329,13 +332,13 @@ def is_dead(worker: str) -> bool:
     return bool(start and now_started and start != now_started)
 
 
-def take_slot(session: Session, rate: float) -> datetime:
+def take_slot(session: Session, rate: float) -> float:
     """Reserve the next moment at which a letter may leave, at `rate` letters a second: one row
-    that all workers of all machines share."""
-    now = clock.now()
+    that all workers of all machines share. Returns the seconds until then."""
+    now = shared_now_of(session)
     insert_once(Pace, id=1, next_at=now)
     row = session.execute(sa.select(Pace).where(Pace.id == 1).with_for_update()).scalar_one()
     slot = max(row.next_at, now)
     row.next_at = slot + timedelta(seconds=1 / rate)
     session.flush()
-    return slot
+    return (slot - now).total_seconds()

@@ -24,6 +24,7 @@ from store.kit.engine import LOCK_PATIENCE_SECONDS, PATIENCE, WRITES
 from store.mail import claims
 from store.mail.claims import MAY_LEAVE, Claim, Priorities
 from store.mail.models import PRIORITIES
+from store.mail.shared_clock import ASKED, shared_now
 
 _ENDED = (
     "UPDATE attempts SET ended_at = :now, outcome = 'accepted', reply = :reply WHERE id = :attempt"
@@ -34,7 +35,7 @@ _SENT = (
 )
 # The lease counts from now: the wait for the server begins here.
 _BEGUN = (
-    "UPDATE deliveries SET status = 'sending', message_id = :message_id, claimed_at = :now"  # noqa: S608
+    "UPDATE deliveries SET status = 'sending', message_id = :message_id, claimed_at = :claimed"  # noqa: S608
     f" WHERE id = :next AND status = 'queued' AND claimed_by = :worker AND {MAY_LEAVE}"
 )
 _TRIED = (
@@ -99,6 +100,7 @@ class SharedLedger:
     def begin(self, taken: Taken | None, claim: Claim, message_id: str, address: str) -> int | None:
         """See `Ledger`."""
         values = _begun(claim, message_id, address, _in_sqlite(clock.now()))
+        values["claimed"] = values["now"]
 
         def write(driver: Any) -> int | None:
             _write_taken(driver, taken, values["now"])
@@ -120,7 +122,7 @@ class SharedLedger:
             return claims.claim(
                 lambda sql, **given: driver.execute(sql, given).fetchall(),
                 worker,
-                now,
+                {"now": now, "claimed": now},
                 priorities,
                 is_sqlite=True,
             )
@@ -227,6 +229,7 @@ class SingleLedger:
         """See `Ledger`."""
         values = _begun(claim, message_id, address, clock.now()) | _ended(taken)
         with self._run() as run:
+            values["claimed"] = _shared_now(run)
             rows = run(_END_AND_BEGIN if taken else _BEGIN, **values)
             if not rows:
                 run(f"{_RELEASED} RETURNING id", **values)
@@ -240,7 +243,8 @@ class SingleLedger:
         with self._run() as run:
             if taken:
                 run(f"{_END} RETURNING id", **_ended(taken), now=now)
-            return claims.claim(run, worker, now, priorities, is_sqlite=False)
+            moments = {"now": now, "claimed": _shared_now(run)}
+            return claims.claim(run, worker, moments, priorities, is_sqlite=False)
 
     @contextmanager
     def _run(self) -> Iterator[claims.Run]:
@@ -301,6 +305,10 @@ def _begun(claim: Claim, message_id: str, address: str, now: Any) -> Values:
 def _in_sqlite(moment: datetime) -> str:
     """As SQLAlchemy writes a moment."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _shared_now(run: claims.Run) -> datetime:
+    return shared_now(lambda: cast(datetime, run(ASKED)[0][0]))
 
 
 @lru_cache(maxsize=64)

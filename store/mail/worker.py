@@ -16,7 +16,6 @@ from typing import cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.kit.jobs import ring
@@ -164,9 +163,9 @@ class Drain:
             # the pace that no letter used serves the one after it.
             if rate and not self._has_slot:
                 with self._commit() as session:
-                    slot = claims.take_slot(session, rate)
+                    wait = claims.take_slot(session, rate)
                 self._has_slot = True
-                sleep(max(0.0, (slot - clock.now()).total_seconds()))
+                sleep(wait)
             prepared = prepare(claim)
             if isinstance(prepared, Prepared):
                 if self._may_leave(prepared):

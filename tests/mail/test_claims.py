@@ -106,7 +106,7 @@ def test_a_claim_keeps_to_its_limit_with_nested_loops_forced(shop: Flask) -> Non
     with transaction() as session:
         for off in ("hashjoin", "mergejoin", "hashagg", "sort", "bitmapscan"):
             session.execute(sa.text(f"SET LOCAL enable_{off} = off"))
-        values = {"now": clock.now(), "worker": HERE}
+        values = {"now": clock.now(), "claimed": clock.now(), "worker": HERE}
         assert (
             len(
                 session.execute(
@@ -127,7 +127,7 @@ def test_control_written_with_in_the_claim_takes_the_whole_table(shop: Flask) ->
         naive = naive.replace(")) RETURNING", ") RETURNING")
         for off in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan"):
             session.execute(sa.text(f"SET LOCAL enable_{off} = off"))
-        values = {"now": clock.now(), "worker": HERE}
+        values = {"now": clock.now(), "claimed": clock.now(), "worker": HERE}
         plan = session.execute(claims._timed("EXPLAIN " + naive), values).scalars().all()
         found = session.execute(claims._timed(naive), values).all()
 
@@ -146,7 +146,9 @@ def plan_of(sql: str) -> str:
     with transaction() as session:
         if not is_sqlite:
             session.execute(sa.text("SET LOCAL enable_seqscan = off"))
-        values = {"now": clock.now(), "worker": HERE} if ":worker" in sql else {"now": clock.now()}
+        values = {"now": clock.now()}
+        if ":worker" in sql:
+            values |= {"claimed": clock.now(), "worker": HERE}
         return "\n".join(
             str(row[-1]) for row in session.execute(claims._timed(explain + sql), values)
         )

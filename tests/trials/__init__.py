@@ -1,1 +1,1 @@
-"""Processes killed by kill -9 at random moments."""
+"""Processes killed by kill -9 at random moments; machines that share one outbox."""

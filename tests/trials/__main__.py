@@ -65,7 +65,8 @@ def _run(file: Path, seed: int, kills: int) -> None:
     under_way = file.with_suffix(".part")
     subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-q", "-m", "long", "tests/trials"),
+            *(sys.executable, "-m", "pytest", "-q", "-m", "long"),
+            *map(str, Path(__file__).parent.glob("test_*_kills.py")),
             *("-n", str((os.cpu_count() or 2) + 1), "--dist", "worksteal"),
             *(f"--kills={kills}", f"--seed={seed}", f"--junitxml={under_way}"),
         ],

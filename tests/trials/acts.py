@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask
 
+from store import tasks
 from store.catalog.publications import publication_by_slug
 from store.distribution import releasing
 from store.distribution.customers_csv import read_customers
@@ -46,6 +47,12 @@ def bring_in(app: Flask, slug: str, file: str) -> None:
         db.session.remove()
 
 
+def tick(app: Flask) -> None:
+    """One pass of the timetable."""
+    with app.app_context():
+        tasks.tick()
+
+
 def web(app: Flask, bind: str) -> None:
     """Pages and doors, by the server that the shop runs on; its file reads the settings once more."""
     settings = app.extensions["colophon.settings"]
@@ -58,5 +65,6 @@ ACTS: dict[str, Callable[..., Any]] = {
     "send": send,
     "release": release,
     "import": bring_in,
+    "tick": tick,
     "web": web,
 }

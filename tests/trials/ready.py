@@ -11,6 +11,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from store.app import create_app
+from store.kit import clock
 from store.kit.database import db
 
 ROOT = Path(__file__).parents[2]
@@ -114,9 +117,14 @@ def ready_shop(
 
 
 def _put_in(seams: dict[str, Any]) -> None:
-    """A guard taken out."""
+    """Another host's name, a clock that is so many seconds ahead, a guard taken out."""
     from tests.trials import without
 
+    if "host" in seams:
+        socket.gethostname = lambda: str(seams["host"])
+    if "ahead" in seams:
+        ahead = timedelta(seconds=seams["ahead"])
+        clock.machine_time = clock.read = lambda: datetime.now(UTC) + ahead
     if "without" in seams:
         without.GUARDS[seams["without"]]()
 
