@@ -56,7 +56,7 @@ class Cause(StrEnum):
     BUSY = "the mailbox takes no more at the moment"
     TOO_BIG = "the letter is larger than the server takes"
     UNWANTED = "the letter was refused, and the server does not say clearly why"
-    LINE = "the connection was ended"
+    LINE = "the mail server was out of reach, or broke off"
     QUOTA = "we send more, or faster, than the server allows us"
     BLOCKED = "we are blocked"
     ACCOUNT = "the server does not accept our account, or our sender's address"

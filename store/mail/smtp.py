@@ -397,4 +397,4 @@ def _fault_words(fault: Exception) -> str:
         return "STORE_MAIL_SERVER has characters that mail servers do not take"
     if isinstance(fault, TimeoutError) or "timed out" in str(fault):
         return "no answer in time while connecting"
-    return clean_line(f"no connection: {fault}")
+    return clean_line(f"no connection: {getattr(fault, 'strerror', None) or fault}")

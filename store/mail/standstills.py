@@ -68,9 +68,10 @@ def now_standing() -> Standstill | None:
 
 
 def unseen() -> list[Standstill]:
-    """What lasts, and what is over and nobody has seen, oldest first."""
+    """What lasts, and then what is over and nobody has seen, oldest first."""
     wanted = sa.or_(Standstill.ended_at.is_(None), Standstill.seen_at.is_(None))
-    rows = db.session.scalars(sa.select(Standstill).where(wanted).order_by(Standstill.id))
+    order = (Standstill.ended_at.is_not(None), Standstill.id)
+    rows = db.session.scalars(sa.select(Standstill).where(wanted).order_by(*order))
     return [row for row in rows if _is_news(row)]
 
 

@@ -68,6 +68,20 @@ def test_what_is_over_stands_there_until_it_is_seen(
     assert "Letters did not leave" not in page_at(desk, "/admin/")
 
 
+def test_what_lasts_stands_above_what_is_over(
+    app: Flask, client: FlaskClient, frozen: Clock
+) -> None:
+    with transaction():
+        a_seller()
+    it_begins()
+    it_ends()
+    frozen.advance(hours=1)
+    with transaction() as session:
+        standstills.begin(session, About.US, Cause.QUOTA, "454 Throttling failure")
+    page = page_at(signed_in(client), "/admin/")
+    assert page.index("Letters do not leave") < page.index("Letters did not leave")
+
+
 def test_what_the_server_says_is_for_those_who_may_read_letters(
     app: Flask, client: FlaskClient, frozen: Clock
 ) -> None:

@@ -344,7 +344,7 @@ def test_the_log_says_it_each_hour_and_a_letter_each_day_until_somebody_has_seen
             standstills.tell()
         assert len(alerts()) == 2
         first, second = alerts()
-        assert "the connection was ended" in text_of(first)
+        assert "the mail server was out of reach" in text_of(first)
         assert ANNA not in text_of(first)
         assert {first.address, second.address} == {"ops@publisher.example"}
 
