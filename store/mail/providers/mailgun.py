@@ -60,7 +60,8 @@ def _report(event: Event) -> Report | None:
     said = text(status, "message") or text(status, "description") or text(event, "reason")
     return report(
         kind,
-        key=f"mailgun:{text(event, 'id')}",
+        # Its names for events are one another's only within a day.
+        key=f"mailgun:{text(event, 'id')}:{message_id}",
         recipient=text(event, "recipient"),
         # The code alone decides where the words hold none.
         words=f"{text(status, 'code')} {said}".strip(),

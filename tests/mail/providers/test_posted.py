@@ -1,15 +1,22 @@
 """`/webhooks/mail/…`: each provider's documented shape opens a repair, and only where it is proved."""
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from store.entitlements.addresses import correct_address
 from store.kit.database import db, transaction
-from store.mail.models import Attempt, DeliveryStatus
-from tests.conftest import Clock
+from store.mail.matching import take_report
+from store.mail.models import Attempt, Delivery, DeliveryStatus
+from store.mail.reports import read_report
+from store.orders.models import Customer
+from tests.conftest import Clock, on_both
+from tests.letters import send
 from tests.mail import posted
+from tests.mail.messages import dsn
 from tests.mail.posted import SECRET, SHAPES, Letter, Message, proved
 from tests.mail.posting import BOUNCED, PROVIDERS, UNTOUCHED, letter_of_ours, post
 from tests.mail.returned import Stand, notice, sent_edition, stand
@@ -22,6 +29,39 @@ def test_a_bounce_opens_a_repair_once(shop: Flask, provider: str) -> None:
     assert stand() == BOUNCED
     assert post(shop, provider, message) == 200
     assert stand() == BOUNCED
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_came_back_is_mended_by_another_address(shop: Flask, provider: str) -> None:
+    """From what the provider posts to the edition at its reader."""
+    assert post(shop, provider, proved(provider, SHAPES[provider](letter_of_ours(), "hard"))) == 200
+    with transaction() as session:
+        customer = session.scalars(sa.select(Customer)).one()
+        correct_address(customer, "anna@new.example", who="Olga")
+    send()
+    reached = sa.select(Attempt.address).join(Delivery, Delivery.id == Attempt.delivery_id)
+    addresses = list(db.session.scalars(reached.where(Delivery.kind == "edition_notice")))
+    assert addresses == [posted.ANNA, "anna@new.example"]
+    assert stand() == Stand(DeliveryStatus.SENT, [posted.ANNA], 0, 1)
+
+
+@on_both
+def test_the_same_message_many_times_at_once_counts_once(shop: Flask) -> None:
+    message = proved("postmark", SHAPES["postmark"](letter_of_ours(), "hard"))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: post(shop, "postmark", message), range(8)))
+    assert answers == [200] * 8
+    assert stand() == BOUNCED
+
+
+def test_what_comes_by_several_doors_opens_one_repair(shop: Flask) -> None:
+    letter = letter_of_ours()
+    assert post(shop, "brevo", proved("brevo", SHAPES["brevo"](letter, "hard"))) == 200
+    report = read_report(dsn(letter.message_id))
+    assert report is not None
+    with transaction():
+        assert take_report(report) is True
+    assert stand() == Stand(DeliveryStatus.BOUNCED, [posted.ANNA], 1, 2)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
