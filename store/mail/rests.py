@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from store.kit import clock
 from store.kit.database import insert_into
 from store.mail.models import Attempt, Delivery, DeliveryStatus, Rest
+from store.mail.shared_clock import shared_now_of
 
 # The domain of the post as a whole.
 POST = ""
@@ -101,7 +102,7 @@ def rest_where_silent(session: Session) -> None:
         sa.select(Attempt.address)
         .join(Delivery, Delivery.id == Attempt.delivery_id)
         .where(
-            Delivery.claimed_at < clock.now() - clock.MINUTE,
+            Delivery.claimed_at < shared_now_of(session) - clock.MINUTE,
             Delivery.status == DeliveryStatus.SENDING,
             Attempt.ended_at.is_(None),
         )
