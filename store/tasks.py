@@ -73,6 +73,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     returned_mailbox.wake_when_due,
     returns.settle_late,
     repairs.free_accepted,
+    repairs.look_after_holds,
     worker.wake_when_due,
     inbox.take_missed_news,
     checkout.end_left_open,

@@ -147,7 +147,9 @@ def address(customer_id: int) -> Any:
     """Correct the address, with a code of one's own: old links die, fresh ones go to the new
     one, the old one is told and can undo it."""
     customer = _find(customer_id)
-    values, errors, code = Typed(email=customer.email), {}, 200
+    # What was probably meant stands there where the page of the repair led here for it.
+    meant = customers.suggest_correction(customer.email) if "meant" in request.args else None
+    values, errors, code = Typed(email=meant or customer.email), {}, 200
     if request.method == "POST":
         values = typed()
         try:

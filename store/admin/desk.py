@@ -15,6 +15,7 @@ from store.admin import (
     publications,
     refunds,
     releases,
+    repairs,
     seller,
     transfers,
 )
@@ -38,6 +39,7 @@ DOORS = (
     discounts.bp,
     customers.bp,
     letters.bp,
+    repairs.bp,
 )
 
 

@@ -14,7 +14,15 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.space import unrecorded_downloads
 from store.mail import standstills
-from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, open_letters, stands_at
+from store.mail.models import (
+    Batch,
+    BatchStatus,
+    Delivery,
+    DeliveryStatus,
+    Repair,
+    open_letters,
+    stands_at,
+)
 from store.orders.models import Order
 from store.payments.gateways.base import MANUAL
 from store.payments.models import (
@@ -92,7 +100,7 @@ def _failed() -> dict[str, int]:
 
 def _needs_a_person() -> dict[str, Any]:
     """Disputes to answer, refunds to send by bank, transfers to look out for, held orders and
-    letters, paused releases, drafts, promised dates that have passed."""
+    letters, letters that came back, paused releases, drafts, promised dates that have passed."""
     paused = sa.select(Batch.subject_id).where(Batch.status == BatchStatus.PAUSED)
     return {
         "disputes": _count(
@@ -105,6 +113,7 @@ def _needs_a_person() -> dict[str, Any]:
             Checkout, Checkout.gateway == MANUAL, Checkout.status == CheckoutStatus.OPEN
         ),
         "orders": _count(Order, Order.held_at.is_not(None)),
+        "repairs": _count(Repair, Repair.ended_at.is_(None)),
         "held": _count(Delivery, stands_at(DeliveryStatus.HELD)),
         "paused": _editions(Edition.id.in_(paused)),
         "drafts": _editions(Edition.status == EditionStatus.DRAFT),

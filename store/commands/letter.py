@@ -69,7 +69,7 @@ def preview(kind: str | None, html: bool) -> None:
 @click.argument("letter_id", metavar="ID", type=int)
 @in_shop
 def retry(letter_id: int) -> None:
-    """Send a letter again that failed, is held or was left out."""
+    """Send a letter again that failed, came back, is held or was left out."""
     with transaction():
         outbox.send_again(letter_id, who_types())
     click.echo(f"Letter {letter_id} is queued again.")

@@ -1,10 +1,11 @@
-"""Commands about mail: what comes back."""
+"""Commands about mail: what comes back, and what of it waits for a person."""
 
 import sys
 
 import click
 
-from store.commands.base import the_shop
+from store.commands.base import in_shop, json_option, print_json, print_table, the_shop
+from store.entitlements.open_repairs import open_repairs
 from store.kit.database import transaction
 from store.mail.matching import take_report
 from store.mail.reports import LARGEST_READ, read_report
@@ -41,3 +42,44 @@ def returned(sent_to: str) -> None:
     except Exception as fault:  # noqa: BLE001 - whatever it is, the message is not to be lost
         click.echo(f"not taken: {type(fault).__name__}", err=True)
         sys.exit(TRY_AGAIN)
+
+
+@mail.command()
+@click.option("--limit", default=50, show_default=True, help="How many, oldest first.")
+@json_option
+@in_shop
+def repairs(limit: int, as_json: bool) -> None:
+    """Letters that came back and wait for a person, oldest first, with the editions still owed."""
+    found = open_repairs(1, limit).rows
+    if as_json:
+        print_json(
+            [
+                {
+                    "id": one.repair.id,
+                    "opened_at": one.repair.opened_at,
+                    "customer_id": one.repair.customer_id,
+                    "address": one.address,
+                    "letter": one.letter.kind,
+                    "tries": one.tries,
+                    "cause": one.cause,
+                    "words": one.repair.words,
+                    "suggestion": one.suggestion,
+                    "owed": one.owed,
+                }
+                for one in found
+            ]
+        )
+        return
+    print_table(
+        ("repair", "since", "address", "probably", "still owed"),
+        [
+            (
+                one.repair.id,
+                f"{one.repair.opened_at:%Y-%m-%d %H:%M}",
+                one.address,
+                one.cause,
+                "; ".join(one.owed) or "no edition",
+            )
+            for one in found
+        ],
+    )

@@ -17,7 +17,7 @@ from store.entitlements.links import (
     revoke_pending,
 )
 from store.entitlements.merging import lock_histories, refuse_merged
-from store.entitlements.models import Entitlement, Link
+from store.entitlements.models import Entitlement, Link, SecondAddress
 from store.entitlements.on_file import Why, end_second, is_on_file, owner_of_second, second_of
 from store.kit import clock
 from store.kit.database import db, transaction
@@ -96,6 +96,18 @@ def send_copies_to(customer: Customer, door: str, *, by: str, order_id: int | No
     each door has its own ten minutes: none tells what was asked for at another. `by` is kept for
     staff."""
     return _ask(door, customer.id, order_id=order_id, facts={"asked_by": by})
+
+
+def ask_second(second: SecondAddress, *, by: str) -> Asked:
+    """Owe the letter with all links to a customer's second address, as who reads it asks for them
+    with it."""
+    return _ask(
+        f"desk:second:{second.customer_id}",
+        second.customer_id,
+        SECOND,
+        address=second.email,
+        facts={"asked_by": by},
+    )
 
 
 def ask_mailbox(

@@ -1,17 +1,21 @@
-"""What came back is mended: the address repaired or given up, what was missed sent once; and what a
-complaint stops."""
+"""What came back is mended: the address repaired or given up, what was missed sent once; what goes to
+the second address meanwhile; and what a complaint stops."""
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from store.catalog.models import Edition, EditionStatus
+from store.entitlements.fresh_links import ask_second
 from store.entitlements.merging import TOGETHER
-from store.entitlements.models import Entitlement
+from store.entitlements.models import Entitlement, SecondAddress
 from store.entitlements.notices import NEWER, UNSENT, is_recalled, leave_older_out, stop_notices
+from store.entitlements.on_file import is_on_file, second_of
 from store.entitlements.received import NOTICE
 from store.kit import clock
-from store.kit.database import db, transaction
-from store.mail import holds, outbox, returns
+from store.kit.database import db, insert_once, transaction
+from store.kit.errors import InvalidFields, NotFound, Refusal
+from store.kit.text import clean_line
+from store.mail import holds, outbox
 from store.mail.models import (
     AddressHold,
     Delivery,
@@ -22,7 +26,26 @@ from store.mail.models import (
 )
 from store.orders.models import Customer
 
-_UNDER_WAY = (*UNSENT, DeliveryStatus.SENDING)
+_LONGEST_WORD = 300
+_WHO = "timetable"
+
+
+class RepairUnknown(NotFound):
+    """No repair has this number."""
+
+    sentence = "There is no repair of this number."
+
+
+class RepairEnded(Refusal):
+    """Two people looked at one repair, or its customer was quicker."""
+
+    sentence = "This repair has ended already: somebody mended it, or gave the address up."
+
+
+class NoSecond(Refusal):
+    """There is no other address to write to."""
+
+    sentence = "This customer has no second address on file."
 
 
 def send_missed(customer_id: int, who: str) -> int:
@@ -31,9 +54,11 @@ def send_missed(customer_id: int, who: str) -> int:
     publication the newest alone is sent, and none that has reached them by another letter.
     Returns how many were queued."""
     _end(customer_id, RepairEnd.CORRECTED, who, Repair.address_key != _key_of(customer_id))
-    missed = outbox.release_held(customer_id, who)
-    queued = len(missed)
-    queued -= _leave_out_what_came(customer_id, missed)
+    return _of_each_the_newest(customer_id, outbox.release_held(customer_id, who))
+
+
+def _of_each_the_newest(customer_id: int, missed: list[int]) -> int:
+    queued = len(missed) - _leave_out_what_came(customer_id, missed)
     theirs = sa.select(Entitlement.publication_id).where(Entitlement.customer_id == customer_id)
     for publication_id in db.session.scalars(theirs.distinct()).all():
         queued -= leave_older_out(publication_id, [customer_id])
@@ -112,6 +137,155 @@ def _end(
     )
 
 
+def resend(repair_id: int, who: str) -> int:
+    """A person says that the address is right: letters go there again, first what was missed;
+    returns how many. Should they come back once more, another repair opens. Refuses
+    (`RepairEnded`)."""
+    repair = _open(repair_id)
+    holds.free(repair.address_key)
+    _close(repair, RepairEnd.RESENT, who)
+    if repair.customer_id is not None:
+        return send_missed(repair.customer_id, who)
+    return int(outbox.retry(db.session.get_one(Delivery, repair.delivery_id), who))
+
+
+def write_to_second(repair_id: int, who: str) -> str:
+    """Mail all links to the customer's second address, where they can make it the first; returns
+    it. The repair stays open until they have. Refuses (`RepairEnded`, `NoSecond`)."""
+    repair = _open(repair_id)
+    second = second_of(repair.customer_id) if repair.customer_id is not None else None
+    if second is None or not is_on_file(second):
+        raise NoSecond
+    ask_second(second, by=who)
+    return second.email
+
+
+def give_up(repair_id: int, who: str, word: str) -> None:
+    """A person gives the address up: what waits for it is left out, and what is owed from now on,
+    until its customer has another one. Nothing is taken away. Who it was is kept, with the word.
+
+    Refuses (`InvalidFields`) without a word, and with `RepairEnded`.
+    """
+    said = clean_line(word)
+    if not said:
+        raise InvalidFields({"word": "Say in a few words why, for who asks later."})
+    if len(said) > _LONGEST_WORD:
+        raise InvalidFields({"word": f"A word has at most {_LONGEST_WORD} characters."})
+    repair = _open(repair_id)
+    holds.give_up(repair.address_key)
+    _close(repair, RepairEnd.GIVEN_UP, who, said)
+    if repair.customer_id is not None:
+        theirs = Delivery.customer_id == repair.customer_id, Delivery.address.is_(None)
+        outbox.leave_out(outbox.GIVEN_UP, *theirs, Delivery.reason == outbox.ON_HOLD)
+
+
+def _open(repair_id: int) -> Repair:
+    found = db.session.get(Repair, repair_id, with_for_update=True, populate_existing=True)
+    if found is None:
+        raise RepairUnknown
+    if found.ended_at is not None:
+        raise RepairEnded
+    return found
+
+
+def _close(repair: Repair, how: RepairEnd, who: str, word: str = "") -> None:
+    repair.ended_at, repair.how, repair.who, repair.word = clock.now(), how, who, word
+    db.session.flush()
+
+
+def look_after_holds() -> None:
+    """Leave nobody behind a hold in silence (timetable): news goes to a second address that came on
+    file since, whoever has letters held has a repair, and what one customer was given up for is
+    not held against the next one of that address."""
+    _take_up_again()
+    _send_by_second()
+    _open_lacking()
+
+
+def _take_up_again() -> None:
+    is_theirs = sa.exists().where(
+        Customer.email_key == AddressHold.address_key,
+        Repair.customer_id == Customer.id,
+        Repair.address_key == AddressHold.address_key,
+        Repair.how == RepairEnd.GIVEN_UP,
+    )
+    stale = (
+        sa.select(AddressHold.address_key)
+        .where(AddressHold.given_up_at.is_not(None), ~is_theirs)
+        .where(sa.exists().where(Customer.email_key == AddressHold.address_key))
+    )
+    for key in db.session.scalars(stale).all():
+        with transaction() as session:
+            of_it = AddressHold.address_key == key
+            session.execute(sa.update(AddressHold).where(of_it).values(given_up_at=None))
+            owner = session.scalar(sa.select(Customer.id).where(Customer.email_key == key))
+            if owner is not None:
+                left_out = Delivery.reason == outbox.GIVEN_UP
+                outbox.release_held(
+                    owner, _WHO, left_out, why="it was given up for another customer"
+                )
+
+
+def _send_by_second() -> None:
+    first, second = aliased(AddressHold), aliased(AddressHold)
+    waits = sa.or_(
+        Delivery.status == DeliveryStatus.BOUNCED,
+        sa.and_(Delivery.status == DeliveryStatus.HELD, Delivery.reason == outbox.ON_HOLD),
+        sa.and_(Delivery.status == DeliveryStatus.SKIPPED, Delivery.reason == outbox.GIVEN_UP),
+    )
+    is_news = Delivery.kind == NOTICE, Delivery.address.is_(None), waits
+    who = (
+        sa.select(Customer.id)
+        .join(first, first.address_key == Customer.email_key)
+        .join(SecondAddress, SecondAddress.customer_id == Customer.id)
+        .where(
+            SecondAddress.on_file_at <= clock.now(),
+            ~sa.exists().where(second.address_key == SecondAddress.email_key),
+            sa.exists().where(Delivery.customer_id == Customer.id, *is_news),
+        )
+        .order_by(Customer.id)
+    )
+    for customer_id in db.session.scalars(who).all():
+        with transaction():
+            sent = outbox.release_held(customer_id, _WHO, *is_news, why="to the second address")
+            _of_each_the_newest(customer_id, sent)
+
+
+def _open_lacking() -> None:
+    """Letters held at an address that was on hold before it was anybody's open a repair, too."""
+    is_open = sa.exists().where(
+        Repair.customer_id == Customer.id,
+        Repair.address_key == Customer.email_key,
+        Repair.ended_at.is_(None),
+    )
+    lacking = (
+        sa.select(AddressHold, Customer.id, sa.func.min(Delivery.id))
+        .join(Customer, Customer.email_key == AddressHold.address_key)
+        .join(Delivery, Delivery.customer_id == Customer.id)
+        .where(
+            AddressHold.given_up_at.is_(None),
+            Delivery.status == DeliveryStatus.HELD,
+            Delivery.reason == outbox.ON_HOLD,
+            Delivery.address.is_(None),
+            ~is_open,
+        )
+        .group_by(AddressHold.id, Customer.id)
+    )
+    for hold, customer_id, delivery_id in db.session.execute(lacking).all():
+        opened = {"kind": hold.kind, "words": hold.words, "address_key": hold.address_key}
+        with transaction():
+            insert_once(
+                Repair,
+                **opened,
+                delivery_id=delivery_id,
+                customer_id=customer_id,
+                code="",
+                opened_at=clock.now(),
+                who="",
+                word="",
+            )
+
+
 def free_accepted() -> None:
     """End the soft holds of addresses that took a letter since, and send what was missed there
     (timetable)."""
@@ -133,10 +307,11 @@ def free_accepted() -> None:
 def forget_holds() -> None:
     """Forget what came back from addresses that are no customer's any more (timetable)."""
     with transaction() as session:
-        is_known = sa.exists().where(Customer.email_key == AddressHold.address_key)
+        is_first = sa.exists().where(Customer.email_key == AddressHold.address_key)
+        is_second = sa.exists().where(SecondAddress.email_key == AddressHold.address_key)
         session.execute(
             sa.delete(AddressHold)
-            .where(AddressHold.came_at < outbox.long_past(), ~is_known)
+            .where(AddressHold.came_at < outbox.long_past(), ~is_first, ~is_second)
             .execution_options(synchronize_session=False)
         )
         is_on_file = sa.exists().where(Customer.email_key == Repair.address_key)
@@ -160,9 +335,15 @@ def _complained(delivery: Delivery) -> None:
     stop_notices(delivery.customer_id, edition.publication_id, complained=True)
 
 
-returns.register_rules(
-    returns.Rules(
+def _second_of(customer_id: int) -> str:
+    second = second_of(customer_id)
+    return second.email if second is not None and is_on_file(second) else ""
+
+
+holds.register_rules(
+    holds.Rules(
         key_of=_key_of,
+        second_of=_second_of,
         send_missed=lambda customer_id: send_missed(customer_id, "shop"),
         complained=_complained,
     )

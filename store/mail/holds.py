@@ -1,6 +1,7 @@
 """Addresses from which letters came back: what they are, and which letters leave all the same."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import cast
 
 import sqlalchemy as sa
@@ -12,6 +13,35 @@ from store.kit.mailboxes import address_key
 from store.mail import outbox
 from store.mail.letters import Hold, Skip
 from store.mail.models import AddressHold, Delivery, ReturnedLetter, ReturnKind
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the rooms above know of a customer: the key of the address on file, the second address
+    or "", what to send where a letter went to an address that is theirs no longer, and what ends
+    with a complaint."""
+
+    key_of: Callable[[int], str]
+    second_of: Callable[[int], str]
+    send_missed: Callable[[int], object]
+    complained: Callable[[Delivery], None]
+
+
+_rules: Rules | None = None
+
+
+def register_rules(rules: Rules) -> None:
+    """Say what is known of customers; called once, while the shop is put together."""
+    global _rules  # noqa: PLW0603 - set once
+    _rules = rules
+
+
+def rules() -> Rules:
+    """What was registered."""
+    if _rules is None:
+        raise RuntimeError("nobody has said what is known of customers")
+    return _rules
+
 
 _holds = cast(sa.Table, AddressHold.__table__)
 # Run for every letter, so built once.
@@ -37,6 +67,15 @@ def may_leave_all_the_same(delivery: Delivery) -> bool:
     return delivery.priority == outbox.SOMEBODY_WAITS and delivery.tries == 0
 
 
+def other_way(delivery: Delivery) -> str | None:
+    """Where news goes that the address on file takes no more: the second address, if there is one
+    on file that takes letters. Other letters may be meant for the first mailbox alone."""
+    if delivery.occasion is None or delivery.customer_id is None or delivery.address is not None:
+        return None
+    second = rules().second_of(delivery.customer_id)
+    return second if second and not holds_of([second]) else None
+
+
 def note_accepted(session: Session, address: str) -> None:
     """A letter was taken at an address on hold: a soft hold ends with the next minute's pass."""
     session.connection().execute(
@@ -57,6 +96,12 @@ def put_hold(key: str, returned: ReturnedLetter) -> None:
         where=_holds.c.kind == ReturnKind.SOFT,
     )
     db.session.execute(statement)
+
+
+def give_up(key: str) -> None:
+    """Leave letters to the address of this key out from now on, until its customer has another."""
+    given_up = sa.update(_holds).where(_holds.c.address_key == key)
+    db.session.execute(given_up.values(given_up_at=clock.now(), accepted_at=None))
 
 
 def free(key: str) -> bool:

@@ -43,8 +43,8 @@ ON_HOLD = "letters to its address came back"
 GIVEN_UP = "its address was given up"
 # The rest has its turn with the next minute of the timetable.
 _FORGOTTEN_AT_ONCE = 1000
-# What a mail server, or the shop, said of a letter that did not leave may quote its address.
-_QUOTING = (DeliveryStatus.FAILED, DeliveryStatus.BOUNCED, DeliveryStatus.HELD)
+# Letters that did not arrive: what a mail server, or the shop, said of one may quote its address.
+_MISSED = (DeliveryStatus.FAILED, DeliveryStatus.BOUNCED, DeliveryStatus.HELD)
 
 ALERT = "staff_alert"
 _alert_recipients: Callable[[], list[str]] | None = None
@@ -227,15 +227,15 @@ def retry_failed(batch: Batch, who: str) -> int:
     return len(_requeue(of_batch, DeliveryStatus.FAILED, who, "failed letters sent again"))
 
 
-def release_held(customer_id: int, who: str) -> list[int]:
-    """Queue what a customer missed, after the address was repaired: letters to the address on file
-    that failed, came back or are held, or were left out as it was given up. Returns which."""
-    theirs = sa.and_(Delivery.customer_id == customer_id, Delivery.address.is_(None))
-    why = "the address was repaired"
+def release_held(
+    customer_id: int, who: str, *only: sa.ColumnElement[bool], why: str = "the address was repaired"
+) -> list[int]:
+    """Queue what a customer missed, or `only` these of it: letters to the address on file that
+    failed, came back or are held, or were left out as it was given up. Returns which."""
+    theirs = sa.and_(Delivery.customer_id == customer_id, Delivery.address.is_(None), *only)
     given_up = sa.and_(theirs, Delivery.reason == GIVEN_UP)
-    missed = (DeliveryStatus.FAILED, DeliveryStatus.BOUNCED, DeliveryStatus.HELD)
     queued = _requeue(given_up, DeliveryStatus.SKIPPED, who, why)
-    return [*queued, *(one for status in missed for one in _requeue(theirs, status, who, why))]
+    return [*queued, *(one for status in _MISSED for one in _requeue(theirs, status, who, why))]
 
 
 def look_again(customer_id: int) -> None:
@@ -335,7 +335,7 @@ def forget_addresses(*which: sa.ColumnElement[bool]) -> None:
     session = db.session()
     is_closed = Delivery.status.not_in(DeliveryStatus.open())
     chosen = sa.select(Delivery.id).where(*which, is_closed, Delivery.address.is_not(None))
-    reason = sa.case((Delivery.status.in_(_QUOTING), FORGOTTEN), else_=Delivery.reason)
+    reason = sa.case((Delivery.status.in_(_MISSED), FORGOTTEN), else_=Delivery.reason)
     blanked = session.scalars(
         sa.update(Delivery)
         .where(Delivery.id.in_(chosen.limit(_FORGOTTEN_AT_ONCE)), is_closed)

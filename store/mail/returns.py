@@ -6,8 +6,6 @@ above know.
 """
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -16,7 +14,7 @@ from store.kit.database import db, insert_once, transaction
 from store.kit.mailboxes import address_key
 from store.kit.status import advance
 from store.mail import models, outbox
-from store.mail.holds import put_hold
+from store.mail.holds import put_hold, rules
 from store.mail.models import (
     Attempt,
     Batch,
@@ -30,25 +28,6 @@ from store.mail.outcomes import wait_after
 ReturnKind = models.ReturnKind
 
 _OWN_KEY = 150  # longer keys are stood for by their digest
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What the rooms above know of a customer: the key of the address on file, what to send where
-    a letter went to an address that is theirs no longer, and what ends with a complaint."""
-
-    key_of: Callable[[int], str]
-    send_missed: Callable[[int], object]
-    complained: Callable[[Delivery], None]
-
-
-_rules: Rules | None = None
-
-
-def register_rules(rules: Rules) -> None:
-    """Say what is known of customers; called once, while the shop is put together."""
-    global _rules  # noqa: PLW0603 - set once
-    _rules = rules
 
 
 def take(
@@ -116,8 +95,7 @@ def _settle(returned: ReturnedLetter) -> None:
         return
     returned.settled_at = clock.now()
     if returned.kind is ReturnKind.COMPLAINT:
-        if _rules is not None:
-            _rules.complained(delivery)
+        rules().complained(delivery)
         return
     tries = _tried(delivery.id)
     is_last = bool(tries) and address_key(tries[0]) == address_key(returned.address)
@@ -164,13 +142,13 @@ def _hold(delivery: Delivery, returned: ReturnedLetter) -> None:
             _open_repair(delivery, key, returned)
         return
     outbox.look_again(customer_id)
-    if delivery.address is not None or _rules is None:
+    if delivery.address is not None:
         return  # an address that is not on file: it was to be proved, or was told of its end
-    if _rules.key_of(customer_id) == key:
+    if rules().key_of(customer_id) == key:
         _open_repair(delivery, key, returned)
     elif delivery.status is DeliveryStatus.BOUNCED:
         # It had gone before the address changed.
-        _rules.send_missed(customer_id)
+        rules().send_missed(customer_id)
 
 
 def _open_repair(delivery: Delivery, key: str, returned: ReturnedLetter) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from queue import Empty
 from typing import cast
@@ -306,8 +307,11 @@ def _written(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
         return Unsent(claim, delivery.kind, DeliveryStatus.HELD, found.reason)
     on_hold = holds.holds_of([found.to.address]).get(found.to.address)
     if on_hold is not None and not holds.may_leave_all_the_same(delivery):
-        status = DeliveryStatus.HELD if isinstance(on_hold, Hold) else DeliveryStatus.SKIPPED
-        return Unsent(claim, delivery.kind, status, on_hold.reason)
+        second = holds.other_way(delivery)
+        if second is None:
+            status = DeliveryStatus.HELD if isinstance(on_hold, Hold) else DeliveryStatus.SKIPPED
+            return Unsent(claim, delivery.kind, status, on_hold.reason)
+        found, on_hold = replace(found, to=replace(found.to, address=second)), None
     who = own_part()
     context = {"seller": who} | found.context
     text: LetterText | EncodedText
