@@ -16,8 +16,10 @@ class ReleasedFile(NamedTuple):
     slug: str
     number: int
     format: str
+    id: int
     sha256: str
     size: int
+    uploaded_at: datetime
     facts: dict[str, Any]
 
 
@@ -34,6 +36,16 @@ class ReleasedEdition:
     assets: list[ReleasedFile] = field(default_factory=list)
 
 
+FILE: tuple[Any, ...] = (
+    Publication.slug,
+    Edition.number,
+    Asset.format,
+    Asset.id,
+    Asset.sha256,
+    Asset.size,
+    Asset.uploaded_at,
+    Asset.facts,
+)
 # A row for each file, or one without; the reader says of which publications.
 ROWS = (
     sa.select(
@@ -43,12 +55,7 @@ ROWS = (
         Edition.label,
         Edition.notes,
         Edition.released_at,
-        Publication.slug,
-        Edition.number,
-        Asset.format,
-        Asset.sha256,
-        Asset.size,
-        Asset.facts,
+        *FILE,
     )
     .select_from(Edition)
     .join(Publication, Publication.id == Edition.publication_id)
@@ -67,6 +74,6 @@ def read_released(rows: Iterable[Sequence[Any]]) -> list[ReleasedEdition]:
         if edition is None:
             edition = found[row[0]] = ReleasedEdition(*row[:_OF_EDITION])
         file = ReleasedFile(*row[_OF_EDITION:])
-        if file.sha256 is not None:
+        if file.id is not None:
             edition.assets.append(file)
     return list(found.values())

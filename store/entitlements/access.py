@@ -9,6 +9,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from store.catalog.editions import asset_named
 from store.catalog.models import Asset, Edition, EditionStatus, Publication
+from store.catalog.released import ReleasedFile
 from store.entitlements.models import Entitlement
 from store.entitlements.shelves import Standing, readable, stands
 from store.kit import clock
@@ -147,22 +148,22 @@ def count_customers(publication_id: int) -> int:
     return db.session.scalar(query) or 0
 
 
-def asset_for(customer_id: int, name: str) -> Asset:
+def asset_for(customer_id: int, name: str) -> ReleasedFile:
     """The file of this reference or file name, where the customer may fetch it now.
 
     Refuses with `NoLongerYours` (410) what was theirs or is not yet, and with `FileUnknown` (404)
     everything else.
     """
     asset = _asset_named(name)
-    return _opened(asset, rights_of(customer_id, asset.edition.publication_id))
+    return _judged(asset, rights_of(customer_id, asset.edition.publication_id))
 
 
-def asset_of_order(order_id: int, name: str) -> Asset:
+def asset_of_order(order_id: int, name: str) -> ReleasedFile:
     """The same, where the order's own rights open it; refuses alike."""
     asset = _asset_named(name)
     publication_id = asset.edition.publication_id
     rights = rights_of_order(order_id)
-    return _opened(asset, [right for right in rights if right.publication_id == publication_id])
+    return _judged(asset, [right for right in rights if right.publication_id == publication_id])
 
 
 def _rights() -> sa.Select[Entitlement]:
@@ -194,13 +195,23 @@ def _asset_named(name: str) -> Asset:
     return asset
 
 
-def _opened(asset: Asset, rights: Sequence[Entitlement]) -> Asset:
+def _judged(asset: Asset, rights: Sequence[Entitlement]) -> ReleasedFile:
     if not rights:
         raise FileUnknown
-    released = released_editions([asset.edition.publication_id])
-    if asset.edition_id not in {edition.id for edition in readable(rights, released)}:
+    editions = released_editions([asset.edition.publication_id])
+    if asset.edition_id not in {edition.id for edition in readable(rights, editions)}:
         raise NoLongerYours(_reason(Standing(rights)))
-    return asset
+    slug, number = asset.edition.publication.slug, asset.edition.number
+    return ReleasedFile(
+        slug,
+        number,
+        asset.format,
+        asset.id,
+        asset.sha256,
+        asset.size,
+        asset.uploaded_at,
+        asset.facts,
+    )
 
 
 def _reason(standing: Standing) -> str | None:

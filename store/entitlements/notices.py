@@ -16,7 +16,7 @@ from store.catalog.models import Edition, EditionStatus
 from store.catalog.publications import lock_publication
 from store.entitlements.models import REFUNDED, Entitlement, NoticeStop
 from store.entitlements.received import NOTICE, has_copy, held_since
-from store.entitlements.shelves import editions_within
+from store.entitlements.shelves import editions_within, opens
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import UtcDateTime, db, formatted, insert_into
@@ -208,7 +208,7 @@ def _opens(right: Any, first: Any, edition: Any) -> sa.ColumnElement[bool]:
         .where(
             other.publication_id == right.publication_id,
             other.status == EditionStatus.RELEASED,
-            _within(right, first, other),
+            opens(right, first, other),
         )
     )
     last_sound = (
@@ -223,15 +223,8 @@ def _opens(right: Any, first: Any, edition: Any) -> sa.ColumnElement[bool]:
     )
     is_gone = first.status == EditionStatus.WITHDRAWN
     return sa.or_(
-        _within(right, first, edition),
+        opens(right, first, edition),
         sa.and_(is_gone, edition.number == last_sound, ~newer_stands),
-    )
-
-
-def _within(right: Any, first: Any, edition: Any) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        sa.or_(right.from_edition_id.is_(None), edition.number >= first.number),
-        sa.or_(right.updates_until.is_(None), edition.released_at <= right.updates_until),
     )
 
 

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import aliased, joinedload
 
-from store.catalog.models import Asset, Edition, EditionStatus
+from store.catalog.models import Edition, EditionStatus
 from store.entitlements.models import Download, Entitlement
 from store.kit import clock
-from store.kit.database import db, insert_once
+from store.kit.database import db, insert_once_by
 from store.kit.paging import SHORT_PAGE, Page, paginate
 from store.kit.text import clean_line
 from store.mail.models import Delivery, DeliveryStatus
@@ -150,9 +151,10 @@ def handed_over(publication_id: int) -> sa.Select[Any]:
 
 
 def record_download(
+    connection: Connection,
     grant_token: str,
     customer_id: int,
-    asset: Asset,
+    asset_id: int,
     *,
     order_id: int | None = None,
     network: str = "",
@@ -161,25 +163,27 @@ def record_download(
     """Count a granted transfer once, however many ranges and tries it takes; True if it is new.
     `order_id` is that of the order link it was fetched behind; `network` and `user_agent` of the
     first are kept, should the payment be disputed."""
-    added = insert_once(
-        Download,
-        grant_digest=grant_digest(grant_token),
-        customer_id=customer_id,
-        asset_id=asset.id,
-        order_id=order_id,
-        started_at=clock.now(),
-        network=network[:45],
-        user_agent=clean_line(user_agent)[:300],
-    )
-    return added is not None
+    row = {
+        "grant_digest": grant_digest(grant_token),
+        "customer_id": customer_id,
+        "asset_id": asset_id,
+        "order_id": order_id,
+        "started_at": clock.now(),
+        "network": network[:45],
+        "user_agent": clean_line(user_agent)[:300],
+    }
+    return insert_once_by(connection, Download, row) is not None
 
 
-def is_recorded(grant_token: str, asset: Asset) -> bool:
+_RECORDED = sa.select(Download.id).where(
+    Download.grant_digest == sa.bindparam("digest"), Download.asset_id == sa.bindparam("asset_id")
+)
+
+
+def is_recorded(grant_token: str, asset_id: int) -> bool:
     """Whether this transfer was counted already, so that a resumed one need not write."""
-    query = sa.select(Download.id).where(
-        Download.grant_digest == grant_digest(grant_token), Download.asset_id == asset.id
-    )
-    return db.session.scalars(query).first() is not None
+    which = {"digest": grant_digest(grant_token), "asset_id": asset_id}
+    return db.session.connection().execute(_RECORDED, which).first() is not None
 
 
 def downloads_of(customer_id: int) -> Page[Download]:

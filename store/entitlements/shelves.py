@@ -4,7 +4,7 @@ them: plain values, read by two statements that are built once."""
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -160,6 +160,15 @@ def editions_within(right: Entitlement | Right, released: Sequence[E]) -> list[E
         return within
     # What was carried is gone and nothing newer stands: better the last sound one than none.
     return [edition for edition in released if edition.number < first.number][:1]
+
+
+def opens(right: Any, first: Any, edition: Any) -> sa.ColumnElement[bool]:
+    """Whether a right, whose purchase came with `first`, opens an edition once it is available, as
+    part of a query; without the last sound one that `editions_within` gives in place of a gone one."""
+    return sa.and_(
+        sa.or_(right.from_edition_id.is_(None), edition.number >= first.number),
+        sa.or_(right.updates_until.is_(None), edition.released_at <= right.updates_until),
+    )
 
 
 _carried = sa.alias(Edition.__table__)

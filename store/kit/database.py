@@ -5,11 +5,11 @@ BEGIN IMMEDIATE, so that two writers queue instead of failing half-way.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import add
 from typing import Any
 
@@ -106,6 +106,21 @@ def one_look() -> Connection:
     return db.engine.connect()
 
 
+def one_write(**options: float) -> AbstractContextManager[Connection]:
+    """The same to write: a transaction of its own. Refuses (`NestedTransaction`) inside another."""
+    give_connection_back()
+    return db.engine.execution_options(**({WRITES: True} | options)).begin()
+
+
+def give_connection_back() -> None:
+    """A thread that holds one connection and waits for a second starves all the others. Refuses
+    (`NestedTransaction`) where the session writes."""
+    session = db.session()
+    if session.info.get("writing"):
+        raise NestedTransaction("another transaction inside transaction()")
+    session.rollback()
+
+
 def insert_into(model: type[Base]) -> Any:
     """The INSERT of our database's own dialect, which knows ON CONFLICT."""
     dialect: Any = sqlite if db.engine.dialect.name == "sqlite" else postgresql
@@ -117,9 +132,23 @@ def insert_once(model: type[Base], **values: Any) -> int | None:
 
     Where somebody else is just writing the same, waits until that is committed or given up.
     """
-    statement = insert_into(model).values(values).on_conflict_do_nothing()
-    added: int | None = db.session.scalar(statement.returning(model.__table__.c.id))
+    session = db.session()
+    session.flush()  # what it refers to may wait there
+    return insert_once_by(session.connection(), model, values)
+
+
+def insert_once_by(
+    connection: Connection, model: type[Base], values: Mapping[str, Any]
+) -> int | None:
+    """The same over a connection that writes."""
+    statement = _inserts_once(model, connection.dialect.name)
+    added: int | None = connection.execute(statement, values).scalar()
     return added
+
+
+@lru_cache(maxsize=64)
+def _inserts_once(model: type[Base], _dialect: str) -> Any:
+    return insert_into(model).on_conflict_do_nothing().returning(model.__table__.c.id)
 
 
 def after_commit(call: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import cast
 
 import sqlalchemy as sa
 from flask import Flask, Response
@@ -21,8 +21,8 @@ from limits import RateLimitItem, parse_many
 from limits.storage import Storage
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.kit.database import Base, NestedTransaction, db, insert_into
-from store.kit.engine import PATIENCE, WRITES
+from store.kit.database import Base, db, give_connection_back, insert_into, one_write
+from store.kit.engine import PATIENCE
 from store.kit.errors import Refusal
 from store.kit.formatting import format_span
 
@@ -68,14 +68,14 @@ class DatabaseStorage(Storage):
                 "ends_at": sa.case((ended, now + expiry), else_=row.ends_at),
             },
         ).returning(row.count)
-        with _write() as connection:
+        with one_write() as connection:
             return int(connection.execute(statement).scalar_one())
 
     def take_back(self, key: str) -> None:
         """Count once less, while the window is open."""
         row = RateCount.__table__.c
         is_open = sa.and_(row.key == key, row.count > 0, row.ends_at > time.time())
-        with _write() as connection:
+        with one_write() as connection:
             connection.execute(sa.update(RateCount).where(is_open).values(count=row.count - 1))
 
     def get(self, key: str) -> int:
@@ -93,12 +93,12 @@ class DatabaseStorage(Storage):
 
     def reset(self) -> int | None:
         """Forget all counts."""
-        with _write() as connection:
+        with one_write() as connection:
             return int(connection.execute(sa.delete(RateCount)).rowcount)
 
     def clear(self, key: str) -> None:
         """Forget one count."""
-        with _write() as connection:
+        with one_write() as connection:
             connection.execute(sa.delete(RateCount).where(RateCount.key == key))
 
     def _row(self, key: str) -> tuple[int, float]:
@@ -106,23 +106,10 @@ class DatabaseStorage(Storage):
         query = sa.select(RateCount.count, RateCount.ends_at).where(
             RateCount.key == key, RateCount.ends_at > now
         )
-        _give_connection_back()
+        give_connection_back()
         with db.engine.connect() as connection:
             found = connection.execute(query).first()
         return (found[0], found[1]) if found else (0, now)
-
-
-def _write(**options: float) -> Any:
-    _give_connection_back()
-    return db.engine.execution_options(**({WRITES: True} | options)).begin()
-
-
-def _give_connection_back() -> None:
-    """A thread that holds one connection and waits for a second starves all the others."""
-    session = db.session()
-    if session.info.get("writing"):
-        raise NestedTransaction("counts are written in a transaction of their own")
-    session.rollback()
 
 
 class TooOften(Refusal):
@@ -138,7 +125,13 @@ class TooOften(Refusal):
 
 
 class DoorLimiter(Limiter):
-    """Asks at the doors that say a limit; others are spared the library's look before each request."""
+    """Asks at the doors that say a limit; others are spared the library's looks before each request
+    and after it, for headers that it does not write."""
+
+    def init_app(self, app: Flask) -> None:
+        before = list(app.after_request_funcs[None])
+        super().init_app(app)
+        app.after_request_funcs[None] = before
 
     def _check_request_limit(
         self, callable_name: str | None = None, in_middleware: bool = True
@@ -243,14 +236,14 @@ def probe() -> None:
     """Write one count, to see whether the database takes anything. Raises what the database
     raises, soon where others are writing."""
     now = time.time()
-    with _write(**{PATIENCE: 0.1}) as connection:
+    with one_write(**{PATIENCE: 0.1}) as connection:
         connection.execute(sa.delete(RateCount).where(RateCount.key == "probe"))
         connection.execute(sa.insert(RateCount).values(key="probe", count=1, ends_at=now))
 
 
 def forget_ended_windows() -> None:
     """Take out counts whose window has ended; the timetable calls it."""
-    with _write() as connection:
+    with one_write() as connection:
         connection.execute(sa.delete(RateCount).where(RateCount.ends_at <= time.time()))
 
 

@@ -100,7 +100,7 @@ def read(token: str, purpose: str, max_age: int) -> str:
     least the reference is whole, or `Unreadable`.
     """
     text = cleaned(token)
-    if (reference := _as_signed_now(text, purpose, max_age)) is not None:
+    if (reference := read_at_once(text, purpose, max_age)) is not None:
         return reference
     try:
         parts = text.split(".")
@@ -113,9 +113,9 @@ def read(token: str, purpose: str, max_age: int) -> str:
         raise NotValid(_reference_in(text)) from None
 
 
-def _as_signed_now(text: str, purpose: str, max_age: int) -> str | None:
-    """What the serializer would read from a token of ours that holds, its key kept; None where it
-    has to judge: another key, another age, or no token at all."""
+def read_at_once(text: str, purpose: str, max_age: int) -> str | None:
+    """The reference in what is, to the letter, a token that `sign` gives with the newest key, its
+    key kept; None for all others, of which `read` judges."""
     head, _, signature = text.rpartition(".")
     moment = head[_HEAD + 1 :]
     if not _WHOLE.fullmatch(text) or not hmac.compare_digest(_signature(head, purpose), signature):

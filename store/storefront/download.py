@@ -8,12 +8,11 @@ from urllib.parse import quote
 from flask import Blueprint, Response, request
 
 from store.catalog.editions import asset_filename, media_type
-from store.entitlements.access import asset_for, asset_of_order
-from store.entitlements.links import open_download
+from store.entitlements.downloads import grant_download
 from store.entitlements.received import is_recorded, record_download
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import end_read, transaction
+from store.kit.database import end_read, one_write
 from store.kit.errors import Refusal
 from store.kit.space import download_goes_on
 from store.kit.storage import storage
@@ -35,11 +34,8 @@ class FileOutOfReach(Refusal):
 def download(token: str, asset: str, **_free: str) -> Response:
     """The bytes asked for; the right to them is asked at this moment. The last part is for
     readers that judge by it and names nothing; addresses of before name the file with it."""
-    link = open_download(token)
-    if link.order_id is not None:
-        found = asset_of_order(link.order_id, asset)
-    else:
-        found = asset_for(link.customer_id, asset)
+    grant = grant_download(token, asset)
+    found = grant.file
     key, kind, filename = f"assets/{found.sha256}", media_type(found.format), asset_filename(found)
     file = Representation(found.size, found.sha256, found.uploaded_at)
     # The server in front (nginx: X-Accel-Redirect), where one is set, cuts the ranges as it sends.
@@ -50,13 +46,16 @@ def download(token: str, asset: str, **_free: str) -> Response:
     answer = decide(file, request.method, conditions, clock.now())
     is_sent = request.method == "GET" and answer.transfers
     body = _pieces(key, answer) if is_sent and prefix is None else iter(())
-    if is_sent and not is_recorded(token, found):
-        with download_goes_on(), transaction():
+    # What is asked for whole is new nearly always, and counted again it changes nothing.
+    is_resumed = "Range" in request.headers and is_recorded(token, found.id)
+    if is_sent and not is_resumed:
+        with download_goes_on(), one_write() as connection:
             record_download(
+                connection,
                 token,
-                link.customer_id,
-                found,
-                order_id=link.order_id,
+                grant.customer_id,
+                found.id,
+                order_id=grant.order_id,
                 network=request.remote_addr or "",
                 user_agent=request.headers.get("User-Agent", ""),
             )

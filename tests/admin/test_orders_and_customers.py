@@ -414,7 +414,9 @@ def test_one_customer_shows_rights_orders_letters_downloads(desk: FlaskClient) -
     send()
     customer = anna()
     with transaction():
-        record_download("t" * 20, customer.id, publication.editions[1].assets[0])
+        record_download(
+            db.session.connection(), "t" * 20, customer.id, publication.editions[1].assets[0].id
+        )
     page = page_at(desk, f"/admin/customers/{customer.id}")
     for words in ("May download edition 2.", "order confirmation", "edition 2, PDF", "paid"):
         assert words in page, words
@@ -534,7 +536,12 @@ def test_the_page_of_a_customer_takes_as_many_statements_for_much_as_for_little(
     def download(number: int) -> None:
         with transaction() as session:
             kept = session.get_one(Publication, publication.id)
-            record_download(f"token {number}", customer_id, kept.editions[1].assets[number % 2])
+            record_download(
+                db.session.connection(),
+                f"token {number}",
+                customer_id,
+                kept.editions[1].assets[number % 2].id,
+            )
 
     download(0)
     desk.get(path)

@@ -216,7 +216,7 @@ def test_a_grant_is_recorded_once() -> None:
     a_paid_order(shop)
     asset = asset_for(anna().id, "send-early-years-edition-1.pdf")
     with transaction():
-        first = record_download("token", anna().id, asset)
-        again = record_download("token", anna().id, asset)
-        other = record_download("other", anna().id, asset)
+        first = record_download(db.session.connection(), "token", anna().id, asset.id)
+        again = record_download(db.session.connection(), "token", anna().id, asset.id)
+        other = record_download(db.session.connection(), "other", anna().id, asset.id)
     assert [first, again, other] == [True, False, True]

@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.app import create_app
-from store.kit import engine, limits
+from store.kit import database, engine, limits
 from store.kit.database import NestedTransaction, db, transaction
 from store.kit.engine import SPARE_CONNECTIONS, Turns, engine_options
 from store.kit.limits import is_turn
@@ -163,7 +163,7 @@ def test_as_many_orders_as_threads_wait_for_a_held_lock_and_all_are_taken(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gives_back: bool
 ) -> None:
     if not gives_back:  # the control: each thread keeps one connection and asks for a second
-        monkeypatch.setattr(limits, "_give_connection_back", lambda: None)
+        _keep_connections(monkeypatch)
 
     def of_threads(url: str, threads: int) -> dict[str, Any]:
         return engine_options(url, threads) | {
@@ -217,13 +217,19 @@ def test_a_second_connection_would_be_seen(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = stock(app)
-    monkeypatch.setattr(limits, "_give_connection_back", lambda: None)
+    _keep_connections(monkeypatch)
     assert _most_held(app, lambda: _knock_everywhere(shop, client)) == 2
 
 
 def test_a_count_inside_a_transaction_is_refused(app: Flask) -> None:
     with transaction(), pytest.raises(NestedTransaction):
         is_turn("x", 60)
+
+
+def _keep_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if counts did not wait for the session's connection to be given back."""
+    for room in (database, limits):
+        monkeypatch.setattr(room, "give_connection_back", lambda: None)
 
 
 def _knock_everywhere(shop: Stocked, client: FlaskClient) -> None:

@@ -110,9 +110,10 @@ def test_a_thousand_downloads_keep_the_first_and_the_newest_within_the_length(
         assert asset is not None
         for number in range(1000):
             record_download(
+                db.session.connection(),
                 f"token {number}",
                 customer_id,
-                asset,
+                asset.id,
                 network=f"198.51.100.{number % 250}",
                 user_agent=f"Browser {number} " + "x" * 90,
             )

@@ -11,11 +11,11 @@ from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from store.app import create_app
-from store.catalog.models import Edition
+from store.catalog.models import Asset, Edition
 from store.entitlements.doors import download_path
 from store.entitlements.granting import revoke_order
 from store.entitlements.links import token_of
-from store.entitlements.models import Download
+from store.entitlements.models import Download, Entitlement
 from store.entitlements.received import grant_digest
 from store.kit import clock
 from store.kit.database import db, transaction
@@ -29,6 +29,7 @@ from tests.links import anna, link_to
 from tests.pages import check_page
 from tests.purchases import a_paid_order
 from tests.rows import count_rows
+from tests.statements import statements
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
@@ -328,3 +329,56 @@ def test_no_connection_is_held_while_the_file_is_sent(client: FlaskClient, path:
     answer = client.get(path, buffered=False)
     assert open_now == set()
     assert answer.data == DATA
+
+
+@on_both
+@pytest.mark.parametrize("purpose", ["library", "order"])
+def test_a_download_takes_two_statements_and_one_that_goes_on_two_that_write_nothing(
+    client: FlaskClient, path: str, purpose: str
+) -> None:
+    asset = db.session.scalars(sa.select(Asset).where(Asset.format == "pdf")).one()
+    behind = download_path(link_to(purpose, anna().id), asset)
+    db.session.remove()
+    with statements() as first:
+        assert client.get(behind).data == DATA
+    # Link, right and file; and the record.
+    assert [one.split()[0] for one in first] == ["SELECT", "INSERT"]
+    with statements() as resumed:
+        assert client.get(behind, headers={"Range": "bytes=10-"}).data == DATA[10:]
+    assert [one.split()[0] for one in resumed] == ["SELECT", "SELECT"]
+    assert counted() == 1
+
+
+@pytest.mark.parametrize(
+    ("purpose", "closed"),
+    [
+        ("library", "revoked_at"),
+        ("library", "suspended_at"),
+        ("library", "held_at"),
+        ("order", "revoked_at"),
+        ("order", "suspended_at"),
+        ("order", "held_at"),
+    ],
+)
+def test_a_right_that_ends_or_rests_closes_the_next_request(
+    client: FlaskClient, path: str, purpose: str, closed: str
+) -> None:
+    asset = db.session.scalars(sa.select(Asset).where(Asset.format == "pdf")).one()
+    behind = download_path(link_to(purpose, anna().id), asset)
+    assert client.get(behind).status_code == 200
+    with transaction() as session:
+        setattr(session.scalars(sa.select(Entitlement)).one(), closed, clock.now())
+    assert client.get(behind).status_code == 410
+
+
+def test_the_last_sound_edition_is_given_in_place_of_a_withdrawn_one(
+    client: FlaskClient, path: str
+) -> None:
+    shop = db.session.scalars(sa.select(Edition)).one().publication
+    second = put_out(shop, 2)
+    with transaction() as session:
+        right = session.scalars(sa.select(Entitlement)).one()
+        right.from_edition_id = second.id
+    assert client.get(path).status_code == 410
+    withdraw(second)
+    assert client.get(path).data == DATA
