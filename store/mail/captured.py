@@ -20,6 +20,9 @@ class CapturingLine:
     def ready(self) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
     def send(self, envelope: Envelope, octets: bytes) -> Outcome:  # noqa: ARG002 - as a server's
         return Outcome(OutcomeKind.ACCEPTED, "captured: no mail server is set")
 

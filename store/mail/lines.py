@@ -19,6 +19,7 @@ class Line(Protocol):
 
     def ready(self) -> None: ...
     def send(self, envelope: Envelope, octets: bytes) -> Outcome: ...
+    def close(self) -> None: ...
 
 
 @dataclass(order=True)
@@ -32,20 +33,20 @@ class Place:
     @property
     def carries(self) -> tuple[int, ...]:
         """A server may need ten minutes for each letter of a release, over all lines at once: one
-        is left then for what somebody waits for."""
+        more is there for what somebody waits for."""
         return (SOMEBODY_WAITS,) if self.is_kept_free else PRIORITIES
 
 
 def idle_places() -> "PriorityQueue[Place]":
-    """The lines that are not at work; with those that are never more than the settings say. Where
-    there are several, the last is kept free for letters that somebody waits for."""
+    """The lines that are not at work: as many as the settings say, and one that is kept free for
+    letters that somebody waits for. It comes last, so it is used where all others are at work."""
     extensions = current_app.extensions
     if "colophon.mail_lines" not in extensions:
         count = config().mail_connections
         places: PriorityQueue[Place] = PriorityQueue()
-        for number in range(count):
+        for number in range(count + 1):
             line = Connection(mail_server()) if config().mail_server else CapturingLine()
-            places.put(Place(0 < number == count - 1, number, line))
+            places.put(Place(number == count, number, line))
         extensions.setdefault("colophon.mail_lines", places)
     return cast("PriorityQueue[Place]", extensions["colophon.mail_lines"])
 

@@ -65,8 +65,9 @@ def send_due_letters(seconds: float | None = None) -> int:
     left or the server takes no more; returns how many were handed over.
 
     With `seconds` it begins no letter after them and rings the bell for the rest, so that a
-    worker can end. At once 0 where all `STORE_MAIL_CONNECTIONS` of this process are at work:
-    they look again before they end, so that nothing owed meanwhile is overlooked.
+    worker can end. At once 0 where all `STORE_MAIL_CONNECTIONS` of this process are at work and
+    nobody waits for a letter: they look again before they end, so that nothing owed meanwhile is
+    overlooked.
     """
     sent = 0
     until = None if seconds is None else time.monotonic() + seconds
@@ -75,11 +76,16 @@ def send_due_letters(seconds: float | None = None) -> int:
             place = idle_places().get_nowait()
         except Empty:
             return sent
+        if place.is_kept_free and not _anything_due(place.carries):
+            idle_places().put(place)  # without a connection that nobody needs
+            return sent
         drain = Drain(place, until)
         try:
             drain.run()
         finally:
             end_read()
+            if place.is_kept_free:
+                place.line.close()
             idle_places().put(place)
         sent += drain.sent
         if drain.was_stopped or not _anything_due(place.carries):

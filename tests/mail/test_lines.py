@@ -94,7 +94,7 @@ def hang_release(hall: Hall, count: int) -> None:
 def test_a_release_that_hangs_delays_no_confirmation(
     database_url: str, tmp_path: Path, frozen: Clock
 ) -> None:
-    with a_hall(database_url, tmp_path, lambda who: who != ANNA, connections=3) as hall:
+    with a_hall(database_url, tmp_path, lambda who: who != ANNA, connections=2) as hall:
         hang_release(hall, 2)
         owe_to(ANNA, priority=0)
         worker.send_due_letters()
@@ -112,19 +112,39 @@ def test_control_without_a_line_that_is_kept_free_it_waits(
     database_url: str, tmp_path: Path, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Place, "carries", PRIORITIES)
-    with a_hall(database_url, tmp_path, lambda who: who != ANNA, connections=3) as hall:
+    with a_hall(database_url, tmp_path, lambda who: who != ANNA, connections=2) as hall:
         hang_release(hall, 3)
         owe_to(ANNA, priority=0)
         assert worker.send_due_letters() == 0
         assert hall.taken() == []
 
 
-def test_the_only_line_carries_all(database_url: str, tmp_path: Path, frozen: Clock) -> None:
+def test_a_shop_with_one_connection_opens_another_only_for_who_waits(
+    database_url: str, tmp_path: Path, frozen: Clock
+) -> None:
+    with a_hall(database_url, tmp_path, lambda who: who != ANNA, connections=1) as hall:
+        owe_to(*readers(3), batch_id=a_batch())
+        hall.start(4)
+        until(lambda: len(hall.thinker.awaited) == 1, "the first letter is awaited")
+        for thread in hall.threads:
+            thread.join(0.2)
+        assert len(hall.sink.talks) == 1
+        owe_to(ANNA, priority=0)
+        assert worker.send_due_letters() == 1
+        assert hall.taken() == [ANNA]
+        [_, other] = hall.sink.talks
+        assert other.commands[-1].upper() == "QUIT"
+
+
+def test_what_somebody_waits_for_goes_first(
+    database_url: str, tmp_path: Path, frozen: Clock
+) -> None:
     with a_hall(database_url, tmp_path, lambda _: False, connections=1) as hall:
         owe_to(*readers(3), batch_id=a_batch())
         owe_to(ANNA, priority=0)
         assert worker.send_due_letters() == 4
         assert hall.taken()[0] == ANNA
+        assert len(hall.sink.talks) == 1
 
 
 @on_both

@@ -373,7 +373,7 @@ def test_other_connections_go_on_while_a_server_thinks(
             assert others_done.wait(60)
         return None
 
-    with serve(answers(dot=dot), mail_connections=3) as sink:
+    with serve(answers(dot=dot), mail_connections=2) as sink:
         from flask import current_app
 
         app = current_app._get_current_object()  # type: ignore[attr-defined]
