@@ -2,6 +2,7 @@
 and what was fetched, noted once for a granted transfer, with where it went."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from store.kit.database import db, insert_once_by
 from store.kit.paging import SHORT_PAGE, Page, paginate
 from store.kit.text import clean_line
 from store.mail.models import Delivery, DeliveryStatus
+from store.orders.models import Order
 
 # The letters that bring an edition.
 NOTICE = "edition_notice"
@@ -54,6 +56,24 @@ def has_copy(customer_id: Any, publication_id: Any) -> sa.ColumnElement[bool]:
         )
     )
     return sa.or_(by_letter, elsewhere)
+
+
+def has_come_back(order: Order, editions: Iterable[Edition]) -> bool:
+    """Whether a letter that this order is owed came back, or was refused for good, and nothing was
+    done about it: one of its own, or the notice of one of the `editions` that its rights open.
+    Other letters of the customer are none of the business of who holds the order's link."""
+    news = sa.and_(
+        Delivery.kind == NOTICE,
+        Delivery.edition_id.in_([edition.id for edition in editions]),
+        Delivery.created_at >= order.placed_at,
+    )
+    query = sa.select(Delivery.id).where(
+        Delivery.customer_id == order.customer_id,
+        Delivery.status.in_((DeliveryStatus.BOUNCED, DeliveryStatus.FAILED)),
+        Delivery.address.is_(None),
+        sa.or_(Delivery.order_id == order.id, news),
+    )
+    return db.session.scalars(query.limit(1)).first() is not None
 
 
 def is_elsewhere(right: Any, publication_id: int | None = None) -> sa.ColumnElement[bool]:

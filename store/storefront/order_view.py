@@ -9,7 +9,7 @@ from flask import url_for
 
 from store.catalog.models import Edition
 from store.catalog.publications import is_preorder, promised_date
-from store.entitlements import access, fresh_links
+from store.entitlements import access, fresh_links, received
 from store.entitlements.models import DISPUTE_LOST, Link
 from store.entitlements.order_moves import why_unmovable
 from store.kit import clock
@@ -67,6 +67,7 @@ class OrderView:
     is_bank_at_work: bool  # the buyer has paid by a way that takes days
     transfer: AwaitedTransfer | None  # while one is awaited, or only part of one has come
     can_move: bool  # to another address
+    has_come_back: bool  # a letter of this order, and nobody has mended it
 
     @property
     def line(self) -> Any:
@@ -171,6 +172,7 @@ def view_order(order: Order) -> OrderView:
         is_bank_at_work=is_bank_at_work(order),
         transfer=_transfer(order),
         can_move=not why_unmovable(order),
+        has_come_back=received.has_come_back(order, editions),
     )
 
 
@@ -276,7 +278,8 @@ def _how_paid(view: OrderView) -> str:
 
 def _next(view: OrderView) -> Moment:
     if view.state == "ready":
-        return ("Now", "Your copy is ready. We have mailed you the link too.", True)
+        mailed = "" if view.has_come_back else " We have mailed you the link too."
+        return ("Now", f"Your copy is ready.{mailed}", True)
     if view.state == "withdrawn":
         return ("Now", "This edition was withdrawn. We mail you the corrected one.", True)
     if view.state == "waiting" and view.available_at:
