@@ -10,9 +10,10 @@ from flask import Flask
 from store.entitlements.addresses import correct_address
 from store.kit.database import db, transaction
 from store.mail.matching import take_report
-from store.mail.models import Attempt, Delivery, DeliveryStatus
+from store.mail.models import Attempt, Delivery, DeliveryStatus, Repair
 from store.mail.reports import read_report
 from store.orders.models import Customer
+from tests.admin.sign_in import press, signed_in
 from tests.conftest import Clock, on_both
 from tests.letters import send
 from tests.mail import posted
@@ -20,6 +21,7 @@ from tests.mail.messages import dsn
 from tests.mail.posted import SECRET, SHAPES, Letter, Message, proved
 from tests.mail.posting import BOUNCED, PROVIDERS, UNTOUCHED, letter_of_ours, post
 from tests.mail.returned import Stand, notice, sent_edition, stand
+from tests.pages import read
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -29,6 +31,26 @@ def test_a_bounce_opens_a_repair_once(shop: Flask, provider: str) -> None:
     assert stand() == BOUNCED
     assert post(shop, provider, message) == 200
     assert stand() == BOUNCED
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_came_back_is_mended_at_the_desk(shop: Flask, provider: str) -> None:
+    """From what the provider posts, by a press, to the edition at its reader; the same message then
+    says nothing of the letter that was sent again."""
+    desk = signed_in(shop.test_client(), "support")
+    message = proved(provider, SHAPES[provider](letter_of_ours(), "hard"))
+    assert post(shop, provider, message) == 200
+    page = read(desk, "/admin/repairs")
+    assert "User unknown" in page
+    assert posted.ANNA in page
+    with transaction() as session:
+        repair = session.scalars(sa.select(Repair.id)).one()
+    pressed = press(desk, f"/admin/repairs/{repair}/resend", seen_on="/admin/repairs")
+    assert pressed.status_code == 303
+    send()
+    assert post(shop, provider, message) == 200
+    assert stand() == Stand(DeliveryStatus.SENT, [], 0, 1)
+    assert "Nothing to repair" in read(desk, "/admin/repairs")
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
