@@ -15,6 +15,7 @@ from store.entitlements.models import Entitlement
 from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.money import to_decimal
+from store.mail import outbox
 from store.orders.customers import address_key, find_or_add_customers, rename
 from store.orders.models import Customer, Order, OrderLine
 
@@ -102,8 +103,11 @@ def _name(customers: list[tuple[Customer, str]]) -> None:
     has no name."""
     had_rights = customers_with_rights([customer.id for customer, _ in customers])
     for customer, name in customers:
-        if customer.id not in had_rights or not customer.name:
+        if customer.id not in had_rights:
             rename(customer, name)
+        elif not customer.name:
+            rename(customer, name)
+            outbox.look_again(customer.id)
 
 
 def _known(publication_id: int, rows: list[Row]) -> dict[str, bool]:

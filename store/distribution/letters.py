@@ -1,5 +1,6 @@
 """The edition notice: what a customer reads when a new edition is theirs."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -55,39 +56,49 @@ def _sample() -> Letter:
 
 # What a stop holds back from who has a copy.
 _NEWS = frozenset({Occasion.RELEASED, Occasion.CORRECTION, Occasion.ACCESS_BACK})
+# Its words hang on what else has reached the reader.
+_ASKED_ALONE = frozenset({Occasion.CORRECTION})
 
-# Asked for every letter, so it is one statement, built once: a row for each right that the
-# customer has to the publication, bought ones and the earliest first, beside the edition.
+_IS_STOPPED = sa.exists().where(
+    NoticeStop.customer_id == Customer.id,
+    NoticeStop.publication_id == Publication.id,
+    NoticeStop.stopped_at.is_not(None),
+)
+_TOLD = (
+    Edition.status,
+    Edition.number,
+    Edition.label,
+    Edition.severity,
+    Edition.notes,
+    Publication.title,
+    Publication.slug,
+)
+_RIGHT = (
+    Customer.email,
+    Customer.name,
+    Entitlement.customer_id,
+    Entitlement.order_line_id,
+    Entitlement.from_edition_id,
+    Entitlement.updates_until,
+    Order.placed_at,
+    links.newest_reference("library", Customer.id).label("library"),
+    links.newest_reference("stop", Customer.id, Publication.id).label("stop"),
+)
+# Bought ones and the earliest first.
+_IN_ORDER = (Entitlement.order_line_id.is_(None), Entitlement.id)
+
+# Built once, as these are asked for every letter. A row for each right that the customer has to the
+# publication, beside the edition.
 _FACTS = (
     sa.select(
-        Edition.status,
-        Edition.released_at,
-        Edition.number,
-        Edition.label,
-        Edition.severity,
-        Edition.notes,
-        Publication.title,
-        Publication.slug,
-        Customer.email,
-        Customer.name,
+        *_TOLD,
+        *_RIGHT,
         Entitlement.id.label("right_id"),
-        Entitlement.order_line_id,
-        Entitlement.from_edition_id,
-        Entitlement.updates_until,
         Entitlement.revoked_at,
         Entitlement.suspended_at,
         Entitlement.held_at,
-        Order.placed_at,
         has_copy(Customer.id, Publication.id).label("has_copy"),
-        sa.exists()
-        .where(
-            NoticeStop.customer_id == Customer.id,
-            NoticeStop.publication_id == Publication.id,
-            NoticeStop.stopped_at.is_not(None),
-        )
-        .label("is_stopped"),
-        links.newest_reference("library", Customer.id).label("library"),
-        links.newest_reference("stop", Customer.id, Publication.id).label("stop"),
+        _IS_STOPPED.label("is_stopped"),
     )
     .select_from(Edition)
     .join(Publication, Publication.id == Edition.publication_id)
@@ -102,24 +113,74 @@ _FACTS = (
     .outerjoin(OrderLine, OrderLine.id == Entitlement.order_line_id)
     .outerjoin(Order, Order.id == OrderLine.order_id)
     .where(Edition.id == sa.bindparam("edition"))
-    .order_by(Entitlement.order_line_id.is_(None), Entitlement.id)
+    .order_by(*_IN_ORDER)
+)
+_EDITION = (
+    sa.select(Publication.id, *_TOLD)
+    .join(Publication, Publication.id == Edition.publication_id)
+    .where(Edition.id == sa.bindparam("edition"))
+)
+# The rights that hold, of readers who stopped nothing.
+_RIGHTS_OF_MANY = (
+    sa.select(*_RIGHT)
+    .select_from(Entitlement)
+    .join(Customer, Customer.id == Entitlement.customer_id)
+    .join(Publication, Publication.id == Entitlement.publication_id)
+    .outerjoin(OrderLine, OrderLine.id == Entitlement.order_line_id)
+    .outerjoin(Order, Order.id == OrderLine.order_id)
+    .where(
+        Entitlement.publication_id == sa.bindparam("publication"),
+        Entitlement.customer_id.in_(sa.bindparam("readers", expanding=True)),
+        Entitlement.revoked_at.is_(None),
+        Entitlement.suspended_at.is_(None),
+        Entitlement.held_at.is_(None),
+        ~_IS_STOPPED,
+    )
+    .order_by(*_IN_ORDER)
 )
 
 
-@letter(NOTICE, sample=_sample)
+def edition_notices(deliveries: Sequence[Delivery]) -> dict[int, Letter]:
+    """The facts of many, by delivery: of those that leave whatever else may have reached their
+    readers."""
+    of_edition: dict[int, list[Delivery]] = defaultdict(list)
+    for delivery in deliveries:
+        if delivery.edition_id and delivery.customer_id and delivery.occasion not in _ASKED_ALONE:
+            of_edition[delivery.edition_id].append(delivery)
+    found: dict[int, Letter] = {}
+    for edition_id, theirs in of_edition.items():
+        edition, rights = _rights_of_many(edition_id, theirs)
+        if edition.status == EditionStatus.WITHDRAWN:
+            continue
+        for delivery in theirs:
+            right = rights.get(delivery.customer_id or 0)
+            if right is not None and not _is_test(delivery):
+                found[delivery.id] = _notice(delivery, edition, right)
+    return found
+
+
+@letter(NOTICE, sample=_sample, many=edition_notices)
 def edition_notice(delivery: Delivery) -> Letter | Skip | Hold:
     """The facts as they are at this moment: a refund or a stop since the release leaves the
     letter out, and of a withdrawn edition it waits to be."""
-    if (delivery.facts or {}).get("test"):
+    if _is_test(delivery):
         return _test_letter(
             db.session.get_one(Edition, delivery.edition_id), delivery.address or ""
         )
     right = _right_now(delivery)
     if isinstance(right, Skip | Hold):
         return right
+    return _notice(delivery, right, right)
+
+
+def _is_test(delivery: Delivery) -> bool:
+    return bool((delivery.facts or {}).get("test"))
+
+
+def _notice(delivery: Delivery, edition: Any, right: Any) -> Letter:
     stop_url = links.url_to("stop", right.stop)
     occasion = delivery.occasion or Occasion.RELEASED
-    context = _words(right, right.name, occasion) | {
+    context = _words(edition, right.name, occasion) | {
         "bought_on": format_day(right.placed_at) if right.placed_at else "",
         "is_preorder": right.from_edition_id is None and right.order_line_id is not None,
         "replaces": _withdrawn_number(delivery) if occasion is Occasion.CORRECTION else 0,
@@ -130,10 +191,22 @@ def edition_notice(delivery: Delivery) -> Letter | Skip | Hold:
     return Letter(
         Mailbox(delivery.address or right.email, right.name),
         context,
-        list_id=_list_id(right.slug),
+        list_id=_list_id(edition.slug),
         unsubscribe_url=stop_url,
         own=_OWN,
     )
+
+
+def _rights_of_many(edition_id: int, deliveries: Sequence[Delivery]) -> tuple[Any, dict[int, Any]]:
+    """An edition, and by customer the first right of theirs that holds."""
+    connection = db.session.connection()
+    edition = connection.execute(_EDITION, {"edition": edition_id}).one()
+    readers = [delivery.customer_id for delivery in deliveries]
+    asked = {"publication": edition.id, "readers": readers}
+    rights: dict[int, Any] = {}
+    for right in connection.execute(_RIGHTS_OF_MANY, asked):
+        rights.setdefault(right.customer_id, right)
+    return edition, rights
 
 
 def _right_now(delivery: Delivery) -> Any:

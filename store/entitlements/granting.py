@@ -68,6 +68,7 @@ def grant_order(order: Order, paid_at: datetime) -> list[Entitlement]:
         _grant_line(line, order.customer_id, paid_at, max(available_at, paid_at))
         for line in sorted(order.lines, key=lambda line: line.publication_id)
     ]
+    outbox.look_again(order.customer_id)
     order_link(order.id, order.customer_id)
     carried = [right.from_edition_id for right in granted if right.available_at <= paid_at]
     outbox.owe(

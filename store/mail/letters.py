@@ -4,7 +4,8 @@ The outbox knows this registry and never the rooms, which import it.
 """
 
 import re
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -68,6 +69,8 @@ class Hold:
 
 
 Facts = Callable[[Delivery], Letter | Skip | Hold]
+# By delivery; what had better be asked at its turn is not there.
+FactsOfMany = Callable[[Sequence[Delivery]], dict[int, Letter]]
 Sample = Callable[[], "dict[str, Any] | Letter"]
 
 
@@ -78,6 +81,7 @@ class Kind:
     name: str
     facts: Facts
     sample: Sample | None
+    many: FactsOfMany | None = None
 
 
 class SettingFault(Exception):
@@ -94,15 +98,19 @@ _kinds: dict[str, Kind] = {}
 _seller: Callable[[], Any] | None = None
 
 
-def letter(kind: str, *, sample: Sample | None = None) -> Callable[[Facts], Facts]:
+def letter(
+    kind: str, *, sample: Sample | None = None, many: FactsOfMany | None = None
+) -> Callable[[Facts], Facts]:
     """Register the function that finds the facts of one delivery of this kind.
 
     It is called just before the letter leaves, in a short read: it writes nothing. `sample`
-    gives plausible values for a preview, a context or a whole `Letter`.
+    gives plausible values for a preview, a context or a whole `Letter`. `many` finds the facts of
+    several in a few statements, ahead of their turn, where the letter leaves and hangs on nothing
+    that changes without `outbox.look_again`.
     """
 
     def register(facts: Facts) -> Facts:
-        _kinds[kind] = Kind(kind, facts, sample)
+        _kinds[kind] = Kind(kind, facts, sample, many)
         return facts
 
     return register
@@ -116,6 +124,19 @@ def kinds() -> list[str]:
 def facts_of(delivery: Delivery) -> Letter | Skip | Hold:
     """The facts as they are now. Raises `KindUnknown`, and whatever the room's function raises."""
     return _kind(delivery.kind).facts(delivery)
+
+
+def facts_of_many(deliveries: Sequence[Delivery]) -> dict[int, Letter]:
+    """What can be known ahead of several, by delivery. Raises whatever the rooms' functions raise."""
+    by_kind: dict[str, list[Delivery]] = defaultdict(list)
+    for delivery in deliveries:
+        by_kind[delivery.kind].append(delivery)
+    found: dict[int, Letter] = {}
+    for name, theirs in by_kind.items():
+        many = _kinds[name].many if name in _kinds else None
+        if many is not None:
+            found |= many(theirs)
+    return found
 
 
 def preview(kind: str) -> LetterText:

@@ -13,6 +13,7 @@ from store.kit.database import UtcDateTime, after_commit, db, formatted, insert_
 from store.kit.errors import NotFound, Refusal
 from store.kit.jobs import ring
 from store.kit.status import ForbiddenMove, advance, record_change
+from store.mail import subjects
 from store.mail.letters import Letter, letter, seller
 from store.mail.mime import Mailbox
 from store.mail.models import (
@@ -241,21 +242,20 @@ def release_held(
 def look_again(customer_id: int) -> None:
     """Take the claims from a customer's letters that have not begun to leave, in the transaction
     that changes a right, a stop, an address or a link: what a worker has read of them is out of
-    date, so it cannot begin them, and they are read and written once more."""
-    _unclaim(deliveries.c.customer_id == customer_id)
+    date, so it cannot begin them, and they are read and written once more.
+
+    Locks the customer's row, so called after those of orders and publications."""
+    _unclaim(subjects.CUSTOMER, customer_id)
 
 
 def look_again_at_edition(edition_id: int) -> None:
     """The same for every letter that carries an edition, in the transaction that withdraws it."""
-    _unclaim(deliveries.c.edition_id == edition_id)
+    _unclaim(subjects.EDITION, edition_id)
 
 
-def _unclaim(which: sa.ColumnElement[bool]) -> None:
-    # Unclaimed ones too: on PostgreSQL they are locked, so that nobody claims them before the
-    # commit and reads what held before it.
-    queued = deliveries.c.status == DeliveryStatus.QUEUED
-    statement = sa.update(deliveries).where(which, queued).values(claimed_by=None, claimed_at=None)
-    if db.session.connection().execute(statement).rowcount:
+def _unclaim(subject: sa.Column[int], row_id: int) -> None:
+    db.session.flush()
+    if subjects.take_claims(db.session.connection(), subject, row_id):
         wake()
 
 

@@ -24,6 +24,7 @@ from store.mail.models import (
     ReturnedLetter,
 )
 from store.mail.outcomes import wait_after
+from store.mail.subjects import CUSTOMER, lock_for_change
 
 ReturnKind = models.ReturnKind
 
@@ -88,6 +89,11 @@ def _tried(delivery_id: int) -> list[str]:
 
 
 def _settle(returned: ReturnedLetter) -> None:
+    # Customers before their letters, as everybody does who changes something of them.
+    theirs = sa.select(Delivery.customer_id).where(Delivery.id == returned.delivery_id)
+    customer_id = db.session.scalar(theirs)
+    if customer_id is not None:
+        lock_for_change(db.session.connection(), CUSTOMER, customer_id)
     delivery = db.session.get_one(
         Delivery, returned.delivery_id, with_for_update=True, populate_existing=True
     )

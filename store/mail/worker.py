@@ -9,10 +9,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from queue import Empty
-from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -20,28 +19,23 @@ from sqlalchemy.orm import Session
 from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.kit.jobs import ring
-from store.kit.mailboxes import AddressUnwritable
-from store.mail import claims, holds, outbox, outcomes, rests
+from store.mail import claims, outbox, outcomes, rests
 from store.mail.answers import About, Cause
 from store.mail.captured import CapturingLine
-from store.mail.claims import Claim, Prepared, Unsent
-from store.mail.cutting import cut_letter
+from store.mail.claims import Claim, Prepared
 from store.mail.ledger import Taken, ledger
-from store.mail.letters import (
-    Hold,
-    SettingFault,
-    Skip,
-    facts_of,
-    octets_of,
-    own_message_id,
-    own_part,
-    render_letter,
-)
+from store.mail.letters import SettingFault, own_part
 from store.mail.lines import Place, idle_places
-from store.mail.marks import handed_back, return_path
-from store.mail.mime import EncodedText, LetterText, address_envelope
-from store.mail.models import PRIORITIES, Delivery, DeliveryStatus, deliveries, stands_at
+from store.mail.models import PRIORITIES, Delivery, DeliveryStatus, stands_at
 from store.mail.outcomes import Tried
+from store.mail.preparing import (
+    HELD_FOR_A_SETTING,
+    MOST_AHEAD,
+    Ahead,
+    Known,
+    prepare,
+    read_ahead,
+)
 from store.mail.smtp import OutcomeKind, ServerUnavailable
 
 log = logging.getLogger(__name__)
@@ -50,14 +44,6 @@ log = logging.getLogger(__name__)
 # timetable. Tests replace `sleep`.
 BRIEF_WAITS = (1.0, 5.0)
 sleep: Callable[[float], None] = time.sleep
-
-# The database is out of reach: no fault of the letter, so it is not held for it.
-_DATABASE_FAULTS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
-
-_CLAIMED = sa.select(deliveries).where(deliveries.c.id == sa.bindparam("claimed"))
-
-# How the reason of a letter begins that waits for a setting; it goes on once that is mended.
-HELD_FOR_A_SETTING = "a setting of the shop is to be mended: "
 
 
 def send_due_letters(seconds: float | None = None) -> int:
@@ -99,7 +85,8 @@ class Drain:
     """One pass through the outbox with one connection. Letter by letter:
 
     1. connect, then claim the next few letters that are due (`_has_claims`);
-    2. wait for the pace, ask for the facts, write the octets (`_take_next`, `prepare`);
+    2. wait for the pace, ask for the facts, of those that follow too, write the octets
+       (`_take_next`, `preparing`);
     3. in one commit record the outcome before, ask whether the letter may still leave, and move
        it to `sending`; hand it to the server; keep the answer in hand (`_send`).
 
@@ -115,6 +102,7 @@ class Drain:
         self.sent = 0
         self.was_stopped = False
         self.weather: rests.Weather | None = None
+        self._ahead: Ahead = {}
         self._has_slot = False
         self._put_off: list[tuple[Claim, datetime]] = []
         self._waits = iter(BRIEF_WAITS)
@@ -166,14 +154,14 @@ class Drain:
     def _take_next(self) -> None:
         claim, rate = self.claims.popleft(), config().mail_rate
         try:
-            # First the wait, then the facts: a letter says what holds when it leaves. A moment of
-            # the pace that no letter used serves the one after it.
+            # First the wait, then the facts: what is read is seldom out of date. A moment of the
+            # pace that no letter used serves the one after it.
             if rate and not self._has_slot:
                 with self._commit() as session:
                     wait = claims.take_slot(session, rate)
                 self._has_slot = True
                 sleep(wait)
-            prepared = prepare(claim)
+            prepared = prepare(claim, self._known(claim))
             if isinstance(prepared, Prepared):
                 if self._may_leave(prepared):
                     self._send(prepared)
@@ -185,6 +173,12 @@ class Drain:
         except BaseException:
             self.claims.appendleft(claim)  # given back at the end, where it is not under way
             raise
+
+    def _known(self, claim: Claim) -> Known | None:
+        """What was read of it ahead, together with those that come after it."""
+        if claim not in self._ahead and self.claims:
+            self._ahead = read_ahead([claim, *islice(self.claims, MOST_AHEAD - 1)])
+        return self._ahead.pop(claim, None)
 
     def _send(self, letter: Prepared) -> None:
         end_read()  # nothing of ours is open while the server is awaited
@@ -275,68 +269,6 @@ class Drain:
                 outcomes.stand_still(session, about, cause, words)
         else:
             sleep(wait)
-
-
-def prepare(claim: Claim) -> Prepared | Unsent | None:
-    """Find the facts of a claimed letter and write it; None where the claim is no longer ours.
-
-    Reads only. One letter that cannot be written is held and never stops the others.
-    """
-    # Its plain values: nothing here changes a delivery, and rows of a session cost more.
-    found = db.session.connection().execute(_CLAIMED, {"claimed": claim.delivery_id}).first()
-    delivery = cast(Delivery | None, found)
-    if delivery is None or delivery.claimed_by != claim.worker:
-        return None
-    try:
-        return _written(claim, delivery)
-    except _DATABASE_FAULTS:
-        raise
-    except SettingFault as fault:
-        return _held(claim, delivery, f"{HELD_FOR_A_SETTING}{fault}")
-    except AddressUnwritable as refusal:
-        return _held(claim, delivery, refusal.sentence)
-    except Exception as fault:
-        # Whatever a room's function or a template raises concerns this letter alone.
-        log.exception("letter %s (%s) could not be written", claim.delivery_id, delivery.kind)
-        return _held(claim, delivery, f"could not be written: {type(fault).__name__}")
-
-
-def _held(claim: Claim, delivery: Delivery, reason: str) -> Unsent:
-    return Unsent(claim, delivery.kind, DeliveryStatus.HELD, reason, alert=True)
-
-
-def _written(claim: Claim, delivery: Delivery) -> Prepared | Unsent:
-    found = facts_of(delivery)
-    if isinstance(found, Skip):
-        return Unsent(claim, delivery.kind, DeliveryStatus.SKIPPED, found.reason)
-    if isinstance(found, Hold):
-        return Unsent(claim, delivery.kind, DeliveryStatus.HELD, found.reason)
-    on_hold = holds.holds_of([found.to.address]).get(found.to.address)
-    if on_hold is not None and not holds.may_leave_all_the_same(delivery):
-        second = holds.other_way(delivery)
-        if second is None:
-            status = DeliveryStatus.HELD if isinstance(on_hold, Hold) else DeliveryStatus.SKIPPED
-            return Unsent(claim, delivery.kind, status, on_hold.reason)
-        found, on_hold = replace(found, to=replace(found.to, address=second)), None
-    who = own_part()
-    context = {"seller": who} | found.context
-    text: LetterText | EncodedText
-    if found.own:
-        text = cut_letter(delivery.kind, context, found.own)
-    else:
-        text = render_letter(delivery.kind, context)
-    message_id = delivery.message_id or own_message_id(delivery.id)
-    return Prepared(
-        claim=claim,
-        kind=delivery.kind,
-        batch_id=delivery.batch_id,
-        message_id=message_id,
-        address=found.to.address,
-        subject=text.subject,
-        envelope=address_envelope(return_path(message_id), found.to.address),
-        octets=handed_back(message_id) + octets_of(found, text, message_id, who),
-        is_on_hold=on_hold is not None,
-    )
 
 
 def _anything_due(priorities: tuple[int, ...] = PRIORITIES) -> bool:

@@ -11,12 +11,12 @@ from flask import Flask, current_app
 from store.catalog.models import Edition, Publication
 from store.distribution import recalling
 from store.entitlements import addresses, fresh_links, granting, links, notices
-from store.kit.database import db, transaction
+from store.kit.database import db, end_read, transaction
 from store.mail import outbox, worker
 from store.mail.claims import Claim, Prepared, Unsent
 from store.mail.models import Attempt, Delivery, DeliveryStatus
+from store.mail.preparing import Known, prepare
 from store.mail.smtp import Outcome, OutcomeKind, Step
-from store.mail.worker import prepare
 from store.orders.models import Order
 from tests.conftest import Clock, on_both
 from tests.editions import drafted_and_released
@@ -80,8 +80,9 @@ def _amid(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
     """Let something change after a worker has read and written the first letter, before it leaves."""
     done: list[object] = []
 
-    def prepared_then_changed(claim: Claim) -> Prepared | Unsent | None:
-        written = prepare(claim)
+    def prepared_then_changed(claim: Claim, known: Known | None) -> Prepared | Unsent | None:
+        written = prepare(claim, known)
+        end_read()  # as before each letter: what is read stays as it is until then
         if not done:
             assert isinstance(written, Prepared)
             done.append(True)

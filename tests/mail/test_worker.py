@@ -241,7 +241,7 @@ def test_without_smtputf8_one_umlaut_is_held_and_staff_hear_of_it(
     context = {"title": "Hello", "text": "Hello."}
     facts = lambda delivery: Letter(Mailbox(delivery.address), context)  # noqa: E731
     monkeypatch.setitem(letters._kinds, "hello", Kind("hello", facts, None))
-    monkeypatch.setattr("store.mail.worker.render_letter", _as_an_alert)
+    monkeypatch.setattr("store.mail.preparing.render_letter", _as_an_alert)
     with serve(offers=("PIPELINING", "8BITMIME")) as sink:
         owe_hello(*UMLAUTS)
         worker.send_due_letters()

@@ -1,0 +1,156 @@
+"""Letters made ready to leave: what is known of each, read for many at once, and its octets.
+
+Nothing here writes. What was read may be of any age when the letter begins: whoever changes a right,
+a stop, an address or a link takes the claim away in the same transaction (`outbox.look_again`), and a
+letter whose claim is gone does not begin.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from store.kit.database import db, end_read
+from store.kit.mailboxes import AddressUnwritable
+from store.mail.claims import Claim, Prepared, Unsent
+from store.mail.cutting import cut_letter
+from store.mail.holds import holds_of, may_leave_all_the_same, other_way
+from store.mail.letters import (
+    Hold,
+    Letter,
+    SettingFault,
+    Skip,
+    facts_of,
+    facts_of_many,
+    octets_of,
+    own_message_id,
+    own_part,
+    render_letter,
+)
+from store.mail.marks import handed_back, return_path
+from store.mail.mime import EncodedText, LetterText, address_envelope
+from store.mail.models import Delivery, DeliveryStatus, deliveries
+from store.mail.subjects import wait_for_changes
+
+log = logging.getLogger(__name__)
+
+MOST_AHEAD = 50
+
+# How the reason of a letter begins that waits for a setting; it goes on once that is mended.
+HELD_FOR_A_SETTING = "a setting of the shop is to be mended: "
+
+# The database is out of reach: no fault of the letter, so it is not held for it.
+_DATABASE_FAULTS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+
+_CLAIMED = sa.select(deliveries).where(deliveries.c.id.in_(sa.bindparam("claimed", expanding=True)))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was read of a letter ahead of its turn: its row, its facts and who sells."""
+
+    delivery: Delivery
+    letter: Letter
+    who: Any
+
+
+# None: nothing was read of it that may be used.
+Ahead = dict[Claim, Known | None]
+
+
+def read_ahead(claims: Sequence[Claim]) -> Ahead:
+    """What can be known of these letters ahead of their turn, in a few statements for all of them:
+    of those that leave, and whose room can be asked so. The others are asked at their turn, so
+    that none is left out or held by what has passed. Ends the read."""
+    ahead: Ahead = dict.fromkeys(claims)
+    try:
+        rows = _claimed_rows(claims)
+        found = facts_of_many(list(rows.values()))
+        on_hold = holds_of([letter.to.address for letter in found.values()])
+        who = own_part() if found else None
+    except _DATABASE_FAULTS:
+        raise
+    except Exception:
+        # Whose fault it is shows when each is asked by itself.
+        log.debug("nothing can be read ahead", exc_info=True)
+        return ahead
+    finally:
+        end_read()
+    for claim in claims:
+        letter = found.get(claim.delivery_id)
+        if letter is not None and letter.to.address not in on_hold:
+            ahead[claim] = Known(rows[claim.delivery_id], letter, who)
+    return ahead
+
+
+def prepare(claim: Claim, known: Known | None = None) -> Prepared | Unsent | None:
+    """Write a claimed letter, of which something is known or is now asked; None where the claim is
+    no longer ours.
+
+    Reads only. One letter that cannot be written is held and never stops the others.
+    """
+    row = known.delivery if known else _claimed_rows([claim]).get(claim.delivery_id)
+    if row is None:
+        return None
+    try:
+        return _written(claim, row, known)
+    except _DATABASE_FAULTS:
+        raise
+    except SettingFault as fault:
+        return _held(claim, row, f"{HELD_FOR_A_SETTING}{fault}")
+    except AddressUnwritable as refusal:
+        return _held(claim, row, refusal.sentence)
+    except Exception as fault:
+        # Whatever a room's function or a template raises concerns this letter alone.
+        log.exception("letter %s (%s) could not be written", claim.delivery_id, row.kind)
+        return _held(claim, row, f"could not be written: {type(fault).__name__}")
+
+
+def _claimed_rows(claims: Sequence[Claim]) -> dict[int, Delivery]:
+    """The plain values of those of these letters that are still ours: nothing here changes a
+    delivery, and rows of a session cost more."""
+    connection = db.session.connection()
+    ids, ours = [claim.delivery_id for claim in claims], set(claims)
+    wait_for_changes(connection, ids)
+    rows = connection.execute(_CLAIMED, {"claimed": ids}).all()
+    return {row.id: cast(Delivery, row) for row in rows if (row.id, row.claimed_by) in ours}
+
+
+def _written(claim: Claim, delivery: Delivery, known: Known | None) -> Prepared | Unsent:
+    found = known.letter if known else facts_of(delivery)
+    if isinstance(found, Skip):
+        return Unsent(claim, delivery.kind, DeliveryStatus.SKIPPED, found.reason)
+    if isinstance(found, Hold):
+        return Unsent(claim, delivery.kind, DeliveryStatus.HELD, found.reason)
+    on_hold = None if known else holds_of([found.to.address]).get(found.to.address)
+    if on_hold is not None and not may_leave_all_the_same(delivery):
+        second = other_way(delivery)
+        if second is None:
+            status = DeliveryStatus.HELD if isinstance(on_hold, Hold) else DeliveryStatus.SKIPPED
+            return Unsent(claim, delivery.kind, status, on_hold.reason)
+        found, on_hold = replace(found, to=replace(found.to, address=second)), None
+    who = known.who if known else own_part()
+    context = {"seller": who} | found.context
+    text: LetterText | EncodedText
+    if found.own:
+        text = cut_letter(delivery.kind, context, found.own)
+    else:
+        text = render_letter(delivery.kind, context)
+    message_id = delivery.message_id or own_message_id(delivery.id)
+    return Prepared(
+        claim=claim,
+        kind=delivery.kind,
+        batch_id=delivery.batch_id,
+        message_id=message_id,
+        address=found.to.address,
+        subject=text.subject,
+        envelope=address_envelope(return_path(message_id), found.to.address),
+        octets=handed_back(message_id) + octets_of(found, text, message_id, who),
+        is_on_hold=on_hold is not None,
+    )
+
+
+def _held(claim: Claim, delivery: Delivery, reason: str) -> Unsent:
+    return Unsent(claim, delivery.kind, DeliveryStatus.HELD, reason, alert=True)

@@ -1,0 +1,49 @@
+"""Whom and what a letter is about, its customer and its edition: while something of them is being
+changed their letters are not read, and the other way round.
+
+On SQLite the one writer is enough: during a change nothing is claimed, comes back or is owed. On
+PostgreSQL a letter that comes back unsent, or is just owed, could be claimed and read amid a change that
+has taken the claims away already, and leave as things stood before it.
+"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from store.mail.models import DeliveryStatus, deliveries
+
+CUSTOMER, EDITION = deliveries.c.customer_id, deliveries.c.edition_id
+
+
+def lock_for_change(connection: Connection, subject: sa.Column[int], row_id: int) -> None:
+    """Keep the letters of a customer or an edition from being read until this is committed."""
+    rows = _rows(subject)
+    which = sa.select(rows.c.id).where(rows.c.id == row_id)
+    connection.execute(which.with_for_update(key_share=True))
+
+
+def take_claims(connection: Connection, subject: sa.Column[int], row_id: int) -> bool:
+    """Take the claims from its letters that have not begun to leave; says whether there are any."""
+    # From here on nobody reads what they say until the commit, so whoever has read it has its claim.
+    lock_for_change(connection, subject, row_id)
+    queued = deliveries.c.status == DeliveryStatus.QUEUED
+    statement = sa.update(deliveries).where(subject == row_id, queued)
+    return connection.execute(statement.values(claimed_by=None, claimed_at=None)).rowcount > 0
+
+
+def wait_for_changes(connection: Connection, delivery_ids: Sequence[int]) -> None:
+    """Wait until nothing is being changed of the subjects of these letters, and keep changes
+    waiting until the read ends. What is asked afterwards is as it stands then."""
+    if connection.dialect.name == "sqlite":
+        return
+    for subject in (CUSTOMER, EDITION):
+        rows, theirs = _rows(subject), sa.select(subject).where(deliveries.c.id.in_(delivery_ids))
+        # In one order, as they are locked for a change.
+        which = sa.select(rows.c.id).where(rows.c.id.in_(theirs)).order_by(rows.c.id)
+        connection.execute(which.with_for_update(read=True))
+
+
+def _rows(subject: sa.Column[int]) -> sa.Table:
+    (key,) = subject.foreign_keys
+    return key.column.table
