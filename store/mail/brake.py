@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from store.kit.status import StatusChange
 from store.mail.answers import Cause, Step, judge
-from store.mail.models import Attempt, BatchStatus, Delivery
+from store.mail.models import BatchStatus, Delivery, attempts
 from store.mail.smtp import OutcomeKind
 
 # Odds of some eight thousand to one.
@@ -24,6 +24,8 @@ _ENOUGH = 9.0
 _BELIEVED_BEFORE = _ENOUGH / 2
 # An older answer moves nothing any more.
 _LATEST = 200
+# Of all tries of the shop, among which those of the batch are looked for.
+_LATEST_OF_ALL = 2 * _LATEST
 _FINAL = [str(OutcomeKind.ACCEPTED), str(OutcomeKind.REFUSED)]
 
 
@@ -78,15 +80,17 @@ def answers_of(session: Session, batch_id: int) -> Answers:
             StatusChange.to_status == BatchStatus.RUNNING,
         )
     )
+    # Bounded before the batch is asked for, or all tries there ever were are walked through.
+    tries = sa.select(attempts).order_by(attempts.c.id.desc()).limit(_LATEST_OF_ALL).subquery()
     query = (
-        sa.select(Attempt.delivery_id, Attempt.outcome, Attempt.reply)
-        .join(Delivery, Delivery.id == Attempt.delivery_id)
-        .where(Delivery.batch_id == batch_id, Attempt.outcome.in_(_FINAL))
-        .order_by(Attempt.id.desc())
+        sa.select(tries.c.delivery_id, tries.c.outcome, tries.c.reply)
+        .join(Delivery, Delivery.id == tries.c.delivery_id)
+        .where(Delivery.batch_id == batch_id, tries.c.outcome.in_(_FINAL))
+        .order_by(tries.c.id.desc())
         .limit(_LATEST)
     )
     if resumed_at is not None:
-        query = query.where(Attempt.ended_at > resumed_at)
+        query = query.where(tries.c.ended_at > resumed_at)
     rows = session.execute(query).all()[::-1]
     refused = [row.outcome == OutcomeKind.REFUSED for row in rows]
     unclear = [

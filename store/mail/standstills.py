@@ -49,11 +49,12 @@ def begin(session: Session, about: About, cause: Cause | None, words: str) -> No
 
 
 def end(session: Session) -> None:
-    """A letter was taken. What was short and not about us is not worth a word."""
+    """A letter was taken. What was short is not worth a word: it may have been one letter that was
+    refused as if it were us."""
     row = session.scalar(_open().with_for_update())
     if row is None:
         return
-    if row.about != About.US and clock.now() - row.began_at < SHORT:
+    if clock.now() - row.began_at < SHORT:
         session.delete(row)
     else:
         row.ended_at = clock.now()

@@ -240,10 +240,14 @@ class Drain:
             if self.weather is not None and self.weather.has_rested(domain):
                 with self._commit() as session:
                     until = rests.ask(session, domain)
-            if until is not None:
+            if until is None:
+                continue
+            if domain == rests.POST:
+                self.claims.appendleft(letter.claim)
+                self.was_stopped = True
+            else:
                 self._put_off.append((letter.claim, until))
-                self.was_stopped |= domain == rests.POST
-                return False
+            return False
         return True
 
     def _rests_until(self, domain: str) -> datetime | None:

@@ -61,6 +61,7 @@ def test_what_is_over_stands_there_until_it_is_seen(
     with transaction():
         a_seller()
     form = it_begins()
+    frozen.advance(hours=1)
     it_ends()
     desk = signed_in(client)
     assert "Letters did not leave" in page_at(desk, "/admin/")
@@ -74,8 +75,8 @@ def test_what_lasts_stands_above_what_is_over(
     with transaction():
         a_seller()
     it_begins()
-    it_ends()
     frozen.advance(hours=1)
+    it_ends()
     with transaction() as session:
         standstills.begin(session, About.US, Cause.QUOTA, "454 Throttling failure")
     page = page_at(signed_in(client), "/admin/")

@@ -15,6 +15,7 @@ from store.mail import rests, worker
 from store.mail.models import Rest
 from tests.conftest import Clock, on_both
 from tests.serving import until
+from tests.statements import statements
 
 from .scripted_server import Script, ScriptedServer, Talk
 from .shops import a_batch, a_shop, attempts, deliveries, hang_up, owe_to
@@ -220,6 +221,17 @@ def test_a_silence_that_is_over_leaves_nothing_behind(
         assert standing("slow.example") is None
         worker.send_due_letters()
         assert sent(SLOW) == 39
+
+
+@on_both
+def test_in_fair_weather_rests_are_looked_at_once_a_claim(serve: Serve, frozen: Clock) -> None:
+    with serve(lambda *_: None):
+        owe_to(*MIXED, batch_id=a_batch())
+        with statements() as told:
+            assert worker.send_due_letters() == 80
+        looks = [one for one in told if "rests" in one]
+        assert 0 < len(looks) < 8  # 40, 20, 10, 5 and 5 letters are claimed
+        assert {one.split()[0] for one in looks} == {"SELECT"}
 
 
 def test_rests_of_long_ago_are_forgotten(serve: Serve, frozen: Clock) -> None:
