@@ -15,6 +15,7 @@ from bench import (
     pages,
     pipeline,
     release,
+    weather,
     webhooks,
     writes,
 )
@@ -23,6 +24,7 @@ from bench.figures import LeftOut, print_table
 ALL = {
     "pages": pages.measure,
     "pipeline": pipeline.measure,
+    "weather": weather.measure,
     "writes": writes.measure,
     "orders": orders.measure,
     "release": release.measure,
@@ -40,8 +42,7 @@ SLOW = {
 
 # Rows of the same table of demands that no bench measures.
 ELSEWHERE = [
-    LeftOut("what kill -9 at random moments misses and doubles", "the trials of tests/mail do"),
-    LeftOut("a sink that cuts after the dot and answers 451", "tests/mail does"),
+    LeftOut("what kill -9 at 200 random moments misses and doubles", "`make trials` does"),
     LeftOut("a claim takes no more rows than asked", "tests/mail/test_claims.py does"),
     LeftOut(
         "behind nginx: downloads, slow readers, 10,000 buyers in a minute",

@@ -29,6 +29,7 @@ DESK = (
     ("a customer by an address", "/admin/customers?q=reader42@reader.example", 2, None),
     ("customers by part of a name", "/admin/customers?q=eader+42", 5, None),
     ("home", "/admin/", 2, None),
+    ("a draft", f"/admin/publications/{SLUG}/editions/2", 2, None),
     ("an edition that was released", f"/admin/publications/{SLUG}/editions/1", 2, None),
 )
 

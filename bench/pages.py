@@ -41,6 +41,7 @@ def measure() -> list[Figure]:
             stock(REQUESTS * ROUNDS)
             found = links(REQUESTS * ROUNDS)
             libraries = [f"/library/{token_of(link)}" for link in found[:REQUESTS]]
+            orders = [f"/orders/{token_of(link)}" for link in links(REQUESTS, "order")]
             downloads = _downloads(found)
         ours = settings.load({}, env="testing", secret_key=KEY, data_dir=Path(folder))
         with (
@@ -61,6 +62,7 @@ def measure() -> list[Figure]:
                 Figure("publication page, requests a second", BARE, speed, 0.35, 0.45),
                 _processor("publication page", work(repeat(page)), 2.5, 2),
                 _processor("order form", work(repeat([f"{page[0]}/order"])), None, None),
+                _processor("order page", work(repeat(orders)), None, None),
                 _processor("library", work(repeat(libraries)), 7, 5),
                 _processor("download with its row", work(iter(downloads)), 6, 4),
             ]

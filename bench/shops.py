@@ -103,7 +103,7 @@ def add_customers(count: int, now: datetime) -> range:
         for i in ids
     ]
     insert(Customer, people)
-    insert(Link, [_link("library", i, None, now) for i in ids])
+    insert(Link, [link("library", i, None, now) for i in ids])
     return ids
 
 
@@ -120,12 +120,13 @@ def _give_rights(publication_id: int, ids: range, now: datetime) -> None:
         for i in ids
     ]
     insert(Entitlement, rights)
-    insert(Link, [_link("stop", i, publication_id, now) for i in ids])
+    insert(Link, [link("stop", i, publication_id, now) for i in ids])
 
 
-def _link(
+def link(
     purpose: str, customer_id: int, publication_id: int | None, now: datetime
 ) -> dict[str, Any]:
+    """The row of a new link."""
     return {
         "reference": tokens.new_reference(),
         "purpose": purpose,

@@ -7,8 +7,9 @@ port, then takes letters until it is ended.
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 
 class Sink(asyncio.Protocol):
@@ -34,9 +35,9 @@ class Sink(asyncio.Protocol):
             self.buffer = rest
             if self.in_data:
                 self.in_data = False
-                answers.append(b"250 2.0.0 taken\r\n")
+                answers.append(self._take())
             else:
-                answers.append(self._obey(head[:4].upper()))
+                answers.append(self._obey(head[:4].upper(), head))
         if answers:
             self._answer(b"".join(answers))
 
@@ -46,7 +47,10 @@ class Sink(asyncio.Protocol):
         else:
             self.out.write(words)
 
-    def _obey(self, verb: bytes) -> bytes:
+    def _take(self) -> bytes:
+        return b"250 2.0.0 taken\r\n"
+
+    def _obey(self, verb: bytes, line: bytes) -> bytes:  # noqa: ARG002 - other sinks read it
         if verb == b"EHLO":
             return b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"
         if verb == b"DATA":
@@ -59,20 +63,22 @@ class Sink(asyncio.Protocol):
         return b"250 2.0.0 ok\r\n"
 
 
-async def serve(delay: float) -> None:
+async def serve(make: Callable[[], Sink]) -> None:
     """Listen on a free port of this machine."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Sink(delay), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
-@contextmanager
-def sink(milliseconds: int = 0) -> Iterator[int]:
+def sink(milliseconds: int = 0) -> AbstractContextManager[int]:
     """The sink as a process of its own, a round trip of so many milliseconds away; yields its port."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.sink", str(milliseconds)], stdout=subprocess.PIPE, text=True
-    )
+    return running("bench.sink", str(milliseconds))
+
+
+@contextmanager
+def running(*program: str) -> Iterator[int]:
+    """A module that prints its port, as a process of its own; yields the port."""
+    process = subprocess.Popen([sys.executable, "-m", *program], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield int(process.stdout.readline())
@@ -84,4 +90,4 @@ def sink(milliseconds: int = 0) -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]) / 1000))
+    asyncio.run(serve(partial(Sink, int(sys.argv[1]) / 1000)))

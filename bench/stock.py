@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bench.shops import add_customers, insert
+from bench.shops import add_customers, insert, link
 from store.catalog.models import Asset, Edition, EditionStatus, Publication, PublicationStatus
 from store.catalog.sellers import current_seller
 from store.entitlements.models import Entitlement, Link
@@ -63,7 +63,8 @@ def _edition(now: datetime) -> Edition:
         released_at=now,
         assets=[file],
     )
-    db.session.add(edition)
+    draft = Edition(publication=publication, number=2, status=EditionStatus.DRAFT, created_at=now)
+    db.session.add_all([edition, draft])
     db.session.flush()
     return edition
 
@@ -84,6 +85,7 @@ def _add_orders(edition: Edition, ids: range, now: datetime) -> None:
     ):
         insert(model, [row(i) for i in ids])
     insert(Link, [_order_link(i, now) for i in ids])
+    insert(Link, [link("stop", i, edition.publication_id, now) for i in ids])
 
 
 def _order(i: int, seller_id: int, now: datetime) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def _order_link(i: int, now: datetime) -> dict[str, Any]:
     }
 
 
-def links(count: int) -> list[Link]:
-    """The library links of the first so many customers."""
-    query = sa.select(Link).where(Link.purpose == "library").order_by(Link.customer_id)
+def links(count: int, purpose: str = "library") -> list[Link]:
+    """The library links, or those to their orders, of the first so many customers."""
+    query = sa.select(Link).where(Link.purpose == purpose).order_by(Link.customer_id)
     return list(db.session.scalars(query.limit(count)))
