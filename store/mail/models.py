@@ -7,7 +7,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.kit.database import Base, status_type
+from store.kit.database import Base, one_of, status_type
 from store.kit.status import Status
 
 
@@ -115,6 +115,8 @@ class Delivery(Base):
         _partial("ix_deliveries_order_id", "order_id", where="order_id IS NOT NULL"),
         sa.Index("ix_deliveries_edition_id_customer_id", "edition_id", "customer_id"),
         sa.Index("ix_deliveries_customer_id", "customer_id"),
+        one_of("status", DeliveryStatus),
+        one_of("occasion", Occasion),
         sa.CheckConstraint(
             "kind <> 'edition_notice' OR occasion IS NOT NULL", name="notice_has_occasion"
         ),
@@ -123,12 +125,12 @@ class Delivery(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(sa.String(40))
     status: Mapped[DeliveryStatus] = mapped_column(
-        status_type(DeliveryStatus), default=DeliveryStatus.QUEUED
+        status_type(DeliveryStatus, is_checked=False), default=DeliveryStatus.QUEUED
     )
     # Why it was left out, is held or failed.
     reason: Mapped[str] = mapped_column(sa.String(300), default="")
     # Why it is owed: of an edition's notice, null for every other kind.
-    occasion: Mapped[Occasion | None] = mapped_column(status_type(Occasion))
+    occasion: Mapped[Occasion | None] = mapped_column(status_type(Occasion, is_checked=False))
     dedupe_key: Mapped[str] = mapped_column(sa.String(120), unique=True)
     batch_id: Mapped[int | None] = mapped_column(sa.ForeignKey("batches.id"))
     customer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"))

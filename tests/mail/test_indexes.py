@@ -147,3 +147,20 @@ def test_letters_of_one_status_are_those(app: Flask, status: DeliveryStatus) -> 
             )
     found = db.session.scalars(sa.select(Delivery).where(stands_at(status))).all()
     assert [delivery.status for delivery in found] == [status] * 2
+
+
+@on_both
+@pytest.mark.parametrize("word", ["status", "occasion"])
+def test_a_word_that_no_letter_knows_is_refused(app: Flask, word: str) -> None:
+    batch_id = _batch().id
+    unknown = sa.update(deliveries).where(deliveries.c.batch_id == batch_id)
+    unknown = unknown.values({word: sa.literal_column("'lost'")})
+    with pytest.raises(sa.exc.IntegrityError), transaction() as session:
+        session.execute(unknown)
+
+
+def test_no_check_of_letters_has_a_list() -> None:
+    """SQLite makes a table of it for each row."""
+    checks = [one for one in deliveries.constraints if isinstance(one, sa.CheckConstraint)]
+    assert len(checks) == 3
+    assert not [one for one in checks if " IN " in str(one.sqltext)]
