@@ -3,7 +3,7 @@
 import http.client
 import socket
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
@@ -88,11 +88,18 @@ class Shopper:
         return answer.headers["Location"] or ""
 
 
-def wait_for_server(port: int) -> None:
-    """Until something listens there."""
+def wait_for_server(port: int, *, listens: bool = True) -> None:
+    """Until something listens there, or nothing any more: children of a server that was killed may
+    outlive it by a moment, and would be taken for the next one."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
-        with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port)):
-            return
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionError as refused:
+            if not listens and isinstance(refused, ConnectionRefusedError):
+                return
+        else:
+            if listens:
+                return
         time.sleep(0.01)
-    raise TimeoutError("no server in time")
+    raise TimeoutError("no server in time" if listens else "a server that does not end")

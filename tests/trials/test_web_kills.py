@@ -92,6 +92,7 @@ class Trial:
             thread.join()
         life.kill()
         assert life.ended()
+        wait_for_server(self.port, listens=False)
         if failed:
             raise failed[0]
         return len(gone)
