@@ -69,6 +69,11 @@ ROWS: dict[str, Row] = {
     "mailbox full twice": _readers_own("RCPT", "452 4.2.2 Mailbox full", SOME, 2),
     "busy after the data": _readers_own(".", "450 4.2.1 Busy", SOME, 1),
     "greylisted, everybody": _readers_own("RCPT", "451 4.7.1 Greylisted", PEOPLE, 1),
+    # Nobody's: the domain is left alone by all, so that few of its letters are tried in vain.
+    "a domain asks for 3 h": _of(
+        lambda: until(3, "RCPT", "451 4.7.1 Too many, come back later", after=50),
+        may_be_charged=frozenset(PEOPLE),
+    ),
     # The connection's.
     "421 at every 2nd greeting": _of(lambda: each(2, "CONNECT", "421 4.3.2 Too many")),
     "421 at every 10th MAIL": _of(lambda: each(10, "MAIL", "421 4.7.0 Too many letters")),
