@@ -131,13 +131,22 @@ def new_name() -> str:
     return f"{worker_name()}:{next(_numbers)}"
 
 
+def fair_part(run: Run, moments: dict[str, Any], priorities: Priorities, *, is_sqlite: bool) -> int:
+    """How many letters to claim next: fewer when few are waiting so that no connection idles."""
+    return _fair_part(*run(_count_sql(priorities, is_sqlite), **moments)[0])
+
+
 def claim(
-    run: Run, worker: str, moments: dict[str, Any], priorities: Priorities, *, is_sqlite: bool
+    run: Run,
+    limit: int,
+    worker: str,
+    moments: dict[str, Any],
+    priorities: Priorities,
+    *,
+    is_sqlite: bool,
 ) -> list[Claim]:
-    """Claim the next few letters that are due, fewer when few are waiting so that no connection
-    idles; the most urgent first. `moments` are what is `now`, and
-    what is `claimed` by the shared clock for the lease, as the driver takes them."""
-    limit = _fair_part(*run(_count_sql(priorities, is_sqlite), **moments)[0])
+    """Claim the next `limit` letters that are due; the most urgent first. `moments` are what is
+    `now`, and what is `claimed` by the shared clock for the lease, as the driver takes them."""
     if limit == 0:
         return []
     rows = run(_claim_sql(limit, priorities, is_sqlite), worker=worker, **moments)

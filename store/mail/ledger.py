@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,6 +55,7 @@ _TRIED_IF_BEGUN = (
 )
 _BEGIN = f"WITH begun AS ({_BEGUN} RETURNING id) {_TRIED_IF_BEGUN}"
 _END = f"WITH ended AS ({_ENDED}) {_SENT}"
+_ENDED_BEFORE = f"WITH ended AS ({_ENDED}), sent AS ({_SENT})"
 _END_AND_BEGIN = (
     f"WITH ended AS ({_ENDED}), sent AS ({_SENT}),"
     f" begun AS ({_BEGUN} RETURNING id) {_TRIED_IF_BEGUN}"
@@ -118,14 +119,13 @@ class SharedLedger:
         now = _in_sqlite(clock.now())
 
         def write(driver: Any) -> list[Claim]:
+            def run(sql: str, **given: Any) -> Sequence[Any]:
+                return cast(Sequence[Any], driver.execute(sql, given).fetchall())
+
             _write_taken(driver, taken, now)
-            return claims.claim(
-                lambda sql, **given: driver.execute(sql, given).fetchall(),
-                worker,
-                {"now": now, "claimed": now},
-                priorities,
-                is_sqlite=True,
-            )
+            moments = {"now": now, "claimed": now}
+            limit = claims.fair_part(run, moments, priorities, is_sqlite=True)
+            return claims.claim(run, limit, worker, moments, priorities, is_sqlite=True)
 
         return self._write(write)
 
@@ -239,12 +239,18 @@ class SingleLedger:
         self, taken: Taken | None, worker: str, priorities: Priorities = PRIORITIES
     ) -> list[Claim]:
         """See `Ledger`."""
-        now = clock.now()
+        now, ended = clock.now(), _ended(taken)
         with self._run() as run:
-            if taken:
-                run(f"{_END} RETURNING id", **_ended(taken), now=now)
             moments = {"now": now, "claimed": _shared_now(run)}
-            return claims.claim(run, worker, moments, priorities, is_sqlite=False)
+            limit = claims.fair_part(run, moments, priorities, is_sqlite=False)
+            if taken and not limit:
+                run(f"{_END} RETURNING id", **ended, now=now)
+
+            def run_both(sql: str, **given: Any) -> Sequence[Any]:
+                return run(f"{_ENDED_BEFORE} {sql}", **ended, **given)
+
+            claim_by = run_both if taken else run
+            return claims.claim(claim_by, limit, worker, moments, priorities, is_sqlite=False)
 
     @contextmanager
     def _run(self) -> Iterator[claims.Run]:

@@ -12,10 +12,11 @@ from flask import Flask
 
 from store.kit.database import db, transaction
 from store.mail import claims
+from store.mail import ledger as ledger_module
 from store.mail.claims import Claim
 from store.mail.ledger import SharedLedger, Taken, ledger
 from store.mail.models import Delivery, DeliveryStatus
-from tests.conftest import on_both
+from tests.conftest import on_both, on_postgresql
 from tests.kit.test_engine import held_lock
 from tests.serving import until
 
@@ -128,6 +129,29 @@ def test_the_last_is_written_down_whether_the_next_may_begin_or_not(shop: Flask)
     assert [(one.outcome, one.reply) for one in attempts(FOUR[0])] == [("accepted", "250 taken")]
     assert delivery(FOUR[1]).status is DeliveryStatus.QUEUED
     assert begin(third, FOUR[2])
+
+
+@on_postgresql
+@pytest.mark.parametrize(("waiting", "writes"), [(FOUR, 1), (FOUR[:1], 1)], ids=["more", "none"])
+def test_a_claim_and_the_last_outcome_are_one_statement(
+    shop: Flask, monkeypatch: pytest.MonkeyPatch, waiting: list[str], writes: int
+) -> None:
+    """Each that writes is a commit of its own."""
+    owe_to(*waiting)
+    first, *others = ledger().claim(None, claims.new_name())
+    attempt_id = begin(first, FOUR[0])
+    assert attempt_id
+    with transaction() as session:
+        claims.release(session, others)
+    said: list[str] = []
+    real = ledger_module._in_psycopg
+    monkeypatch.setattr(ledger_module, "_in_psycopg", lambda sql: said.append(sql) or real(sql))
+
+    again = ledger().claim(Taken(first, attempt_id, "250 taken"), claims.new_name())
+
+    assert len([sql for sql in said if "UPDATE" in sql]) == writes
+    assert len(again) == len(waiting) - 1
+    assert delivery(FOUR[0]).status is DeliveryStatus.SENT
 
 
 @on_both
