@@ -255,7 +255,7 @@ def test_long_texts_that_no_page_of_the_window_shows_are_not_read(app: Flask) ->
     with transaction() as session:
         session.scalars(sa.select(Edition)).one().notes = "x" * 100_000
     assert len(str(rows_in_window(SLUG))) < 10_000
-    assert {"editions.notes", "assets.findings"} == window_rows._LEFT_OUT
+    assert {"editions.notes", "assets.findings"} <= window_rows._LEFT_OUT
 
 
 @on_both
