@@ -334,11 +334,12 @@ def _expected(before: Reached, delivery: Delivery) -> Occasion:
     return Occasion.DAYS_OVER if waits else Occasion.FIRST_COPY
 
 
-def _live(frozen: Clock, examples: int, steps: int) -> None:
+def live(histories: type[Tellings], frozen: Clock, examples: int, steps: int) -> None:
+    """Live so many histories of this kind, in a shop of their own."""
     with transaction():
         a_seller()
 
-    class OfThisShop(Tellings):
+    class OfThisShop(histories):  # type: ignore[valid-type,misc]
         pass
 
     OfThisShop.frozen = frozen
@@ -356,11 +357,11 @@ def _live(frozen: Clock, examples: int, steps: int) -> None:
 
 @on_both
 def test_a_few_histories_of_notices(app: Flask, frozen: Clock) -> None:
-    _live(frozen, 3, 20)
+    live(Tellings, frozen, 3, 20)
 
 
 @on_both
 @pytest.mark.long
 @pytest.mark.timeout(1500)
 def test_many_histories_of_notices(app: Flask, frozen: Clock) -> None:
-    _live(frozen, 60, 40)
+    live(Tellings, frozen, 60, 40)
