@@ -62,6 +62,12 @@ def count_open() -> int:
     return db.session.scalar(waiting) or 0
 
 
+def is_in_repair(customer_id: int) -> bool:
+    """Whether letters to this customer come back, and nobody has mended it yet."""
+    theirs = Repair.customer_id == customer_id, Repair.ended_at.is_(None)
+    return bool(db.session.scalar(sa.select(sa.exists().where(*theirs))))
+
+
 def repair_by_id(repair_id: int) -> OpenRepair:
     """One repair, ended or not. Refuses (`RepairUnknown`)."""
     found = db.session.get(Repair, repair_id) if repair_id < 2**31 else None

@@ -58,6 +58,8 @@ def test_home_leads_to_what_came_back_and_the_page_says_all_that_is_known(
     bounced()
     assert "1 reader’s letter came back" in read(desk, "/admin/")
     page = read(desk, REPAIRS)
+    customer_id = db.session.scalars(sa.select(Repair.customer_id)).one()
+    assert "Letters to this address come back" in read(desk, f"/admin/customers/{customer_id}")
     for words in (
         "Anna Berg",
         ANNA,
