@@ -19,13 +19,13 @@ from store.admin import desk
 from store.catalog.drawn_covers import draw_cover
 from store.catalog.sellers import SellerUnknown, StatedSeller, current_seller
 from store.demo import inbox, pay
+from store.entitlements.on_file import customers_at
 from store.kit import jobs, limits, web
 from store.kit.database import db
 from store.kit.engine import engine_options, prepare_engine
 from store.kit.kept_pages import KeptPages
 from store.kit.storage import Storage
 from store.mail import letters, matching
-from store.orders.customers import customers_at
 from store.settings import Settings
 from store.storefront import (
     about,

@@ -288,6 +288,7 @@ def _words(told: Any, name: str, occasion: Occasion = Occasion.RELEASED) -> dict
         "notes_are_cut": notes.is_cut,
         "link_days": LINK_DAYS,
         "is_test": False,
+        "is_to_second": False,
         "occasion": occasion.value,
         "is_first": occasion in FIRST_COPIES,
         "is_preorder": False,

@@ -13,6 +13,7 @@ from store.kit.database import db
 from store.kit.status import record_change
 from store.mail import outbox
 from store.orders.customers import address_key
+from store.orders.models import Customer
 
 NO_LONGER = "second_address_ended"
 
@@ -43,6 +44,14 @@ def owner_of_second(key: str) -> sa.Select[int]:
     """Whose second address has this key and is on file, as a query of the customer's number."""
     is_theirs = SecondAddress.email_key == key, SecondAddress.on_file_at <= clock.now()
     return sa.select(SecondAddress.customer_id).where(*is_theirs)
+
+
+def customers_at(address: str) -> list[int]:
+    """The ids of those to whom letters may go at this address: whose first it is, and whose second
+    it is by now."""
+    key = address_key(address)
+    first = sa.select(Customer.id).where(Customer.email_key == key)
+    return list(db.session.scalars(sa.union(first, owner_of_second(key))))
 
 
 def end_second(customer_id: int, why: Why, who: str, *, unless_key: str = "") -> bool:

@@ -287,8 +287,8 @@ def _open_lacking() -> None:
 
 
 def free_accepted() -> None:
-    """End the soft holds of addresses that took a letter since, and send what was missed there
-    (timetable)."""
+    """End the soft holds of addresses that took a letter since, and any of one that was proved, and
+    send what was missed there (timetable)."""
     taken = sa.select(AddressHold.address_key).where(AddressHold.accepted_at.is_not(None))
     for key in db.session.scalars(taken).all():
         with transaction() as session:

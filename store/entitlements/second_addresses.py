@@ -22,7 +22,7 @@ from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.status import record_change
-from store.mail import outbox
+from store.mail import holds, outbox
 from store.orders.customers import address_key, parse_address
 from store.orders.models import Customer
 
@@ -83,6 +83,8 @@ def confirm_second(link: Link) -> SecondAddress:
     record_change(
         db.session(), "customers", customer.id, "none", "second address", who="customer", why=""
     )
+    # Somebody reads it, whatever came back from it before.
+    holds.note_proved(second.email_key)
     db.session.flush()
     return second
 

@@ -85,6 +85,13 @@ def note_accepted(session: Session, address: str) -> None:
     )
 
 
+def note_proved(key: str) -> None:
+    """Somebody pressed what stood in a letter to the address of this key: any hold of it ends with
+    the next minute's pass."""
+    proved = sa.update(_holds).where(_holds.c.address_key == key)
+    db.session.execute(proved.values(accepted_at=clock.now()))
+
+
 def put_hold(key: str, returned: ReturnedLetter) -> None:
     """No further letters to the address of this key. Of one that is known to be gone nothing is
     new."""

@@ -6,7 +6,7 @@ The outbox knows this registry and never the rooms, which import it.
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -52,6 +52,11 @@ class Letter:
         to = Mailbox(self.to.address, plain_name(self.to.name))
         object.__setattr__(self, "to", to)
         object.__setattr__(self, "context", self.context | {"name": to.name})
+
+    def to_second(self, address: str) -> "Letter":
+        """The same news to the reader's second address, which says why it comes there."""
+        to = Mailbox(address, self.to.name)
+        return replace(self, to=to, context=self.context | {"is_to_second": True})
 
 
 @dataclass(frozen=True)

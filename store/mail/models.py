@@ -240,7 +240,8 @@ class AddressHold(Base):
     kind: Mapped[ReturnKind] = mapped_column(status_type(ReturnKind))
     came_at: Mapped[datetime]
     words: Mapped[str] = mapped_column(sa.String(1000))
-    # A letter was taken there since: a soft hold ends with the next minute of the timetable.
+    # A letter was taken there since, of a soft hold, or somebody proved to read it: it ends with the
+    # next minute of the timetable.
     accepted_at: Mapped[datetime | None]
     # A person gave it up with a word: letters are left out until the address changes.
     given_up_at: Mapped[datetime | None]

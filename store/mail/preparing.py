@@ -7,7 +7,7 @@ letter whose claim is gone does not begin.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -130,7 +130,7 @@ def _written(claim: Claim, delivery: Delivery, known: Known | None) -> Prepared 
         if second is None:
             status = DeliveryStatus.HELD if isinstance(on_hold, Hold) else DeliveryStatus.SKIPPED
             return Unsent(claim, delivery.kind, status, on_hold.reason)
-        found, on_hold = replace(found, to=replace(found.to, address=second)), None
+        found, on_hold = found.to_second(second), None
     who = known.who if known else own_part()
     context = {"seller": who} | found.context
     text: LetterText | EncodedText

@@ -158,12 +158,6 @@ def customer_by_address(text: str) -> Customer | None:
         return None
 
 
-def customers_at(text: str) -> list[int]:
-    """The ids of the customers with this address: one, or none."""
-    found = customer_by_address(text)
-    return [found.id] if found else []
-
-
 def known_customer(text: str) -> Customer:
     """The same; refuses (`CustomerUnknown`) where there is none."""
     found = customer_by_address(text)
