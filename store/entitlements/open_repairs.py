@@ -17,7 +17,7 @@ from store.kit.database import db
 from store.kit.paging import SHORT_PAGE, Page, paginate
 from store.mail.answers import judge, status_in
 from store.mail.models import Attempt, Delivery, DeliveryStatus, Repair, ReturnedLetter, ReturnKind
-from store.orders.customers import address_key, customers_of, suggest_correction
+from store.orders.customers import customers_of, suggest_correction
 from store.orders.models import Customer, Order
 
 # What a customer did not get, and is sent once the address is right.
@@ -180,11 +180,3 @@ def _orders(people: Collection[int]) -> dict[int, list[Order]]:
     for order in db.session.scalars(shown):
         orders[order.customer_id].append(order)
     return orders
-
-
-def other_address(customer: Customer, reference: str) -> str:
-    """The address that an order of this customer was placed with, where it is another than theirs
-    now; "" for none."""
-    theirs = Order.customer_id == customer.id, Order.reference == reference
-    email = db.session.scalar(sa.select(Order.email).where(*theirs)) or ""
-    return email if email and address_key(email) != customer.email_key else ""
