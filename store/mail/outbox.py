@@ -201,16 +201,16 @@ def send_again(letter_id: int, who: str) -> None:
 
 def retry(delivery: Delivery, who: str) -> bool:
     """Send a letter that failed, came back, is held or was left out after all, as a new message;
-    says whether we won. What was due later stays so, as a copy that waits for the 14 days.
+    says whether we won. A copy that waits for the 14 days does so still.
 
     Raises `ForbiddenMove` for a letter that is under way or sent.
     """
-    due_at = max(delivery.due_at, clock.now())
+    waits = delivery.occasion in (Occasion.DAYS_OVER, Occasion.RESENT)
+    due_at = max(delivery.due_at, clock.now()) if waits else clock.now()
     if not advance(delivery, DeliveryStatus.QUEUED, who=who, why="sent again by hand"):
         return False
-    for name, value in _as_new().items():
+    for name, value in (_as_new() | {"due_at": due_at}).items():
         setattr(delivery, name, value)
-    delivery.due_at = due_at
     if delivery.occasion is not None:
         delivery.occasion = Occasion.RESENT
     if delivery.batch_id is not None:

@@ -178,6 +178,7 @@ def test_these_tables_name_customers(app: Flask) -> None:
         "notice_stops",
         "order_moves",
         "orders",
+        "repairs",
         "second_addresses",
     }
 
