@@ -477,7 +477,7 @@ def test_what_a_person_sends_again_after_a_recall_leaves(app: Flask) -> None:
     with transaction():
         a_seller()
         publication = a_publication()
-        buy(publication)
+        buy(publication, wants_now=True)
     edition = drafted_and_released(publication)
     with transaction():
         recalling.recall(edition, "Olga")
