@@ -476,8 +476,8 @@ def _notice(edition: Edition) -> Delivery:
 def test_what_a_person_sends_again_after_a_recall_leaves(app: Flask) -> None:
     with transaction():
         a_seller()
-        publication = a_publication()
-        buy(publication, wants_now=True)
+        publication = a_publication(expected_on=None)  # so the copy is wanted now
+        buy(publication)
     edition = drafted_and_released(publication)
     with transaction():
         recalling.recall(edition, "Olga")
