@@ -24,6 +24,7 @@ from store.mail.models import (
     Repair,
     RepairEnd,
 )
+from store.mail.subjects import CUSTOMER, lock_for_change
 from store.orders.models import Customer
 
 _LONGEST_WORD = 300
@@ -180,6 +181,11 @@ def give_up(repair_id: int, who: str, word: str) -> None:
 
 
 def _open(repair_id: int) -> Repair:
+    # The customer first, as for whatever comes back meanwhile: else each could wait for the other.
+    whose = sa.select(Repair.customer_id).where(Repair.id == repair_id)
+    customer_id = db.session.scalar(whose)
+    if customer_id is not None:
+        lock_for_change(db.session.connection(), CUSTOMER, customer_id)
     found = db.session.get(Repair, repair_id, with_for_update=True, populate_existing=True)
     if found is None:
         raise RepairUnknown
@@ -292,13 +298,15 @@ def free_accepted() -> None:
     taken = sa.select(AddressHold.address_key).where(AddressHold.accepted_at.is_not(None))
     for key in db.session.scalars(taken).all():
         with transaction() as session:
+            owner = session.scalar(sa.select(Customer.id).where(Customer.email_key == key))
+            if owner is not None:
+                lock_for_change(session.connection(), CUSTOMER, owner)
             is_still = AddressHold.accepted_at.is_not(None)
             freed = session.execute(
                 sa.delete(AddressHold)
                 .where(AddressHold.address_key == key, is_still)
                 .returning(AddressHold.id)
             ).first()
-            owner = session.scalar(sa.select(Customer.id).where(Customer.email_key == key))
             if freed is not None and owner is not None:
                 _end(owner, RepairEnd.ACCEPTED, "shop", Repair.address_key == key)
                 send_missed(owner, "shop")

@@ -1,7 +1,9 @@
 """What came back is mended: by a new address, by a person who sends again, by a person who gives it
 up with a word; meanwhile news goes to the second address. Nobody is left behind in silence."""
 
+import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -26,12 +28,13 @@ from store.mail.models import (
 )
 from store.mail.returns import ReturnKind, take
 from store.orders.models import Customer
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_postgresql
 from tests.editions import drafted_and_released, guide
 from tests.factories import a_publication, a_seller
 from tests.letters import deliveries, send
 from tests.links import anna, given_second
 from tests.purchases import ANNA, buy
+from tests.races import PATIENCE_SECONDS, at_once, until_waiting
 
 GONE = "550 5.1.1 <anna@reader.example>: user unknown"
 HOME = "anna@at-home.example"
@@ -354,3 +357,33 @@ def test_a_bounce_unsubscribes_nobody(app: Flask, frozen: Clock) -> None:
     frozen.advance(days=400)
     assert holds.holds_of([ANNA])[ANNA].reason == outbox.ON_HOLD
     assert clock.now() - timedelta(days=399) > the_repair().opened_at
+
+
+@on_postgresql
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "control"])
+def test_a_press_and_a_report_at_once_never_wait_for_each_other(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    edition = bounced()
+    repair_id, letter_id = the_repair().id, notice_of(edition).id
+    is_pressed, close = threading.Event(), repairs._close
+    if not is_guarded:
+        monkeypatch.setattr(repairs, "lock_for_change", lambda *_: None)
+
+    def close_slowly(*said: Any) -> None:
+        close(*said)
+        is_pressed.set()
+        until_waiting()
+
+    monkeypatch.setattr(repairs, "_close", close_slowly)
+
+    def press() -> None:
+        with transaction():
+            repairs.resend(repair_id, "Olga")
+
+    def report() -> None:
+        assert is_pressed.wait(PATIENCE_SECONDS)
+        with transaction():
+            take(letter_id, ReturnKind.HARD, status="5.1.1", words=GONE, key="b")
+
+    assert at_once(app, press, report) == ([] if is_guarded else ["OperationalError"])
