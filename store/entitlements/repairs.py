@@ -128,12 +128,11 @@ def _end(
     how: RepairEnd,
     who: str,
     *which: sa.ColumnElement[bool],
-    word: str = "",
 ) -> None:
     db.session.execute(
         sa.update(Repair)
         .where(Repair.customer_id == customer_id, Repair.ended_at.is_(None), *which)
-        .values(ended_at=clock.now(), how=how, who=who, word=word)
+        .values(ended_at=clock.now(), how=how, who=who)
         .execution_options(synchronize_session=False)
     )
 
@@ -201,7 +200,7 @@ def _close(repair: Repair, how: RepairEnd, who: str, word: str = "") -> None:
 
 def look_after_holds() -> None:
     """Leave nobody behind a hold in silence (timetable): news goes to a second address that came on
-    file since, whoever has letters held has a repair, and what one customer was given up for is
+    file since, a customer with letters held has a repair, and what one customer was given up for is
     not held against the next one of that address."""
     _take_up_again()
     _send_by_second()
@@ -336,8 +335,10 @@ def forget_holds() -> None:
 
 
 def _complained(delivery: Delivery) -> None:
-    """News of that publication stops; the copy stays."""
-    if delivery.customer_id is None or delivery.edition_id is None:
+    """News of that publication stops; the copy stays. Only news can be unwanted so: an order that
+    a letter confirms may be a stranger's."""
+    is_news = delivery.kind == NOTICE and delivery.edition_id is not None
+    if delivery.customer_id is None or not is_news:
         return
     edition = db.session.get_one(Edition, delivery.edition_id)
     stop_notices(delivery.customer_id, edition.publication_id, complained=True)

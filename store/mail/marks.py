@@ -2,8 +2,8 @@
 
 A mark is 128 random bits and the delivery's number, hidden by the shop's key so that nobody counts
 its letters. Whole, it stands in the row's Message-ID alone: who shows it has had that letter (or
-carried it), and can say nothing of another's. A letter that is sent again has a new one, so that a late
-report about the first speaks of nothing any more.
+carried it), and can say nothing of another's. A letter that is sent again, or to another address, has a
+new one, so that a late report about the first speaks of nothing any more.
 """
 
 import hmac

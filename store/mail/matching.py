@@ -39,7 +39,6 @@ def take_report(report: Report, *, is_vouched: bool = False) -> bool:
         status=report.status,
         words=report.words,
         key=report.key,
-        recipient=report.recipient,
     )
 
 

@@ -1,6 +1,6 @@
 """Letters made ready to leave: what is known of each, read for many at once, and its octets.
 
-Nothing here writes. What was read may be of any age when the letter begins: whoever changes a right,
+Nothing here writes. What was read may be of any age when the letter begins: who changes a right,
 a stop, an address or a link takes the claim away in the same transaction (`outbox.look_again`), and a
 letter whose claim is gone does not begin.
 """
@@ -13,7 +13,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from store.kit.database import db, end_read
-from store.kit.mailboxes import AddressUnwritable
+from store.kit.mailboxes import AddressUnwritable, address_key
 from store.mail.claims import Claim, Prepared, Unsent
 from store.mail.cutting import cut_letter
 from store.mail.holds import holds_of, may_leave_all_the_same, other_way
@@ -31,7 +31,7 @@ from store.mail.letters import (
 )
 from store.mail.marks import handed_back, return_path
 from store.mail.mime import EncodedText, LetterText, address_envelope
-from store.mail.models import Delivery, DeliveryStatus, deliveries
+from store.mail.models import Attempt, Delivery, DeliveryStatus, deliveries
 from store.mail.subjects import wait_for_changes
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def _written(claim: Claim, delivery: Delivery, known: Known | None) -> Prepared 
         text = cut_letter(delivery.kind, context, found.own)
     else:
         text = render_letter(delivery.kind, context)
-    message_id = delivery.message_id or own_message_id(delivery.id)
+    message_id = _message_id(delivery, found.to.address)
     return Prepared(
         claim=claim,
         kind=delivery.kind,
@@ -150,6 +150,17 @@ def _written(claim: Claim, delivery: Delivery, known: Known | None) -> Prepared 
         octets=handed_back(message_id) + octets_of(found, text, message_id, who),
         is_on_hold=on_hold is not None,
     )
+
+
+def _message_id(delivery: Delivery, address: str) -> str:
+    """The name that the letter was tried under before, where it goes to the same address: another
+    reader's letter never bears a mark that this one has seen."""
+    if delivery.message_id is None:
+        return own_message_id(delivery.id)
+    tried = sa.select(Attempt.address).where(Attempt.delivery_id == delivery.id)
+    last = db.session.scalar(tried.order_by(Attempt.id.desc()).limit(1))
+    is_same = last is not None and address_key(last) == address_key(address)
+    return delivery.message_id if is_same else own_message_id(delivery.id)
 
 
 def _held(claim: Claim, delivery: Delivery, reason: str) -> Unsent:

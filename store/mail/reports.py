@@ -50,8 +50,10 @@ _ENHANCED = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
 _BASIC = re.compile(r"(?<![\d.])([45])\d\d(?=[ -])")
 _ADDRESS = re.compile(r"[^\x00-\x20\x7f<>;,\"\s]{1,64}@[^\x00-\x20\x7f<>;,\"\s]{1,255}")
 _QUOTED_HEAD = re.compile(r"^[> \t]*(?:message-id|return-path):(.*)$", re.MULTILINE | re.IGNORECASE)
-# A system in need, and policies: refused for good, and yet nothing is wrong with the address (RFC 3463).
-_NOT_THE_ADDRESS = re.compile(r"5\.[37]\.")
+# A system in need, content and policies: refused for good, and yet nothing is wrong with the address
+# (RFC 3463). A stranger may have ordered in somebody's name, and have put such content there.
+_NOT_THE_ADDRESS = re.compile(r"5\.[367]\.")
+_OF_CONTENT = re.compile(r"\b(spam|virus|malware|phish|content|blacklist)", re.IGNORECASE)
 _JUDGED_WORDS = 2000
 
 
@@ -107,8 +109,10 @@ def judged(status: str, words: str) -> tuple[ReturnKind, str]:
     judgement = judge_report("" if said.endswith(".0.0") else said, words[:_JUDGED_WORDS])
     if said in {"", "5.0.0"} and judgement.cause is Cause.FULL:
         said = "5.2.2"
-    is_unclear = judgement.cause is Cause.UNWANTED and _NOT_THE_ADDRESS.match(said)
-    return ReturnKind.HARD if judgement.is_final and not is_unclear else ReturnKind.SOFT, said
+    speaks_of_another = _NOT_THE_ADDRESS.match(said) or _OF_CONTENT.search(words)
+    is_unclear = judgement.cause is Cause.UNWANTED and speaks_of_another
+    is_address = not is_unclear and judgement.cause is not Cause.TOO_BIG
+    return ReturnKind.HARD if judgement.is_final and is_address else ReturnKind.SOFT, said
 
 
 def _code_in(text: str) -> str:

@@ -6,6 +6,7 @@ above know.
 """
 
 import hashlib
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -29,6 +30,8 @@ from store.mail.subjects import CUSTOMER, lock_for_change
 ReturnKind = models.ReturnKind
 
 _OWN_KEY = 150  # longer keys are stood for by their digest
+# Mail servers give a letter up within days (RFC 5321, 4.5.4.1); what says so later is none.
+_LATEST = timedelta(days=30)
 
 
 def take(
@@ -38,16 +41,21 @@ def take(
     status: str = "",
     words: str = "",
     key: str,
-    recipient: str | None = None,
 ) -> bool:
     """Take one report of a letter, inside the caller's transaction; False where `key` was taken
-    before or no letter has the number.
+    before, no letter has the number, or it comes too late to be a mail server's.
 
-    `status` as RFC 3463 writes it, `words` the server's own, `recipient` the address that the
-    report names. A report that comes before the letter's own outcome is written down waits for it.
+    `status` as RFC 3463 writes it, `words` the server's own. A report that comes before the
+    letter's own outcome is written down waits for it. It is about the address that the letter went
+    to last, whatever it names: who shows a letter's mark has had that letter, and may speak of no
+    mailbox but its reader's.
     """
-    delivery = db.session.get(Delivery, delivery_id) if 0 < delivery_id < 2**31 else None
+    delivery = db.session.get(Delivery, delivery_id)
     if delivery is None:
+        return False
+    address, tried_at = _last_try(delivery_id)
+    is_late = tried_at is not None and tried_at < clock.now() - _LATEST
+    if is_late and kind is not ReturnKind.COMPLAINT:
         return False
     taken = insert_once(
         ReturnedLetter,
@@ -56,7 +64,7 @@ def take(
         kind=kind,
         code=status[:20],
         words=words[:1000],
-        address=_where_to(delivery_id, recipient),
+        address=address,
         came_at=clock.now(),
     )
     if taken is not None:
@@ -74,18 +82,11 @@ def settle_late() -> None:
                 _settle(returned)
 
 
-def _where_to(delivery_id: int, recipient: str | None) -> str:
-    """The address of the try that the report is about: the one it names, else the last. A report
-    that a later mailbox wrote, to which the letter was passed on, names another than ours."""
-    tries = _tried(delivery_id)
-    named = address_key(recipient) if recipient else ""
-    return next((one for one in tries if address_key(one) == named), tries[0] if tries else "")
-
-
-def _tried(delivery_id: int) -> list[str]:
-    """The addresses that a letter was tried at, the last first."""
-    query = sa.select(Attempt.address).where(Attempt.delivery_id == delivery_id)
-    return [one for one in db.session.scalars(query.order_by(Attempt.id.desc())) if one]
+def _last_try(delivery_id: int) -> tuple[str, datetime | None]:
+    """The address that a letter was tried at last, and when."""
+    query = sa.select(Attempt.address, Attempt.started_at).where(Attempt.delivery_id == delivery_id)
+    found = db.session.execute(query.order_by(Attempt.id.desc()).limit(1)).first()
+    return (found.address, found.started_at) if found is not None else ("", None)
 
 
 def _settle(returned: ReturnedLetter) -> None:
@@ -101,10 +102,10 @@ def _settle(returned: ReturnedLetter) -> None:
         return
     returned.settled_at = clock.now()
     if returned.kind is ReturnKind.COMPLAINT:
-        rules().complained(delivery)
+        if _is_on_file(delivery, address_key(returned.address)):
+            rules().complained(delivery)
         return
-    tries = _tried(delivery.id)
-    is_last = bool(tries) and address_key(tries[0]) == address_key(returned.address)
+    is_last = address_key(_last_try(delivery.id)[0]) == address_key(returned.address)
     is_out = delivery.status is DeliveryStatus.SENT and is_last
     # Of one that is out no more, a soft report says nothing: it is tried again as it is.
     is_soft = returned.kind is ReturnKind.SOFT
@@ -114,6 +115,14 @@ def _settle(returned: ReturnedLetter) -> None:
         _bounce(delivery, returned)
     if returned.address:
         _hold(delivery, returned)
+
+
+def _is_on_file(delivery: Delivery, key: str) -> bool:
+    """Whether the address of this key is still the letter's customer's, the first or the second."""
+    if delivery.customer_id is None:
+        return False
+    second = rules().second_of(delivery.customer_id)
+    return key in {rules().key_of(delivery.customer_id), address_key(second)}
 
 
 def _bounce(delivery: Delivery, returned: ReturnedLetter) -> None:
@@ -139,7 +148,7 @@ def _try_again(delivery: Delivery, returned: ReturnedLetter) -> bool:
 
 
 def _hold(delivery: Delivery, returned: ReturnedLetter) -> None:
-    """Put the address on hold, and open a repair for whoever has it."""
+    """Put the address on hold, and open a repair for its customer."""
     key = address_key(returned.address)
     put_hold(key, returned)
     customer_id = delivery.customer_id

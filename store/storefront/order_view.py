@@ -322,7 +322,8 @@ def _letter_in_words(delivery: Delivery, order: Order) -> str:
         words = _masked(delivery.reason, order.customer.email)
         return f"We could not deliver it to {masked}: {words}"
     if delivery.status is DeliveryStatus.BOUNCED:
-        return f"It came back from {masked}: {_masked(delivery.reason, order.customer.email)}"
+        # A server that the letter was passed on to may have named another mailbox of theirs.
+        return f"It came back from {masked}."
     if delivery.status is DeliveryStatus.HELD:
         return f"We could not deliver it to {masked} yet: a person here looks at it."
     if delivery.due_at > clock.now():

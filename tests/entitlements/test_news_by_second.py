@@ -64,6 +64,22 @@ def reported(number: int, name: str = "1@mx.reader.example", to: str = ANNA) -> 
         assert take_report(report)
 
 
+@on_both
+def test_who_reads_the_second_address_holds_no_other(app: Flask, frozen: Clock) -> None:
+    """The mark of a letter that came there says nothing of the first, whatever a report names."""
+    publication = an_edition_to(frozen)
+    reported(1)
+    a_minute()
+    with transaction():
+        repairs.resend(db.session.scalars(sa.select(Repair.id)).one(), "Olga")
+    send()
+    reported(1, name="2@forged.example", to=ANNA)
+    held = db.session.scalars(sa.select(AddressHold.address_key)).all()
+    assert held == [HOME]
+    next_edition(publication, 2)
+    assert went_to() == [(1, ANNA), (1, HOME), (2, ANNA)]
+
+
 def a_minute() -> None:
     repairs.free_accepted()
     repairs.look_after_holds()

@@ -165,6 +165,7 @@ READERS = [
     (Step.RCPT, "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup", READER, Cause.GONE, True),
     (Step.RCPT, "556 5.1.10 Recipient address has null MX", READER, Cause.GONE, True),
     (Step.RCPT, "556 Domain does not accept mail", READER, Cause.GONE, True),
+    (Step.RCPT, "550 5.2.1 The user you are trying to contact is receiving mail too quickly", READER, Cause.BUSY, False),
     (Step.RCPT, "550 5.2.1 The email account that you tried to reach is inactive.", READER, Cause.GONE, True),
     (Step.RCPT, "550 5.4.4 SMTP; unable to route", READER, Cause.GONE, True),
     (Step.RCPT, "550 5.4.1 Recipient address rejected: Access denied.", READER, Cause.GONE, True),

@@ -1,6 +1,6 @@
 """Reports are read out of messages of any making, and nothing else is taken for one."""
 
-import os
+import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -159,16 +159,16 @@ HOSTILE = {
         b"Subject: failure", b"Content-Type: text/plain; charset=klingon\nSubject: =?x?b?//8?="
     ),
     "Latin-1": messages.qmail(OURS).replace(b"Sorry", b"D\xe9sol\xe9"),
-    "noise": os.urandom(300_000),
+    "noise": random.Random(12).randbytes(300_000),
     "half of one": dsn(OURS)[: len(dsn(OURS)) // 2],
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_message_raises_or_takes_long(name: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     read_report(HOSTILE[name], PATH)
-    assert time.perf_counter() - start < 1.5  # 0.13 s where nothing else runs
+    assert time.process_time() - start < 1.5  # 0.13 s where nothing else runs
 
 
 @given(st.binary(max_size=4000), st.text(max_size=200))
@@ -221,6 +221,10 @@ def test_what_stands_behind_the_limit_is_not_read() -> None:
         ("", "came back", (ReturnKind.HARD, "")),
         ("5.7.1", "550 5.7.1 blocked by policy", (ReturnKind.SOFT, "5.7.1")),
         ("5.3.0", "", (ReturnKind.SOFT, "5.3.0")),
+        ("5.6.0", "554 5.6.0 virus found", (ReturnKind.SOFT, "5.6.0")),
+        ("5.2.3", "", (ReturnKind.SOFT, "5.2.3")),
+        ("5.2.1", "550 5.2.1 receiving mail too quickly", (ReturnKind.SOFT, "5.2.1")),
+        ("", "550 spam message rejected", (ReturnKind.SOFT, "5.0.0")),
         ("5.7.17", "", (ReturnKind.HARD, "5.7.17")),
         ("", "550 blocked using zen.spamhaus.org", (ReturnKind.SOFT, "5.0.0")),
         ("5.0.0", "550 user is over quota", (ReturnKind.SOFT, "5.2.2")),

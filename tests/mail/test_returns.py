@@ -5,12 +5,12 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Edition
+from store.entitlements.addresses import correct_address
 from store.entitlements.models import NoticeStop
 from store.kit.database import db, transaction
 from store.mail import outbox, returns
 from store.mail.models import (
     AddressHold,
-    Attempt,
     Delivery,
     DeliveryStatus,
     Repair,
@@ -127,18 +127,25 @@ def test_a_complaint_stops_the_news_of_its_publication_and_nothing_else(
 
 
 @on_both
-def test_a_report_about_an_earlier_address_holds_that_alone(app: Flask, frozen: Clock) -> None:
-    edition = _sent_edition()
+def test_a_complaint_from_a_mailbox_that_is_the_customer_s_no_more_stops_nothing(
+    app: Flask, frozen: Clock
+) -> None:
+    _sent_edition()
     with transaction() as session:
-        session.execute(sa.update(Attempt).values(address="old@reader.example"))
-        session.add(
-            Attempt(delivery_id=_notice(), worker="w", address=ANNA, started_at=frozen(), reply="")
-        )
+        correct_address(session.scalars(sa.select(Customer)).one(), "anna@new.example", "Olga")
     with transaction():
-        take(_notice(), ReturnKind.HARD, words=GONE, key="a", recipient="Old@Reader.example")
-    assert deliveries(edition)[ANNA] == (DeliveryStatus.SENT, "")
-    assert db.session.scalars(sa.select(AddressHold.address_key)).one() == "old@reader.example"
-    assert db.session.scalars(sa.select(Repair)).all() == []
+        assert take(_notice(), ReturnKind.COMPLAINT, key="a")
+    assert db.session.scalars(sa.select(NoticeStop)).all() == []
+
+
+@on_both
+def test_a_complaint_about_an_order_stops_no_news(app: Flask, frozen: Clock) -> None:
+    """Anybody may order in somebody's name, and its confirmation is unwanted then."""
+    _sent_edition()
+    confirmation = sa.select(Delivery.id).where(Delivery.kind == "order_confirmation")
+    with transaction() as session:
+        assert take(session.scalars(confirmation).one(), ReturnKind.COMPLAINT, key="a")
+    assert db.session.scalars(sa.select(NoticeStop)).all() == []
 
 
 def test_a_letter_that_nobody_knows_came_back_to_nobody(app: Flask) -> None:

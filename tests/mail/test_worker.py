@@ -232,6 +232,26 @@ def test_a_line_cut_after_the_dot_is_possibly_twice_under_the_same_message_id(
         assert [one.outcome for one in attempts(ANNA)] == ["unknown", "accepted"]
 
 
+@on_both
+def test_a_letter_tried_at_another_address_before_has_another_message_id(
+    serve: Served, frozen: Clock
+) -> None:
+    """Who was handed the first knows its mark, and could report the second as returned."""
+    later = iter(["451 4.3.0 Later"])
+    with serve(answers(dot=lambda *_: next(later, None))) as sink:
+        owe_to(ANNA)
+        worker.send_due_letters()
+        before = delivery(ANNA).message_id
+        with transaction() as session:
+            session.execute(sa.update(Delivery).values(address=BEN))
+        frozen.advance(minutes=1)
+        worker.send_due_letters()
+
+        assert [one.address for one in attempts(BEN)] == [ANNA, BEN]
+        assert before is not None
+        assert message_ids(sink, BEN) == {delivery(BEN).message_id} != {before}
+
+
 UMLAUTS = ("a@reader.example", "müller@reader.example", "anna@münchen.example", "b@reader.example")
 
 

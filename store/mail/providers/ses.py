@@ -54,9 +54,10 @@ _SECONDS, _LARGEST = 5.0, 64 * 1024
 def read(headers: Mapping[str, str], body: bytes) -> Posted:  # noqa: ARG001 - the proof is in the body
     """Asks Amazon for the certificate, and follows the one link that confirms our subscription.
     Raises `NotTheirs`, `NotReadable`."""
-    message, *more = events_in(body)
-    if more:
+    events = events_in(body)
+    if len(events) != 1:
         raise NotReadable("one message at a time")
+    message = events[0]
     kind, topic = text(message, "Type"), text(message, "TopicArn")
     if topic not in config().mail_webhook_ses:
         raise NotTheirs("the topic is not ours")
@@ -116,7 +117,7 @@ def _verify(message: Event, kind: str, server: str) -> None:
 def _certificate(url: str, server: str) -> bytes:
     if not (url.startswith(server) and _CERTIFICATE.fullmatch(url.removeprefix(server))):
         raise NotTheirs("the certificate is elsewhere")
-    # Whoever knows our topic could have us ask for one after the other. SNS posts again in 20 seconds
+    # Somebody who knows our topic could have us ask for one after the other. SNS posts again in 20 seconds
     # what was answered with 503, and gives up what was answered with 403.
     if not limits.is_turn("certificate of SNS", 2):
         raise NotReachable

@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from contextlib import suppress
 
 import pytest
@@ -121,29 +120,34 @@ def test_what_amazon_says_beside_changes_nothing(shop: Flask, asked: list[str]) 
         assert post(shop, "ses", Message(forged)) == 403
         assert post(shop, "ses", Message(json.dumps(message).encode())) == 200
     assert post(shop, "ses", proved("ses", {}, Type="Anything")) == 403
+    assert post(shop, "ses", Message(b"[]")) == 400
     assert asked == [posted.CERTIFICATE]
 
 
 @pytest.mark.parametrize("answer", ["moved", "missing", "endless", "silent", "away"])
 def test_amazon_is_read_within_bounds(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
     monkeypatch.setattr(ses, "_SECONDS", 0.5)
-    begin = {
-        "moved": b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
-        "missing": b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
-        "endless": b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_000,
-    }.get(answer, b"")
 
-    def serve(listener: socket.socket) -> None:
+    def serve(listener: socket.socket, said: bytes) -> None:
         connection, _ = listener.accept()
         with connection, suppress(OSError):
             connection.recv(65536)
-            connection.sendall(begin)
+            connection.sendall(said)
             if answer != "away":
-                time.sleep(1)
+                connection.recv(1)  # until the client goes away
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_server(("127.0.0.1", 0)) as elsewhere,
+    ):
+        there = f"http://127.0.0.1:{elsewhere.getsockname()[1]}/"
+        said = {
+            "moved": f"HTTP/1.1 302 Found\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n".encode(),
+            "missing": b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            "endless": b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_000,
+        }.get(answer, b"")
         server = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        thread = threading.Thread(target=serve, args=(listener,))
+        thread = threading.Thread(target=serve, args=(listener, said))
         thread.start()
         if answer == "endless":
             assert len(ses._fetched(server)) == 64 * 1024
@@ -151,3 +155,7 @@ def test_amazon_is_read_within_bounds(monkeypatch: pytest.MonkeyPatch, answer: s
             with pytest.raises(NotReachable):
                 ses._fetched(server)
         thread.join(10)
+        assert not thread.is_alive()
+        elsewhere.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody has followed
+            elsewhere.accept()
