@@ -31,7 +31,7 @@ def returned(sent_to: str) -> None:
     """
     octets = sys.stdin.buffer.read(LARGEST_READ)
     while sys.stdin.buffer.read(LARGEST_READ):
-        pass  # or whoever writes into the pipe would fail
+        pass  # or the writer at the other end of the pipe would fail
     try:
         report = read_report(octets, sent_to)
         if report is not None:

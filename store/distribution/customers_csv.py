@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 from store.distribution.csv_columns import FileUnclear, Layout, bare, is_heading, layout_of
 from store.kit import clock
 from store.kit.config import config
+from store.kit.mailboxes import address_key
 from store.kit.text import clean_line
-from store.orders.customers import InvalidAddress, address_key, parse_address
+from store.orders.customers import InvalidAddress, parse_address
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 LONGEST_NAME = 200

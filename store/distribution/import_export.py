@@ -14,9 +14,10 @@ from store.entitlements.granting import grant_imported
 from store.entitlements.models import Entitlement
 from store.kit.config import config
 from store.kit.database import db, transaction
+from store.kit.mailboxes import address_key
 from store.kit.money import to_decimal
 from store.mail import outbox
-from store.orders.customers import address_key, find_or_add_customers, rename
+from store.orders.customers import find_or_add_customers, rename
 from store.orders.models import Customer, Order, OrderLine
 
 CHUNK = 100
@@ -99,7 +100,7 @@ def _import_chunk(
 
 
 def _name(customers: list[tuple[Customer, str]]) -> None:
-    """By the publisher's list, not a form that anybody fills in: whoever never had a right, and who
+    """By the publisher's list, not a form that anybody fills in: who never had a right, and who
     has no name."""
     had_rights = customers_with_rights([customer.id for customer, _ in customers])
     for customer, name in customers:

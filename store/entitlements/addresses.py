@@ -29,11 +29,12 @@ from store.entitlements.second_addresses import CONFIRM as CONFIRM_SECOND
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
+from store.kit.mailboxes import address_key
 from store.kit.status import record_change
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.outbox import forget_addresses, long_past
-from store.orders.customers import address_key, find_or_add_customer, parse_address
+from store.orders.customers import find_or_add_customer, parse_address
 from store.orders.models import Customer, Order, OrderLine, OrderStatus
 from store.orders.offers import end_offers
 
@@ -244,7 +245,7 @@ def _take_over(customer: Customer, address: str, other: Customer | None, *, who:
 
 
 def _put(customer: Customer, address: str, what: str, *, who: str) -> None:
-    # Given beside an address that is no more: whoever changed it may not have been who gave it.
+    # Given beside an address that is no more: who changed it may not have been who gave it.
     end_second(customer.id, Why.CHANGED, who, unless_key=address_key(address))
     try:
         with db.session.begin_nested():

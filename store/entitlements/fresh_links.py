@@ -22,11 +22,12 @@ from store.entitlements.on_file import Why, end_second, is_on_file, owner_of_sec
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields, Refusal
+from store.kit.mailboxes import address_key
 from store.kit.status import record_change
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus, stands_at
 from store.mail.outbox import forget_addresses, long_past
-from store.orders.customers import InvalidAddress, address_key, parse_address
+from store.orders.customers import InvalidAddress, parse_address
 from store.orders.models import Customer, Order
 from store.orders.offers import end_offers
 from store.orders.orders import reference_in
@@ -136,7 +137,7 @@ def ask_mailbox(
 def end_links(customer: Customer, who: str) -> None:
     """End every link that was mailed to a customer, as some got out, and mail fresh ones to the
     address on file. Links that object hold: they are another mailbox's. A second address that is
-    not on file yet ends too, as whoever got a link may have given it. Refuses with
+    not on file yet ends too, as somebody who got a link may have given it. Refuses with
     `CustomerMerged`."""
     customer = lock_histories([customer.id])[customer.id]
     refuse_merged(customer)

@@ -10,9 +10,9 @@ from store.entitlements.links import Ended, revoke_pending
 from store.entitlements.models import Link, SecondAddress
 from store.kit import clock
 from store.kit.database import db
+from store.kit.mailboxes import address_key
 from store.kit.status import record_change
 from store.mail import outbox
-from store.orders.customers import address_key
 from store.orders.models import Customer
 
 NO_LONGER = "second_address_ended"
@@ -56,7 +56,7 @@ def customers_at(address: str) -> list[int]:
 
 def end_second(customer_id: int, why: Why, who: str, *, unless_key: str = "") -> bool:
     """Take a customer's second address out and tell it, unless it is one that we write to all the
-    same, with this key; what waits to go there is written anew. Says whether it was on file: then
+    same, with this key; what waits to go there is written again. Says whether it was on file: then
     links that it got may still be open, which is for the caller to end. Its links forget it. Called
     under the customer's lock."""
     second = second_of(customer_id)

@@ -70,7 +70,7 @@ def is_in_repair(customer_id: int) -> bool:
 
 def repair_by_id(repair_id: int) -> OpenRepair:
     """One repair, ended or not. Refuses (`RepairUnknown`)."""
-    found = db.session.get(Repair, repair_id) if repair_id < 2**31 else None
+    found = db.session.get(Repair, repair_id)
     if found is None:
         raise RepairUnknown
     return _told([found])[0]

@@ -28,15 +28,11 @@ from store.entitlements.received import CONFIRMATION, NOTICE
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
+from store.kit.mailboxes import address_key
 from store.kit.status import record_change
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus, Occasion
-from store.orders.customers import (
-    address_key,
-    find_or_add_customer,
-    lock_customers,
-    parse_address,
-)
+from store.orders.customers import find_or_add_customer, lock_customers, parse_address
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import lock_order
 

@@ -21,9 +21,10 @@ from store.entitlements.on_file import Why, end_second, second_is
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
+from store.kit.mailboxes import address_key
 from store.kit.status import record_change
 from store.mail import holds, outbox
-from store.orders.customers import address_key, parse_address
+from store.orders.customers import parse_address
 from store.orders.models import Customer
 
 CONFIRM = "confirm_second_address"

@@ -14,7 +14,7 @@ LONGEST_PAGE = 256 * 1024  # bytes
 class KeptPages:
     """The pages of one process that were asked for last, each beside all that it was made of.
 
-    Whoever asks for a page has just read what it is made of now; a kept one is given only where that
+    Who asks for a page has just read what it is made of now; a kept one is given only where that
     is equal. So nothing is ever thrown out because something changed, and nobody has to know what
     changes a page.
     """

@@ -128,6 +128,6 @@ def _mark(name: str) -> str:
 
 
 def forget() -> None:
-    """Cut every letter anew."""
+    """Cut every letter afresh."""
     _last.clear()
     _cut.cache_clear()

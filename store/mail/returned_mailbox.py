@@ -108,10 +108,10 @@ def _read(server: MailboxServer, mailbox: OpenMailbox) -> bool:
 
 
 def _place_in(server: MailboxServer, validity: int) -> int:
-    """The number of the last message that was read; 0 where the server has numbered them anew."""
+    """The number of the last message that was read; 0 where the server has given them other numbers."""
     with transaction() as session:
-        anew = sa.update(MailboxPlace).where(_is_of(server), _places.validity != validity)
-        session.execute(anew.values(validity=validity, uid=0))
+        renumbered = sa.update(MailboxPlace).where(_is_of(server), _places.validity != validity)
+        session.execute(renumbered.values(validity=validity, uid=0))
         return int(session.execute(sa.select(_places.uid).where(_is_of(server))).scalar_one())
 
 
@@ -152,7 +152,7 @@ def _put_off(server: MailboxServer, reply: str) -> None:
             alert_staff(
                 "The mailbox of returned letters cannot be read",
                 f"What came back since has not been seen by the shop. The mail server said: {reply}\n\n"
-                "Whoever looks after the server: `store check` tries the mailbox, and"
+                "For who looks after the server: `store check` tries the mailbox, and"
                 " STORE_BOUNCE_IMAP is where it is set. Nothing is lost: the shop tries again every"
                 f" {_LONGEST_WAIT.seconds // 60} minutes and then reads all that has come meanwhile.",
                 f"mailbox:{_name(server)[:8]}:{since:%Y-%m-%dT%H:%M:%S}",

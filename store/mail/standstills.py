@@ -20,7 +20,7 @@ from store.mail.models import Rest, Standstill
 
 log = logging.getLogger(__name__)
 
-# A server that is started anew, or a line that breaks, is no news before.
+# A server that is started again, or a line that breaks, is no news before.
 SHORT = timedelta(minutes=10)
 _LOGGED_EVERY = timedelta(hours=1)
 _MAILED_EVERY = timedelta(days=1)
@@ -78,7 +78,7 @@ def unseen() -> list[Standstill]:
 
 def see(standstill_id: int, who: str) -> None:
     """Somebody has seen it, and the next letter is tried at once. Refuses (`StandstillUnknown`)."""
-    row = db.session.get(Standstill, standstill_id) if standstill_id < 2**31 else None
+    row = db.session.get(Standstill, standstill_id)
     if row is None:
         raise StandstillUnknown
     if row.seen_at is None:

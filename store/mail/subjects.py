@@ -25,7 +25,7 @@ def lock_for_change(connection: Connection, subject: sa.Column[int], row_id: int
 
 def take_claims(connection: Connection, subject: sa.Column[int], row_id: int) -> bool:
     """Take the claims from its letters that have not begun to leave; says whether there are any."""
-    # From here on nobody reads what they say until the commit, so whoever has read it has its claim.
+    # From here on nobody reads what they say until the commit, so who has read it has its claim.
     lock_for_change(connection, subject, row_id)
     queued = deliveries.c.status == DeliveryStatus.QUEUED
     statement = sa.update(deliveries).where(subject == row_id, queued)

@@ -154,8 +154,7 @@ class Drain:
     def _take_next(self) -> None:
         claim, rate = self.claims.popleft(), config().mail_rate
         try:
-            # First the wait, then the facts: what is read is seldom out of date. A moment of the
-            # pace that no letter used serves the one after it.
+            # A moment of the pace that no letter used serves the one after it.
             if rate and not self._has_slot:
                 with self._commit() as session:
                     wait = claims.take_slot(session, rate)

@@ -10,15 +10,14 @@ from urllib.parse import unquote
 import sqlalchemy as sa
 from email_validator import EmailNotValidError, validate_email
 
-from store.kit import clock, mailboxes
+from store.kit import clock
 from store.kit.database import db, insert_into
 from store.kit.errors import NotFound, Refusal
+from store.kit.mailboxes import address_key
 from store.kit.text import clean_line, search_key
 from store.orders.models import Customer
 
 EXAMPLE = "name@example.com"
-# One spelling for all of an address: what customers are known by.
-address_key = mailboxes.address_key
 _LONGEST = 254  # RFC 5321, 4.5.3.1.3, less the angle brackets of a path
 # Full-width letters and signs, as East Asian keyboards type them, and their ASCII twins.
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}

@@ -31,10 +31,11 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import InvalidFields, NotFound, Refusal
+from store.kit.mailboxes import address_key
 from store.kit.money import InvalidPrice, parse_price
 from store.kit.paging import Page, paginate
 from store.kit.text import clean_line, read_day, read_number
-from store.orders.customers import InvalidAddress, address_key, parse_address
+from store.orders.customers import InvalidAddress, parse_address
 from store.orders.models import Customer, Discount, DiscountMember, Offer, Order, OrderStatus
 from store.orders.orders import is_of_form
 

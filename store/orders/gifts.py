@@ -7,9 +7,10 @@ from store.catalog.sellers import current_seller
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import InvalidFields, Refusal
+from store.kit.mailboxes import address_key
 from store.kit.status import record_change
 from store.kit.text import clean_line, note_fault
-from store.orders.customers import address_key, find_or_add_customer
+from store.orders.customers import find_or_add_customer
 from store.orders.models import Order, OrderLine
 from store.orders.placing import Details, add_order, check_details, line_values
 

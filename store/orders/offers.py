@@ -16,12 +16,13 @@ from store.kit import clock, tokens
 from store.kit.config import config
 from store.kit.database import db, insert_once, transaction
 from store.kit.errors import Refusal
+from store.kit.mailboxes import address_key
 from store.mail import outbox
 from store.mail.letters import Letter, Skip, letter
 from store.mail.mime import Mailbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.outbox import forget_addresses, long_past
-from store.orders.customers import address_key, parse_address
+from store.orders.customers import parse_address
 from store.orders.discounts import CodeRefused
 from store.orders.models import Offer, Order, OrderStatus
 from store.orders.orders import is_of_form

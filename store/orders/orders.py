@@ -10,12 +10,13 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from store.kit.database import db
 from store.kit.errors import NotFound
+from store.kit.mailboxes import address_key
 from store.kit.paging import SHORT_PAGE, Page, paginate
 from store.kit.status import advance
 from store.kit.text import clean_line, search_key
 from store.mail.marks import marked_letter, marks_in
 from store.mail.models import Delivery
-from store.orders.customers import InvalidAddress, address_key, parse_address
+from store.orders.customers import InvalidAddress, parse_address
 from store.orders.models import Customer, Order, OrderStatus
 
 # No 0 or O, 1, I or L: a reference is read aloud and copied by hand.

@@ -14,6 +14,7 @@ from store.catalog.sellers import countries_sold_to, current_seller
 from store.kit import clock
 from store.kit.database import db, insert_once
 from store.kit.errors import InvalidFields, Refusal
+from store.kit.mailboxes import address_key
 from store.kit.money import format_money
 from store.kit.text import clean_line, length_faults
 from store.orders.consents import (
@@ -23,12 +24,7 @@ from store.orders.consents import (
     has_waiver,
     waiver_needed,
 )
-from store.orders.customers import (
-    InvalidAddress,
-    address_key,
-    find_or_add_customer,
-    parse_address,
-)
+from store.orders.customers import InvalidAddress, find_or_add_customer, parse_address
 from store.orders.discounts import HELD_FOR, hold_place
 from store.orders.models import Offer, Order, OrderLine, OrderStatus
 from store.orders.offers import offer_of_form, use_offer

@@ -10,8 +10,8 @@ from store.catalog.models import Publication, VatTreatment
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
+from store.kit.mailboxes import address_key
 from store.kit.money import LEAST_CHARGE, charge_fault, format_money
-from store.orders.customers import address_key
 from store.orders.discounts import (
     CodeByLetter,
     CodeRefused,

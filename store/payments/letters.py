@@ -18,12 +18,13 @@ from store.entitlements.shelves import Shelf, Standing, shelves
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.formatting import format_day
+from store.kit.mailboxes import address_key
 from store.kit.money import format_money
 from store.mail.letters import Letter, Skip, letter
 from store.mail.mime import Mailbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.consents import promise_in_words
-from store.orders.customers import address_key, customer_by_address
+from store.orders.customers import customer_by_address
 from store.orders.models import Customer, Order, OrderStatus
 from store.payments.charge import is_bank_at_work
 from store.payments.fulfilment import GIVEN_BACK

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import InvalidFields
+from store.kit.mailboxes import address_key
 from store.mail.outbox import alert_staff
-from store.orders.customers import InvalidAddress, address_key, parse_address
+from store.orders.customers import InvalidAddress, parse_address
 from store.staff.credentials import checked_password, hashed, turn_off_two_step
 from store.staff.models import Role, StaffMember
 

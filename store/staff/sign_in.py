@@ -10,7 +10,8 @@ from store.kit.database import transaction
 from store.kit.formatting import format_moment
 from store.kit.forms import Typed, status, typed
 from store.kit.limits import asking_network, count_try, take_back
-from store.orders.customers import InvalidAddress, address_key, parse_address
+from store.kit.mailboxes import address_key
+from store.orders.customers import InvalidAddress, parse_address
 from store.staff import sessions
 from store.staff.credentials import accept_code, is_password_of, settles_at
 from store.staff.guard import ANYBODY, STAFF, opens_to, signed_in

@@ -5,7 +5,8 @@ An address counts as one however it was spelt, whether we know it or not.
 """
 
 from store.kit.limits import asking_network, count_try, network_of, was_tried
-from store.orders.customers import address_key, key_of_typed
+from store.kit.mailboxes import address_key
+from store.orders.customers import key_of_typed
 
 # A nursery whose staff all buy in one afternoon comes from one network.
 _CHECKOUTS_FROM_NETWORK = "30 per hour"

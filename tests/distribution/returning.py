@@ -18,6 +18,7 @@ from store.entitlements.models import NoticeStop, SecondAddress
 from store.entitlements.second_addresses import remove_second
 from store.kit import clock
 from store.kit.database import db, transaction
+from store.kit.mailboxes import address_key
 from store.mail import outbox, returns
 from store.mail.models import (
     AddressHold,
@@ -29,7 +30,7 @@ from store.mail.models import (
     RepairEnd,
 )
 from store.mail.returns import ReturnKind, take
-from store.orders.customers import address_key, customer_by_address
+from store.orders.customers import customer_by_address
 from store.orders.models import Customer
 from tests.distribution import test_occasion_histories as occasions
 from tests.letters import send

@@ -2,7 +2,6 @@
 up with a word; meanwhile news goes to the second address. Nobody is left behind in silence."""
 
 import threading
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -300,7 +299,8 @@ def test_who_orders_at_an_address_that_is_on_hold_already_has_a_repair(
     assert deliveries(edition)[ANNA] == (DeliveryStatus.HELD, outbox.ON_HOLD)
     for _ in range(2):
         repairs.look_after_holds()
-    assert open_repairs.open_repairs().rows[0].owed != []
+    owed = open_repairs.open_repairs().rows[0].owed
+    assert owed == ["Effective SEND Practice in the Early Years, edition 1"]
     assert open_repairs.count_open() == 1
 
 
@@ -355,8 +355,11 @@ def test_a_bounce_unsubscribes_nobody(app: Flask, frozen: Clock) -> None:
     assert db.session.scalar(sa.text("SELECT count(*) FROM notice_stops")) == 0
     assert db.session.scalars(sa.select(Customer.email)).one() == ANNA
     frozen.advance(days=400)
+    repairs.forget_holds()
+    repairs.look_after_holds()
     assert holds.holds_of([ANNA])[ANNA].reason == outbox.ON_HOLD
-    assert clock.now() - timedelta(days=399) > the_repair().opened_at
+    assert the_repair().ended_at is None
+    assert db.session.scalar(sa.text("SELECT count(*) FROM notice_stops")) == 0
 
 
 @on_postgresql

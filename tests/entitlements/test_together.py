@@ -31,8 +31,9 @@ from store.entitlements.merging import lock_histories
 from store.entitlements.models import Link, OrderMove
 from store.entitlements.order_moves import accept_move, request_move
 from store.kit.database import db, transaction
+from store.kit.mailboxes import address_key
 from store.orders import customers, placing
-from store.orders.customers import address_key, find_or_add_customer, lock_customers
+from store.orders.customers import find_or_add_customer, lock_customers
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_postgresql
 from tests.editions import a_shop, draft, drafted_and_released

@@ -126,8 +126,7 @@ def test_a_shop_with_one_connection_opens_another_only_for_who_waits(
         owe_to(*readers(3), batch_id=a_batch())
         hall.start(4)
         until(lambda: len(hall.thinker.awaited) == 1, "the first letter is awaited")
-        for thread in hall.threads:
-            thread.join(0.2)
+        until(lambda: sum(one.is_alive() for one in hall.threads) == 1, "others have nothing to do")
         assert len(hall.sink.talks) == 1
         owe_to(ANNA, priority=0)
         assert worker.send_due_letters() == 1

@@ -32,7 +32,7 @@ SCALE = 100
 
 @dataclass(frozen=True)
 class Row:
-    """One weather: made anew for each run, with whom it may cost a try and whom it refuses."""
+    """One weather: made for each run, with whom it may cost a try and whom it refuses."""
 
     make: Callable[[], Weather]
     refused: frozenset[str] = frozenset()

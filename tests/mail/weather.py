@@ -61,7 +61,7 @@ def reader_of(talk: Talk, line: str = "") -> str:
 
 
 def each(number: int, verb: str, reply: str) -> Answer:
-    """The reply to every so-many-th line with this verb, whoever the reader is."""
+    """The reply to every so-many-th line with this verb, no matter who reads."""
     count = 0
 
     def answer(talk: Talk, said: str, line: str) -> str | None:

@@ -9,10 +9,10 @@ from flask import Flask
 
 from store.kit import clock
 from store.kit.database import db, transaction
+from store.kit.mailboxes import address_key
 from store.orders import customers as rules
 from store.orders.customers import (
     InvalidAddress,
-    address_key,
     customer_by_address,
     find_or_add_customer,
     mask,

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from store.catalog.models import Publication, VatTreatment
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
+from store.kit.mailboxes import address_key
 from store.kit.status import advance
 from store.orders import discounts, placing, prices
-from store.orders.customers import address_key
 from store.orders.discounts import (
     CodeRefused,
     Places,

@@ -2,7 +2,7 @@
 where anybody was missed, or a test failed.
 
 It goes by parts, each with a seed of its own. What a part found stays in `test-results/trials`, so
-that a run that was broken off is taken up again; a change of the code begins anew.
+that a run that was broken off is taken up again; a change of the code begins from nothing.
 """
 
 import ast

@@ -8,12 +8,12 @@ import sqlalchemy as sa
 from store.distribution import import_export, releasing
 from store.kit import clock
 from store.kit.database import db, transaction
+from store.kit.mailboxes import address_key
 from store.mail import claims, ledger
 from store.mail.claims import Prepared
 from store.mail.models import Delivery
 from store.mail.worker import Drain
 from store.orders import placing
-from store.orders.customers import address_key
 from store.orders.models import Customer
 from store.payments import fulfilment
 from store.storefront import order_form

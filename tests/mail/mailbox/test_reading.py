@@ -5,11 +5,11 @@ from datetime import date
 
 import pytest
 import sqlalchemy as sa
-from flask import Flask
+from flask import Flask, current_app
 
 from store import tasks
 from store.kit import jobs
-from store.kit.database import db, transaction
+from store.kit.database import transaction
 from store.mail import returned_mailbox
 from store.mail.models import MailboxPlace
 from store.mail.returned_mailbox import EVERY, read_returned
@@ -18,6 +18,7 @@ from tests.mail import messages
 from tests.mail.messages import dsn
 from tests.mail.reading import BOUNCED, UNTOUCHED, Begin, place
 from tests.mail.returned import sent_edition, stand
+from tests.races import PATIENCE_SECONDS, at_once
 
 
 @on_both
@@ -101,36 +102,19 @@ def test_one_reads_at_a_time(
     """Two hosts, or two threads of one; the control has no claim."""
     server = shop()
     server.put(dsn(sent_edition()))
-    app = db.session.get_bind() and _current()
     if not is_guarded:
         guarded = returned_mailbox._claim
         monkeypatch.setattr(returned_mailbox, "_claim", lambda one: guarded(one) or True)
-    barrier, failed = threading.Barrier(4), list[Exception]()
+    barrier = threading.Barrier(4)
 
     def read() -> None:
-        with app.app_context():
-            barrier.wait(10)
-            try:
-                read_returned()
-            except Exception as fault:
-                failed.append(fault)
-            finally:
-                db.session.remove()
+        barrier.wait(PATIENCE_SECONDS)
+        read_returned()
 
-    threads = [threading.Thread(target=read) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert failed == []
-    assert (server.connections == 1) is is_guarded
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    assert at_once(app, *[read] * 4) == []
+    assert server.connections == (1 if is_guarded else 4)
     assert stand() == BOUNCED  # and whatever else happens, a report counts once
-
-
-def _current() -> Flask:
-    from flask import current_app
-
-    return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]
 
 
 def test_messages_that_are_numbered_anew_change_nothing(shop: Begin, frozen: Clock) -> None:
