@@ -29,8 +29,9 @@ DAY = 86_400
 A_DAY = timedelta(seconds=DAY)
 CONNECTIONS = 2
 OWED = 40
-LONG = pytest.mark.long
-APART = [(0, 60), (60, 0), (0, -DAY), (DAY, 0), (-DAY, 0)]
+APART = [(0, DAY), (0, 60), (60, 0), (0, -DAY), (DAY, 0), (-DAY, 0)]
+
+pytestmark = pytest.mark.long
 
 
 class Sink:
@@ -107,7 +108,7 @@ def _end_leases() -> None:
 @on_postgresql
 @pytest.mark.parametrize(
     ("senders", "others"),
-    [(0, DAY), *(pytest.param(*pair, marks=LONG) for pair in APART)],
+    APART,
 )
 def test_what_another_host_sends_is_left_to_it_whatever_the_clocks_show(
     database_url: str, tmp_path: Path, senders: int, others: int
@@ -127,7 +128,7 @@ def test_what_another_host_sends_is_left_to_it_whatever_the_clocks_show(
 
 
 @on_postgresql
-@pytest.mark.parametrize(("senders", "others"), [(0, DAY), pytest.param(-DAY, 0, marks=LONG)])
+@pytest.mark.parametrize(("senders", "others"), [(0, DAY), (-DAY, 0)])
 def test_control_by_clocks_of_their_own_one_host_takes_letters_from_the_other(
     database_url: str, tmp_path: Path, senders: int, others: int
 ) -> None:
@@ -145,9 +146,7 @@ def test_control_by_clocks_of_their_own_one_host_takes_letters_from_the_other(
 
 
 @on_postgresql
-@pytest.mark.parametrize(
-    "ahead", [DAY, pytest.param(60, marks=LONG), pytest.param(-DAY, marks=LONG)]
-)
+@pytest.mark.parametrize("ahead", [DAY, 60, -DAY])
 def test_a_host_that_dies_leaves_its_letters_to_the_other_when_its_claims_end(
     database_url: str, tmp_path: Path, ahead: int
 ) -> None:
@@ -213,7 +212,7 @@ def test_two_hosts_share_the_letters_and_send_each_once(database_url: str, tmp_p
     [
         ("sqlite", 0),
         ("postgresql", 0),
-        *(pytest.param("postgresql", ahead, marks=LONG) for ahead in (60, DAY, -DAY)),
+        *(("postgresql", ahead) for ahead in (60, DAY, -DAY)),
     ],
     indirect=["database_url"],
 )
