@@ -1,6 +1,7 @@
 """What may happen to a shop whose letters come back, in any order, and what holds all the same."""
 
 from collections import Counter
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -71,17 +72,22 @@ class Returns(occasions.Tellings):
 
     @rule(person=PEOPLE, kind=KINDS, nth=FEW, is_last=st.booleans(), times=st.integers(1, 2))
     def come_back(self, person: int, kind: ReturnKind, nth: int, is_last: bool, times: int) -> None:
-        """A letter that left comes back; of a full mailbox perhaps after two days of tries. Who
-        reports it may do so twice."""
+        """A letter that left comes back, within a month; of a full mailbox perhaps after two days of
+        tries. Who reports it may do so twice. A complaint counts for news, from an address that is
+        on file."""
         customer = self._customer(person)
         out = sa.select(Delivery).filter_by(customer_id=customer.id, status=DeliveryStatus.SENT)
+        out = out.where(Delivery.sent_at > clock.now() - timedelta(days=30))
         letters = db.session.scalars(out.order_by(Delivery.id.desc())).all()
         if not letters:
             return
         letter = letters[nth % len(letters)]
         letter_id, key = letter.id, f"{self.slug}:{next(_keys)}"
-        if kind is ReturnKind.COMPLAINT and letter.edition_id is not None:
-            self.stopped.add(customer.id)
+        if kind is ReturnKind.COMPLAINT and letter.kind == "edition_notice":
+            last = sa.select(Attempt.address).where(Attempt.delivery_id == letter_id)
+            address = db.session.scalars(last.order_by(Attempt.id.desc())).first()
+            if address in (customer.email, self._second(customer)):
+                self.stopped.add(customer.id)
         db.session.rollback()
         with transaction() as session:
             if is_last:
