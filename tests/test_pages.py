@@ -226,9 +226,11 @@ def test_the_desk_shows_its_navigation_to_staff_alone(
     page = templates.get_template("refusal.html").render(
         layout="admin/base.html",
         active="orders",
-        current_user=SimpleNamespace(is_authenticated=signed_in),
+        current_user=SimpleNamespace(is_authenticated=signed_in, email="m@s.example", role="owner"),
         request=SimpleNamespace(path="/admin/orders"),
         second_factor_due=lambda: None,
+        may=lambda roles: roles == "support",
+        desk_zone=lambda: "London",
         heading="Alas",
         sentence="So.",
         seller=SELLER,

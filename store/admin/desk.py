@@ -19,6 +19,7 @@ from store.admin import (
     seller,
     transfers,
 )
+from store.kit.config import config
 from store.mail.outbox import register_alert_recipients
 from store.staff import account, guard, people, sign_in
 
@@ -50,3 +51,9 @@ def init_app(app: Flask) -> None:
     for door in DOORS:
         app.register_blueprint(door)
     app.jinja_env.filters["kind"] = letters.kind_in_words
+    app.jinja_env.globals["desk_zone"] = _zone_in_words
+
+
+def _zone_in_words() -> str:
+    """Whose clocks the desk shows: `London`, `Porto-Novo`, `UTC`."""
+    return config().zone.key.rpartition("/")[2].replace("_", " ")

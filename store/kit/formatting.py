@@ -6,7 +6,9 @@ from functools import lru_cache
 from typing import Any
 
 from babel.dates import format_date
+from markupsafe import Markup, escape
 
+from store.kit import clock
 from store.kit.config import config
 from store.kit.markup import plain_lines, render_markdown
 from store.kit.money import format_money
@@ -28,6 +30,17 @@ def format_moment(value: datetime) -> str:
     """`3 March 2027, 09:00 GMT`, in the shop's zone."""
     local = value.astimezone(config().zone)
     return f"{format_day(value)}, {local:%H:%M %Z}"
+
+
+def format_near(value: datetime) -> str:
+    """A moment as people say it, in the shop's zone: `today, 10:34`, `yesterday, 17:05`, in the six
+    days to come `Tuesday 1 December, 09:00`, else `20 November 2026, 11:02`."""
+    local = value.astimezone(config().zone)
+    days = (local.date() - clock.today(config().zone)).days
+    near = {-1: "yesterday", 0: "today", 1: "tomorrow"}.get(days)
+    if near is None and 0 < days < 7:
+        near = format_date(local.date(), "EEEE d MMMM", locale="en_GB")
+    return f"{near or format_day(value)}, {local:%H:%M}"
 
 
 def format_time(value: datetime) -> str:
@@ -55,11 +68,18 @@ def format_size(size: int) -> str:
     return f"{size / 1_000_000:.1f} MB"
 
 
+def breakable(text: str) -> Markup:
+    """An address that may be broken after its @ and its dots, where the line is too short for it."""
+    return escape(text).replace("@", Markup("@<wbr>")).replace(".", Markup(".<wbr>"))
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "money": format_money,
     "date": format_day,
     "datetime": format_moment,
     "time": format_time,
+    "near": format_near,
+    "breakable": breakable,
     "filesize": format_size,
     "markdown": lambda text: render_markdown(text, config().base_url),
     "plain": lambda text: plain_lines(text, config().base_url),

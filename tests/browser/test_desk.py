@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from store.demo.seed import edition_files
 from store.kit import clock
-from tests.browser.conftest import DESK_DARK, Look, sign_in
+from tests.browser.conftest import DESK_DARK, Look, Walker, sign_in
 from tests.browser.shop import LiveShop
 
 pytestmark = pytest.mark.browser
@@ -97,9 +97,9 @@ def test_an_order_is_found_by_its_reference_and_paid_back(page: Page, shop: Live
     address = f"anna@{slug}.example"
     order_page = shop.order(slug, address)
     sign_in(page, shop)
-    page.get_by_role("link", name="Orders").click()
-    page.get_by_role("searchbox").fill(address)
-    page.get_by_role("searchbox").press("Enter")
+    find = page.get_by_role("banner").get_by_role("searchbox")
+    find.fill(address)
+    find.press("Enter")
     page.get_by_role("link", name=re.compile(r"^[2-9A-Z]{4}-[2-9A-Z]{4}$")).click()
     page.get_by_role("link", name="Refund", exact=True).click()
     page.get_by_role("button", name=re.compile("Refund|back")).click()
@@ -110,6 +110,31 @@ def test_an_order_is_found_by_its_reference_and_paid_back(page: Page, shop: Live
 
 def test_signing_out_closes_the_desk(page: Page, shop: LiveShop) -> None:
     sign_in(page, shop)
+    page.get_by_text("Menu", exact=True).click()
     page.get_by_role("button", name="Sign out").click()
     page.goto("/admin/orders")
     expect(page).to_have_title(re.compile("Sign in"))
+
+
+def test_a_slash_leads_to_the_search_and_the_menu_closes_by_itself(owner: Walker) -> None:
+    page = owner.go("desk publications")
+    find, menu = page.get_by_role("banner").get_by_role("searchbox"), page.locator("details.menu")
+    page.keyboard.press("/")
+    expect(find).to_be_focused()
+    page.keyboard.type("a/b")
+    expect(find).to_have_value("a/b")
+    page.get_by_text("Menu", exact=True).click()
+    expect(menu.get_by_role("link", name="Publications")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(menu).not_to_have_attribute("open", "")
+    page.get_by_text("Menu", exact=True).click()
+    page.locator("main").click(position={"x": 1, "y": 1})
+    expect(menu).not_to_have_attribute("open", "")
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_the_head_is_one_row_at_every_width(owner: Walker, width: int) -> None:
+    page = owner.go("desk orders")
+    page.set_viewport_size({"width": width, "height": 800})
+    tallest = page.evaluate("document.querySelector('header.head').getBoundingClientRect().height")
+    assert tallest < 64
