@@ -21,9 +21,9 @@ DESK = (
     ("first page of orders", "/admin/orders", 1.5, None),
     ("first page of customers", "/admin/customers", 1.5, None),
     ("first page of letters", "/admin/letters", 1.5, None),
-    ("late page of orders", "/admin/orders?page={late}", 1.5, None),
-    ("late page of customers", "/admin/customers?page={late}", 1.5, None),
-    ("late page of letters", "/admin/letters?page={late}", 1.5, None),
+    ("late page of orders", "/admin/orders?after={late}", 1.5, None),
+    ("late page of customers", "/admin/customers?after={late}", 1.5, None),
+    ("late page of letters", "/admin/letters?after={late}", 1.5, None),
     ("an order by its reference", f"/admin/orders?q={reference(42)}", 2, None),
     ("an order by its address", "/admin/orders?q=reader42@reader.example", 2, None),
     ("a customer by an address", "/admin/customers?q=reader42@reader.example", 2, None),
@@ -69,8 +69,8 @@ def _desk(
 ) -> Figure:
     ratio = rounds(
         3,
-        lambda: _work(many, path.format(late=MANY // 60)),
-        lambda: _work(few, path.format(late=2)),
+        lambda: _work(many, path.format(late=MANY // 6)),
+        lambda: _work(few, path.format(late=FEW // 2)),
     )
     return Figure(
         f"the desk with {MANY:,} orders, processor time: {name}",

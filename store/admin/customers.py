@@ -20,7 +20,7 @@ from store.entitlements import (
 from store.entitlements.merging import CustomerMerged
 from store.kit.database import transaction
 from store.kit.formatting import format_time
-from store.kit.forms import Typed, searched, status, typed
+from store.kit.forms import Typed, place_in_list, searched, status, typed
 from store.kit.limits import TooOften
 from store.kit.status import history
 from store.orders import customers, orders
@@ -53,11 +53,11 @@ def all() -> Any:
     text = searched()
     is_part = "part" in request.args
     kept: dict[str, Any] = {"q": text or None, "part": 1 if is_part else None}
-    page = orders.search_customers(text, request.args.get("page", 1, int), is_part=is_part)
+    page = orders.search_customers(text, place_in_list(), is_part=is_part)
     is_alone = not is_part and orders.is_whole(text)
     return render_template(
         "admin/customers.html",
-        page=page.linked(lambda other: url_for("customers.all", page=other, **kept)),
+        page=page.linked(lambda **there: url_for("customers.all", **there, **kept)),
         part_url=url_for("customers.all", q=text, part=1) if is_alone else None,
         text=text,
     )
@@ -70,8 +70,7 @@ def one(customer_id: int) -> Any:
     customer = customers.customer_by_id(customer_id)
     if customer.merged_into_id is not None:
         return redirect(url_for("customers.one", customer_id=customer.merged_into_id), 303)
-    number = request.args.get("page", 1, int)
-    page = letters.letters_of(customer_id=customer.id, page=number)
+    page = letters.letters_of(customer_id=customer.id, place=place_in_list())
     return render_template(
         "admin/customer.html",
         customer=customer,
@@ -81,7 +80,7 @@ def one(customer_id: int) -> Any:
         editions=access.ever_released_for(customer.id),
         orders=orders.orders_of(customer.id),
         letters=page.linked(
-            lambda other: url_for("customers.one", customer_id=customer.id, page=other)
+            lambda **there: url_for("customers.one", customer_id=customer.id, **there)
         ),
         letter_words=letters.STATUSES,
         downloads=received.downloads_of(customer.id),

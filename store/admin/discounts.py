@@ -7,7 +7,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from store.catalog import publications
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
-from store.kit.forms import Typed, sent, status, typed
+from store.kit.forms import Typed, place_in_list, sent, status, typed
 from store.orders import discounts
 from store.orders.discounts import places_by_discount
 from store.orders.orders import readable
@@ -20,10 +20,10 @@ bp = Blueprint("discounts", __name__, url_prefix="/admin/discounts")
 @opens_to(SUPPORT)
 def all() -> Any:
     """Every discount, newest first, with the orders that use it and that hold a place of it."""
-    page = discounts.list_discounts(request.args.get("page", 1, int))
+    page = discounts.list_discounts(place_in_list())
     return render_template(
         "admin/discounts.html",
-        page=page.linked(lambda other: url_for("discounts.all", page=other)),
+        page=page.linked(lambda **there: url_for("discounts.all", **there)),
         places=places_by_discount([one.id for one in page.rows]),
         state_of=discounts.state_of,
         last_day=discounts.last_day,

@@ -7,7 +7,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from store.kit import clock
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields
-from store.kit.forms import Typed, status, typed
+from store.kit.forms import Typed, place_in_list, status, typed
 from store.payments import disputes
 from store.payments.evidence import FIELDS, MOST_IN_ALL, evidence_of
 from store.payments.models import Dispute
@@ -22,10 +22,10 @@ BEGUN = "Kept. Nothing was sent to the bank yet."
 @opens_to(SUPPORT)
 def all() -> Any:
     """Every dispute, those that run first."""
-    page = disputes.list_disputes(request.args.get("page", 1, int))
+    page = disputes.list_disputes(place_in_list())
     return render_template(
         "admin/disputes.html",
-        page=page.linked(lambda other: url_for("disputes.all", page=other)),
+        page=page.linked(lambda **there: url_for("disputes.all", **there)),
         state_of=state_of,
     )
 

@@ -7,11 +7,12 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.distribution.coverage import OCCASIONS
 from store.kit.database import db, transaction
-from store.kit.paging import SHORT_PAGE, Page, paginate
+from store.kit.forms import place_in_list
+from store.kit.paging import BEGINNING, SHORT_PAGE, Page, Place, paginate
 from store.kit.status import history
 from store.mail import outbox, standstills
 from store.mail.letters import kinds
-from store.mail.models import Attempt, Delivery, DeliveryStatus, stands_at
+from store.mail.models import Attempt, Delivery, DeliveryStatus, is_of_kind, stands_at
 from store.orders.customers import customers_of
 from store.orders.models import Order
 from store.staff.guard import SUPPORT, opens_to, who
@@ -40,17 +41,17 @@ def all() -> Any:
     """Letters, newest first, by status and kind."""
     chosen, kind = request.args.get("status", ""), request.args.get("kind", "")
     wanted = DeliveryStatus(chosen) if chosen in set(DeliveryStatus) else None
-    query = sa.select(Delivery).order_by(Delivery.id.desc())
+    query = sa.select(Delivery)
     if wanted is not None:
         query = query.where(stands_at(wanted))
     if kind:
-        query = query.where(Delivery.kind == kind)
-    page = paginate(query, request.args.get("page", 1, int), SHORT_PAGE)
+        query = query.where(is_of_kind(kind))
+    page = paginate(query, place_in_list(), Delivery.id.desc(), size=SHORT_PAGE)
     return render_template(
         "admin/letters.html",
         page=page.linked(
-            lambda other: url_for(
-                "letters.all", page=other, status=chosen or None, kind=kind or None
+            lambda **there: url_for(
+                "letters.all", status=chosen or None, kind=kind or None, **there
             )
         ),
         people=customers_of(page.rows),
@@ -103,12 +104,12 @@ def see(number: int) -> Any:
 
 
 def letters_of(
-    *, customer_id: int | None = None, order_id: int | None = None, page: int = 1
+    *, customer_id: int | None = None, order_id: int | None = None, place: Place = BEGINNING
 ) -> Page[Delivery]:
     """The letters of one customer or one order, newest first."""
-    query = sa.select(Delivery).order_by(Delivery.id.desc())
+    query = sa.select(Delivery)
     if customer_id is not None:
         query = query.where(Delivery.customer_id == customer_id)
     if order_id is not None:
         query = query.where(Delivery.order_id == order_id)
-    return paginate(query, page, SHORT_PAGE)
+    return paginate(query, place, Delivery.id.desc(), size=SHORT_PAGE)

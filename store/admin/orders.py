@@ -10,13 +10,13 @@ from store.entitlements.access import rights_of_order
 from store.entitlements.granting import resend_confirmation
 from store.entitlements.order_moves import move_of, settle_held
 from store.kit.database import transaction
-from store.kit.forms import searched
+from store.kit.forms import place_in_list, searched
 from store.kit.status import history
 from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import OrderStatus
 from store.orders.orders import is_whole, list_orders, order_by_reference
 from store.orders.prices import order_vat_note
-from store.payments import disputes, sums, transfers
+from store.payments import disputes, sums, transfer_lists, transfers
 from store.payments.receipts import receipt_of
 from store.staff.guard import SUPPORT, opens_to, who
 
@@ -38,15 +38,14 @@ def all() -> Any:
     """Orders, newest first; found by reference, address, name or organisation."""
     text, chosen = searched(), request.args.get("status", "")
     wanted = OrderStatus(chosen) if chosen in set(OrderStatus) else None
-    number = request.args.get("page", 1, int)
     is_part = "part" in request.args
     asked: dict[str, Any] = {"q": text or None, "status": chosen or None}
     kept: dict[str, Any] = asked | {"part": 1 if is_part else None}
-    page = list_orders(number, wanted, text, is_held=chosen == HELD, is_part=is_part)
+    page = list_orders(place_in_list(), wanted, text, is_held=chosen == HELD, is_part=is_part)
     is_alone = not is_part and is_whole(text)
     return render_template(
         "admin/orders.html",
-        page=page.linked(lambda other: url_for("orders.all", page=other, **kept)),
+        page=page.linked(lambda **there: url_for("orders.all", **there, **kept)),
         part_url=url_for("orders.all", part=1, **asked) if is_alone else None,
         text=text,
         chosen=chosen,
@@ -62,7 +61,7 @@ def one(reference: str) -> Any:
     """One order: lines, money, rights, letters, what happened when."""
     order = order_by_reference(reference)
     given_back = sums.refunds_of(order.id)
-    page = letters.letters_of(order_id=order.id, page=request.args.get("page", 1, int))
+    page = letters.letters_of(order_id=order.id, place=place_in_list())
     return render_template(
         "admin/order.html",
         order=order,
@@ -76,14 +75,14 @@ def one(reference: str) -> Any:
         plain_amount=refunds.plain_amount,
         transfer=transfers.awaited_transfer(order),
         transfers=sums.transfers_of_order(order.id),
-        backs=transfers.unsent_backs(order.id),
+        backs=transfer_lists.unsent_backs(order_id=order.id).rows,
         rights=rights_of_order(order.id),
         terms=accepted_terms(order),
         consent=given_consent(order.id),
         vat=order_vat_note(order),
         letter_words=letters.STATUSES,
         letters=page.linked(
-            lambda other: url_for("orders.one", reference=order.reference, page=other)
+            lambda **there: url_for("orders.one", reference=order.reference, **there)
         ),
         held=move_of(order.id) if order.held_at else None,
         history=history(orders=[order.id], refunds=[refund.id for refund in given_back]),

@@ -9,7 +9,7 @@ from store.catalog.models import VatTreatment
 from store.entitlements.access import count_customers
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields, NotFound
-from store.kit.forms import Reader, Typed, of_row, status, typed
+from store.kit.forms import Reader, Typed, of_row, place_in_list, status, typed
 from store.kit.money import to_decimal
 from store.kit.status import history
 from store.kit.storage import storage
@@ -37,10 +37,10 @@ LARGEST_FORM = 500_000  # bytes: descriptions may be long
 @opens_to(STAFF)
 def all() -> Any:
     """Every publication, drafts and retired ones too."""
-    page = publications.list_publications(request.args.get("page", 1, int))
+    page = publications.list_publications(place_in_list())
     return render_template(
         "admin/publications.html",
-        page=page.linked(lambda other: url_for("publications.all", page=other)),
+        page=page.linked(lambda **there: url_for("publications.all", **there)),
         editions=editions.newest_editions([one.id for one in page.rows]),
     )
 

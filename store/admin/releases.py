@@ -15,7 +15,7 @@ from store.distribution.rehearsal import TYPED_ABOVE, rehearse, send_test
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import transaction
-from store.kit.forms import Typed, status, typed
+from store.kit.forms import Typed, place_in_list, status, typed
 from store.kit.status import StatusChange, history
 from store.mail import outbox
 from store.mail.models import Batch, BatchStatus
@@ -191,7 +191,7 @@ def _scheduled_page(edition: Edition) -> Any:
 def _progress_page(edition: Edition) -> Any:
     """Meter, figures, time left; reloading it is enough to follow."""
     account, batch = coverage.coverage(edition), _batch(edition)
-    troubled = coverage.troubled_letters(batch, request.args.get("page", 1, int))
+    troubled = coverage.troubled_letters(batch, place_in_list())
     here: dict[str, Any] = {"slug": edition.publication.slug, "number": edition.number}
     later = coverage.count_due_later(batch) if account.waiting else 0
     return render_template(
@@ -203,7 +203,7 @@ def _progress_page(edition: Edition) -> Any:
         is_going=batch.status is BatchStatus.RUNNING and account.waiting > later,
         later=later,
         time_left=time_left(account.waiting - later, coverage.letters_per_second(batch)),
-        troubled=troubled.linked(lambda other: url_for("releases.one", page=other, **here)),
+        troubled=troubled.linked(lambda **there: url_for("releases.one", **there, **here)),
         people=customers_of(troubled.rows),
         files=files_shown(edition),
         parts=_parts(account),

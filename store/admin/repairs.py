@@ -9,7 +9,7 @@ from store.admin.letters import kind_in_words
 from store.entitlements import open_repairs, repairs
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
-from store.kit.forms import Typed, status, typed
+from store.kit.forms import Typed, place_in_list, status, typed
 from store.staff.guard import SUPPORT, opens_to, who
 
 bp = Blueprint("repairs", __name__, url_prefix="/admin/repairs")
@@ -19,10 +19,10 @@ bp = Blueprint("repairs", __name__, url_prefix="/admin/repairs")
 @opens_to(SUPPORT)
 def all() -> Any:
     """What came back and waits for a person, oldest first."""
-    page = open_repairs.open_repairs(request.args.get("page", 1, int))
+    page = open_repairs.open_repairs(place_in_list())
     return render_template(
         "admin/repairs.html",
-        page=page.linked(lambda other: url_for("repairs.all", page=other)),
+        page=page.linked(lambda **there: url_for("repairs.all", **there)),
         complaints=open_repairs.complaints_lately(),
         complaint_days=open_repairs.COMPLAINTS_SHOWN,
     )

@@ -8,11 +8,11 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, end_read
 from store.kit.errors import InvalidFields
-from store.kit.forms import Reader, Typed, fresh_key, status, typed
+from store.kit.forms import Reader, Typed, fresh_key, place_in_list, status, typed
 from store.kit.money import format_money, to_decimal
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import order_by_reference
-from store.payments import transfers
+from store.payments import transfer_lists, transfers
 from store.staff.guard import OWNERS, SUPPORT, opens_to, who
 
 bp = Blueprint("transfers", __name__, url_prefix="/admin")
@@ -22,8 +22,12 @@ bp = Blueprint("transfers", __name__, url_prefix="/admin")
 @opens_to(SUPPORT)
 def all() -> Any:
     """Refunds to send by bank, and orders that wait for a transfer."""
+    awaited = transfer_lists.awaited_orders(place_in_list())
+    backs = transfer_lists.unsent_backs(place_in_list("back_"))
     return render_template(
-        "admin/transfers.html", awaited=transfers.awaited_orders(), backs=transfers.unsent_backs()
+        "admin/transfers.html",
+        awaited=awaited.linked(lambda **there: url_for("transfers.all", **there)),
+        backs=backs.linked(lambda **there: url_for("transfers.all", **there), "back_"),
     )
 
 

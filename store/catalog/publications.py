@@ -20,7 +20,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.money import LARGEST_PRICE, InvalidPrice, charge_fault, parse_currency
-from store.kit.paging import SHORT_PAGE, Page, paginate
+from store.kit.paging import BEGINNING, BY_NAME, SHORT_PAGE, Page, Place, paginate
 from store.kit.status import advance
 from store.kit.text import clean_line, clean_text, length_faults
 
@@ -36,6 +36,7 @@ _LONGEST = {
     "isbn": (20, "The ISBN"),
 }
 _OTHERS = ("price_amount", "currency", "expected_on", "updates_months", "vat_treatment")
+_BY_TITLE = (Publication.title, Publication.id)
 _TEXTS = ("description", "contents", "audience")
 
 # Every page asks these; built once, as building a statement costs more than running it.
@@ -127,10 +128,10 @@ def publication_by_slug(
     return found
 
 
-def list_publications(page: int = 1) -> Page[Publication]:
+def list_publications(place: Place = BEGINNING) -> Page[Publication]:
     """Every publication by title, drafts and retired ones too, a page of them."""
-    query = sa.select(Publication).order_by(Publication.title, Publication.id)
-    return paginate(query, page, SHORT_PAGE)
+    query = sa.select(Publication)
+    return paginate(query, place, *_BY_TITLE, size=SHORT_PAGE, words=BY_NAME)
 
 
 def all_publications() -> list[Publication]:
@@ -139,10 +140,10 @@ def all_publications() -> list[Publication]:
     return list(db.session.scalars(query))
 
 
-def listed_publications(page: int = 1) -> Page[Publication]:
+def listed_publications(place: Place = BEGINNING) -> Page[Publication]:
     """What is on sale, by title, a shelf at a time."""
     query = sa.select(Publication).where(Publication.status == LISTED)
-    return paginate(query.order_by(Publication.title, Publication.id), page, SHELF_SIZE)
+    return paginate(query, place, *_BY_TITLE, size=SHELF_SIZE, words=BY_NAME)
 
 
 def newest_released(publication_id: int) -> Edition | None:

@@ -8,6 +8,7 @@ import click
 from store.commands.base import in_shop, json_option, print_json, print_table
 from store.kit.database import transaction
 from store.kit.money import format_money
+from store.kit.paging import Place
 from store.orders import discounts
 from store.orders.discounts import Places, places_by_discount
 from store.orders.models import Discount
@@ -58,12 +59,12 @@ def end(code_or_number: str) -> None:
 
 
 @discount.command("list")
-@click.option("--page", type=int, default=1, show_default=True)
+@click.option("--after", type=int, help="Go on behind the discount of this number.")
 @json_option
 @in_shop
-def list_(page: int, as_json: bool) -> None:
+def list_(after: int | None, as_json: bool) -> None:
     """Every discount, newest first, with the orders that use it or hold a place."""
-    found = discounts.list_discounts(page).rows
+    found = discounts.list_discounts(Place(after=after)).rows
     places = places_by_discount([one.id for one in found])
     told = [_told(one, places[one.id]) for one in found]
     if as_json:

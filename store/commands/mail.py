@@ -50,7 +50,7 @@ def returned(sent_to: str) -> None:
 @in_shop
 def repairs(limit: int, as_json: bool) -> None:
     """Letters that came back and wait for a person, oldest first, with the editions still owed."""
-    found = open_repairs(1, limit).rows
+    found = open_repairs(size=limit).rows
     if as_json:
         print_json(
             [

@@ -23,6 +23,7 @@ from store.payments.cancellation import take_back_gift
 from store.payments.checkout import begin_checkout
 from store.payments.refunds import refund_order
 from store.payments.sums import payments_of, refunded_amount
+from store.payments.transfer_lists import unsent_backs
 
 
 @click.group()
@@ -172,7 +173,7 @@ def received(reference: str, amount: str, on: datetime | None, note: str, as_jso
 @in_shop
 def sent_back(reference: str, as_json: bool) -> None:
     """Note that the refunds which an order waits for were sent by bank; the customer is told."""
-    waiting = transfers.unsent_backs(order_by_reference(reference).id)
+    waiting = unsent_backs(order_id=order_by_reference(reference).id).rows
     if not waiting:
         raise transfers.NothingToSend
     backs = [(back.id, format_money(back.amount, back.currency)) for back, _ in waiting]

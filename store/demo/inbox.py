@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound
+from store.kit.forms import place_in_list
 from store.kit.paging import SHORT_PAGE, paginate
 from store.kit.web import PAGE_POLICY, private_page
 from store.mail.captured import captured, read_message
@@ -41,9 +42,8 @@ def _not_in_production() -> None:
 def inbox() -> AnyResponse:
     """All captured letters, newest first; `?to=` shows one address's."""
     to = request.args.get("to", "").strip()
-    number = request.args.get("page", 1, int)
-    page = paginate(captured(to), number, SHORT_PAGE)
-    linked = page.linked(lambda other: url_for("inbox.inbox", to=to or None, page=other))
+    page = paginate(captured(to), place_in_list(), CapturedLetter.id.desc(), size=SHORT_PAGE)
+    linked = page.linked(lambda **there: url_for("inbox.inbox", to=to or None, **there))
     return private_page(render_template("demo/inbox.html", page=linked, to=to))
 
 

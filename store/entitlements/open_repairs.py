@@ -4,7 +4,7 @@ probably means, which editions are owed since, and the addresses that may be rig
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from store.entitlements.models import SecondAddress
 from store.entitlements.repairs import RepairUnknown
 from store.kit import clock
 from store.kit.database import db
-from store.kit.paging import SHORT_PAGE, Page, paginate
+from store.kit.paging import BEGINNING, OLDEST_FIRST, SHORT_PAGE, Page, Place, paginate
 from store.mail.answers import judge, status_in
 from store.mail.models import Attempt, Delivery, DeliveryStatus, Repair, ReturnedLetter, ReturnKind
 from store.orders.customers import customers_of, suggest_correction
@@ -47,13 +47,13 @@ class OpenRepair:
     second: str | None = None  # on file: news goes there meanwhile
 
 
-def open_repairs(number: int = 1, size: int = SHORT_PAGE) -> Page[OpenRepair]:
-    """Page `number` of the repairs that nobody has ended, oldest first; the same few statements
-    however many stand on it."""
+def open_repairs(place: Place = BEGINNING, size: int = SHORT_PAGE) -> Page[OpenRepair]:
+    """A page of the repairs that nobody has ended, oldest first; the same few statements however
+    many stand on it."""
     query = sa.select(Repair).where(Repair.ended_at.is_(None))
-    page = paginate(query.order_by(Repair.opened_at, Repair.id), number, size)
-    told = _told(page.rows)
-    return Page(told, page.number, page.pages, page.total, page.size, page.has_next)
+    order = Repair.opened_at, Repair.id
+    page = paginate(query, place, *order, size=size, words=OLDEST_FIRST)
+    return replace(page, rows=_told(page.rows))
 
 
 def count_open() -> int:

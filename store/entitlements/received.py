@@ -14,7 +14,7 @@ from store.catalog.models import Edition, EditionStatus
 from store.entitlements.models import Download, Entitlement
 from store.kit import clock
 from store.kit.database import db, insert_once_by
-from store.kit.paging import SHORT_PAGE, Page, paginate
+from store.kit.paging import BEGINNING, SHORT_PAGE, Page, paginate
 from store.kit.text import clean_line
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Order
@@ -212,9 +212,8 @@ def downloads_of(customer_id: int) -> Page[Download]:
         sa.select(Download)
         .where(Download.customer_id == customer_id)
         .options(joinedload(Download.asset))
-        .order_by(Download.id.desc())
     )
-    return paginate(query, 1, SHORT_PAGE)
+    return paginate(query, BEGINNING, Download.id.desc(), size=SHORT_PAGE)
 
 
 def grant_digest(token: str) -> str:

@@ -15,6 +15,7 @@ from flask import Response, render_template, request
 
 from store.kit.errors import InvalidFields
 from store.kit.money import InvalidPrice, UnknownCurrency, parse_price
+from store.kit.paging import Place
 from store.kit.text import read_day, read_number
 from store.kit.web import private_page
 
@@ -56,6 +57,12 @@ def typed() -> Typed:
 def searched() -> str:
     """What a list is searched for: `?q=`, or `?email=` as other programs write it."""
     return (request.args.get("q") or request.args.get("email") or "").strip()
+
+
+def place_in_list(prefix: str = "") -> Place:
+    """Which part of a list is asked for: `?after=` or `?before=`, behind the prefix of one of several
+    lists of a page. Where an address counts pages, as they once did, the list begins."""
+    return Place.read(request.args.get(f"{prefix}after"), request.args.get(f"{prefix}before"))
 
 
 def of_row(row: Any, names: tuple[str, ...]) -> Typed:

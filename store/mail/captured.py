@@ -40,8 +40,8 @@ def capture(session: Session, letter: Prepared) -> None:
 
 
 def captured(to: str = "") -> sa.Select[Any]:
-    """The captured letters, newest first; with `to` only those to that address."""
-    query = sa.select(CapturedLetter).order_by(CapturedLetter.id.desc())
+    """The captured letters; with `to` only those to that address."""
+    query = sa.select(CapturedLetter)
     return query.where(CapturedLetter.recipient == to.strip().casefold()) if to.strip() else query
 
 

@@ -95,6 +95,7 @@ PRIORITIES = (0, 1)
 # that is claimed waits or is under way, and nothing that is not claimed is under way, so the first
 # two are all that is open. The third is what people look for one by one, and few.
 _QUEUED, _CLAIMED = "status = 'queued' AND claimed_at IS NULL", "claimed_at IS NOT NULL"
+_OTHER_KINDS = "kind <> 'edition_notice'"
 _RESTING = "status = 'failed' OR status = 'held' OR status = 'skipped' OR status = 'bounced'"
 
 
@@ -111,6 +112,8 @@ class Delivery(Base):
         _partial("ix_deliveries_queue", "priority", "due_at", "id", where=_QUEUED),
         _partial("ix_deliveries_claimed_at", "claimed_at", where=_CLAIMED),
         _partial("ix_deliveries_status_id", "status", "id", where=_RESTING),
+        # Most letters are notices, so that a walk finds these and a release writes no index of kinds.
+        _partial("ix_deliveries_kind_id", "kind", "id", where=_OTHER_KINDS),
         _partial("ix_deliveries_batch_id", "batch_id", where="batch_id IS NOT NULL"),
         _partial("ix_deliveries_order_id", "order_id", where="order_id IS NOT NULL"),
         sa.Index("ix_deliveries_edition_id_customer_id", "edition_id", "customer_id"),
@@ -196,6 +199,12 @@ def stands_at(status: DeliveryStatus) -> sa.ColumnElement[bool]:
         return is_there
     found = open_letters(Delivery.id).subquery("open_letters")
     return sa.and_(is_there, Delivery.id >= sa.select(sa.func.min(found.c.id)).scalar_subquery())
+
+
+def is_of_kind(kind: str) -> sa.ColumnElement[bool]:
+    """Which letters are of this kind, found without a look at all: notices are nearly all."""
+    is_it = Delivery.kind == kind
+    return is_it if kind == "edition_notice" else sa.and_(is_it, sa.text(_OTHER_KINDS))
 
 
 class ReturnKind(StrEnum):

@@ -33,7 +33,7 @@ from store.kit.database import db
 from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.mailboxes import address_key
 from store.kit.money import InvalidPrice, parse_price
-from store.kit.paging import Page, paginate
+from store.kit.paging import BEGINNING, Page, Place, paginate
 from store.kit.text import clean_line, read_day, read_number
 from store.orders.customers import InvalidAddress, parse_address
 from store.orders.models import Customer, Discount, DiscountMember, Offer, Order, OrderStatus
@@ -262,10 +262,10 @@ def end_discount(discount: Discount) -> None:
         db.session.flush()
 
 
-def list_discounts(page: int = 1) -> Page[Discount]:
+def list_discounts(place: Place = BEGINNING) -> Page[Discount]:
     """Every discount, newest first, ended ones too."""
     query = sa.select(Discount).options(joinedload(Discount.publication))
-    return paginate(query.order_by(Discount.id.desc()), page)
+    return paginate(query, place, Discount.id.desc())
 
 
 def discount_by_name(text: str) -> Discount:

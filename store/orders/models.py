@@ -50,6 +50,13 @@ class Order(Base):
     __table_args__ = (
         sa.Index("ix_orders_customer_id", "customer_id"),
         sa.Index("ix_orders_status_placed_at", "status", "placed_at"),
+        sa.Index("ix_orders_status_id", "status", "id"),
+        sa.Index(
+            "ix_orders_held",
+            "id",
+            sqlite_where=sa.text("held_at IS NOT NULL"),
+            postgresql_where=sa.text("held_at IS NOT NULL"),
+        ),
         sa.Index("ix_orders_discount_id_customer_id", "discount_id", "customer_id"),
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from store.kit.database import db
 from store.kit.errors import NotFound
 from store.kit.mailboxes import address_key
-from store.kit.paging import SHORT_PAGE, Page, paginate
+from store.kit.paging import BEGINNING, SHORT_PAGE, Page, Place, paginate
 from store.kit.status import advance
 from store.kit.text import clean_line, search_key
 from store.mail.marks import marked_letter, marks_in
@@ -114,19 +114,20 @@ def expire_order(order: Order, why: str) -> bool:
     )
 
 
-def search_customers(text: str = "", page: int = 1, *, is_part: bool = False) -> Page[Customer]:
+def search_customers(
+    text: str = "", place: Place = BEGINNING, *, is_part: bool = False
+) -> Page[Customer]:
     """Customers whose address or name holds `text`, newest first; unless it `is_part` of one, the
     one alone whose address, or whose order's reference, it is."""
     query = sa.select(Customer).where(Customer.merged_into_id.is_(None))
-    query = query.order_by(Customer.id.desc())
     if text.strip():
         _, customer_id = (None, None) if is_part else _found_exactly(text)
         query = query.where(Customer.id == customer_id if customer_id else _matches_person(text))
-    return paginate(query, page)
+    return paginate(query, place, Customer.id.desc())
 
 
 def list_orders(
-    page: int = 1,
+    place: Place = BEGINNING,
     status: OrderStatus | None = None,
     text: str = "",
     *,
@@ -137,11 +138,7 @@ def list_orders(
     organisation, and where it is a reference or an address, and not said to be only part of one,
     finds that order, or that customer's, alone; `is_held` asks for those that wait for a person to
     decide whose they are. The number of statements does not grow with the list."""
-    query = (
-        sa.select(Order)
-        .options(joinedload(Order.customer), selectinload(Order.lines))
-        .order_by(Order.id.desc())
-    )
+    query = sa.select(Order).options(joinedload(Order.customer), selectinload(Order.lines))
     if status is not None:
         query = query.where(Order.status == status)
     if is_held:
@@ -154,18 +151,15 @@ def list_orders(
             query = query.where(Order.customer_id == customer_id)
         else:
             query = query.join(Customer).where(_matches_order(text))
-    return paginate(query, page)
+    return paginate(query, place, Order.id.desc())
 
 
 def orders_of(customer_id: int) -> Page[Order]:
     """A customer's orders, newest first."""
     query = (
-        sa.select(Order)
-        .where(Order.customer_id == customer_id)
-        .options(selectinload(Order.lines))
-        .order_by(Order.id.desc())
+        sa.select(Order).where(Order.customer_id == customer_id).options(selectinload(Order.lines))
     )
-    return paginate(query, 1, SHORT_PAGE)
+    return paginate(query, BEGINNING, Order.id.desc(), size=SHORT_PAGE)
 
 
 def is_whole(text: str) -> bool:

@@ -18,7 +18,7 @@ from store.kit.database import db, end_read, transaction
 from store.kit.errors import NotFound, Refusal
 from store.kit.formatting import format_moment
 from store.kit.limits import end_turn, is_turn
-from store.kit.paging import Page, paginate
+from store.kit.paging import BEGINNING, BY_NAME, Page, Place, paginate
 from store.mail.outbox import alert_staff, is_alert
 from store.payments.evidence import check_evidence, evidence_of, gather_evidence
 from store.payments.gateways.base import GatewayRefused, GatewayUnreachable
@@ -65,15 +65,12 @@ class AnswerNotSent(Refusal):
     sentence = "Stripe does not answer. Nothing is lost: your draft is kept. Submit it again later."
 
 
-def list_disputes(page: int = 1) -> Page[Dispute]:
+def list_disputes(place: Place = BEGINNING) -> Page[Dispute]:
     """Every dispute with its order: those that run first, then the newest."""
     ended = sa.func.coalesce(Dispute.won_at, Dispute.lost_at, Dispute.closed_at)
-    query = (
-        sa.select(Dispute)
-        .options(joinedload(Dispute.payment).joinedload(Payment.order))
-        .order_by(ended.is_not(None), Dispute.id.desc())
-    )
-    return paginate(query, page)
+    runs = sa.case((ended.is_(None), 1), else_=0)
+    query = sa.select(Dispute).options(joinedload(Dispute.payment).joinedload(Payment.order))
+    return paginate(query, place, runs.desc(), Dispute.id.desc(), words=BY_NAME)
 
 
 def dispute_by_id(dispute_id: int) -> Dispute:

@@ -74,6 +74,13 @@ class Checkout(Base):
         ),
         sa.UniqueConstraint("gateway", "gateway_reference"),
         sa.Index("ix_checkouts_order_id", "order_id"),
+        sa.Index(
+            "ix_checkouts_awaited",
+            "expires_at",
+            "id",
+            sqlite_where=sa.text("status = 'open' AND gateway = 'manual'"),
+            postgresql_where=sa.text("status = 'open' AND gateway = 'manual'"),
+        ),
         sa.Index("ix_checkouts_status_ask_at", "status", "ask_at"),
     )
 
@@ -222,7 +229,15 @@ class TransferBack(Base):
     """Money that a person has to send back by bank: asked for, then sent."""
 
     __tablename__ = "transfers_back"
-    __table_args__ = (sa.Index("ix_transfers_back_payment_id", "payment_id"),)
+    __table_args__ = (
+        sa.Index("ix_transfers_back_payment_id", "payment_id"),
+        sa.Index(
+            "ix_transfers_back_unsent",
+            "id",
+            sqlite_where=sa.text("sent_at IS NULL"),
+            postgresql_where=sa.text("sent_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     payment_id: Mapped[str] = mapped_column(sa.String(120))  # the manual gateway's own

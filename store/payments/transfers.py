@@ -2,12 +2,10 @@
 saw arrive, what goes back, and who is told."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.orm import joinedload, selectinload
 
 from store.catalog.sellers import SellerUnknown, current_seller, state_seller
 from store.kit import clock
@@ -160,13 +158,19 @@ def awaited_transfer(order: Order) -> AwaitedTransfer | None:
     checkout = newest_checkout(order.id)
     if checkout is None:
         return None
+    # An account that has moved since the order: the money must go to the one of today.
+    bank_details = current_seller().bank_details or order.seller.bank_details
+    return as_awaited(checkout, received_amount(checkout.id), bank_details)
+
+
+def as_awaited(checkout: Checkout, received: int, bank_details: str) -> AwaitedTransfer:
+    """A try to pay by bank of which so much has come."""
     return AwaitedTransfer(
         checkout_id=checkout.id,
         amount=checkout.amount,
-        received=received_amount(checkout.id),
+        received=received,
         currency=checkout.currency,
-        # An account that has moved since the order: the money must go to the one of today.
-        bank_details=current_seller().bank_details or order.seller.bank_details,
+        bank_details=bank_details,
         pay_by=checkout.expires_at,
         is_open=checkout.status is CheckoutStatus.OPEN,
     )
@@ -194,38 +198,6 @@ def is_partly_received(order_id: int) -> bool:
         sa.exists(arrived),
     )
     return db.session.scalars(found.limit(1)).first() is not None
-
-
-def awaited_orders() -> Sequence[tuple[Order, AwaitedTransfer]]:
-    """Orders that wait for a transfer, the one that ends first on top."""
-    checkouts = db.session.scalars(
-        sa.select(Checkout)
-        .where(Checkout.gateway == MANUAL, Checkout.status == CheckoutStatus.OPEN)
-        .options(
-            joinedload(Checkout.order).joinedload(Order.customer),
-            joinedload(Checkout.order).joinedload(Order.seller),
-            joinedload(Checkout.order).selectinload(Order.lines),
-        )
-        .order_by(Checkout.expires_at)
-        .limit(AT_ONCE)
-    ).all()
-    found = ((checkout.order, awaited_transfer(checkout.order)) for checkout in checkouts)
-    return [(order, transfer) for order, transfer in found if transfer is not None]
-
-
-def unsent_backs(order_id: int | None = None) -> Sequence[tuple[TransferBack, Order]]:
-    """Money that a person still has to send back, of one order or of all, oldest first."""
-    query = (
-        sa.select(TransferBack, Order)
-        .join(Payment, Payment.gateway_payment_id == TransferBack.payment_id)
-        .join(Order, Order.id == Payment.order_id)
-        .where(Payment.gateway == MANUAL, TransferBack.sent_at.is_(None))
-        .options(selectinload(Order.lines))
-        .order_by(TransferBack.id)
-    )
-    if order_id is not None:
-        query = query.where(Order.id == order_id)
-    return [(row[0], row[1]) for row in db.session.execute(query)]
 
 
 def record_transfer(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, render_template, request
@@ -19,6 +20,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
 from store.kit.formatting import format_day
+from store.kit.forms import place_in_list
 from store.kit.kept_pages import kept_pages
 from store.kit.money import format_money, to_decimal
 from store.kit.static_files import YEAR_SECONDS
@@ -89,9 +91,10 @@ class NoCover(NotFound):
 @bp.get("/")
 def home() -> Response:
     """Everything that is on sale."""
-    page = publications.listed_publications(request.args.get("page", 1, int))
-    page = page.linked(lambda number: f"/?page={number}")
-    canonical = config().base_url + ("/" if page.number == 1 else f"/?page={page.number}")
+    place = place_in_list()
+    page = publications.listed_publications(place)
+    page = page.linked(lambda **there: f"/?{urlencode(there)}")
+    canonical = config().base_url + "/" + (place.query if page.previous else "")
     shelf = show_all(page.rows)
     return _public(
         render_template("storefront/home.html", shelf=shelf, page=page, canonical_url=canonical)

@@ -134,13 +134,14 @@ def test_a_search_for_parts_stays_one_on_its_next_page(desk: FlaskClient, place:
             address = f"{number or ''}anna@reader.example"
             placed_order(publication, Details(address, "Anna"), f"{number:022}")
     page = page_at(desk, f"/admin/{place}?q=anna@reader.example&part=1")
-    following = re.search(r'href="([^"]*page=2[^"]*)"', page)
+    following = re.search(r'href="([^"]*)" rel="next">Older ones', page)
     assert following
     page = page_at(desk, following[1].replace("&amp;", "&"))
-    assert "51 to 52 of 52" in page
-    previous = re.search(r'href="([^"]*page=1[^"]*)"', page)
+    assert page.count("anna@reader.example</a>" if place == "customers" else "<td>") > 1
+    previous = re.search(r'href="([^"]*)" rel="prev">Newer ones', page)
     assert previous
     assert "part=1" in previous[1]
+    assert 'rel="next"' not in page
 
 
 def test_the_link_to_parts_keeps_the_state_that_was_chosen(desk: FlaskClient) -> None:
@@ -557,11 +558,12 @@ def test_long_lists_have_pages(desk: FlaskClient) -> None:
         for number in range(60):
             a_customer(f"reader{number}@reader.example", f"Reader {number}")
     page = page_at(desk, "/admin/customers?q=reader")
-    following = re.search(r'href="(/admin/customers\?page=2[^"]*)"', page)
+    following = re.search(r'href="(/admin/customers\?[^"]*)" rel="next">Older ones', page)
     assert following
-    assert "51 to 60 of 60" in page_at(desk, following[1].replace("&amp;", "&"))
-    page_at(desk, "/admin/customers?page=99999999")
-    page_at(desk, "/admin/customers?page=-1")
+    late = page_at(desk, following[1].replace("&amp;", "&"))
+    assert re.findall(r"reader\d+@", late) == [f"reader{number}@" for number in range(9, -1, -1)]
+    # Pages were counted once; who kept such an address sees the beginning.
+    assert "reader59@" in page_at(desk, "/admin/customers?page=2")
     db.session.rollback()
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Customer)) == 60
 

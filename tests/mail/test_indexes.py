@@ -50,7 +50,7 @@ def _looked_for() -> None:
     home._goes_out_next()
     home._needs_a_person()
     letters.letters_of(order_id=1)
-    troubled_letters(batch, 1)
+    troubled_letters(batch)
     count_due_later(batch)
     worker.release_mended()
     worker.sweep()

@@ -7,7 +7,6 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.mailboxes import address_key
 from store.orders import customers as rules
@@ -245,27 +244,3 @@ def test_a_customer_is_found_by_any_spelling_of_the_address(app: Flask) -> None:
         assert customer_by_address(" ANNA@reader.example") is anna
         assert customer_by_address("ben@reader.example") is None
         assert customer_by_address("no address") is None
-
-
-def test_a_long_list_is_shown_in_pages_by_two_statements(app: Flask) -> None:
-    with transaction() as session:
-        session.execute(
-            sa.insert(Customer),
-            [
-                {
-                    "email": f"c{n}@reader.example",
-                    "email_key": f"c{n}@reader.example",
-                    "name": "",
-                    "name_key": "",
-                    "created_at": clock.now(),
-                }
-                for n in range(120)
-            ],
-        )
-    statements: list[str] = []
-    sa.event.listen(db.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
-    page = search_customers(page=3).linked(lambda number: f"?page={number}")
-    assert len([one for one in statements if one.startswith("SELECT")]) == 2
-    assert (page.first, page.last, page.total, page.pages) == (101, 120, 120, 3)
-    assert (page.previous_url, page.next_url) == ("?page=2", None)
-    assert (search_customers(page=9).rows, search_customers(page=9).first) == ([], 0)
