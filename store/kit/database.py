@@ -4,6 +4,7 @@ Pages read in a plain BEGIN; writing goes through `transaction()`, which on SQLi
 BEGIN IMMEDIATE, so that two writers queue instead of failing half-way.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -149,6 +150,17 @@ def insert_once_by(
 @lru_cache(maxsize=64)
 def _inserts_once(model: type[Base], _dialect: str) -> Any:
     return insert_into(model).on_conflict_do_nothing().returning(model.__table__.c.id)
+
+
+def take_turn(name: str) -> None:
+    """Wait until every other transaction that took the turn of this name has ended, and hold it
+    until this one does: for what has no row yet that could be locked. Take it before any row.
+
+    On SQLite who writes has it already.
+    """
+    if db.engine.dialect.name == "postgresql":
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+        db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
 def after_commit(call: Callable[[], None]) -> None:

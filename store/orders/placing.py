@@ -12,7 +12,7 @@ from store.catalog import publications
 from store.catalog.models import Publication, PublicationStatus
 from store.catalog.sellers import countries_sold_to, current_seller
 from store.kit import clock
-from store.kit.database import db, insert_once
+from store.kit.database import db, insert_once, take_turn
 from store.kit.errors import InvalidFields, Refusal
 from store.kit.mailboxes import address_key
 from store.kit.money import format_money
@@ -151,7 +151,8 @@ def place_order(
     came by, and fixes its address. Refuses (`NotOnSale`, `PriceChanged`, `InvalidFields`,
     `CodeRefused`, `OfferUsed`, `TooLittleToCharge`).
     """
-    known = _locked(form_key)
+    take_turn(f"form {first_key(form_key)}")  # the first press has no order yet to lock
+    known = orders_of_form(form_key, is_locked=True)
     for one in known:
         if one.status is OrderStatus.PAID or judge(one, Change.NOTHING):
             return one
@@ -164,7 +165,7 @@ def place_order(
         return known[-1]
     quoted = _quote_as_seen(publication, details, proven, form_key, (seen_amount, seen_currency))
     agreed = _agreed(publication, details, quoted)
-    known, mine = _own_order(form_key, details.email, agreed.order)
+    mine = _own_order(known, form_key, details.email, agreed.order)
     hold_place(quoted.discount_id, proven, form_key)
     if mine.lines and judge(mine, _change(mine, agreed)):
         return mine
@@ -176,14 +177,6 @@ def place_order(
     if offer is not None:
         use_offer(offer, mine)
     return mine
-
-
-def _locked(form_key: str) -> Sequence[Order]:
-    """The orders of a form, all locked; presses of it wait for each other at the row of its first
-    one, and only then see what another press has added."""
-    if _order_of(first_key(form_key)) is None:
-        return []
-    return orders_of_form(form_key, is_locked=True)
 
 
 def _is_over_for(order: Order, email: str) -> bool:
@@ -247,21 +240,17 @@ def line_values(publication: Publication) -> dict[str, Any]:
     }
 
 
-def _own_order(form_key: str, email: str, values: dict[str, Any]) -> tuple[Sequence[Order], Order]:
-    """All orders of the form, and the pending one for this address, added where there is none."""
-    known = _locked(form_key)
+def _own_order(known: Sequence[Order], form_key: str, email: str, values: dict[str, Any]) -> Order:
+    """The pending order for this address of those that the form has, added where there is none."""
     mine = [one for one in known if is_for(one, email)]
     pending = [one for one in mine if one.status is OrderStatus.PENDING]
     if pending:
-        return known, pending[-1]
+        return pending[-1]
     next_key = first_key(form_key)
     if known:
-        # The same for two presses at once.
         mark = hashlib.sha256(f"{address_key(email)} {len(mine)}".encode()).hexdigest()[:16]
         next_key = f"{next_key}.{mark}"
-    added = add_order(next_key, values)
-    # Where another press of this form was faster, its order counts as one that was there before.
-    return _own_order(form_key, email, values) if added.lines else (known, added)
+    return add_order(next_key, values)
 
 
 def add_order(form_key: str, values: dict[str, Any]) -> Order:
