@@ -8,7 +8,9 @@ from store.catalog.publications import publication_by_slug
 from store.distribution.csv_columns import FileUnclear
 from store.distribution.customers_csv import CustomerRows, read_customers
 from store.distribution.import_export import import_customers
+from store.kit.database import alongside
 from store.kit.forms import Typed, status, typed
+from store.staff import recorded
 from store.staff.guard import EDITORS, opens_to, takes
 
 bp = Blueprint("customer_import", __name__, url_prefix="/admin/publications/<slug>")
@@ -34,12 +36,13 @@ def bring_in(slug: str) -> Any:
         except FileUnclear as refusal:
             errors = {"file": refusal.sentence}
         else:
-            report = import_customers(
-                publication_by_slug(slug),
-                given,
-                notify=values["notify"] == "yes",
-                dry_run=not is_meant,
-            )
+            with alongside(lambda: recorded.customers_imported(slug, given.total)):
+                report = import_customers(
+                    publication_by_slug(slug),
+                    given,
+                    notify=values["notify"] == "yes",
+                    dry_run=not is_meant,
+                )
     page = render_template(
         "admin/import.html",
         publication=publication_by_slug(slug) if report else publication,

@@ -26,6 +26,8 @@ from store.kit.status import history
 from store.orders import customers, orders
 from store.orders.models import Customer
 from store.payments.charge import is_money_under_way
+from store.staff import audit, recorded
+from store.staff.acts import Act
 from store.staff.credentials import settles_at
 from store.staff.guard import SUPPORT, opens_to, signed_in, who
 from store.staff.sign_in import settled_code_faults
@@ -101,6 +103,7 @@ def resend(customer_id: int) -> Any:
         earlier = fresh_links.asked_lately(customer.id)
         if earlier is None:
             fresh_links.send_copies_to(customer, f"desk:{customer.id}", by=who())
+            audit.record(Act.LINKS_SENT, customer)
             told = f"All links are on their way to {customer.email}."
         else:
             asked = format_time(earlier.created_at)
@@ -123,6 +126,7 @@ def ending(customer_id: int) -> Any:
         return render_template("admin/end_links.html", customer=_find(customer_id))
     with transaction():
         fresh_links.end_links(_find(customer_id), who())
+        audit.record(Act.LINKS_ENDED, (Customer, customer_id))
     flash("The old links have ended. Fresh ones are on their way to the address on file.")
     return redirect(url_for("customers.one", customer_id=customer_id), 303)
 
@@ -138,6 +142,7 @@ def removing_second(customer_id: int) -> Any:
         return render_template("admin/second_address.html", customer=customer, second=second)
     with transaction():
         second_addresses.remove_second(_find(customer_id), who())
+        audit.record(Act.SECOND_REMOVED, (Customer, customer_id))
     flash("The second address is taken out, and was told.")
     return redirect(url_for("customers.one", customer_id=customer_id), 303)
 
@@ -182,9 +187,10 @@ def _correct(customer_id: int, email: str) -> dict[str, str]:
         faults = settled_code_faults(signed_in())
         if not faults:
             with transaction():
-                addresses.correct_address(
-                    _find(customer_id), email, who(), has_money=is_money_under_way
-                )
+                found = _find(customer_id)
+                was = found.email
+                addresses.correct_address(found, email, who(), has_money=is_money_under_way)
+                recorded.address_corrected(found, was)
     except addresses.AddressTaken:
         return {
             "email": "Another customer has bought at this address. Look at both before you go on."

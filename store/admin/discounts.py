@@ -11,6 +11,8 @@ from store.kit.forms import Typed, place_in_list, sent, status, typed
 from store.orders import discounts
 from store.orders.discounts import places_by_discount
 from store.orders.orders import readable
+from store.staff import audit, recorded
+from store.staff.acts import Act
 from store.staff.guard import EDITORS, SUPPORT, opens_to
 
 bp = Blueprint("discounts", __name__, url_prefix="/admin/discounts")
@@ -40,7 +42,8 @@ def new() -> Any:
         values = Typed(typed(), code=sent()["code"])
         try:
             with transaction():
-                discounts.add_discount(**{"name": "", **values})
+                added = discounts.add_discount(**{"name": "", **values})
+                recorded.discount_added(added)
         except InvalidFields as refusal:
             errors = refusal.faults
         else:
@@ -63,6 +66,7 @@ def end(number: int) -> Any:
     with transaction():
         found = discounts.discount_by_name(str(number))
         discounts.end_discount(found)
+        audit.record(Act.DISCOUNT_ENDED, found)
         told = f"{found.name} takes nothing off any more. Orders that were placed keep it."
     flash(told)
     return redirect(url_for("discounts.all"), 303)

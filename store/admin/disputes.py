@@ -5,12 +5,14 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.kit import clock
-from store.kit.database import end_read, transaction
+from store.kit.database import alongside, end_read, transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, place_in_list, status, typed
 from store.payments import disputes
 from store.payments.evidence import FIELDS, MOST_IN_ALL, evidence_of
 from store.payments.models import Dispute
+from store.staff import audit, recorded
+from store.staff.acts import Act
 from store.staff.guard import OWNERS, SUPPORT, opens_to, who
 
 bp = Blueprint("disputes", __name__, url_prefix="/admin/disputes")
@@ -46,6 +48,7 @@ def save(number: int) -> Any:
     try:
         with transaction():
             disputes.save_draft(number, values)
+            audit.record(Act.DISPUTE_DRAFTED, (Dispute, number))
     except InvalidFields as refusal:
         return _page(disputes.dispute_by_id(number), values, refusal.faults)
     if request.form.get("then") == "submit":
@@ -60,6 +63,7 @@ def gather(number: int) -> Any:
     """Drop what was edited and gather from our rows again."""
     with transaction():
         disputes.gather_again(number)
+        audit.record(Act.DISPUTE_GATHERED, (Dispute, number))
     flash("Gathered from today’s records. What was edited before is gone.")
     return redirect(url_for("disputes.one", number=number), 303)
 
@@ -71,7 +75,8 @@ def submit(number: int) -> Any:
     if request.method == "POST":
         person = who()
         end_read()  # the gateway is asked, outside any transaction
-        disputes.submit_answer(number, person)
+        with alongside(lambda: recorded.dispute_answered(number)):
+            disputes.submit_answer(number, person)
         flash("The answer is submitted. The bank decides now, which takes weeks.")
         return redirect(url_for("disputes.one", number=number), 303)
     dispute = disputes.dispute_by_id(number)

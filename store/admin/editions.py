@@ -13,6 +13,8 @@ from store.kit.errors import InvalidFields, NotFound
 from store.kit.forms import Typed, of_row, status, typed
 from store.kit.storage import storage
 from store.kit.web import PAGE_POLICY
+from store.staff import audit, recorded
+from store.staff.acts import Act
 from store.staff.guard import EDITORS, STAFF, opens_to, takes
 
 bp = Blueprint("editions", __name__, url_prefix="/admin/publications/<slug>")
@@ -60,7 +62,9 @@ def upload(slug: str) -> Any:
             given = {name: request.form.get(name) for name in TEXTS}
             with transaction():
                 publication = publication_by_slug(slug)
-                number = editions.upload_edition(publication, received, **given).number
+                draft = editions.upload_edition(publication, received, **given)
+                recorded.edition_uploaded(draft, received)
+                number = draft.number
         except (InvalidFields, editions.UploadRefused) as refusal:
             faults = getattr(refusal, "faults", {"files": refusal.sentence})
             return _upload_page(publication_by_slug(slug), typed(), faults, [])
@@ -80,7 +84,11 @@ def edit(slug: str, number: int) -> Any:
         values = typed()
         try:
             with transaction():
-                editions.edit_edition(find(slug, number), **{name: values[name] for name in TEXTS})
+                found = find(slug, number)
+                was = audit.facts_of(found, TEXTS)
+                editions.edit_edition(found, **{name: values[name] for name in TEXTS})
+                now = audit.facts_of(found, TEXTS)
+                audit.record(Act.EDITION_DESCRIBED, found, before=was, after=now)
         except InvalidFields as refusal:
             errors = refusal.faults
         else:

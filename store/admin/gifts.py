@@ -9,9 +9,12 @@ from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, fresh_key, status, typed
 from store.orders.gifts import give_copy
+from store.orders.models import Order
 from store.orders.orders import order_by_reference
 from store.payments.cancellation import NotAGift, take_back_gift
 from store.payments.checkout import begin_checkout
+from store.staff import audit
+from store.staff.acts import Act
 from store.staff.guard import EDITORS, SUPPORT, opens_to, who
 
 bp = Blueprint("gifts", __name__, url_prefix="/admin")
@@ -35,6 +38,7 @@ def give(slug: str) -> Any:
                     who=person,
                     form_key=f"gift:{values['form_key']}"[:40],
                 )
+                audit.record_once(Act.COPY_GIVEN, order)
                 order_id, told = order.id, f"Given to {order.email} as order {order.reference}."
         except InvalidFields as refusal:
             errors = refusal.faults
@@ -61,6 +65,7 @@ def take_back(reference: str) -> Any:
         try:
             with transaction():
                 take_back_gift(order_id, reason=values["reason"], who=person)
+                audit.record(Act.COPY_TAKEN_BACK, (Order, order_id))
         except InvalidFields as refusal:
             errors = refusal.faults
         else:

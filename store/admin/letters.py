@@ -12,9 +12,18 @@ from store.kit.paging import BEGINNING, SHORT_PAGE, Page, Place, paginate
 from store.kit.status import history
 from store.mail import outbox, standstills
 from store.mail.letters import kinds
-from store.mail.models import Attempt, Delivery, DeliveryStatus, is_of_kind, stands_at
+from store.mail.models import (
+    Attempt,
+    Delivery,
+    DeliveryStatus,
+    Standstill,
+    is_of_kind,
+    stands_at,
+)
 from store.orders.customers import customers_of
 from store.orders.models import Order
+from store.staff import audit
+from store.staff.acts import Act
 from store.staff.guard import SUPPORT, opens_to, who
 
 bp = Blueprint("letters", __name__, url_prefix="/admin/letters")
@@ -89,6 +98,7 @@ def retry(letter_id: int) -> Any:
     """Send a letter that did not leave, as a new message."""
     with transaction():
         outbox.send_again(letter_id, who())
+        audit.record(Act.LETTER_RETRIED, (Delivery, letter_id))
     flash("The letter is tried again.")
     return redirect(url_for("letters.one", letter_id=letter_id), 303)
 
@@ -99,6 +109,7 @@ def see(number: int) -> Any:
     """Somebody has seen that no letters left; the next one is tried at once."""
     with transaction():
         standstills.see(number, who())
+        audit.record(Act.STANDSTILL_SEEN, (Standstill, number))
     flash("Noted. The mail server is asked again now.")
     return redirect(url_for("home.home"), 303)
 

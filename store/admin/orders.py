@@ -13,11 +13,13 @@ from store.kit.database import transaction
 from store.kit.forms import place_in_list, searched
 from store.kit.status import history
 from store.orders.consents import accepted_terms, given_consent
-from store.orders.models import OrderStatus
+from store.orders.models import Order, OrderStatus
 from store.orders.orders import is_whole, list_orders, order_by_reference
 from store.orders.prices import order_vat_note
 from store.payments import disputes, sums, transfer_lists, transfers
 from store.payments.receipts import receipt_of
+from store.staff import audit
+from store.staff.acts import Act
 from store.staff.guard import SUPPORT, opens_to, who
 
 bp = Blueprint("orders", __name__, url_prefix="/admin/orders")
@@ -104,6 +106,7 @@ def resend(reference: str) -> Any:
     with transaction():
         order = order_by_reference(reference)
         resend_confirmation(order, who())
+        audit.record(Act.ORDER_RESENT, order)
         told = f"The confirmation is on its way to {order.customer.email}."
     flash(told)
     return redirect(url_for("orders.one", reference=reference), 303)
@@ -119,6 +122,7 @@ def settle(reference: str) -> Any:
     with transaction():
         order_id = order_by_reference(reference).id
         settle_held(order_id, is_given_back=outcome == "back", who=who())
+        audit.record(Act.ORDER_SETTLED, (Order, order_id), after={"outcome": outcome})
     told = "is given back to the address it had" if outcome == "back" else "stays where it is"
     flash(f"The order {told}. Both addresses are told.")
     return redirect(url_for("orders.one", reference=reference), 303)

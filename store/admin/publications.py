@@ -14,6 +14,8 @@ from store.kit.money import to_decimal
 from store.kit.status import history
 from store.kit.storage import storage
 from store.orders.consents import promise_in_words
+from store.staff import audit, recorded
+from store.staff.acts import Act
 from store.staff.guard import EDITORS, STAFF, opens_to, takes, who
 
 bp = Blueprint("publications", __name__, url_prefix="/admin/publications")
@@ -57,7 +59,9 @@ def new() -> Any:
         try:
             fields = _read(values)
             with transaction():
-                slug = publications.add_publication(values["slug"].strip(), **fields).slug
+                added = publications.add_publication(values["slug"].strip(), **fields)
+                audit.record(Act.PUBLICATION_ADDED, added, after=recorded.publication_facts(added))
+                slug = added.slug
         except (InvalidFields, publications.SlugTaken) as refusal:
             errors = _faults(refusal)
         else:
@@ -103,7 +107,11 @@ def edit(slug: str) -> Any:
         try:
             fields = _read(values)
             with transaction():
-                publications.edit_publication(publications.publication_by_slug(slug), **fields)
+                found = publications.publication_by_slug(slug)
+                was = recorded.publication_facts(found)
+                publications.edit_publication(found, **fields)
+                now = recorded.publication_facts(found)
+                audit.record(Act.PUBLICATION_CHANGED, found, before=was, after=now)
         except InvalidFields as refusal:
             errors = _faults(refusal)
         else:
@@ -120,7 +128,9 @@ def edit(slug: str) -> Any:
 def put_on_sale(slug: str) -> Any:
     """Put a publication on sale."""
     with transaction():
-        publications.put_on_sale(publications.publication_by_slug(slug), who())
+        found = publications.publication_by_slug(slug)
+        publications.put_on_sale(found, who())
+        audit.record(Act.PUBLICATION_LISTED, found)
     flash("It is on sale.")
     return redirect(url_for("publications.one", slug=slug), 303)
 
@@ -132,7 +142,9 @@ def retire(slug: str) -> Any:
     publication = publications.publication_by_slug(slug)
     if request.method == "POST":
         with transaction():
-            publications.retire(publications.publication_by_slug(slug), who())
+            found = publications.publication_by_slug(slug)
+            publications.retire(found, who())
+            audit.record(Act.PUBLICATION_RETIRED, found)
         flash("It is no longer sold. Its customers keep what they have.")
         return redirect(url_for("publications.one", slug=slug), 303)
     return render_template("admin/publication_retire.html", publication=publication)
@@ -154,7 +166,9 @@ def cover(slug: str) -> Any:
             publication = publications.publication_by_slug(slug)
         else:
             with transaction():
-                publications.publication_by_slug(slug).cover_sha256 = digest
+                found = publications.publication_by_slug(slug)
+                found.cover_sha256 = digest
+                audit.record(Act.COVER_CHANGED, found)
             flash("The cover is changed.")
             return redirect(url_for("publications.one", slug=slug), 303)
     page = render_template(

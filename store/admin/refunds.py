@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.kit.database import end_read
+from store.kit.database import alongside, end_read
 from store.kit.forms import Reader, Typed, fresh_key, status, typed
 from store.kit.money import format_money, to_decimal
 from store.orders.models import Order
@@ -14,6 +14,7 @@ from store.payments import money_back, refunds, sums
 from store.payments.gateways.base import FREE, MANUAL
 from store.payments.models import Payment, Refund, RefundStatus
 from store.payments.sums import disputes_of, refundable
+from store.staff import recorded
 from store.staff.guard import OWNERS, opens_to, who
 
 bp = Blueprint("refunds", __name__, url_prefix="/admin/orders")
@@ -107,14 +108,15 @@ def _refund(order: Order, values: Typed) -> dict[str, str]:
     person = who()
     end_read()  # the gateway is asked, outside any transaction
     try:
-        rows = refunds.refund_order(
-            order_id,
-            amount=amount,
-            who=person,
-            why=values["why"].strip()[:300],
-            key=key,
-            payment_id=payment_id,
-        )
+        with alongside(lambda: recorded.refunds_asked(order_id, key)):
+            rows = refunds.refund_order(
+                order_id,
+                amount=amount,
+                who=person,
+                why=values["why"].strip()[:300],
+                key=key,
+                payment_id=payment_id,
+            )
     except money_back.MoreThanPaid as refusal:
         return {"amount": refusal.sentence}
     except money_back.PaymentDisputed as refusal:

@@ -20,6 +20,8 @@ from store.kit.status import StatusChange, history
 from store.mail import outbox
 from store.mail.models import Batch, BatchStatus
 from store.orders.customers import customers_of
+from store.staff import audit
+from store.staff.acts import Act
 from store.staff.guard import EDITORS, STAFF, opens_to, who
 
 bp = Blueprint("releases", __name__, url_prefix="/admin/publications/<slug>/editions/<int:number>")
@@ -62,7 +64,9 @@ def letter(slug: str, number: int) -> AnyResponse:
 def test(slug: str, number: int) -> Any:
     """The letter to the person who presses, marked [TEST]."""
     with transaction():
-        send_test(find(slug, number), who())
+        edition = find(slug, number)
+        send_test(edition, who())
+        audit.record(Act.EDITION_TESTED, edition, after={"to": who()})
     return _back(slug, number, f"A test is on its way to {who()}.")
 
 
@@ -77,7 +81,10 @@ def release(slug: str, number: int) -> Any:
             is_later = values["when"] == "later"
             at = clock.parse_moment(values["at"], config().zone) if is_later else None
             with transaction():
-                releasing.schedule_release(find(slug, number), at, who())
+                edition = find(slug, number)
+                leaves_at = releasing.schedule_release(edition, at, who())
+                facts = {"at": leaves_at, "people": values["people"]}
+                audit.record(Act.EDITION_RELEASED, edition, after=facts)
         except (clock.UnclearTime, releasing.MomentTooSoon) as refusal:
             errors = {"at": refusal.sentence}
         except releasing.NothingToRelease as refusal:
@@ -92,7 +99,9 @@ def release(slug: str, number: int) -> Any:
 def take_back(slug: str, number: int) -> Any:
     """Undo the press; nothing has left."""
     with transaction():
-        releasing.take_back(find(slug, number), who())
+        edition = find(slug, number)
+        releasing.take_back(edition, who())
+        audit.record(Act.EDITION_TAKEN_BACK, edition)
     return _back(slug, number, "Taken back. Nothing has left.")
 
 
@@ -101,7 +110,9 @@ def take_back(slug: str, number: int) -> Any:
 def pause(slug: str, number: int) -> Any:
     """Hold what has not left."""
     with transaction():
-        recalling.pause(find(slug, number), who(), f"{who()} paused it")
+        edition = find(slug, number)
+        recalling.pause(edition, who(), f"{who()} paused it")
+        audit.record(Act.EDITION_PAUSED, edition)
     return _back(slug, number, "Paused. What has not left waits until you go on.")
 
 
@@ -110,7 +121,9 @@ def pause(slug: str, number: int) -> Any:
 def resume(slug: str, number: int) -> Any:
     """Go on."""
     with transaction():
-        recalling.resume(find(slug, number), who())
+        edition = find(slug, number)
+        recalling.resume(edition, who())
+        audit.record(Act.EDITION_RESUMED, edition)
     return _back(slug, number, "The letters go on.")
 
 
@@ -119,7 +132,9 @@ def resume(slug: str, number: int) -> Any:
 def retry(slug: str, number: int) -> Any:
     """Send again what could not be delivered, and nothing else."""
     with transaction():
-        count = outbox.retry_failed(_batch(find(slug, number)), who())
+        edition = find(slug, number)
+        count = outbox.retry_failed(_batch(edition), who())
+        audit.record(Act.EDITION_RETRIED, edition, after={"letters": count})
     letters = "letter is" if count == 1 else "letters are"
     return _back(slug, number, f"{count:,} {letters} tried again.")
 
@@ -130,7 +145,9 @@ def recall(slug: str, number: int) -> Any:
     """Leave out what has not left, after a page that says what that means."""
     if request.method == "POST":
         with transaction():
-            count = recalling.recall(find(slug, number), who())
+            edition = find(slug, number)
+            count = recalling.recall(edition, who())
+            audit.record(Act.EDITION_RECALLED, edition, after={"letters_left_out": count})
         letters = "letter was" if count == 1 else "letters were"
         return _back(slug, number, f"Recalled. {count:,} {letters} left out.")
     return _confirm("recall", slug, number)
@@ -142,7 +159,11 @@ def withdraw(slug: str, number: int) -> Any:
     """Take a wrong edition out of every library, after a page that says what that means."""
     if request.method == "POST":
         with transaction():
-            recalling.withdraw(find(slug, number), who(), request.form.get("why", "")[:300])
+            edition = find(slug, number)
+            why = request.form.get("why", "")[:300]
+            count = recalling.withdraw(edition, who(), why)
+            facts = {"why": why, "letters_left_out": count}
+            audit.record(Act.EDITION_WITHDRAWN, edition, after=facts)
         return _back(slug, number, "Withdrawn. Every link leads to the newest other edition now.")
     return _confirm("withdraw", slug, number)
 

@@ -10,6 +10,9 @@ from store.entitlements import open_repairs, repairs
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, place_in_list, status, typed
+from store.mail.models import Repair
+from store.staff import audit
+from store.staff.acts import Act
 from store.staff.guard import SUPPORT, opens_to, who
 
 bp = Blueprint("repairs", __name__, url_prefix="/admin/repairs")
@@ -34,6 +37,7 @@ def resend(repair_id: int) -> Any:
     """The address is right after all: letters go there again, first what was missed."""
     with transaction():
         queued = repairs.resend(repair_id, who())
+        audit.record(Act.REPAIR_RESENT, (Repair, repair_id), after={"letters": queued})
     flash(f"The address is in use again. Letters on their way to it: {queued}.")
     return _back()
 
@@ -44,6 +48,7 @@ def write_to_second(repair_id: int) -> Any:
     """Mail all links to the customer's second address, whose reader can then make it the first."""
     with transaction():
         address = repairs.write_to_second(repair_id, who())
+        audit.record(Act.REPAIR_SECOND, (Repair, repair_id))
     flash(f"All links are on their way to {address}. There they can make it their first address.")
     return _back()
 
@@ -58,6 +63,7 @@ def giving_up(repair_id: int) -> Any:
         try:
             with transaction():
                 repairs.give_up(repair_id, who(), values["word"])
+                audit.record(Act.REPAIR_GIVEN_UP, (Repair, repair_id))
         except InvalidFields as refusal:
             errors = refusal.faults
         else:

@@ -8,7 +8,8 @@ from store.catalog.sellers import FIELDS, SellerUnknown, current_seller, state_s
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, of_row, status, typed
-from store.payments.transfers import bank_changes, change_bank_details, masked
+from store.payments.transfers import bank_changes, masked
+from store.staff import recorded
 from store.staff.guard import EDITORS, OWNERS, opens_to, signed_in, who
 from store.staff.sign_in import password_faults
 
@@ -23,7 +24,9 @@ def edit() -> Any:
     if request.method == "POST":
         try:
             with transaction():
-                state_seller(**{name: values[name] for name in FIELDS})
+                was = recorded.seller_facts()
+                stated = state_seller(**{name: values[name] for name in FIELDS})
+                recorded.seller_stated(stated, was)
         except InvalidFields as refusal:
             errors = refusal.faults
         else:
@@ -57,7 +60,7 @@ def bank() -> Any:
         try:
             if not errors:
                 with transaction():
-                    change_bank_details(values["bank_details"], person)
+                    recorded.bank_changed(values["bank_details"], person)
         except InvalidFields as refusal:
             errors = refusal.faults
         if not errors:

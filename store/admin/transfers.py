@@ -6,13 +6,14 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import db, end_read
+from store.kit.database import alongside, db, end_read
 from store.kit.errors import InvalidFields
 from store.kit.forms import Reader, Typed, fresh_key, place_in_list, status, typed
 from store.kit.money import format_money, to_decimal
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import order_by_reference
 from store.payments import transfer_lists, transfers
+from store.staff import recorded
 from store.staff.guard import OWNERS, SUPPORT, opens_to, who
 
 bp = Blueprint("transfers", __name__, url_prefix="/admin")
@@ -63,7 +64,8 @@ def sent(back_id: int) -> Any:
     """Say that money was sent back; a second press changes nothing."""
     person = who()
     end_read()
-    back = transfers.mark_sent_back(back_id, person)
+    with alongside(lambda: recorded.sent_back(back_id)):
+        back = transfers.mark_sent_back(back_id, person)
     flash(f"{format_money(back.amount, back.currency)} is marked as sent. The customer is told.")
     return redirect(url_for("transfers.all"), 303)
 
@@ -74,16 +76,18 @@ def _record(order: Order, values: Typed) -> dict[str, str]:
     day = reader.day("received_on", "Enter the day on which the money arrived.", needed=True)
     if amount is None or day is None:
         return reader.faults
+    key = f"desk:{values['form_key']}"[:60]
     end_read()
     try:
-        transfers.record_transfer(
-            order_id,
-            amount=amount,
-            received_on=day,
-            note=values["note"],
-            who=person,
-            form_key=f"desk:{values['form_key']}"[:60],
-        )
+        with alongside(lambda: recorded.transfer_noted(key)):
+            transfers.record_transfer(
+                order_id,
+                amount=amount,
+                received_on=day,
+                note=values["note"],
+                who=person,
+                form_key=key,
+            )
     except transfers.MoreThanDue as refusal:
         return {"amount": refusal.sentence}
     except InvalidFields as refusal:

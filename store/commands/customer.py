@@ -14,10 +14,13 @@ from store.distribution.customers_csv import read_customers
 from store.distribution.import_export import ImportReport, export_customers, import_customers
 from store.entitlements.addresses import correct_address, merge_customers
 from store.entitlements.fresh_links import end_links
-from store.kit.database import transaction
+from store.kit.database import alongside, transaction
 from store.orders.customers import known_customer, parse_address
 from store.payments.charge import is_money_under_way
 from store.payments.sums import left_by_order
+from store.staff import recorded
+from store.staff.acts import Act
+from store.staff.audit import record
 
 
 @click.group()
@@ -51,9 +54,10 @@ def import_(
     publication = publication_by_slug(slug)
     chosen = _columns(columns) | ({"ordered_on": ordered_on} if ordered_on else {})
     given = read_customers(file.read_bytes(), chosen, item or publication.title)
-    report = import_customers(
-        publication, given, notify=notify, dry_run=dry_run, progress=_progress
-    )
+    with alongside(lambda: recorded.customers_imported(slug, given.total)):
+        report = import_customers(
+            publication, given, notify=notify, dry_run=dry_run, progress=_progress
+        )
     if as_json:
         print_json(report.as_dict() | {"dry_run": dry_run})
     else:
@@ -66,6 +70,8 @@ def import_(
 @in_shop
 def export(slug: str, output: Path | None) -> None:
     """Who holds the publication, as CSV that a spreadsheet opens with every letter whole."""
+    with transaction():
+        record(Act.CUSTOMERS_EXPORTED, publication_by_slug(slug))
     pieces = export_customers(publication_by_slug(slug), left_by_order)
     if output is None:
         _write(pieces, sys.stdout.buffer)
@@ -90,9 +96,10 @@ def correct(old: str, new: str) -> None:
     """Put a wrong address right; old links die, what was missed is sent to the new one. The old
     address is told, and can undo it for 14 days."""
     with transaction():
-        correct_address(
-            known_customer(old), parse_address(new), who_types(), has_money=is_money_under_way
-        )
+        found = known_customer(old)
+        was = found.email
+        correct_address(found, parse_address(new), who_types(), has_money=is_money_under_way)
+        recorded.address_corrected(found, was)
     click.echo("The address is corrected.")
 
 
@@ -102,7 +109,9 @@ def correct(old: str, new: str) -> None:
 def end_links_(address: str) -> None:
     """End every link that was mailed to a customer; fresh ones go to the address on file."""
     with transaction():
-        end_links(known_customer(address), who_types())
+        found = known_customer(address)
+        end_links(found, who_types())
+        record(Act.LINKS_ENDED, found)
     click.echo("The old links have ended. Fresh ones are in the outbox.")
 
 
@@ -113,7 +122,9 @@ def end_links_(address: str) -> None:
 def merge(gone: str, kept: str) -> None:
     """Bring two customers together: all that is GONE's becomes KEPT's, and GONE is told."""
     with transaction():
-        merge_customers(known_customer(gone), known_customer(kept), who_types())
+        merged, found = known_customer(gone), known_customer(kept)
+        merge_customers(merged, found, who_types())
+        record(Act.CUSTOMERS_MERGED, found, after={"merged": merged.id})
     click.echo("They are one customer now. Fresh links are in the outbox.")
 
 

@@ -12,6 +12,9 @@ from store.kit.paging import Place
 from store.orders import discounts
 from store.orders.discounts import Places, places_by_discount
 from store.orders.models import Discount
+from store.staff import recorded
+from store.staff.acts import Act
+from store.staff.audit import record
 
 COLUMNS = ("number", "name", "code", "off", "state", "used", "held", "until")
 
@@ -44,6 +47,7 @@ def add(name: str, members: Path | None, **given: Any) -> None:
     listed = members.read_text(encoding="utf-8-sig") if members else ""
     with transaction():
         added = discounts.add_discount(name, members=listed, **given)
+        recorded.discount_added(added)
         click.echo(f"{added.name} takes off {_off(added)}.")
 
 
@@ -55,6 +59,7 @@ def end(code_or_number: str) -> None:
     with transaction():
         found = discounts.discount_by_name(code_or_number)
         discounts.end_discount(found)
+        record(Act.DISCOUNT_ENDED, found)
         click.echo(f"{found.name} is ended.")
 
 

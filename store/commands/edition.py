@@ -23,6 +23,9 @@ from store.kit.database import transaction
 from store.kit.errors import Refusal
 from store.kit.formatting import format_moment
 from store.orders.customers import known_customer
+from store.staff import recorded
+from store.staff.acts import Act
+from store.staff.audit import record
 
 FILE = click.Path(path_type=Path)
 
@@ -55,6 +58,7 @@ def upload(
     with transaction():
         publication = publication_by_slug(slug)
         draft = upload_edition(publication, received, label=label, notes=text, severity=severity)
+        recorded.edition_uploaded(draft, received)
         told = _told(draft)
     if as_json:
         print_json(told)
@@ -90,7 +94,9 @@ def release(
     moment = parse_moment(at, config().zone) if at else None
     if test_to:
         with transaction():
-            rehearsal.send_test(_find(slug, number), test_to)
+            found = _find(slug, number)
+            rehearsal.send_test(found, test_to)
+            record(Act.EDITION_TESTED, found, after={"to": test_to})
         click.echo(f"A test letter to {test_to} is in the outbox.")
         return
     seen = rehearsal.rehearse(_find(slug, number))
@@ -100,7 +106,7 @@ def release(
     if not yes:
         _print_rehearsal(seen, as_json=False)
         _ask(seen.recipients, number)
-    _release(slug, number, moment, as_json=as_json)
+    _release(slug, number, moment, seen.recipients, as_json=as_json)
 
 
 @edition.command("recall")
@@ -113,9 +119,11 @@ def recall(slug: str, number: int) -> None:
         found = _find(slug, number)
         if found.status == EditionStatus.SCHEDULED:
             releasing.take_back(found, who_types())
+            record(Act.EDITION_TAKEN_BACK, found)
             click.echo(f"Edition {number} is a draft again; nothing has left.")
             return
         count = recalling.recall(found, who_types())
+        record(Act.EDITION_RECALLED, found, after={"letters_left_out": count})
     click.echo(f"{count} letters were recalled before they left.")
 
 
@@ -126,7 +134,9 @@ def recall(slug: str, number: int) -> None:
 def pause(slug: str, number: int) -> None:
     """Hold the letters that have not left."""
     with transaction():
-        recalling.pause(_find(slug, number), who_types())
+        found = _find(slug, number)
+        recalling.pause(found, who_types())
+        record(Act.EDITION_PAUSED, found)
     click.echo("The letters are paused.")
 
 
@@ -137,7 +147,9 @@ def pause(slug: str, number: int) -> None:
 def resume(slug: str, number: int) -> None:
     """Let paused letters go on."""
     with transaction():
-        recalling.resume(_find(slug, number), who_types())
+        found = _find(slug, number)
+        recalling.resume(found, who_types())
+        record(Act.EDITION_RESUMED, found)
     click.echo("The letters go on.")
 
 
@@ -152,7 +164,9 @@ def withdraw(slug: str, number: int, why: str, yes: bool) -> None:
     if not yes:
         _confirm(f"Withdraw edition {number} for good?")
     with transaction():
-        count = recalling.withdraw(_find(slug, number), who_types(), why)
+        found = _find(slug, number)
+        count = recalling.withdraw(found, who_types(), why)
+        record(Act.EDITION_WITHDRAWN, found, after={"why": why, "letters_left_out": count})
     click.echo(f"Edition {number} is withdrawn; {count} letters were left out.")
 
 
@@ -178,9 +192,13 @@ def _find(slug: str, number: int) -> Edition:
     return edition_by_number(publication_by_slug(slug), number)
 
 
-def _release(slug: str, number: int, moment: datetime | None, *, as_json: bool) -> None:
+def _release(
+    slug: str, number: int, moment: datetime | None, people: int, *, as_json: bool
+) -> None:
     with transaction():
-        at = releasing.schedule_release(_find(slug, number), moment, who_types())
+        found = _find(slug, number)
+        at = releasing.schedule_release(found, moment, who_types())
+        record(Act.EDITION_RELEASED, found, after={"at": at, "people": people})
     releasing.release_due()
     found = _find(slug, number)
     is_out = found.status == EditionStatus.RELEASED

@@ -7,6 +7,8 @@ from store.commands.base import in_shop, json_option, print_json, print_table, w
 from store.kit.database import db, transaction
 from store.mail import letters, outbox
 from store.mail.models import Delivery, DeliveryStatus, stands_at
+from store.staff.acts import Act
+from store.staff.audit import record
 
 _COLUMNS = ("id", "kind", "status", "due_at", "sent_at", "tries", "is_possibly_twice", "reason")
 
@@ -72,4 +74,5 @@ def retry(letter_id: int) -> None:
     """Send a letter again that failed, came back, is held or was left out."""
     with transaction():
         outbox.send_again(letter_id, who_types())
+        record(Act.LETTER_RETRIED, (Delivery, letter_id))
     click.echo(f"Letter {letter_id} is queued again.")

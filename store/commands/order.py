@@ -1,6 +1,7 @@
 """Orders on the command line: show, give, note money by bank, refund, send the letters again."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from store.entitlements.granting import resend_confirmation
 from store.entitlements.order_moves import settle_held
 from store.kit import clock, tokens
 from store.kit.config import config
-from store.kit.database import db, transaction
+from store.kit.database import alongside, db, transaction
 from store.kit.formatting import format_moment
 from store.kit.money import format_money, parse_price
 from store.mail.models import Delivery
@@ -24,6 +25,9 @@ from store.payments.checkout import begin_checkout
 from store.payments.refunds import refund_order
 from store.payments.sums import payments_of, refunded_amount
 from store.payments.transfer_lists import unsent_backs
+from store.staff import recorded
+from store.staff.acts import Act
+from store.staff.audit import record, record_once
 
 
 @click.group()
@@ -62,7 +66,10 @@ def refund(reference: str, amount: str | None, number: int | None, why: str) -> 
     # The key names what is asked for: pressing twice asks for the same thing.
     key = f"terminal:{number or 'any'}:{already}:{part or 'all'}"
     who = who_types()
-    asked = refund_order(order_id, amount=part, who=who, why=why, key=key, payment_id=payment_id)
+    with alongside(lambda: recorded.refunds_asked(order_id, key)):
+        asked = refund_order(
+            order_id, amount=part, who=who, why=why, key=key, payment_id=payment_id
+        )
     for part_of_it in asked:
         amount_text = format_money(part_of_it.amount, part_of_it.currency)
         click.echo(f"Refund of {amount_text}: {part_of_it.status}. {part_of_it.failure}".strip())
@@ -82,7 +89,9 @@ def _numbered(order_id: int, number: int) -> int:
 def resend(reference: str) -> None:
     """Send the confirmation with its links again, to the address on file."""
     with transaction():
-        resend_confirmation(order_by_reference(reference), who_types())
+        found = order_by_reference(reference)
+        resend_confirmation(found, who_types())
+        record(Act.ORDER_RESENT, found)
     click.echo("The confirmation is in the outbox.")
 
 
@@ -95,6 +104,7 @@ def settle(reference: str, outcome: str) -> None:
     with transaction():
         found = order_by_reference(reference)
         settle_held(found.id, is_given_back=outcome == "back", who=who_types())
+        record(Act.ORDER_SETTLED, found, after={"outcome": outcome})
     click.echo("It is given back." if outcome == "back" else "It stays where it is.")
 
 
@@ -113,6 +123,7 @@ def give(slug: str, email: str, name: str, reason: str, as_json: bool) -> None:
         given = give_copy(
             publication, email=email, name=name, reason=reason, who=who_types(), form_key=key
         )
+        record_once(Act.COPY_GIVEN, given)
         order_id, reference = given.id, given.reference
     begin_checkout(order_id)
     if as_json:
@@ -130,6 +141,7 @@ def take_back(reference: str, reason: str) -> None:
     with transaction():
         found = order_by_reference(reference)
         take_back_gift(found.id, reason=reason, who=who_types())
+        record(Act.COPY_TAKEN_BACK, found)
     click.echo("The copy is taken back.")
 
 
@@ -143,14 +155,16 @@ def take_back(reference: str, reason: str) -> None:
 def received(reference: str, amount: str, on: datetime | None, note: str, as_json: bool) -> None:
     """Note money that came by bank transfer; with the last part the order is paid."""
     found = order_by_reference(reference)
-    transfers.record_transfer(
-        found.id,
-        amount=parse_price(amount, found.currency),
-        received_on=on.date() if on else clock.today(config().zone),
-        note=note,
-        who=who_types(),
-        form_key=tokens.new_reference(),
-    )
+    key = tokens.new_reference()
+    with alongside(lambda: recorded.transfer_noted(key)):
+        transfers.record_transfer(
+            found.id,
+            amount=parse_price(amount, found.currency),
+            received_on=on.date() if on else clock.today(config().zone),
+            note=note,
+            who=who_types(),
+            form_key=key,
+        )
     found = order_by_reference(reference)
     transfer = transfers.awaited_transfer(found)
     if transfer is None:
@@ -178,7 +192,8 @@ def sent_back(reference: str, as_json: bool) -> None:
         raise transfers.NothingToSend
     backs = [(back.id, format_money(back.amount, back.currency)) for back, _ in waiting]
     for back_id, _ in backs:
-        transfers.mark_sent_back(back_id, who_types())
+        with alongside(partial(recorded.sent_back, back_id)):
+            transfers.mark_sent_back(back_id, who_types())
     if as_json:
         print_json([{"id": back_id, "amount": amount} for back_id, amount in backs])
         return

@@ -5,7 +5,10 @@ from flask_migrate import upgrade as migrate_upward
 
 from store import serving, tasks
 from store.commands.base import Refused, in_shop, load_settings
+from store.kit.database import transaction
 from store.settings import Settings
+from store.staff.acts import Act
+from store.staff.audit import record
 
 PORT = click.option(
     "--port", type=click.IntRange(1, 65_535), help="Another port than STORE_BIND names."
@@ -22,6 +25,8 @@ def db() -> None:
 def db_upgrade() -> None:
     """Bring the tables to the present state."""
     migrate_upward()
+    with transaction():
+        record(Act.DATABASE_UPGRADED)
     click.echo("The database is up to date.")
 
 

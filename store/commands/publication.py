@@ -14,6 +14,9 @@ from store.kit.database import transaction
 from store.kit.formatting import format_moment
 from store.kit.forms import Reader, Typed
 from store.kit.money import format_money, parse_price, to_decimal
+from store.staff import recorded
+from store.staff.acts import Act
+from store.staff.audit import record
 
 MARKDOWN = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -61,8 +64,10 @@ def add(slug: str, title: str, price: str, currency: str, status: str, **given: 
     amount = parse_price(price, currency)
     with transaction():
         added = publications.add_publication(slug, title, amount, currency, **_read(given))
+        record(Act.PUBLICATION_ADDED, added, after=recorded.publication_facts(added))
         if status == "listed":
             publications.put_on_sale(added, who_types())
+            record(Act.PUBLICATION_LISTED, added)
         click.echo(f"{added.slug} is {_place(added)} at {_price(added)}.")
 
 
@@ -82,11 +87,16 @@ def edit(slug: str, title: str | None, price: str | None, status: str | None, **
             fields["title"] = title
         if price is not None:
             fields["price_amount"] = parse_price(price, found.currency)
+        was = recorded.publication_facts(found)
         publications.edit_publication(found, **fields)
+        now = recorded.publication_facts(found)
+        record(Act.PUBLICATION_CHANGED, found, before=was, after=now)
         if status == "listed":
             publications.put_on_sale(found, who_types())
+            record(Act.PUBLICATION_LISTED, found)
         elif status == "retired":
             publications.retire(found, who_types())
+            record(Act.PUBLICATION_RETIRED, found)
         click.echo(f"{found.slug} is {_place(found)} at {_price(found)}.")
 
 

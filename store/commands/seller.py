@@ -5,7 +5,7 @@ import click
 from store.catalog.sellers import FIELDS, current_seller, state_seller
 from store.commands.base import in_shop, json_option, print_json, print_table, who_types
 from store.kit.database import transaction
-from store.payments.transfers import change_bank_details
+from store.staff import recorded
 
 
 @click.group()
@@ -31,9 +31,10 @@ def set_(**given: str | None) -> None:
     fields = {name: text for name, text in given.items() if text is not None}
     bank_details = fields.pop("bank_details", None)
     with transaction():
-        state_seller(**fields)
+        was = recorded.seller_facts()
+        recorded.seller_stated(state_seller(**fields), was)
         if bank_details is not None:
-            change_bank_details(bank_details, who_types())
+            recorded.bank_changed(bank_details, who_types())
         click.echo(f"{current_seller().trading_name} sells from now on.")
 
 

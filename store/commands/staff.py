@@ -8,6 +8,8 @@ from store.commands.base import in_shop
 from store.kit import clock
 from store.kit.database import transaction
 from store.staff import people
+from store.staff.acts import Act
+from store.staff.audit import record
 from store.staff.models import Role
 from store.staff.people import Done, tell_of
 
@@ -37,5 +39,8 @@ def staff_add(email: str, role: str, password_stdin: bool) -> None:
         person = people.add_staff(email, role, password)
         if person.created_at < began:
             tell_of(person, Done.RESET)
+            record(Act.STAFF_RESET, person, after={"role": role})
+        else:
+            record(Act.STAFF_ADDED, person, after={"role": role})
         said = f"{person.email} may sign in at /admin/ as {role}."
     click.echo(said)

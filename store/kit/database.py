@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache, reduce
@@ -67,6 +68,8 @@ class Base(DeclarativeBase):
 
 db = SQLAlchemy(model_class=Base)
 
+_alongside: ContextVar[Callable[[], bool] | None] = ContextVar("alongside", default=None)
+
 # `{}` or `{:010}`.
 _FIELDS = re.compile(r"\{(?::(0\d+))?\}")
 
@@ -89,6 +92,7 @@ def transaction() -> Iterator[Session]:
     try:
         session.connection(execution_options={WRITES: True})
         yield session
+        _write_alongside()
         session.commit()
     except BaseException:
         session.rollback()
@@ -98,6 +102,23 @@ def transaction() -> Iterator[Session]:
         session.info["writing"] = False
     for call in session.info.pop("after_commit"):
         call()
+
+
+@contextmanager
+def alongside(write: Callable[[], bool]) -> Iterator[None]:
+    """For a rule that opens its own transactions: at the end of each `write` is called, until it
+    says that it has written; what it writes is committed with the rest."""
+    token = _alongside.set(write)
+    try:
+        yield
+    finally:
+        _alongside.reset(token)
+
+
+def _write_alongside() -> None:
+    write = _alongside.get()
+    if write is not None and write():
+        _alongside.set(None)
 
 
 def one_look() -> Connection:

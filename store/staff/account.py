@@ -10,6 +10,8 @@ from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import status
 from store.staff import credentials, sessions
+from store.staff.acts import Act
+from store.staff.audit import record
 from store.staff.guard import STAFF, opens_to, signed_in
 from store.staff.models import StaffMember
 from store.staff.people import Done, end_sessions, tell_of
@@ -42,6 +44,7 @@ def password() -> Any:
                 person.password = made
                 end_sessions(person)
                 tell_of(person, Done.PASSWORD)
+                record(Act.PASSWORD_CHANGED, person)
             sessions.begin(person)
             flash("Your password is changed. Everywhere else you are signed out.")
             return redirect(url_for("account.show"), 303)
@@ -62,6 +65,7 @@ def two_step() -> Any:
             with transaction():
                 made = credentials.turn_on_two_step(person, secret)
                 tell_of(person, Done.ON)
+                record(Act.TWO_STEP_ON, person)
             session.pop("new_secret")
             return render_template("admin/account_codes.html", codes=made, is_new=True)
     app = credentials.authenticator(secret)
@@ -103,6 +107,7 @@ def _with_code(done: Done) -> Any:
                 else:
                     credentials.turn_off_two_step(person)
                 tell_of(person, done)
+                record(Act.CODES_MADE if done is Done.CODES else Act.TWO_STEP_OFF, person)
             if made:
                 return render_template("admin/account_codes.html", codes=made, is_new=False)
             flash("Two-step sign-in is off.")

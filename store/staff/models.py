@@ -1,7 +1,8 @@
-"""The table of staff: who may use the desk, and in which role."""
+"""The tables of staff: who may use the desk, in which role; and the record of acts."""
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from flask_login import UserMixin
@@ -51,3 +52,27 @@ class StaffMember(UserMixin, Base):  # type: ignore[misc] # Flask-Login has no t
     def has_two_step(self) -> bool:
         """Whether signing in asks for a code after the password."""
         return self.totp_secret is not None
+
+
+class AuditEntry(Base):
+    """One act of staff or of the command line. Only ever added: triggers refuse the rest."""
+
+    __tablename__ = "audit_entries"
+    __table_args__ = (
+        sa.Index("ix_audit_entries_act", "act", "id"),
+        sa.Index("ix_audit_entries_at", "at"),
+        sa.Index("ix_audit_entries_entity", "entity", "entity_id", "id"),
+        sa.Index("ix_audit_entries_staff_id", "staff_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    act: Mapped[str] = mapped_column(sa.String(40))  # a word of `acts.Act`
+    # The table and row it was done to; no foreign key, as the line outlives the row.
+    entity: Mapped[str] = mapped_column(sa.String(40))
+    entity_id: Mapped[int | None]
+    before: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
+    after: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
+    staff_id: Mapped[int | None] = mapped_column(sa.ForeignKey("staff.id"))
+    operator: Mapped[str] = mapped_column(sa.String(100))  # of a terminal; "" at the desk
+    place: Mapped[str] = mapped_column(sa.String(100))  # network at the desk, else the machine

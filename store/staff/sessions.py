@@ -7,9 +7,8 @@ from flask.sessions import SecureCookieSessionInterface
 from flask_login import LoginManager, current_user, login_user, logout_user
 
 from store.kit import clock
-from store.kit.database import transaction
 from store.staff.models import StaffMember
-from store.staff.people import end_sessions, staff_by_sign_in_key
+from store.staff.people import staff_by_sign_in_key
 
 IDLE_SECONDS = 2 * 3600
 WHOLE_SECONDS = 12 * 3600
@@ -58,13 +57,6 @@ def begin(person: StaffMember) -> None:
     session["began_at"] = session["seen_at"] = seconds()
 
 
-def end(person: StaffMember) -> None:
-    """Sign the person out everywhere: a copied cookie is dead, too."""
-    with transaction():
-        end_sessions(person)
-    _forget()
-
-
 def drop_if_stale() -> None:
     """End a session that idled too long or is too old; else note that somebody is there."""
     if "began_at" not in session:
@@ -72,13 +64,14 @@ def drop_if_stale() -> None:
     now = seconds()
     began, seen = session["began_at"], session["seen_at"]
     if now - began > WHOLE_SECONDS or now - seen > IDLE_SECONDS:
-        _forget()
+        forget()
     elif request.headers.get("Sec-Fetch-Dest") != "empty" and now > seen:
         # A page that refreshes itself is nobody at the desk.
         session["seen_at"] = now
 
 
-def _forget() -> None:
+def forget() -> None:
+    """Keep nothing of this session."""
     logout_user()  # the person may have been looked up in this request already
     session.clear()
 

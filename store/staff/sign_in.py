@@ -13,10 +13,12 @@ from store.kit.limits import asking_network, count_try, take_back
 from store.kit.mailboxes import address_key
 from store.orders.customers import InvalidAddress, parse_address
 from store.staff import sessions
+from store.staff.acts import Act
+from store.staff.audit import record
 from store.staff.credentials import accept_code, is_password_of, settles_at
 from store.staff.guard import ANYBODY, STAFF, opens_to, signed_in
 from store.staff.models import StaffMember
-from store.staff.people import staff_by_address, staff_by_sign_in_key
+from store.staff.people import end_sessions, staff_by_address, staff_by_sign_in_key
 
 bp = Blueprint("sign_in", __name__, url_prefix="/admin")
 
@@ -77,7 +79,11 @@ def code() -> Any:
 @opens_to(STAFF)
 def sign_out() -> Any:
     """End every session of this person."""
-    sessions.end(signed_in())
+    person = signed_in()
+    with transaction():
+        record(Act.SIGNED_OUT, person, by=person)
+        end_sessions(person)
+    sessions.forget()
     return redirect(url_for("sign_in.sign_in"), 303)
 
 
@@ -148,6 +154,8 @@ def _proven() -> StaffMember | None:
 
 
 def _let_in(person: StaffMember) -> Any:
+    with transaction():
+        record(Act.SIGNED_IN, person, by=person)
     sessions.begin(person)
     return redirect(_next() or url_for("home.home"), 303)
 

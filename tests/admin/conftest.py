@@ -1,22 +1,68 @@
 """A browser of its own for the desk: each request in a context of its own, as on a server."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import event
 from werkzeug.test import TestResponse
 
+from store.kit.database import db
 from tests.admin.contested import desk, order_id  # noqa: F401 - fixtures
+
+# Counts of tries, and the codes that a sign-in uses up before it is let in.
+NOT_ACTS = {"rate_counts"}
 
 
 class Browser(FlaskClient):
-    """The test client; nothing that one request kept in mind reaches the next."""
+    """The test client; nothing that one request kept in mind reaches the next. What it changes at
+    the desk must be on record, in the transaction that changed it."""
 
     def open(self, *args: Any, **given: Any) -> TestResponse:
-        with self.application.app_context():
-            return super().open(*args, **given)
+        with self.application.app_context(), _watched() as commits:
+            answer = super().open(*args, **given)
+        if answer.request.path.startswith("/admin/") and answer.status_code == 303 and commits:
+            assert any("audit_entries" in tables for tables in commits), (
+                answer.request.path,
+                commits,
+            )
+        return answer
+
+
+@contextmanager
+def _watched() -> Iterator[list[set[str]]]:
+    """The tables that each committed transaction of the session wrote to."""
+    commits: list[set[str]] = []
+    written: set[str] = set()
+    engine = db.engine
+
+    def execute(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        found = re.match(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)", statement)
+        if found and found[1] not in NOT_ACTS:
+            written.add(found[1])
+
+    def commit(_connection: Any) -> None:
+        if written:
+            commits.append(set(written))
+        written.clear()
+
+    def rollback(_connection: Any) -> None:
+        written.clear()
+
+    event.listen(engine, "before_cursor_execute", execute)
+    event.listen(engine, "commit", commit)
+    event.listen(engine, "rollback", rollback)
+    try:
+        yield commits
+    finally:
+        event.remove(engine, "before_cursor_execute", execute)
+        event.remove(engine, "commit", commit)
+        event.remove(engine, "rollback", rollback)
 
 
 @pytest.fixture(autouse=True)
