@@ -148,7 +148,7 @@ def test_signing_out_kills_a_copied_cookie(app: Flask, client: FlaskClient) -> N
 def test_a_copied_cookie_would_live_on_if_signing_out_did_not_rotate(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.staff.sessions.end_sessions", lambda _person: None)
+    monkeypatch.setattr("store.staff.sign_in.end_sessions", lambda _person: None)
     signed_in(client)
     cookie = client.get_cookie("desk")
     assert cookie
