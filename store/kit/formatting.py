@@ -26,6 +26,11 @@ def _day(value: date) -> str:
     return format_date(value, "d MMMM y", locale="en_GB")
 
 
+def format_weekday(value: date) -> str:
+    """`Tuesday 1 December`: a day that is near."""
+    return format_date(value, "EEEE d MMMM", locale="en_GB")
+
+
 def format_moment(value: datetime) -> str:
     """`3 March 2027, 09:00 GMT`, in the shop's zone."""
     local = value.astimezone(config().zone)
@@ -39,7 +44,7 @@ def format_near(value: datetime) -> str:
     days = (local.date() - clock.today(config().zone)).days
     near = {-1: "yesterday", 0: "today", 1: "tomorrow"}.get(days)
     if near is None and 0 < days < 7:
-        near = format_date(local.date(), "EEEE d MMMM", locale="en_GB")
+        near = format_weekday(local.date())
     return f"{near or format_day(value)}, {local:%H:%M}"
 
 
@@ -57,6 +62,21 @@ def format_span(seconds: int) -> str:
         return "1 hour" if minutes == 60 else f"{minutes} minutes"
     hours = -(-minutes // 60)
     return f"{hours} hours"
+
+
+def format_until(value: datetime) -> str:
+    """How long it is until a moment: `in 4 days 22 hours`, `in 12 minutes`, `at any moment`."""
+    minutes = int((value - clock.now()).total_seconds()) // 60
+    if minutes < 1:
+        return "at any moment"
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    units = [(days, "day"), (hours, "hour"), (minutes, "minute")]
+    first = next(place for place, (count, _) in enumerate(units) if count)
+    said = [
+        f"{count} {unit}{'s' * (count != 1)}" for count, unit in units[first : first + 2] if count
+    ]
+    return "in " + " ".join(said)
 
 
 def format_size(size: int) -> str:
@@ -79,6 +99,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "datetime": format_moment,
     "time": format_time,
     "near": format_near,
+    "countdown": format_until,
+    "weekday": format_weekday,
     "breakable": breakable,
     "filesize": format_size,
     "markdown": lambda text: render_markdown(text, config().base_url),

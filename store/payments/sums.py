@@ -7,14 +7,17 @@ the day on which it happened. A copy that was given is no sale. What the gateway
 and money that it holds without our having taken it, is in none of our tables and in no sum.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from store.kit import clock
 from store.kit.database import db
 from store.orders.models import Order, OrderStatus
 from store.payments.gateways.base import MANUAL
@@ -68,17 +71,22 @@ def left_by_order(orders: Collection[Order]) -> dict[int, int]:
     return {order_id: sums.left for order_id, sums in sums_by_order(orders).items()}
 
 
-def sums_since(since: datetime | None = None) -> list[Sums]:
-    """Sales and money of all orders since a moment, or ever, by currency."""
-    entries, found = _entries(), _sales(since)
-    query = sa.select(entries.c.currency, entries.c.kind, sa.func.sum(entries.c.amount))
-    if since is not None:
-        query = query.where(entries.c.at >= since)
-    for currency, kind, amount in db.session.execute(
-        query.group_by(entries.c.currency, entries.c.kind)
-    ):
-        found.setdefault(currency, {})[kind] = int(amount)
-    return [Sums(currency, **found[currency]) for currency in sorted(found)]
+def sums_by_day(first: date, zone: ZoneInfo) -> dict[date, list[Sums]]:
+    """Sales and money of each day from `first` on, as calendars in `zone` show days, by currency.
+    Days on which nothing moved are left out."""
+    since, entries = clock.start_of(first, zone), _entries()
+    moved = sa.select(entries.c.currency, entries.c.kind, entries.c.at, entries.c.amount)
+    sold = sa.select(Order.currency, sa.literal("sales"), Order.paid_at, sa.literal(1)).where(
+        Order.status == OrderStatus.PAID, Order.given_reason == "", Order.paid_at >= since
+    )
+    found: dict[tuple[date, str], Counter[str]] = defaultdict(Counter)
+    for query in (moved.where(entries.c.at >= since), sold):
+        for currency, kind, at, amount in db.session.execute(query):
+            found[at.astimezone(zone).date(), currency][kind] += amount
+    days: dict[date, list[Sums]] = defaultdict(list)
+    for (day, currency), sums in sorted(found.items()):
+        days[day].append(Sums(currency, **sums))
+    return days
 
 
 def payments_of(order_id: int) -> list[Payment]:
@@ -177,16 +185,6 @@ def is_held_by_bank(payment_id: int) -> bool:
 
 def _sum(order_id: int, statuses: Collection[RefundStatus]) -> int:
     return sum(refund.amount for refund in refunds_of(order_id) if refund.status in statuses)
-
-
-def _sales(since: datetime | None) -> dict[str, dict[str, int]]:
-    query = sa.select(Order.currency, sa.func.count()).where(
-        Order.status == OrderStatus.PAID, Order.given_reason == ""
-    )
-    if since is not None:
-        query = query.where(Order.paid_at >= since)
-    rows = db.session.execute(query.group_by(Order.currency))
-    return {currency: {"sales": count} for currency, count in rows}
 
 
 @cache

@@ -390,7 +390,7 @@ def test_what_could_not_be_delivered_is_shown_with_the_servers_words_and_tried_a
     page = page_at(desk, EDITION)
     assert "550 5.1.1 No such mailbox" in page
     assert "ben@reader.example" in page
-    assert "1 undeliverable letter" in page_at(desk, "/admin/")
+    assert "1 letter could not be delivered." in page_at(desk, "/admin/")
     assert "550 5.1.1" in page_at(desk, "/admin/letters?status=failed")
     press(desk, f"{EDITION}/retry", seen_on=EDITION)
     assert "1 letter is tried again." in page_at(desk, EDITION)

@@ -28,7 +28,7 @@ def test_disputes_are_listed_those_to_answer_first(desk: FlaskClient, order_id: 
     assert "to answer" in page
     assert f'href="/admin/disputes/{number}"' in page
     assert f'href="/admin/disputes/{number}"' in read(desk, desk_path(order_id))
-    assert "1 dispute waits for our answer" in desk.get("/admin/").text
+    assert "A bank disputes £12.50." in desk.get("/admin/").text
 
 
 def test_an_answer_is_edited_kept_and_submitted_once(

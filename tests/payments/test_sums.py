@@ -11,13 +11,14 @@ from flask.testing import FlaskClient
 from store.catalog.models import Publication
 from store.distribution.import_export import export_customers
 from store.kit import clock
+from store.kit.config import config
 from store.kit.database import db, transaction
 from store.orders.models import Order
 from store.payments.models import Dispute, Payment
 from store.payments.money_back import settle_order
 from store.payments.receipts import receipt_of
 from store.payments.refunds import refund_order
-from store.payments.sums import Sums, left_by_order, sums_by_order, sums_of, sums_since
+from store.payments.sums import Sums, left_by_order, sums_by_day, sums_by_order, sums_of
 from tests.admin.sign_in import signed_in
 from tests.conftest import Clock, on_both
 from tests.payments.bank import a_transfer_order, arrive
@@ -78,21 +79,26 @@ EXAMPLE = {
     "lost": Sums("GBP", 1, 1250, 0, 1250),
     "given": Sums("GBP", 0, 0, 0, 0),
 }
-IN_ALL = Sums("GBP", 3, 4250, 250, 1250)
 
 
 @on_both
 def test_gifts_are_no_sales_parts_are_received_and_losses_go_off_on_their_day(
     orders: dict[str, int], frozen: Clock
 ) -> None:
-    assert sums_since() == [IN_ALL]
-    assert (IN_ALL.left, sum(one.left for one in EXAMPLE.values())) == (2750, 2750)
+    zone = config().zone
+    today = clock.today(zone)
+    yesterday = today - timedelta(days=1)
+    # Yesterday's sales are not today's, and today's losses were not yesterday's.
+    assert sums_by_day(yesterday, zone) == {
+        yesterday: [Sums("GBP", 3, 4250, 0, 0)],
+        today: [Sums("GBP", 0, 0, 250, 1250)],
+    }
+    assert list(sums_by_day(today, zone)) == [today]
+    assert sum(one.left for one in EXAMPLE.values()) == 2750
     found = [order_of(order_id) for order_id in orders.values()]
     by_order = sums_by_order(found)
     assert {name: by_order[order_id] for name, order_id in orders.items()} == EXAMPLE
     assert sums_of(order_of(orders["refunded"])) == EXAMPLE["refunded"]
-    # Yesterday's sales are not today's, and today's losses were not yesterday's.
-    assert sums_since(frozen() - timedelta(hours=1)) == [Sums("GBP", 0, 0, 250, 1250)]
 
 
 @on_both
@@ -101,7 +107,7 @@ def test_home_orders_order_receipt_and_export_show_the_same_figures(
 ) -> None:
     desk = signed_in(client)
     home = text_of(desk.get("/admin/").text)
-    assert "orders paid 3 received, less what went back £27.50" in home
+    assert "Received, less what went back £27.50 Orders paid 3" in home
     assert "£42.50 came in, £2.50 refunded, £12.50 lost in disputes." in home
 
     listed = desk.get("/admin/orders").text

@@ -1,0 +1,290 @@
+"""What happened with an order, a customer, or at the shop today: newest first, in sentences with a
+subject, for the margin of a page. You, or the name; *they* for buyers.
+
+However long the history, each builder takes the same number of statements.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from flask import url_for
+from markupsafe import Markup, escape
+from sqlalchemy.orm import joinedload
+
+from store.catalog.models import Asset, Edition
+from store.entitlements.models import Download, Entitlement
+from store.kit import clock
+from store.kit.config import config
+from store.kit.database import db
+from store.kit.money import format_money
+from store.kit.status import StatusChange
+from store.mail.models import Delivery, DeliveryStatus
+from store.orders.models import Order, OrderStatus
+from store.payments.gateways.base import FREE, MANUAL
+from store.payments.models import Checkout, Dispute, Payment, Refund, RefundStatus, Transfer
+from store.staff.guard import who
+
+LONGEST = 20
+_TODAY = 6
+
+_NAMES = {
+    "customer": "They",
+    "command line": "Somebody at the shop’s machine",
+    "shop": "The shop",
+    "timetable": "The shop",
+    "worker": "The shop",
+}
+_LETTERS = {
+    "accept_order": "The question whether the order is theirs",
+    "address_changed": "The letter about the change of address",
+    "address_restored": "The letter that the change of address was undone",
+    "confirm_address": "The letter that asks to confirm the new address",
+    "confirm_second_address": "The letter that asks to confirm a second address",
+    "edition_notice": "The letter on edition {number}",
+    "find_my_copies": "The letter with all their links",
+    "news_stopped": "The letter that news has stopped",
+    "offer": "The letter with their price",
+    "order_confirmation": "The confirmation",
+    "order_moved": "The letter that the order went to another address",
+    "order_refunded": "The letter about the refund",
+    "order_settled": "The letter about what was decided",
+    "payment_failed": "The letter that the payment did not arrive",
+    "second_address_added": "The letter about a second address",
+    "second_address_ended": "The letter that the second address has ended",
+    "transfer_details": "The letter on how to pay by bank",
+}
+_BECAME = {
+    DeliveryStatus.QUEUED: "waits to leave",
+    DeliveryStatus.SENDING: "is being handed over",
+    DeliveryStatus.SENT: "was handed over to their server",
+    DeliveryStatus.BOUNCED: "came back",
+    DeliveryStatus.FAILED: "could not be delivered",
+    DeliveryStatus.HELD: "is held back",
+    DeliveryStatus.SKIPPED: "was left out",
+}
+# What a change of a status says, by what it is of, and from what to what; money, letters and
+# placing are told by rows of their own.
+_CHANGES = {
+    ("orders", "pending", "expired"): "The order was not paid in time",
+    ("orders", "pending", "cancelled"): "{who} gave the order up before paying",
+    ("orders", "first address", "new address"): "{who} moved the order to another address",
+    ("orders", "in use", "held"): "Somebody objected to the move of the order",
+    ("orders", "held", "given back"): "{who} gave the order back to its first address",
+    ("orders", "held", "left"): "{who} left the order at its new address",
+    ("orders", "changed address", "its own address"): "The order stayed at its own address",
+    ("customers", "old address", "new address"): "{who} changed the address",
+    ("customers", "old address", "restored address"): "{who} undid the change of the address",
+    ("customers", "old links", "fresh links"): "{who} ended all links and had fresh ones mailed",
+    ("customers", "none", "second address"): "{who} gave a second address",
+    ("customers", "second address", "none"): "{who} took the second address out",
+    ("customers", "two", "one"): "{who} brought two customers together",
+}
+_BANK = {
+    "opened_at": "Their bank disputed {money}",
+    "submitted_at": "{who} answered the bank",
+    "won_at": "The bank decided for us",
+    "lost_at": "The bank decided for them, and took {money}",
+    "closed_at": "The bank’s question was closed",
+}
+
+
+class Event(NamedTuple):
+    """A sentence, when, and the reason that was given or what it belongs to."""
+
+    sentence: str
+    at: datetime
+    reason: str = ""
+
+
+def order_story(order: Order) -> list[Event]:
+    """Placed, paid, letters, downloads, refunds, disputes, moves of one order."""
+    this = Order.id == order.id
+    return _newest(
+        _placed(this),
+        _payments(this),
+        _transfers(this),
+        _refunds(this),
+        _disputes(this),
+        _letters(Delivery.order_id == order.id),
+        _downloads(Download.order_id == order.id),
+        _changes("orders", [order.id]),
+    )
+
+
+def customer_story(customer_id: int) -> list[Event]:
+    """The same of all that one customer ordered, and what became of their address and links."""
+    theirs = Order.customer_id == customer_id
+    orders = sa.select(Order.id).where(theirs)
+    return _newest(
+        _placed(theirs),
+        _payments(theirs),
+        _transfers(theirs),
+        _refunds(theirs),
+        _disputes(theirs),
+        _letters(Delivery.customer_id == customer_id),
+        _downloads(Download.customer_id == customer_id),
+        _brought_in(customer_id),
+        _changes("orders", orders),
+        _changes("customers", [customer_id]),
+    )
+
+
+def today_at_the_shop() -> list[Event]:
+    """The newest of today's payments, refunds, gifts, and letters that did not arrive."""
+    zone = config().zone
+    since = clock.start_of(clock.today(zone), zone)
+    paid = (
+        sa.select(Payment)
+        .where(Payment.received_at >= since, Payment.amount > 0)
+        .options(joinedload(Payment.order))
+        .order_by(Payment.id.desc())
+    )
+    given_back = (
+        sa.select(Refund)
+        .where(Refund.requested_at >= since)
+        .options(joinedload(Refund.payment).joinedload(Payment.order))
+        .order_by(Refund.id.desc())
+    )
+    gifts = sa.select(Order).where(Order.placed_at >= since, Order.given_reason != "")
+    events = [
+        Event(_paid(one, _buyer(one.order)), one.received_at, _order_link(one.order))
+        for one in db.session.scalars(paid.limit(_TODAY))
+    ]
+    for refund in db.session.scalars(given_back.limit(_TODAY)):
+        order = refund.payment.order
+        sentence = f"{named(refund.who)} refunded {_money(refund)} to {_buyer(order)}"
+        if refund.who == "customer":
+            sentence = f"{_buyer(order)} cancelled, and {_money(refund)} went back"
+        events.append(Event(sentence, refund.requested_at, _order_link(order)))
+    for order in db.session.scalars(gifts.order_by(Order.id.desc()).limit(_TODAY)):
+        sentence = f"A free copy was given to {_buyer(order)}"
+        events.append(Event(sentence, order.placed_at, _order_link(order)))
+    return _newest(events)[:_TODAY]
+
+
+def named(somebody: str) -> str:
+    """How a sentence begins that somebody is the subject of."""
+    if somebody.startswith("gateway:"):
+        return "The payment firm"
+    return "You" if somebody == who() else _NAMES.get(somebody, somebody)
+
+
+def _newest(*some: Iterable[Event]) -> list[Event]:
+    found = [event for events in some for event in events]
+    return sorted(found, key=lambda event: event.at, reverse=True)[:LONGEST]
+
+
+def _placed(which: Any) -> Iterator[Event]:
+    for order in _rows(sa.select(Order).where(which).order_by(Order.id.desc())):
+        if order.given_reason:
+            yield Event("They were given a free copy", order.placed_at, order.given_reason)
+            continue
+        price = f" with {order.discount_label}" if order.discount_label else ""
+        yield Event(f"They placed order {order.reference}{price}", order.placed_at)
+        if order.status is OrderStatus.PAID and not order.total_amount and order.paid_at:
+            yield Event("Nothing was to pay", order.paid_at)
+
+
+def _payments(which: Any) -> Iterator[Event]:
+    query = sa.select(Payment).join(Order).where(which).order_by(Payment.id.desc())
+    # What came by bank is told as it arrived.
+    for payment in _rows(query.where(Payment.gateway.not_in((MANUAL, FREE)))):
+        yield Event(_paid(payment, "They"), payment.received_at)
+
+
+def _transfers(which: Any) -> Iterator[Event]:
+    query = sa.select(Transfer).join(Checkout, Checkout.id == Transfer.checkout_id)
+    query = query.join(Order, Order.id == Checkout.order_id).where(which)
+    for one in _rows(query.order_by(Transfer.id.desc())):
+        sentence = f"{named(one.who)} noted {_money(one)} from the bank"
+        yield Event(sentence, one.recorded_at, one.note)
+
+
+def _refunds(which: Any) -> Iterator[Event]:
+    query = sa.select(Refund).join(Payment).join(Order).where(which)
+    for one in _rows(query.order_by(Refund.id.desc())):
+        if one.status is RefundStatus.FAILED:
+            sentence = f"{_money(one)} could not be given back"
+            yield Event(sentence, one.requested_at, one.failure or one.why)
+        elif one.who == "customer":
+            yield Event(f"They cancelled, and {_money(one)} went back", one.requested_at)
+        else:
+            yield Event(f"{named(one.who)} refunded {_money(one)}", one.requested_at, one.why)
+
+
+def _disputes(which: Any) -> Iterator[Event]:
+    query = sa.select(Dispute).join(Payment).join(Order).where(which)
+    for one in _rows(query.order_by(Dispute.id.desc())):
+        for column, sentence in _BANK.items():
+            at = getattr(one, column)
+            if at:
+                words = sentence.format(who=named(one.submitted_by), money=_money(one))
+                reason = one.reason_in_words if column == "opened_at" else ""
+                yield Event(words, at, reason)
+
+
+def _letters(which: Any) -> Iterator[Event]:
+    query = (
+        sa.select(Delivery, Edition.number)
+        .outerjoin(Edition, Edition.id == Delivery.edition_id)
+        .where(which)
+        .order_by(Delivery.id.desc())
+        .limit(LONGEST)
+    )
+    for letter, number in db.session.execute(query):
+        fallback = f"The letter “{letter.kind.replace('_', ' ')}”"
+        name = _LETTERS.get(letter.kind, fallback).format(number=number)
+        sentence = f"{name} {_BECAME[letter.status]}"
+        yield Event(sentence, letter.sent_at or letter.created_at, letter.reason)
+
+
+def _downloads(which: Any) -> Iterator[Event]:
+    query = sa.select(Download).where(which).order_by(Download.id.desc())
+    query = query.options(joinedload(Download.asset).joinedload(Asset.edition))
+    for one in _rows(query):
+        kind, edition = one.asset.format.upper(), one.asset.edition
+        yield Event(f"They downloaded the {kind} of edition {edition.number}", one.started_at)
+
+
+def _brought_in(customer_id: int) -> Iterator[Event]:
+    query = sa.select(Entitlement).where(
+        Entitlement.customer_id == customer_id, Entitlement.order_line_id.is_(None)
+    )
+    query = query.options(joinedload(Entitlement.publication)).order_by(Entitlement.id.desc())
+    for right in _rows(query):
+        yield Event(f"They were brought in with {right.publication.title}", right.granted_at)
+
+
+def _changes(entity: str, ids: Any) -> Iterator[Event]:
+    query = sa.select(StatusChange).where(
+        StatusChange.entity == entity, StatusChange.entity_id.in_(ids)
+    )
+    for one in _rows(query.order_by(StatusChange.id.desc())):
+        sentence = _CHANGES.get((entity, one.from_status, one.to_status))
+        if sentence:
+            yield Event(sentence.format(who=named(one.who)), one.at, one.why)
+
+
+def _rows(query: sa.Select[Any]) -> Any:
+    return db.session.scalars(query.limit(LONGEST))
+
+
+def _paid(payment: Payment, buyer: str) -> str:
+    kind = payment.method.replace("_", " ")
+    how = "by bank transfer" if payment.gateway == MANUAL else f"by {kind}" if kind else ""
+    return f"{buyer} paid {_money(payment)} {how}".strip()
+
+
+def _money(row: Any) -> str:
+    return format_money(row.amount, row.currency)
+
+
+def _buyer(order: Order) -> str:
+    return order.name or order.organisation or order.email
+
+
+def _order_link(order: Order) -> Markup:
+    url = url_for("orders.one", reference=order.reference)
+    return Markup('<a href="{}">{}</a>').format(url, escape(order.reference))
