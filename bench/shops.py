@@ -97,7 +97,6 @@ def add_customers(count: int, now: datetime) -> range:
             "email": f"reader{i}@reader.example",
             "email_key": f"reader{i}@reader.example",
             "name": f"Reader {i}",
-            "name_key": f"reader {i}",
             "created_at": now,
         }
         for i in ids

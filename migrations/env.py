@@ -1,6 +1,9 @@
 """Alembic through Flask-Migrate; on SQLite with foreign keys off and a `foreign_key_check` before the
 commit. Downgrades are for development."""
 
+import re
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import context
 from flask import current_app
@@ -8,6 +11,8 @@ from flask import current_app
 from store.kit.config import config
 from store.payments.gateways.demo import make_tables
 
+DROPS = re.compile(r'DROP TABLE "?(\w+)"?')
+RENAMES = re.compile(r'ALTER TABLE "?_alembic_tmp_\w+"? RENAME TO "?(\w+)"?')
 target = current_app.extensions["migrate"].db
 engine: sa.Engine = target.engine
 
@@ -20,8 +25,28 @@ def render_item(kind: str, item: object, _context: object) -> str | bool:
 
 
 def include_name(name: str | None, kind: str, _parents: object) -> bool:
-    """Leave alone what others make by themselves: the bell's queue and the demonstration."""
-    return not (kind == "table" and (name or "").startswith(("huey_", "demo_")))
+    """Leave alone what others make by themselves, the bell's queue and the demonstration, and what
+    no model knows: the tables and indexes of searches."""
+    others = {"table": ("huey_", "demo_", "search_"), "index": ("ix_search_",)}
+    return not (name or "").startswith(others.get(kind, ()) or ("\0",))
+
+
+def keep_triggers(connection: sa.Connection) -> None:
+    """A batch change of a table copies it, drops it and gives the copy its name: what SQLite drops
+    along with it, its triggers, is made again."""
+    kept: dict[str, list[str]] = {}
+
+    @sa.event.listens_for(connection, "before_cursor_execute")
+    def note(_connection: object, cursor: Any, statement: str, *_rest: object) -> None:
+        if found := DROPS.fullmatch(statement.strip()):
+            query = "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
+            kept[found[1]] = [row[0] for row in cursor.execute(query, (found[1],)).fetchall()]
+
+    @sa.event.listens_for(connection, "after_cursor_execute")
+    def make(_connection: object, cursor: Any, statement: str, *_rest: object) -> None:
+        if found := RENAMES.fullmatch(statement.strip()):
+            for sql in kept.pop(found[1], []):
+                cursor.execute(sql)
 
 
 def run() -> None:
@@ -32,6 +57,7 @@ def run() -> None:
             # the rows that point there. The pragma does nothing inside a transaction.
             driver = connection.connection.driver_connection
             driver.execute("PRAGMA foreign_keys = OFF")
+            keep_triggers(connection)
         context.configure(
             connection=connection,
             target_metadata=target.metadatas[None],

@@ -95,7 +95,6 @@ def a_customer(email: str = "anna@reader.example", name: str = "Anna Berg") -> C
             email=email,
             email_key=email.casefold(),
             name=name,
-            name_key=name.casefold(),
             created_at=clock.now(),
         )
     )

@@ -90,7 +90,7 @@ def bring_together(gone: Customer, kept: Customer, who: str) -> None:
     end_second(gone_id, Why.MERGED, who, unless_key=kept.email_key)
     revoke_pending("undo", Ended.UNDONE, customer_id=gone_id, order_id=None)
     gone.email, gone.email_key = "", f"merged:{gone_id}"
-    gone.name = gone.name_key = ""
+    gone.name = ""
     gone.merged_into_id = kept_id
     db.session.flush()
     _one_imported_right_each(gone_id, kept_id)

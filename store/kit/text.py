@@ -11,6 +11,14 @@ from typing import Any
 _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
+_APOSTROPHES = re.compile("['\u2018\u2019\u201b\u02b9\u02bb\u02bc\u00b4`\u2032\uff07\uff40]")
+_ACCENTS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
+# Letters that Unicode takes for whole, and people for another with something to it.
+_PLAIN = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"}
+)
+_LONGEST_KEY = 1_000
+
 # What may stand in a name beside letters and their combining marks.
 _NAME_MARKS = frozenset(" '\u2019-\u2010\u2011.")
 _LONGEST_NAME = 60
@@ -55,9 +63,14 @@ def without_invisible(text: str) -> str:
     return _INVISIBLE.sub("", text)
 
 
-def search_key(text: str) -> str:
-    """What two spellings of one name share: composed, case folded, blanks as one."""
-    return unicodedata.normalize("NFC", clean_line(text).casefold())
+def search_key(*texts: str) -> str:
+    """What all spellings of some texts share: without case, accents and apostrophes, full-width and
+    other compatibility forms (NFKC) as plain ones, blanks as one. Accents are those of alphabets; the
+    vowel signs of other scripts stay."""
+    text = unicodedata.normalize("NFKC", _APOSTROPHES.sub("", clean_line(" ".join(texts))))
+    text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold()))
+    text = _APOSTROPHES.sub("", unicodedata.normalize("NFC", text)).translate(_PLAIN)
+    return " ".join(text.split())[:_LONGEST_KEY]
 
 
 def read_number(text: str) -> int | None:

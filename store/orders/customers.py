@@ -14,7 +14,7 @@ from store.kit import clock
 from store.kit.database import db, insert_into
 from store.kit.errors import NotFound, Refusal
 from store.kit.mailboxes import address_key
-from store.kit.text import clean_line, search_key
+from store.kit.text import clean_line
 from store.orders.models import Customer
 
 EXAMPLE = "name@example.com"
@@ -188,7 +188,6 @@ def find_or_add_customers(named: Mapping[str, str]) -> dict[str, Customer]:
                 "email": email,
                 "email_key": key,
                 "name": named[email],
-                "name_key": search_key(named[email]),
                 "created_at": now,
             }
             for key, email in missing.items()
@@ -226,7 +225,7 @@ def take_name(customer: Customer, name: str) -> None:
 def rename(customer: Customer, name: str) -> None:
     """Know a customer by this name from now on; with an empty one, by none."""
     if name != customer.name:
-        customer.name, customer.name_key = name, search_key(name)
+        customer.name = name
         db.session.flush()
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from store.catalog.models import Publication, Seller
 from store.kit.database import Base, status_type
+from store.kit.searched import searched
 from store.kit.status import Status
 from store.kit.text import LONGEST_NOTE
 
@@ -37,7 +38,7 @@ class Customer(Base):
     email: Mapped[str] = mapped_column(sa.String(320))
     email_key: Mapped[str] = mapped_column(sa.String(320), unique=True)
     name: Mapped[str] = mapped_column(sa.String(200), default="")
-    name_key: Mapped[str] = mapped_column(sa.String(200), default="", index=True)
+    search_key: Mapped[str] = searched("name", "email")
     created_at: Mapped[datetime]
     # The customer this one was merged with, who has all that was theirs; no address then.
     merged_into_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"))
@@ -70,6 +71,7 @@ class Order(Base):
     name: Mapped[str] = mapped_column(sa.String(200), default="")
     organisation: Mapped[str] = mapped_column(sa.String(200), default="")
     purchase_order_number: Mapped[str] = mapped_column(sa.String(60), default="")
+    search_key: Mapped[str] = searched("name", "organisation", "purchase_order_number")
     # As the buyer says where the receipt goes; money and rights do not follow from it.
     billing_address: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
     vat_number: Mapped[str] = mapped_column(sa.String(40), default="", server_default="")

@@ -13,11 +13,12 @@ from store.kit.errors import NotFound
 from store.kit.mailboxes import address_key
 from store.kit.paging import BEGINNING, SHORT_PAGE, Page, Place, paginate
 from store.kit.status import advance
-from store.kit.text import clean_line, search_key
+from store.kit.text import clean_line
 from store.mail.marks import marked_letter, marks_in
 from store.mail.models import Delivery
 from store.orders.customers import InvalidAddress, parse_address
 from store.orders.models import Customer, Order, OrderStatus
+from store.orders.search import customers_with, orders_with
 
 # No 0 or O, 1, I or L: a reference is read aloud and copied by hand.
 REFERENCE_LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
@@ -119,11 +120,15 @@ def search_customers(
 ) -> Page[Customer]:
     """Customers whose address or name holds `text`, newest first; unless it `is_part` of one, the
     one alone whose address, or whose order's reference, it is."""
-    query = sa.select(Customer).where(Customer.merged_into_id.is_(None))
+    query: Any = sa.select(Customer).where(Customer.merged_into_id.is_(None))
+    key: Any = Customer.id
     if text.strip():
         _, customer_id = (None, None) if is_part else _found_exactly(text)
-        query = query.where(Customer.id == customer_id if customer_id else _matches_person(text))
-    return paginate(query, place, Customer.id.desc())
+        if customer_id is None:
+            query, key = customers_with(query, text)
+        else:
+            query = query.where(Customer.id == customer_id)
+    return paginate(query, place, key.desc())
 
 
 def list_orders(
@@ -150,7 +155,7 @@ def list_orders(
         elif customer_id is not None:
             query = query.where(Order.customer_id == customer_id)
         else:
-            query = query.join(Customer).where(_matches_order(text))
+            query = orders_with(query, text)
     return paginate(query, place, Order.id.desc())
 
 
@@ -166,15 +171,6 @@ def is_whole(text: str) -> bool:
     """Whether `text` is the whole of a known order's reference or of a known customer's address, so
     that a search finds that one alone."""
     return any(_found_exactly(text))
-
-
-def _matches_order(text: str) -> sa.ColumnElement[bool]:
-    line = clean_line(text)
-    return sa.or_(
-        Order.name.icontains(line, autoescape=True),
-        Order.organisation.icontains(line, autoescape=True),
-        _matches_person(text),
-    )
 
 
 def _found_exactly(text: str) -> tuple[int | None, int | None]:
@@ -197,13 +193,3 @@ def _found_exactly(text: str) -> tuple[int | None, int | None]:
     except InvalidAddress:
         return None, None
     return None, db.session.scalar(sa.select(Customer.id).where(Customer.email_key == key))
-
-
-def _matches_person(text: str) -> sa.ColumnElement[bool]:
-    """Whether a customer's address or name holds `text`, in any case and composition."""
-    spellings = {search_key(text)}
-    if "@" in text and " " in text.strip():
-        # `+` in the query part of an address bar arrives as a blank.
-        spellings.add(search_key(text).replace(" ", "+"))
-    wanted = [Customer.email_key.contains(one, autoescape=True) for one in sorted(spellings)]
-    return sa.or_(Customer.name_key.contains(search_key(text), autoescape=True), *wanted)

@@ -80,7 +80,7 @@ def tried(
 def _type(typed: str) -> None:
     """Whatever a form takes holds this text, as far as its column goes."""
     with transaction() as session:
-        session.execute(sa.update(Customer).values(name=typed, name_key=typed))
+        session.execute(sa.update(Customer).values(name=typed))
         others = {name: f"{name[:4].upper()}9 {typed}"[:40] for name in OTHERS}
         session.execute(sa.update(Order).values(name=typed, **others))
         session.execute(sa.update(OrderLine).values(title=TITLE))
