@@ -32,7 +32,7 @@ demo-stripe: setup ## The same story, paid at Stripe's double on a shop of its o
 test: check ## Lint, types, import contracts and every test but the long ones
 	@$(PYTEST) -m "not long"
 
-test-long: setup ## The slow histories and trials
+test-long: setup ## The slow histories and trials, more looks and PostgreSQL
 	@$(PYTEST) -m long
 
 trials: setup ## Kill worker, web, release and import 200 times each; fewer with KILLS=50

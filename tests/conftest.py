@@ -142,6 +142,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 # Put on a test or a module whose behaviour must hold on SQLite and on PostgreSQL.
 on_both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+# The same for what stands on rules that have such tests of their own: a page, a letter, a history.
+# PostgreSQL is left to the long run.
+on_both_when_long = pytest.mark.parametrize(
+    "database_url",
+    ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)],
+    indirect=True,
+)
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 

@@ -14,7 +14,7 @@ from store.staff.credentials import accept_code, new_recovery_codes, new_secret,
 from store.staff.people import staff_by_address
 from tests.admin.sign_in import PASSWORD, a_member, press, signed_in
 from tests.admin.test_sign_in import _seconds_code
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import a_shop
 from tests.links import anna
 from tests.pages import check_page
@@ -41,7 +41,7 @@ def with_app(email: str) -> list[str]:
         return turn_on_two_step(person, new_secret())
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("door", DOORS)
 def test_the_password_alone_neither_makes_codes_nor_turns_the_second_factor_off(
     client: FlaskClient, frozen: Clock, door: str
@@ -72,7 +72,7 @@ def test_the_password_alone_neither_makes_codes_nor_turns_the_second_factor_off(
     assert told() == [(OLGA, f"{ME} {words}"), (ME, f"{ME} {words}")]
 
 
-@on_both
+@on_both_when_long
 def test_a_new_app_is_told_of_and_corrects_no_address_for_a_day(
     client: FlaskClient, frozen: Clock
 ) -> None:

@@ -16,7 +16,7 @@ from store.mail.models import Delivery
 from store.orders.models import Order
 from store.payments.transfers import change_bank_details, masked
 from tests.admin.sign_in import PASSWORD, a_member, press, signed_in
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.factories import a_publication, a_released_edition, a_seller
 from tests.links import path_to
 from tests.pages import check_page, read
@@ -48,7 +48,7 @@ def alerts() -> list[tuple[str, str]]:
     return sorted((str(one.address), str((one.facts or {})["text"])) for one in found)
 
 
-@on_both
+@on_both_when_long
 def test_an_owner_changes_the_bank_details_with_the_password_and_all_owners_hear_of_it(
     client: FlaskClient,
 ) -> None:
@@ -122,7 +122,7 @@ def gift(seller: None) -> str:
     return str(rows(Order.reference)[0][0])
 
 
-@on_both
+@on_both_when_long
 def test_a_complimentary_copy_is_taken_back_for_a_reason_and_its_pages_say_so(
     client: FlaskClient, gift: str
 ) -> None:

@@ -21,7 +21,7 @@ from store.kit.status import StatusChange
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer
 from tests.admin.sign_in import press, sign_in, signed_in, token_in
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import draft, drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import deliveries, send
@@ -67,7 +67,7 @@ def edition_now(number: int = 1) -> Edition:
     return db.session.scalars(sa.select(Edition).filter_by(number=number)).one()
 
 
-@on_both
+@on_both_when_long
 def test_from_an_empty_shop_to_a_publication_on_sale(desk: FlaskClient) -> None:
     assert "First steps" in page_at(desk, "/admin/")
     bad = press(desk, "/admin/seller", {"legal_name": "Sample Press CIO"})
@@ -112,7 +112,7 @@ def test_from_an_empty_shop_to_a_publication_on_sale(desk: FlaskClient) -> None:
     assert desk.get("/publications/send-early-years").status_code == 410
 
 
-@on_both
+@on_both_when_long
 def test_three_presses_from_upload_to_sent(desk: FlaskClient, publication: Publication) -> None:
     with transaction():
         buy(publication_by_slug("send-early-years"))
@@ -486,7 +486,7 @@ def elsewhere(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.usefixtures("elsewhere")
 def test_an_hour_set_in_winter_for_a_summer_date_is_one_hour_everywhere(
     frozen: Clock, desk: FlaskClient, publication: Publication

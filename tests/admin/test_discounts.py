@@ -17,7 +17,7 @@ from store.orders.models import Discount, OrderStatus
 from store.orders.placing import Details, place_order
 from tests import factories
 from tests.admin.sign_in import press, signed_in
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.pages import Page, check_page
 
 
@@ -30,7 +30,7 @@ def desk(client: FlaskClient, frozen: Clock) -> FlaskClient:
     return signed_in(client)
 
 
-@on_both
+@on_both_when_long
 def test_a_code_is_added_listed_and_ended(desk: FlaskClient) -> None:
     empty = desk.get("/admin/discounts")
     check_page(empty.text, path="/admin/discounts")
@@ -46,7 +46,7 @@ def test_a_code_is_added_listed_and_ended(desk: FlaskClient) -> None:
     assert "<td>ended</td>" in desk.get("/admin/discounts").text
 
 
-@on_both
+@on_both_when_long
 def test_the_list_says_how_many_orders_use_a_discount_and_how_many_hold_a_place(
     desk: FlaskClient, frozen: Clock
 ) -> None:

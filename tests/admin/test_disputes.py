@@ -15,7 +15,7 @@ from store.payments.gateways.demo import DemoGateway
 from store.payments.models import Dispute, Payment
 from tests.admin.contested import contest, desk_path, payment_of
 from tests.admin.sign_in import press, signed_in
-from tests.conftest import on_both
+from tests.conftest import on_both_when_long
 from tests.pages import check_page, read
 
 
@@ -123,7 +123,7 @@ def test_a_dispute_that_is_not_there_is_not_found(desk: FlaskClient) -> None:
     assert desk.get("/admin/disputes/77").status_code == 404
 
 
-@on_both
+@on_both_when_long
 def test_the_list_takes_as_many_statements_for_ninety_as_for_one(
     desk: FlaskClient, order_id: int
 ) -> None:

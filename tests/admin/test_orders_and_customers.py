@@ -30,7 +30,7 @@ from store.staff.credentials import (
 )
 from store.staff.people import staff_by_address
 from tests.admin.sign_in import press, signed_in, token_in
-from tests.conftest import Clock, on_both, on_postgresql
+from tests.conftest import Clock, on_both, on_both_when_long, on_postgresql
 from tests.editions import a_shop
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import send
@@ -93,7 +93,7 @@ def test_an_order_is_found_by_each_thing_that_people_know(
     assert "No order fits" in page_at(desk, "/admin/orders?status=pending")
 
 
-@on_both
+@on_both_when_long
 def test_a_customer_is_found_by_the_address_that_a_letter_came_back_to(
     desk: FlaskClient, database_url: str
 ) -> None:
@@ -162,7 +162,7 @@ def test_empty_lists_say_what_will_stand_there(desk: FlaskClient) -> None:
     assert "No letters yet" in page_at(desk, "/admin/letters")
 
 
-@on_both
+@on_both_when_long
 def test_one_order_shows_lines_money_rights_letters_and_history(desk: FlaskClient) -> None:
     reference = a_really_paid_order(desk)
     send()
@@ -233,7 +233,7 @@ def test_support_sees_an_order_but_gives_no_money_back(app: Flask, client: Flask
     assert client.get(f"/admin/orders/{reference}/refund").status_code == 403
 
 
-@on_both
+@on_both_when_long
 def test_the_confirmation_is_sent_again(frozen: Clock, desk: FlaskClient) -> None:
     order = a_paid_order(a_shop())
     path = f"/admin/orders/{order.reference}"
@@ -292,7 +292,7 @@ def test_codes_beside_a_correction_cannot_be_tried_without_end(desk: FlaskClient
     assert anna().email == ANNA
 
 
-@on_both
+@on_both_when_long
 def test_a_recovery_code_corrects_an_address_once(desk: FlaskClient) -> None:
     a_paid_order(a_shop())
     path = f"/admin/customers/{anna().id}/address"
@@ -363,7 +363,7 @@ def _shop() -> Publication:
     return db.session.scalars(sa.select(Publication)).one()
 
 
-@on_both
+@on_both_when_long
 def test_staff_end_the_links_of_a_customer(client: FlaskClient, desk: FlaskClient) -> None:
     a_paid_order(a_shop())
     old, path = path_to("library", anna().id), f"/admin/customers/{anna().id}"
@@ -377,7 +377,7 @@ def test_staff_end_the_links_of_a_customer(client: FlaskClient, desk: FlaskClien
     assert client.get(path_to("library", anna().id)).status_code == 200
 
 
-@on_both
+@on_both_when_long
 def test_an_address_is_corrected_and_the_letters_follow(desk: FlaskClient) -> None:
     a_paid_order(a_shop())
     customer = anna()
@@ -408,7 +408,7 @@ def test_an_address_is_corrected_and_the_letters_follow(desk: FlaskClient) -> No
     assert {to for to, _ in letters} == {ANNA, "anna.berg@reader.example"}
 
 
-@on_both
+@on_both_when_long
 def test_one_customer_shows_rights_orders_letters_downloads(desk: FlaskClient) -> None:
     publication = a_shop(editions=2)
     a_paid_order(publication)
@@ -425,7 +425,7 @@ def test_one_customer_shows_rights_orders_letters_downloads(desk: FlaskClient) -
     assert send()[-1].recipient == ANNA
 
 
-@on_both
+@on_both_when_long
 def test_all_links_are_sent_once_in_ten_minutes_and_staff_are_told_so(
     frozen: Clock, desk: FlaskClient
 ) -> None:
@@ -456,7 +456,7 @@ def test_all_links_are_sent_once_in_ten_minutes_and_staff_are_told_so(
     assert db.session.scalars(to_anna).all().count("Your copies and orders") == 2
 
 
-@on_both
+@on_both_when_long
 def test_why_somebody_did_or_did_not_get_an_edition_is_answered(desk: FlaskClient) -> None:
     publication = a_shop(editions=2)
     a_paid_order(publication)
@@ -590,7 +590,7 @@ def test_an_address_with_a_plus_is_found_however_it_is_written(
     )
 
 
-@on_both
+@on_both_when_long
 def test_staff_decide_about_a_held_order(client: FlaskClient, desk: FlaskClient) -> None:
     order = a_paid_order(a_shop())
     order_id, path = order.id, f"/admin/orders/{order.reference}"
@@ -630,7 +630,7 @@ def test_staff_decide_about_a_held_order(client: FlaskClient, desk: FlaskClient)
     assert db.session.get_one(Order, order_id).customer.email == ANNA
 
 
-@on_both
+@on_both_when_long
 def test_staff_take_a_second_address_out(frozen: Clock, desk: FlaskClient) -> None:
     a_paid_order(a_shop())
     path = f"/admin/customers/{anna().id}"

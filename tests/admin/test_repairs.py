@@ -16,7 +16,7 @@ from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus, Repair, RepairEnd
 from store.mail.returns import ReturnKind, take
 from tests.admin.sign_in import press, signed_in
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import drafted_and_released
 from tests.entitlements.test_repairs import GONE, HOME, bounced, put_on_file, the_repair
 from tests.factories import a_publication, a_seller
@@ -51,7 +51,7 @@ def many(count: int) -> None:
         session.flush()
 
 
-@on_both
+@on_both_when_long
 def test_home_leads_to_what_came_back_and_the_page_says_all_that_is_known(
     app: Flask, desk: FlaskClient
 ) -> None:
@@ -74,7 +74,7 @@ def test_home_leads_to_what_came_back_and_the_page_says_all_that_is_known(
     assert f"/admin/orders/{order}" in page
 
 
-@on_both
+@on_both_when_long
 def test_the_oldest_stand_first_a_page_at_a_time_with_as_many_statements(
     app: Flask, desk: FlaskClient
 ) -> None:
@@ -93,7 +93,7 @@ def test_the_oldest_stand_first_a_page_at_a_time_with_as_many_statements(
     assert len(as_many) <= len(few)
 
 
-@on_both
+@on_both_when_long
 def test_one_press_sends_again_and_a_second_says_that_it_is_over(
     app: Flask, desk: FlaskClient
 ) -> None:
@@ -109,7 +109,7 @@ def test_one_press_sends_again_and_a_second_says_that_it_is_over(
     assert "Nothing to repair" in read(desk, REPAIRS)
 
 
-@on_both
+@on_both_when_long
 def test_an_address_is_given_up_with_a_word_alone(app: Flask, desk: FlaskClient) -> None:
     bounced()
     url = f"{REPAIRS}/{the_repair().id}/give-up"
@@ -127,7 +127,7 @@ def test_an_address_is_given_up_with_a_word_alone(app: Flask, desk: FlaskClient)
     assert desk.get(f"{REPAIRS}/999/give-up").status_code == 404
 
 
-@on_both
+@on_both_when_long
 def test_one_press_writes_to_the_second_address(app: Flask, desk: FlaskClient) -> None:
     bounced()
     assert "second address" not in read(desk, REPAIRS)
@@ -138,7 +138,7 @@ def test_one_press_writes_to_the_second_address(app: Flask, desk: FlaskClient) -
     assert [one.recipient for one in send() if one.subject == "Your copies and orders"] == [HOME]
 
 
-@on_both
+@on_both_when_long
 def test_a_slip_stands_in_the_form_that_corrects_the_address(app: Flask, desk: FlaskClient) -> None:
     many(1)
     page = read(desk, REPAIRS)
@@ -149,7 +149,7 @@ def test_a_slip_stands_in_the_form_that_corrects_the_address(app: Flask, desk: F
     assert 'value="reader0@gmial.com"' in read(desk, url.partition("?")[0])
 
 
-@on_both
+@on_both_when_long
 def test_a_letter_to_staff_that_came_back_is_mended_there_too(
     app: Flask, desk: FlaskClient
 ) -> None:
@@ -171,7 +171,7 @@ def test_a_letter_to_staff_that_came_back_is_mended_there_too(
     assert again.status is DeliveryStatus.SENT
 
 
-@on_both
+@on_both_when_long
 def test_the_command_lists_them_oldest_first(
     app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,7 +190,7 @@ def test_the_command_lists_them_oldest_first(
     assert len(one) == 1
 
 
-@on_both
+@on_both_when_long
 def test_complaints_are_told_without_alarm(app: Flask, desk: FlaskClient) -> None:
     many(1)
     notice = sa.select(Delivery.id).where(Delivery.kind == "edition_notice")

@@ -17,7 +17,7 @@ from store.staff import credentials
 from store.staff.credentials import authenticator, new_secret
 from store.staff.people import add_staff, owner_addresses, staff_by_address
 from tests.admin.sign_in import PASSWORD, a_member, press, sign_in, signed_in, token_in
-from tests.conftest import SECRET, Clock, make_settings, on_both
+from tests.conftest import SECRET, Clock, make_settings, on_both_when_long
 from tests.pages import check_page
 
 
@@ -25,7 +25,7 @@ def _seconds_code(secret: str) -> str:
     return authenticator(secret).at(clock.now())
 
 
-@on_both
+@on_both_when_long
 def test_the_right_password_opens_the_desk(client: FlaskClient) -> None:
     a_member()
     answer = sign_in(client)

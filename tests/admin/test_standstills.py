@@ -11,7 +11,7 @@ from store.mail import standstills
 from store.mail.answers import About, Cause
 from store.mail.models import Standstill
 from tests.admin.sign_in import press, signed_in
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.factories import a_seller
 from tests.pages import page_at
 
@@ -30,7 +30,7 @@ def it_ends() -> None:
         standstills.end(session)
 
 
-@on_both
+@on_both_when_long
 def test_home_shows_it_until_somebody_has_seen_it(
     app: Flask, client: FlaskClient, frozen: Clock
 ) -> None:
@@ -95,7 +95,7 @@ def test_what_the_server_says_is_for_those_who_may_read_letters(
     assert form not in page
 
 
-@on_both
+@on_both_when_long
 def test_readyz_tells_it_in_our_words_and_stays_ready(
     app: Flask, client: FlaskClient, frozen: Clock
 ) -> None:

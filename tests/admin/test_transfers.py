@@ -10,7 +10,7 @@ from store.orders.models import Order, OrderStatus
 from store.payments.models import Transfer
 from store.payments.refunds import refund_order
 from tests.admin.sign_in import a_member, press, sign_in, signed_in
-from tests.conftest import on_both
+from tests.conftest import on_both_when_long
 from tests.editions import a_shop
 from tests.links import order_path
 from tests.pages import check_page, read
@@ -21,7 +21,7 @@ from tests.storefront.forms import fields_of
 GIVE = "/admin/publications/send-early-years/give"
 
 
-@on_both
+@on_both_when_long
 def test_staff_mark_a_transfer_in_two_parts_and_the_buyer_reads_of_each(
     app: Flask, client: FlaskClient
 ) -> None:
@@ -65,7 +65,7 @@ def test_staff_mark_a_transfer_in_two_parts_and_the_buyer_reads_of_each(
     assert "No order waits for a transfer" in read(desk, "/admin/transfers")
 
 
-@on_both
+@on_both_when_long
 def test_a_refund_by_bank_waits_on_the_list_until_an_owner_marks_it_sent(
     app: Flask, client: FlaskClient
 ) -> None:
@@ -109,7 +109,7 @@ def test_an_order_by_card_has_no_money_to_mark(app: Flask, client: FlaskClient) 
 GIFT = {"email": "rita@reader.example", "name": "Rita", "reason": "Author's copy"}
 
 
-@on_both
+@on_both_when_long
 def test_an_editor_gives_a_copy_once_however_often_it_is_pressed(
     app: Flask, client: FlaskClient
 ) -> None:

@@ -15,7 +15,7 @@ from store.catalog.models import Asset, Publication
 from store.kit.database import transaction
 from tests.admin.sign_in import press, signed_in
 from tests.catalog.files import Entry, archive, book, book_entries
-from tests.conftest import on_both
+from tests.conftest import on_both_when_long
 from tests.factories import a_publication, a_seller
 from tests.pages import check_page
 
@@ -71,7 +71,7 @@ def test_a_word_document_is_called_one_and_the_way_out_is_said(
     assert "Kept words" in page
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize(
     ("entries", "fault"),
     [

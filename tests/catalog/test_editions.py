@@ -13,7 +13,7 @@ from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.kit.storage import Storage, storage
-from tests.conftest import on_both
+from tests.conftest import on_both, on_both_when_long
 from tests.factories import a_publication, a_released_edition, an_asset, an_edition
 
 SAMPLE = Path(__file__).parents[2] / "store" / "demo" / "sample"
@@ -126,7 +126,7 @@ def test_the_same_file_again_is_not_written_again(
     assert written == []
 
 
-@on_both
+@on_both_when_long
 def test_uploads_make_one_draft_and_replace_its_formats(app: Flask) -> None:
     first, second = uploads.receive_file(PDF), uploads.receive_file(SAMPLE / "edition-2.pdf")
     book = uploads.receive_file(EPUB)
@@ -145,7 +145,7 @@ def test_uploads_make_one_draft_and_replace_its_formats(app: Flask) -> None:
     assert edition.assets[0].sha256 == second.sha256
 
 
-@on_both
+@on_both_when_long
 def test_after_a_release_an_upload_begins_the_next_number(app: Flask) -> None:
     received = uploads.receive_file(PDF)
     with transaction():
@@ -158,7 +158,7 @@ def test_after_a_release_an_upload_begins_the_next_number(app: Flask) -> None:
         editions.edition_by_number(publication, 3)
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize(
     ("status", "refusal"),
     [

@@ -25,7 +25,7 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery
 from store.orders.customers import customer_by_address
 from store.orders.models import Customer
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import deliveries
@@ -96,7 +96,7 @@ def bring_in(publication: Publication, text: str, **given: bool) -> dict[int, st
     return {one.line: one.reason for one in report.left_out}
 
 
-@on_both
+@on_both_when_long
 def test_gumroad_s_sales_give_five_rights_and_a_reason_for_each_other_row(
     publication: Publication,
 ) -> None:
@@ -125,7 +125,7 @@ def test_woocommerce_s_analytics_name_nobody_and_store_nothing(publication: Publ
     assert holders() == []
 
 
-@on_both
+@on_both_when_long
 def test_shopify_s_orders_are_judged_by_their_first_line_and_by_the_product(
     publication: Publication,
 ) -> None:
@@ -141,7 +141,7 @@ def test_shopify_s_orders_are_judged_by_their_first_line_and_by_the_product(
     assert anna.name == "Anna"
 
 
-@on_both
+@on_both_when_long
 def test_stripe_s_payments_are_readers_once_and_a_second_import_adds_nothing(
     publication: Publication,
 ) -> None:
@@ -353,7 +353,7 @@ def dated(publication: Publication, **given: bool) -> None:
     assert import_customers(publication, read, **given).added == 3
 
 
-@on_both
+@on_both_when_long
 def test_the_order_s_day_says_whose_copy_came_before_which_edition(
     publication: Publication, frozen: Clock
 ) -> None:
@@ -378,7 +378,7 @@ def test_the_order_s_day_says_whose_copy_came_before_which_edition(
     }
 
 
-@on_both
+@on_both_when_long
 def test_with_notify_only_those_hear_of_the_newest_edition_to_whom_it_is_news(
     publication: Publication, frozen: Clock
 ) -> None:
@@ -389,7 +389,7 @@ def test_with_notify_only_those_hear_of_the_newest_edition_to_whom_it_is_news(
     assert owe_missing() == 0
 
 
-@on_both
+@on_both_when_long
 def test_a_customer_who_came_by_import_stands_in_one_column_of_each_edition_that_is_theirs(
     publication: Publication, frozen: Clock
 ) -> None:

@@ -17,7 +17,7 @@ from store.kit.database import db, transaction
 from store.mail.letters import preview
 from store.mail.models import CapturedLetter, DeliveryStatus
 from store.orders.models import Customer
-from tests.conftest import Clock, make_settings, on_both
+from tests.conftest import Clock, make_settings, on_both_when_long
 from tests.distribution.reached import a_copy_came_before
 from tests.editions import draft, drafted_and_released
 from tests.factories import a_customer, a_publication, a_seller
@@ -117,7 +117,7 @@ def test_text_and_html_say_the_same(publication: Publication) -> None:
     assert len(shown & set(_words(body))) / len(shown) >= 0.95
 
 
-@on_both
+@on_both_when_long
 def test_what_changed_since_the_release_leaves_the_letter_out(app: Flask, frozen: Clock) -> None:
     with transaction():
         a_seller()

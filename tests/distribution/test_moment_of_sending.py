@@ -18,7 +18,7 @@ from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.mail.preparing import Known, prepare
 from store.mail.smtp import Outcome, OutcomeKind, Step
 from store.orders.models import Order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import deliveries, send
@@ -29,7 +29,7 @@ SENT, SKIPPED, QUEUED = DeliveryStatus.SENT, DeliveryStatus.SKIPPED, DeliverySta
 
 Change = Callable[[Order, Edition], object]
 
-pytestmark = on_both
+pytestmark = on_both_when_long
 
 
 @pytest.fixture

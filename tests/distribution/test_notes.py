@@ -16,7 +16,7 @@ from store.distribution.rehearsal import rehearse
 from store.kit.database import db, transaction
 from tests.admin.sign_in import press, signed_in, token_in
 from tests.catalog.files import book, package, page
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.distribution.test_letters import _notices
 from tests.editions import draft, reread
 from tests.editions import release as release_now
@@ -76,7 +76,7 @@ def library_in(html: str) -> str:
     return found[1]
 
 
-@on_both
+@on_both_when_long
 def test_addresses_in_notes_arrive_to_the_letter_everywhere(
     desk: FlaskClient, app: Flask, publication: Publication, frozen: Clock
 ) -> None:
@@ -227,7 +227,7 @@ def test_an_upload_with_notes_beyond_the_limit_keeps_them_too(
     assert notes in answer.text
 
 
-@on_both
+@on_both_when_long
 def test_two_publications_of_one_identifier_are_warned_of(
     app: Flask, publication: Publication
 ) -> None:

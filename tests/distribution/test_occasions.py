@@ -19,7 +19,7 @@ from store.mail.letters import preview
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus, Occasion
 from store.orders.consents import give_waiver
 from store.orders.models import Customer, Order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import draft, drafted_and_released, release
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import deliveries, send
@@ -29,7 +29,7 @@ TITLE = "Effective SEND Practice in the Early Years"
 ANNA = "anna@reader.example"
 SENT, SKIPPED, QUEUED = DeliveryStatus.SENT, DeliveryStatus.SKIPPED, DeliveryStatus.QUEUED
 
-pytestmark = on_both
+pytestmark = on_both_when_long
 
 
 @pytest.fixture

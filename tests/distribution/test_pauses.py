@@ -14,7 +14,7 @@ from store.mail import outbox, worker
 from store.mail.answers import About
 from store.mail.models import Attempt, Batch, BatchStatus, Delivery, DeliveryStatus
 from store.mail.smtp import Outcome, OutcomeKind, Step
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.editions import draft, drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import deliveries, send
@@ -46,7 +46,7 @@ def test_paused_letters_stay_and_go_on_after_resume(app: Flask, frozen: Clock) -
         recalling.pause(draft(publication, 2), "Olga")
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("way", ["all failed", "one letter", "address repaired"])
 def test_letters_sent_again_reopen_a_finished_batch_so_that_it_can_be_paused(
     app: Flask, frozen: Clock, way: str
@@ -73,7 +73,7 @@ def test_letters_sent_again_reopen_a_finished_batch_so_that_it_can_be_paused(
     assert batch.finished_at is not None
 
 
-@on_both
+@on_both_when_long
 def test_letters_sent_again_of_a_finished_batch_can_be_recalled(app: Flask, frozen: Clock) -> None:
     edition, batch = _finished_with_a_failure()
     with pytest.raises(recalling.NothingToRecall), transaction():
@@ -87,7 +87,7 @@ def test_letters_sent_again_of_a_finished_batch_can_be_recalled(app: Flask, froz
     assert len(send()) == before
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize(
     ("reply", "why", "tried"),
     [
@@ -158,7 +158,7 @@ def _send_failed_again(batch: Batch) -> None:
         assert outbox.retry_failed(session.get_one(Batch, batch.id), "Olga") > 0
 
 
-@on_both
+@on_both_when_long
 def test_staff_hear_once_of_each_promised_date_that_passed(app: Flask, frozen: Clock) -> None:
     with transaction():
         a_seller()

@@ -19,7 +19,7 @@ from store.kit.database import db, transaction
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus, Occasion
 from store.orders.models import Customer
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import draft, drafted_and_released, release
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import deliveries, send
@@ -29,7 +29,7 @@ ANNA = "anna@reader.example"
 SENT, SKIPPED, QUEUED = DeliveryStatus.SENT, DeliveryStatus.SKIPPED, DeliveryStatus.QUEUED
 SENDING, HELD = DeliveryStatus.SENDING, DeliveryStatus.HELD
 
-pytestmark = on_both
+pytestmark = on_both_when_long
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail import outbox
 from store.mail.models import BatchStatus, Delivery, DeliveryStatus, Occasion
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.distribution.reached import a_copy_came_before
 from tests.editions import draft, drafted_and_released, release, reread
 from tests.factories import a_customer, a_publication, a_seller, an_edition
@@ -81,7 +81,7 @@ def test_later_editions_reach_earlier_buyers_and_nobody_twice(app: Flask, frozen
     assert releasing.owe_missing() == 0
 
 
-@on_both
+@on_both_when_long
 def test_a_buyer_whose_months_of_editions_are_over_is_left_out_with_that_reason(
     app: Flask, frozen: Clock
 ) -> None:
@@ -103,7 +103,7 @@ def test_a_buyer_whose_months_of_editions_are_over_is_left_out_with_that_reason(
     assert deliveries(third) == {"anna@reader.example": (SKIPPED, "term over")}
 
 
-@on_both
+@on_both_when_long
 def test_who_kept_the_right_to_cancel_hears_when_the_14_days_are_over(
     app: Flask, frozen: Clock
 ) -> None:
@@ -118,7 +118,7 @@ def test_who_kept_the_right_to_cancel_hears_when_the_14_days_are_over(
     assert due == datetime(2027, 3, 16, tzinfo=UTC)
 
 
-@on_both
+@on_both_when_long
 def test_releasing_and_scheduling_again_are_refused(app: Flask) -> None:
     with transaction():
         a_seller()
@@ -264,7 +264,7 @@ def test_keys_of_notices_keep_the_order_of_their_customers(app: Flask) -> None:
     assert notice_key(1, 1, 1) == "edition:1:0000000001:1"
 
 
-@on_both
+@on_both_when_long
 def test_a_notice_under_a_key_of_earlier_versions_is_not_owed_twice(app: Flask) -> None:
     with transaction():
         a_seller()
@@ -335,7 +335,7 @@ def test_recall_leaves_out_what_has_not_left_and_what_comes_back_unsent(app: Fla
     assert recalling.settle_recalled() == 0
 
 
-@on_both
+@on_both_when_long
 def test_withdrawing_stops_the_letters_and_the_corrected_edition_reaches_everybody(
     app: Flask, frozen: Clock
 ) -> None:
@@ -472,7 +472,7 @@ def _notice(edition: Edition) -> Delivery:
     return found
 
 
-@on_both
+@on_both_when_long
 def test_what_a_person_sends_again_after_a_recall_leaves(app: Flask) -> None:
     with transaction():
         a_seller()
@@ -489,7 +489,7 @@ def test_what_a_person_sends_again_after_a_recall_leaves(app: Flask) -> None:
     assert _notice(edition).status == DeliveryStatus.SENT
 
 
-@on_both
+@on_both_when_long
 def test_a_recall_takes_back_what_was_sent_again_before_it(app: Flask) -> None:
     with transaction():
         a_seller()

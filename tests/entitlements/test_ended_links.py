@@ -12,7 +12,7 @@ from store.entitlements.models import NoticeStop
 from store.kit.database import db, transaction
 from store.orders.discounts import add_discount
 from store.orders.models import Customer
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import a_shop, drafted_and_released
 from tests.entitlements.presses import SURE, asked_to_change, changed
 from tests.letters import links_in, sent, text_of
@@ -58,7 +58,7 @@ def all_dead(client: FlaskClient, paths: list[str], words: str) -> None:
         assert "@" not in re.sub(r"hello@publisher.example", "", answer.text)
 
 
-@on_both
+@on_both_when_long
 def test_a_reader_ends_every_link_that_was_mailed(
     client: FlaskClient, everything: list[str]
 ) -> None:
@@ -84,7 +84,7 @@ def test_a_reader_ends_every_link_that_was_mailed(
     assert [client.get(link).status_code for link in links_in(text_of(letter))] == [200, 200]
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("dies_by", ["ending", "change of address"])
 def test_a_one_click_stop_of_an_ended_link_stops_nothing(
     client: FlaskClient, frozen: Clock, dies_by: str
@@ -107,7 +107,7 @@ def test_a_one_click_stop_of_an_ended_link_stops_nothing(
     assert client.post(fresh, data={"List-Unsubscribe": "One-Click"}).status_code == 200
 
 
-@on_both
+@on_both_when_long
 def test_a_reader_of_the_mailbox_that_was_left_gets_nothing_but_the_undo(
     client: FlaskClient, everything: list[str], frozen: Clock
 ) -> None:
@@ -145,7 +145,7 @@ def an_offer(client: FlaskClient) -> str:
     return link
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("dies_by", ["ending", "change of address", "undoing one"])
 def test_a_link_to_order_at_a_members_price_ends_with_the_others(
     client: FlaskClient, frozen: Clock, dies_by: str

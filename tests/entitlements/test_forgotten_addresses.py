@@ -12,7 +12,7 @@ from store.kit.database import db, transaction
 from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.mail.outbox import FORGOTTEN
 from store.orders.discounts import add_discount
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import a_shop
 from tests.letters import links_in, sent
 from tests.letters import text_of as text_part
@@ -94,7 +94,7 @@ ENDS = [
 ]
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize(("ask", "ended"), ENDS)
 def test_an_address_of_nobody_s_is_forgotten_after_two_days_however_its_letter_ended(
     client: FlaskClient, frozen: Clock, order_path: str, ask: object, ended: str | None

@@ -21,7 +21,7 @@ from store.mail.letters import preview
 from store.mail.models import CapturedLetter, Delivery
 from store.orders.models import Order, OrderStatus
 from store.orders.placing import Details, place_order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import a_shop, put_out, withdraw
 from tests.factories import a_seller
 from tests.letters import html_of, sent, text_of
@@ -288,7 +288,7 @@ def test_the_links_go_to_one_address_once_in_ten_minutes_however_they_are_asked_
     assert [message["Subject"] for message in sent()[1:]] == ["Your copies and orders"]
 
 
-@on_both
+@on_both_when_long
 def test_an_order_rewritten_and_back_is_mailed_its_own_customers_link(
     app: Flask, frozen: Clock
 ) -> None:

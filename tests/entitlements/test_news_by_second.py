@@ -15,7 +15,7 @@ from store.mail.models import AddressHold, Attempt, Delivery, DeliveryStatus, Re
 from store.mail.preparing import Known, prepare
 from store.mail.reports import Report, read_report
 from store.mail.returns import ReturnKind
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import drafted_and_released, guide
 from tests.factories import a_publication, a_seller
 from tests.letters import deliveries, html_of, links_in, send, sent, text_of
@@ -64,7 +64,7 @@ def reported(number: int, name: str = "1@mx.reader.example", to: str = ANNA) -> 
         assert take_report(report)
 
 
-@on_both
+@on_both_when_long
 def test_who_reads_the_second_address_holds_no_other(app: Flask, frozen: Clock) -> None:
     """The mark of a letter that came there says nothing of the first, whatever a report names."""
     publication = an_edition_to(frozen)
@@ -103,7 +103,7 @@ def open_repairs() -> list[str]:
     return found
 
 
-@on_both
+@on_both_when_long
 def test_after_a_report_the_edition_and_the_next_go_to_the_second_address(
     app: Flask, frozen: Clock
 ) -> None:
@@ -117,7 +117,7 @@ def test_after_a_report_the_edition_and_the_next_go_to_the_second_address(
     assert open_repairs() == [ANNA]
 
 
-@on_both
+@on_both_when_long
 def test_control_without_a_report_news_goes_to_the_first(app: Flask, frozen: Clock) -> None:
     publication = an_edition_to(frozen)
     a_minute()
@@ -125,7 +125,7 @@ def test_control_without_a_report_news_goes_to_the_first(app: Flask, frozen: Clo
     assert went_to() == [(1, ANNA), (2, ANNA)]
 
 
-@on_both
+@on_both_when_long
 def test_control_without_a_second_address_or_before_its_14_days_news_waits(
     app: Flask, frozen: Clock
 ) -> None:
@@ -145,7 +145,7 @@ def test_control_without_a_second_address_or_before_its_14_days_news_waits(
     assert went_to() == [(1, ANNA), (2, HOME)]
 
 
-@on_both
+@on_both_when_long
 def test_what_comes_back_from_the_second_address_too_waits_for_a_person(
     app: Flask, frozen: Clock
 ) -> None:
@@ -163,7 +163,7 @@ def test_what_comes_back_from_the_second_address_too_waits_for_a_person(
     assert open_repairs() == [ANNA]
 
 
-@on_both
+@on_both_when_long
 def test_an_address_that_is_proved_as_the_second_takes_letters_again(
     app: Flask, frozen: Clock
 ) -> None:
@@ -188,7 +188,7 @@ def test_an_address_that_is_proved_as_the_second_takes_letters_again(
     assert went_to()[2:] == [(1, HOME), (2, HOME)]
 
 
-@on_both
+@on_both_when_long
 def test_a_letter_for_the_second_does_not_leave_once_that_is_taken_out(
     app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +213,7 @@ def test_a_letter_for_the_second_does_not_leave_once_that_is_taken_out(
     assert went_to() == [(1, ANNA)]
 
 
-@on_both
+@on_both_when_long
 def test_a_report_by_the_relay_s_own_name_is_about_a_letter_to_the_second_address(
     app: Flask, frozen: Clock
 ) -> None:

@@ -22,7 +22,7 @@ from store.kit.status import StatusChange
 from store.mail.models import CapturedLetter, Delivery
 from store.orders.customers import customer_by_address
 from store.orders.models import Customer, Order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.editions import a_shop, drafted_and_released, edition_of, guide
 from tests.entitlements.presses import CARL, SURE, asked_to_move, moved, objection, owner_of
 from tests.factories import a_customer, a_publication, a_seller
@@ -113,7 +113,7 @@ def test_an_order_moves_alone_to_the_mailbox_that_accepts_it(
     check_page(again.text, path=path)
 
 
-@on_both
+@on_both_when_long
 def test_the_410_of_a_moved_order_mails_to_the_customer_who_has_it_now(
     client: FlaskClient, order_id: int
 ) -> None:
@@ -161,7 +161,7 @@ def _fetch(order_id: int, at: object, *, order_link_id: int | None = None) -> No
         )
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize(
     ("what", "words"),
     [
@@ -262,7 +262,7 @@ def test_nobody_floods_a_mailbox_by_moving_orders(
     assert found == (expected if is_limited else [200] * 12)
 
 
-@on_both
+@on_both_when_long
 def test_a_robot_that_opens_every_link_and_sends_every_form_as_it_stands_changes_nothing(
     client: FlaskClient, order_id: int
 ) -> None:
@@ -301,7 +301,7 @@ def _who_has_what() -> dict[str, object]:
     }
 
 
-@on_both
+@on_both_when_long
 def test_the_old_address_objects_and_nobody_gets_the_copies(
     client: FlaskClient, order_id: int
 ) -> None:
@@ -450,7 +450,7 @@ def letters_to(address: str) -> list[str]:
     return [subject for subject in found if carried.search(subject)]
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("when", ["before the release", "before the sending", "after the sending"])
 @pytest.mark.parametrize("has_it", [False, True], ids=["new", "owns the title"])
 @pytest.mark.parametrize("keeps_one", [False, True], ids=["gives all", "keeps another order"])
@@ -509,7 +509,7 @@ def test_a_move_around_a_release_misses_nobody_and_tells_nobody_twice(
     assert is_gone == (not keeps_one and when != "before the release")
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("is_given_back", [True, False], ids=["back", "stay"])
 @pytest.mark.parametrize("held", ["before the release", "before the sending", "after the sending"])
 def test_an_objection_around_a_release_misses_nobody_and_tells_nobody_twice(
@@ -550,7 +550,7 @@ def test_an_objection_around_a_release_misses_nobody_and_tells_nobody_twice(
     nobody_missed_nobody_twice(publication_id)
 
 
-@on_both
+@on_both_when_long
 def test_a_copy_that_waits_for_its_14_days_waits_at_the_new_address(
     app: Flask, client: FlaskClient, frozen: Clock
 ) -> None:

@@ -17,7 +17,7 @@ from store.mail.models import CapturedLetter
 from store.orders.customers import customer_by_address, find_or_add_customer
 from store.orders.models import Order
 from store.orders.placing import Details
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.editions import a_shop, drafted_and_released, edition_of, guide
 from tests.entitlements.presses import (
     SURE,
@@ -93,7 +93,7 @@ def undone(client: FlaskClient, path: str) -> list[str]:
     )
 
 
-@on_both
+@on_both_when_long
 def test_what_was_ordered_at_the_new_address_stays_with_it(
     client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
@@ -157,7 +157,7 @@ def test_along_a_chain_each_address_keeps_what_was_ordered_at_it(
     assert anna().id == customer_id
 
 
-@on_both
+@on_both_when_long
 def test_undone_one_after_the_other_each_keeps_its_own(
     client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
@@ -171,7 +171,7 @@ def test_undone_one_after_the_other_each_keeps_its_own(
     assert titles_of(ANNA) == ["send-early-years"]
 
 
-@on_both
+@on_both_when_long
 def test_a_customer_who_has_the_address_by_then_gets_what_was_ordered_there(
     client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
@@ -186,7 +186,7 @@ def test_a_customer_who_has_the_address_by_then_gets_what_was_ordered_there(
     assert titles_of(B) == ["one", "two"]
 
 
-@on_both
+@on_both_when_long
 def test_an_order_that_waits_for_its_money_follows_its_address(
     client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
@@ -202,7 +202,7 @@ def test_an_order_that_waits_for_its_money_follows_its_address(
     assert len(letters_to(B, "Your order")) == 1
 
 
-@on_both
+@on_both_when_long
 def test_a_gift_stays_where_it_was_given(
     client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
@@ -213,7 +213,7 @@ def test_a_gift_stays_where_it_was_given(
     assert (titles_of(ANNA), titles_of(B)) == (["send-early-years"], ["gift"])
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("is_sent", [True, False], ids=["sent", "waiting"])
 def test_of_a_title_that_both_have_no_edition_comes_twice_and_none_is_missed(
     client: FlaskClient, frozen: Clock, undo: str, is_sent: bool
@@ -246,7 +246,7 @@ def test_of_a_title_that_both_have_no_edition_comes_twice_and_none_is_missed(
     assert (account.total, account.handed_over, account.sums_match) == (2, 2, True)
 
 
-@on_both
+@on_both_when_long
 def test_an_import_and_a_stop_stay_with_the_restored_customer(
     client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:
@@ -263,7 +263,7 @@ def test_an_import_and_a_stop_stay_with_the_restored_customer(
     assert releasing.owe_missing() == 0
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("is_given_back", [True, False], ids=["back", "left"])
 def test_a_held_order_that_the_new_address_accepted_is_decided_between_its_two_mailboxes(
     client: FlaskClient, customer_id: int, undo: str, is_given_back: bool
@@ -285,7 +285,7 @@ def test_a_held_order_that_the_new_address_accepted_is_decided_between_its_two_m
     assert letters_to(ANNA, "We have looked at order") == []
 
 
-@on_both
+@on_both_when_long
 def test_what_was_accepted_before_the_change_comes_back_with_it(
     client: FlaskClient, customer_id: int, frozen: Clock
 ) -> None:
@@ -299,7 +299,7 @@ def test_what_was_accepted_before_the_change_comes_back_with_it(
     assert customer_by_address(B) is None
 
 
-@on_both
+@on_both_when_long
 def test_an_order_that_moved_on_goes_back_if_at_all_to_where_it_was_ordered(
     client: FlaskClient, customer_id: int, frozen: Clock, undo: str
 ) -> None:

@@ -27,7 +27,7 @@ from store.mail.models import (
 )
 from store.mail.returns import ReturnKind, take
 from store.orders.models import Customer
-from tests.conftest import Clock, on_both, on_postgresql
+from tests.conftest import Clock, on_both, on_both_when_long, on_postgresql
 from tests.editions import drafted_and_released, guide
 from tests.factories import a_publication, a_seller
 from tests.letters import deliveries, send
@@ -92,7 +92,7 @@ def put_on_file(email: str) -> None:
     send()
 
 
-@on_both
+@on_both_when_long
 def test_a_repair_says_what_was_tried_why_probably_and_what_is_owed(
     app: Flask, frozen: Clock
 ) -> None:
@@ -150,7 +150,7 @@ def test_sent_again_the_newest_edition_goes_once_and_what_comes_back_opens_anoth
     assert (the_repair().ended_at, open_repairs.count_open()) == (None, 1)
 
 
-@on_both
+@on_both_when_long
 def test_with_a_new_address_what_was_missed_goes_there_once(app: Flask, frozen: Clock) -> None:
     edition = bounced()
     assert not coverage(edition).is_complete
@@ -161,7 +161,7 @@ def test_with_a_new_address_what_was_missed_goes_there_once(app: Flask, frozen: 
     assert (the_repair().how, coverage(edition).is_complete) == (RepairEnd.CORRECTED, True)
 
 
-@on_both
+@on_both_when_long
 def test_given_up_with_a_word_the_account_is_complete_and_a_new_address_mends_it(
     app: Flask, frozen: Clock
 ) -> None:
@@ -197,7 +197,7 @@ def test_given_up_with_a_word_the_account_is_complete_and_a_new_address_mends_it
     assert deliveries(third)[NEW][0] is DeliveryStatus.SENT
 
 
-@on_both
+@on_both_when_long
 def test_news_goes_to_the_second_address_while_the_first_is_on_hold(
     app: Flask, frozen: Clock
 ) -> None:
@@ -215,7 +215,7 @@ def test_news_goes_to_the_second_address_while_the_first_is_on_hold(
     assert the_repair().ended_at is None
 
 
-@on_both
+@on_both_when_long
 def test_a_second_address_that_comes_on_file_later_gets_what_waited(
     app: Flask, frozen: Clock
 ) -> None:
@@ -232,7 +232,7 @@ def test_a_second_address_that_comes_on_file_later_gets_what_waited(
     assert (deliveries(edition)[ANNA][0], reached()[-1]) == (DeliveryStatus.SENT, HOME)
 
 
-@on_both
+@on_both_when_long
 def test_what_is_no_news_never_goes_to_the_second_address(app: Flask, frozen: Clock) -> None:
     bounced()
     put_on_file(HOME)
@@ -247,7 +247,7 @@ def test_what_is_no_news_never_goes_to_the_second_address(app: Flask, frozen: Cl
     assert (found.status, found.reason) == (DeliveryStatus.HELD, outbox.ON_HOLD)
 
 
-@on_both
+@on_both_when_long
 def test_where_the_second_comes_back_too_news_waits_for_a_person(app: Flask, frozen: Clock) -> None:
     first = bounced()
     put_on_file(HOME)
@@ -262,7 +262,7 @@ def test_where_the_second_comes_back_too_news_waits_for_a_person(app: Flask, fro
     assert (keys, open_repairs.count_open()) == ({ANNA, HOME}, 1)
 
 
-@on_both
+@on_both_when_long
 def test_all_links_go_to_the_second_address_by_one_press(app: Flask, frozen: Clock) -> None:
     bounced()
     number = the_repair().id
@@ -280,7 +280,7 @@ def test_all_links_go_to_the_second_address_by_one_press(app: Flask, frozen: Clo
     assert (newest.recipient, newest.subject) == (HOME, "Your copies and orders")
 
 
-@on_both
+@on_both_when_long
 def test_who_orders_at_an_address_that_is_on_hold_already_has_a_repair(
     app: Flask, frozen: Clock
 ) -> None:
@@ -304,7 +304,7 @@ def test_who_orders_at_an_address_that_is_on_hold_already_has_a_repair(
     assert open_repairs.count_open() == 1
 
 
-@on_both
+@on_both_when_long
 def test_a_soft_hold_ends_where_a_letter_that_was_asked_for_is_accepted(
     app: Flask, frozen: Clock
 ) -> None:
@@ -324,7 +324,7 @@ def test_a_soft_hold_ends_where_a_letter_that_was_asked_for_is_accepted(
     assert deliveries(edition)[ANNA][0] is DeliveryStatus.SENT
 
 
-@on_both
+@on_both_when_long
 def test_a_hold_is_kept_while_it_is_of_a_first_or_second_address(app: Flask, frozen: Clock) -> None:
     bounced()
     put_on_file(HOME)
@@ -338,7 +338,7 @@ def test_a_hold_is_kept_while_it_is_of_a_first_or_second_address(app: Flask, fro
     assert set(db.session.scalars(sa.select(AddressHold.address_key))) == {ANNA, HOME}
 
 
-@on_both
+@on_both_when_long
 def test_a_complaint_is_told_without_alarm(app: Flask, frozen: Clock) -> None:
     edition = a_notice()
     came_back(edition, ReturnKind.COMPLAINT)

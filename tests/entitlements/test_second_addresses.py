@@ -13,7 +13,7 @@ from store.entitlements.models import Link, SecondAddress
 from store.entitlements.second_addresses import remove_second
 from store.kit.database import db, transaction
 from store.orders.models import Customer
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.editions import a_shop
 from tests.entitlements.presses import (
     SECOND,
@@ -59,7 +59,7 @@ def told(address: str) -> list[str]:
     return [one["Subject"] for one in sent() if one["To"].addresses[0].addr_spec == address]
 
 
-@on_both
+@on_both_when_long
 def test_links_come_to_it_once_14_days_went_by_without_a_refusal(
     client: FlaskClient, library: str, frozen: Clock
 ) -> None:
@@ -94,7 +94,7 @@ def test_links_come_to_it_once_14_days_went_by_without_a_refusal(
     assert client.get(library).status_code == 200
 
 
-@on_both
+@on_both_when_long
 def test_a_press_in_the_letter_to_the_first_refuses_it(
     client: FlaskClient, library: str, frozen: Clock
 ) -> None:
@@ -143,7 +143,7 @@ def test_the_letter_that_leaves_too_late_offers_no_refusal(
     assert "take it out on the page of your copies" in " ".join(text_of(letter).split())
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("works", [False, True])
 def test_it_is_taken_out_on_the_library_page(
     client: FlaskClient, library: str, frozen: Clock, works: bool
@@ -181,7 +181,7 @@ def test_nothing_is_there_to_be_taken_out(client: FlaskClient, library: str) -> 
     assert client.get(library).status_code == 200
 
 
-@on_both
+@on_both_when_long
 def test_another_one_takes_its_place_and_waits_its_own_days(
     client: FlaskClient, library: str, frozen: Clock
 ) -> None:
@@ -233,7 +233,7 @@ def test_a_mailbox_is_the_second_of_one_customer_alone(client: FlaskClient, libr
     check_page(answer.text, path="/second-address/…")
 
 
-@on_both
+@on_both_when_long
 def test_who_orders_with_it_bars_the_way_to_nobody(
     client: FlaskClient, library: str, frozen: Clock
 ) -> None:
@@ -297,7 +297,7 @@ def _end_links(_: FlaskClient) -> None:
         end_links(anna(), "customer")
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("act", [_change, _undo, _correct, _merge, _end_links])
 def test_it_ends_with_the_first_it_was_given_beside_and_is_told(
     client: FlaskClient, library: str, act: Callable[[FlaskClient], None]
@@ -313,7 +313,7 @@ def test_it_ends_with_the_first_it_was_given_beside_and_is_told(
     assert db.session.scalars(kept).all() == []
 
 
-@on_both
+@on_both_when_long
 def test_it_may_become_the_first(client: FlaskClient, library: str, frozen: Clock) -> None:
     """Who lost the first mailbox asks with the second, and makes it the first."""
     gave_second(client, anna().id)
@@ -326,7 +326,7 @@ def test_it_may_become_the_first(client: FlaskClient, library: str, frozen: Cloc
     assert ask(client, frozen, SECOND) == [SECOND]
 
 
-@on_both
+@on_both_when_long
 def test_one_that_works_outlives_ended_links_and_what_was_only_asked_for_does_not(
     client: FlaskClient, library: str, frozen: Clock
 ) -> None:
@@ -339,7 +339,7 @@ def test_one_that_works_outlives_ended_links_and_what_was_only_asked_for_does_no
     assert (seconds(), ask(client, frozen, SECOND)) == ([SECOND], [SECOND])
 
 
-@on_both
+@on_both_when_long
 def test_nobody_behind_a_library_link_ends_the_refusal(client: FlaskClient, library: str) -> None:
     """Who got the link gives an address of theirs, and ends all links before the first one looks."""
     refusal = gave_second(client, anna().id)
@@ -351,7 +351,7 @@ def test_nobody_behind_a_library_link_ends_the_refusal(client: FlaskClient, libr
     assert seconds() == []
 
 
-@on_both
+@on_both_when_long
 def test_merging_keeps_the_second_of_the_customer_who_stays(
     client: FlaskClient, library: str
 ) -> None:

@@ -21,7 +21,7 @@ from store.payments.models import Checkout
 from store.staff.credentials import authenticator
 from tests.admin.sign_in import press, signed_in
 from tests.admin.test_orders_and_customers import with_two_step
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import guide
 from tests.entitlements.presses import SURE, B, address_of, asked_to_change, changed, owner_of
 from tests.entitlements.test_parted_orders import titles_of
@@ -33,7 +33,7 @@ from tests.purchases import ANNA, a_paid_order, apply_received, give_imported
 from tests.storefront.forms import fields_of
 from tests.storefront.strangers import annas_shop, places, strangers_order, strangers_path
 
-pytestmark = [on_both, pytest.mark.usefixtures("frozen")]
+pytestmark = [on_both_when_long, pytest.mark.usefixtures("frozen")]
 
 
 @pytest.fixture

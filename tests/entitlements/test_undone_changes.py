@@ -15,7 +15,7 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer, Order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.editions import a_shop, draft, drafted_and_released, edition_of, guide, release
 from tests.entitlements.presses import SURE, B, C, address_of, asked_to_change, changed
 from tests.factories import a_publication, a_seller
@@ -72,7 +72,7 @@ def test_undoing_restores_the_address_ends_all_links_and_mails_fresh_ones(
     check_page(again.text, path=undo)
 
 
-@on_both
+@on_both_when_long
 def test_the_earliest_undo_wins(client: FlaskClient, customer_id: int, frozen: Clock) -> None:
     first = changed(client, customer_id, B)
     frozen.advance(days=1)
@@ -86,7 +86,7 @@ def test_the_earliest_undo_wins(client: FlaskClient, customer_id: int, frozen: C
     assert address_of(customer_id) == ANNA
 
 
-@on_both
+@on_both_when_long
 def test_a_later_undo_leaves_the_earlier_one_working(
     client: FlaskClient, customer_id: int, frozen: Clock
 ) -> None:
@@ -122,7 +122,7 @@ def test_after_14_days_nothing_is_undone(
     assert address_of(customer_id) == B
 
 
-@on_both
+@on_both_when_long
 def test_what_was_ordered_at_the_freed_address_comes_along(
     client: FlaskClient, customer_id: int, frozen: Clock
 ) -> None:
@@ -189,7 +189,7 @@ def moved_away(client: FlaskClient) -> tuple[str, int]:
     return changed(client, customer_id, B), customer_id
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("is_sent", [True, False], ids=["sent", "waiting"])
 def test_no_edition_comes_twice_where_both_had_the_title(
     app: Flask, client: FlaskClient, frozen: Clock, is_sent: bool
@@ -236,7 +236,7 @@ def test_no_edition_comes_twice_where_both_had_the_title(
     assert keys == [notice_key(following_id, customer_id)]
 
 
-@on_both
+@on_both_when_long
 def test_rights_and_stops_that_both_have_become_one(
     app: Flask, client: FlaskClient, frozen: Clock
 ) -> None:
@@ -264,7 +264,7 @@ def test_rights_and_stops_that_both_have_become_one(
     assert releasing.owe_missing() == 0
 
 
-@on_both
+@on_both_when_long
 def test_a_letter_that_could_not_reach_the_other_address_comes_to_the_restored_one(
     client: FlaskClient, customer_id: int
 ) -> None:
@@ -317,7 +317,7 @@ def test_downloads_come_along(client: FlaskClient, customer_id: int, frozen: Clo
     assert db.session.get_one(Customer, meanwhile).merged_into_id == customer_id
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("days_late", [0, 10])
 def test_fourteen_days_run_from_the_change_however_late_its_letter_leaves(
     client: FlaskClient, customer_id: int, frozen: Clock, days_late: int

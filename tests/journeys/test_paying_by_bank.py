@@ -5,7 +5,7 @@ import re
 from flask import Flask
 
 from store.commands.demo import DEMO_OWNER, ensure_demo_owner
-from tests.conftest import on_both
+from tests.conftest import on_both, on_both_when_long
 from tests.journeys.test_main_job import SLUG, Visitor, letters, link, publish, shop
 
 __all__ = ["shop"]
@@ -54,7 +54,7 @@ def test_from_the_form_over_the_pro_forma_and_two_transfers_to_the_copy(shop: Fl
     assert "Your copy is ready." in buyer.open(page).words
 
 
-@on_both
+@on_both_when_long
 def test_a_buyer_who_changes_their_mind_pays_by_card_instead(shop: Flask) -> None:
     at_the_desk(shop)
     buyer = to_the_review(shop).send(BY_BANK).send("Pay by card instead")
@@ -63,7 +63,7 @@ def test_a_buyer_who_changes_their_mind_pays_by_card_instead(shop: Flask) -> Non
     assert letters(shop, "anna@reader.example", "How to pay") == []
 
 
-@on_both
+@on_both_when_long
 def test_a_refund_by_bank_from_the_press_to_the_letter(shop: Flask) -> None:
     desk = at_the_desk(shop)
     buyer = to_the_review(shop).send(BY_BANK)
@@ -80,7 +80,7 @@ def test_a_refund_by_bank_from_the_press_to_the_letter(shop: Flask) -> None:
     assert len(letters(shop, "anna@reader.example", "We have refunded")) == 1
 
 
-@on_both
+@on_both_when_long
 def test_a_gift_before_the_release_gets_the_first_edition_and_the_next(shop: Flask) -> None:
     desk = at_the_desk(shop)
     desk.open(f"{DESK}/give").send(

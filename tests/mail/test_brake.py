@@ -13,7 +13,7 @@ from store.kit.status import advance
 from store.mail import brake, worker
 from store.mail.brake import Answers, is_unclear
 from store.mail.models import Batch, BatchStatus
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 
 from .scripted_server import ScriptedServer, Talk
 from .shops import a_batch, a_shop, attempts, deliveries, owe_to, readers, statuses
@@ -141,7 +141,7 @@ def refusing(share: float, words: str, count: int) -> tuple[set[str], Callable[.
     )
 
 
-@on_both
+@on_both_when_long
 def test_a_list_with_dead_addresses_is_sent_to_its_end(
     database_url: str, tmp_path: Path, frozen: Clock
 ) -> None:
@@ -154,7 +154,7 @@ def test_a_list_with_dead_addresses_is_sent_to_its_end(
         assert statuses() == {"sent": 400 - len(dead), "failed": len(dead)}
 
 
-@on_both
+@on_both_when_long
 def test_refusals_that_may_have_meant_us_lose_nobody(
     database_url: str, tmp_path: Path, frozen: Clock
 ) -> None:

@@ -13,7 +13,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail import rests, worker
 from store.mail.models import Rest
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.serving import until
 from tests.statements import statements
 
@@ -79,7 +79,7 @@ def charged(people: list[str]) -> int:
     return sum(rows[who].tries > 0 for who in people)
 
 
-@on_both
+@on_both_when_long
 def test_it_rests_alone_and_others_go_on(serve: Serve, frozen: Clock) -> None:
     patience = Patience()
     with serve(patience):
@@ -112,7 +112,7 @@ def test_one_letter_finds_out_whether_a_rest_was_of_use(serve: Serve, frozen: Cl
         assert waits == [timedelta(minutes=m) for m in (5, 15, 30, 30, 30)]
 
 
-@on_both
+@on_both_when_long
 def test_the_first_letter_that_is_taken_lets_all_go(serve: Serve, frozen: Clock) -> None:
     patience = Patience()
     with serve(patience):
@@ -135,7 +135,7 @@ def test_the_first_letter_that_is_taken_lets_all_go(serve: Serve, frozen: Clock)
         assert sent(SLOW) == 40
 
 
-@on_both
+@on_both_when_long
 def test_who_does_not_exist_there_ends_a_rest_too(serve: Serve, frozen: Clock) -> None:
     patience = Patience()
 
@@ -178,7 +178,7 @@ def test_control_without_rests_every_letter_is_tried(
         assert patience.tried == 40
 
 
-@on_both
+@on_both_when_long
 def test_a_domain_silent_after_the_dot_holds_no_more_connections_than_it_has(
     database_url: str, tmp_path: Path, frozen: Clock
 ) -> None:
@@ -207,7 +207,7 @@ def test_a_domain_silent_after_the_dot_holds_no_more_connections_than_it_has(
         assert len(hall.taken()) == 80
 
 
-@on_both
+@on_both_when_long
 def test_a_silence_that_is_over_leaves_nothing_behind(
     database_url: str, tmp_path: Path, frozen: Clock
 ) -> None:
@@ -223,7 +223,7 @@ def test_a_silence_that_is_over_leaves_nothing_behind(
         assert sent(SLOW) == 39
 
 
-@on_both
+@on_both_when_long
 def test_in_fair_weather_rests_are_looked_at_once_a_claim(serve: Serve, frozen: Clock) -> None:
     with serve(lambda *_: None):
         owe_to(*MIXED, batch_id=a_batch())

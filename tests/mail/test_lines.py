@@ -13,7 +13,7 @@ from flask import Flask
 from store.mail import worker
 from store.mail.lines import Place
 from store.mail.models import PRIORITIES
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.serving import until
 
 from .scripted_server import ScriptedServer, Talk
@@ -90,7 +90,7 @@ def hang_release(hall: Hall, count: int) -> None:
     until(lambda: len(hall.thinker.awaited) == count, "all that carry a release wait")
 
 
-@on_both
+@on_both_when_long
 def test_a_release_that_hangs_delays_no_confirmation(
     database_url: str, tmp_path: Path, frozen: Clock
 ) -> None:
@@ -146,7 +146,7 @@ def test_what_somebody_waits_for_goes_first(
         assert len(hall.sink.talks) == 1
 
 
-@on_both
+@on_both_when_long
 def test_a_server_silent_after_one_letter_holds_one_connection_and_no_other_letter(
     database_url: str, tmp_path: Path, frozen: Clock
 ) -> None:

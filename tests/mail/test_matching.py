@@ -12,7 +12,7 @@ from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.mail.reports import Report, read_report
 from store.mail.returns import ReturnKind
 from store.orders.models import Customer
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.letters import send
 from tests.mail import messages
 from tests.mail.messages import ANNA, dsn
@@ -40,7 +40,7 @@ def test_a_report_tells_its_letter_and_opens_a_repair_once(app: Flask) -> None:
     assert stand() == Stand(DeliveryStatus.BOUNCED, [ANNA], 1, 1)
 
 
-@on_both
+@on_both_when_long
 def test_what_says_nothing_of_a_letter_changes_nothing(app: Flask) -> None:
     """mail-11: answers of programs and of people, delays, and reports about reports."""
     message_id = sent_edition()
@@ -88,7 +88,7 @@ def test_nobody_bounces_a_letter_without_its_mark(app: Flask, forged: str) -> No
     assert stand() == UNTOUCHED
 
 
-@on_both
+@on_both_when_long
 def test_who_has_a_letter_can_report_no_other(app: Flask) -> None:
     """Anna has the mark of her own letter, and writes whatever she likes around it."""
     hers = sent_edition(also="ben@reader.example")
@@ -105,7 +105,7 @@ def test_who_has_a_letter_can_report_no_other(app: Flask) -> None:
     assert stand().held == [ANNA]
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("days", [29, 31])
 def test_a_report_counts_while_a_mail_server_may_still_write_it(
     app: Flask, frozen: Clock, days: int
@@ -118,7 +118,7 @@ def test_a_report_counts_while_a_mail_server_may_still_write_it(
     assert stand() == (held if days == 29 else Stand(DeliveryStatus.SENT, [], 0, 0))
 
 
-@on_both
+@on_both_when_long
 def test_a_report_of_an_address_that_was_given_up_since_says_nothing_of_the_new_one(
     app: Flask,
 ) -> None:
@@ -172,7 +172,7 @@ def _said_by_the_relay(relay_id: str, **given: str) -> Report:
     return Report(ReturnKind.HARD, "5.1.1", "gone", recipient, "k", (), (relay_id,))
 
 
-@on_both
+@on_both_when_long
 def test_the_relays_own_name_for_a_letter_counts_where_the_provider_vouches(app: Flask) -> None:
     sent_edition()
     name = "010001836e8f5cd8-4b6a4d1e-000000"

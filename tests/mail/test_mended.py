@@ -14,7 +14,7 @@ from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.mail import outbox, worker
 from store.mail.models import Delivery, DeliveryStatus
-from tests.conftest import on_both
+from tests.conftest import on_both_when_long
 from tests.factories import a_seller
 
 Letters = list[tuple[str, str]]
@@ -61,7 +61,7 @@ CASES = {
 }
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_held_for_a_setting_goes_on_once_that_is_mended(app: Flask, case: str) -> None:
     breaks, mends, words = CASES[case]

@@ -18,7 +18,7 @@ from store.mail.models import (
 )
 from store.mail.returns import ReturnKind, take
 from store.orders.models import Customer
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.editions import drafted_and_released, guide
 from tests.factories import a_publication, a_seller
 from tests.letters import deliveries, send
@@ -51,7 +51,7 @@ def test_a_letter_that_came_back_holds_the_next_and_opens_one_repair(
     assert len(send()) == before
 
 
-@on_both
+@on_both_when_long
 def test_what_somebody_waits_for_is_tried_once_at_an_address_on_hold(
     app: Flask, frozen: Clock
 ) -> None:
@@ -68,7 +68,7 @@ def test_what_somebody_waits_for_is_tried_once_at_an_address_on_hold(
     assert db.session.scalars(sa.select(AddressHold.kind)).one() is ReturnKind.HARD
 
 
-@on_both
+@on_both_when_long
 def test_what_came_back_for_now_is_tried_again_and_held_softly_after_the_last(
     app: Flask, frozen: Clock
 ) -> None:
@@ -95,7 +95,7 @@ def test_what_came_back_for_now_is_tried_again_and_held_softly_after_the_last(
     assert db.session.scalars(sa.select(Repair.kind)).one() is ReturnKind.SOFT
 
 
-@on_both
+@on_both_when_long
 def test_a_report_before_the_outcome_waits_for_it(app: Flask, frozen: Clock) -> None:
     edition = _sent_edition()
     under_way = {"status": DeliveryStatus.SENDING, "sent_at": None}
@@ -112,7 +112,7 @@ def test_a_report_before_the_outcome_waits_for_it(app: Flask, frozen: Clock) -> 
     assert deliveries(edition)[ANNA] == (DeliveryStatus.BOUNCED, GONE)
 
 
-@on_both
+@on_both_when_long
 def test_a_complaint_stops_the_news_of_its_publication_and_nothing_else(
     app: Flask, frozen: Clock
 ) -> None:
@@ -126,7 +126,7 @@ def test_a_complaint_stops_the_news_of_its_publication_and_nothing_else(
     assert db.session.scalars(sa.select(Repair)).all() == []
 
 
-@on_both
+@on_both_when_long
 def test_a_complaint_from_a_mailbox_that_is_the_customer_s_no_more_stops_nothing(
     app: Flask, frozen: Clock
 ) -> None:
@@ -138,7 +138,7 @@ def test_a_complaint_from_a_mailbox_that_is_the_customer_s_no_more_stops_nothing
     assert db.session.scalars(sa.select(NoticeStop)).all() == []
 
 
-@on_both
+@on_both_when_long
 def test_a_complaint_about_an_order_stops_no_news(app: Flask, frozen: Clock) -> None:
     """Anybody may order in somebody's name, and its confirmation is unwanted then."""
     _sent_edition()

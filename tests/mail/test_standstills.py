@@ -17,7 +17,7 @@ from store.kit.database import db, transaction
 from store.mail import rests, standstills, worker
 from store.mail.answers import About, Cause
 from store.mail.models import Batch, BatchStatus, Delivery, Rest, Standstill
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 
 from . import weather
 from .scripted_server import Script, ScriptedServer, Talk
@@ -99,7 +99,7 @@ def text_of(alert: Delivery) -> str:
 # About us
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize(
     ("verb", "words"),
     [
@@ -228,7 +228,7 @@ def test_one_letter_that_is_refused_as_if_it_were_us_holds_back_no_other(
         assert delivery(poison).tries == 0
 
 
-@on_both
+@on_both_when_long
 def test_421_after_the_dot_lets_others_go_first_and_charges_nobody(
     serve: Served, frozen: Clock
 ) -> None:
@@ -261,7 +261,7 @@ def test_a_letter_at_which_every_connection_ends_is_held_for_a_person(
 # Sign-in
 
 
-@on_both
+@on_both_when_long
 def test_a_wrong_password_sends_nothing_charges_nobody_and_is_not_tried_all_the_time(
     serve: Served, frozen: Clock
 ) -> None:
@@ -320,7 +320,7 @@ def test_what_is_about_us_is_news_at_once_and_stays_so(app: Flask, frozen: Clock
     assert [row.words for row in standstills.unseen()] == ["535 Wrong"]
 
 
-@on_both
+@on_both_when_long
 def test_the_log_says_it_each_hour_and_a_letter_each_day_until_somebody_has_seen_it(
     serve: Served, frozen: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

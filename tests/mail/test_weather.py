@@ -14,7 +14,7 @@ import pytest
 
 from store.mail import lines, worker
 from store.mail.smtp import MailServer, Outcome, OutcomeKind, Reply
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.tables import Note
 
 from .scripted_server import CUT, RESET, SILENCE, Kept, ScriptedServer, Talk
@@ -156,7 +156,7 @@ def _check(row: Row, voyage: Voyage, weather: Weather) -> None:
 
 
 @pytest.mark.parametrize("name", QUICK)
-@on_both
+@on_both_when_long
 def test_readers_through_bad_weather(
     name: str, database_url: str, tmp_path: Path, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,7 +201,7 @@ def test_control_a_lost_answer_taken_for_one_shows(
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ROWS)
-@on_both
+@on_both_when_long
 def test_readers_through_every_weather(
     name: str,
     database_url: str,

@@ -21,7 +21,7 @@ from store.mail.letters import Kind, Letter
 from store.mail.mime import Mailbox
 from store.mail.models import Batch, BatchStatus, Delivery, Pace
 from store.mail.outcomes import wait_after
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 
 from .scripted_server import CUT, Script, ScriptedServer, Talk
 from .shops import (
@@ -141,7 +141,7 @@ def test_refused_readers_stop_nobody(serve: Served, frozen: Clock) -> None:
         assert (batch.status, batch.finished_at) == (BatchStatus.FINISHED, clock.now())
 
 
-@on_both
+@on_both_when_long
 def test_a_server_that_ends_connections_charges_nobody_a_try(serve: Served) -> None:
     people = readers(141)
 

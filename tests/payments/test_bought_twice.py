@@ -18,7 +18,7 @@ from store.orders.placing import Details, place_order
 from store.payments.cancellation import cancel_preorder
 from store.payments.refunds import refund_order
 from tests import factories
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.letters import sent
 from tests.letters import text_of as letter_text
 from tests.links import path_to
@@ -78,7 +78,7 @@ def library(client: FlaskClient, order: Bought) -> str:
     return client.get(path_to("library", order.customer_id)).text
 
 
-@on_both
+@on_both_when_long
 def test_the_second_letter_and_the_library_name_the_first_order_and_lead_to_giving_one_back(
     client: FlaskClient, frozen: Clock, publication_id: int
 ) -> None:
@@ -106,7 +106,7 @@ def test_the_second_letter_and_the_library_name_the_first_order_and_lead_to_givi
     assert "within a day" not in text_of(library(client, second))
 
 
-@on_both
+@on_both_when_long
 def test_a_copy_that_is_handed_over_is_given_back_by_a_person(
     client: FlaskClient, publication_id: int
 ) -> None:

@@ -18,7 +18,7 @@ from store.payments.models import Payment
 from store.payments.receipts import receipt_of
 from tests import factories
 from tests.admin.sign_in import signed_in
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.pages import read
 from tests.rows import rows
 from tests.storefront.forms import fields_of, text_of
@@ -35,7 +35,7 @@ def publication_id(app: Flask, frozen: Clock) -> int:
         return factories.a_publication(status=PublicationStatus.LISTED).id
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("is_released", [False, True])
 def test_free_after_a_code_needs_no_card_page_and_gets_the_next_edition(
     client: FlaskClient, publication_id: int, is_released: bool

@@ -7,7 +7,7 @@ from store.demo.pay import held_news
 from store.kit.database import db
 from store.orders.models import OrderStatus
 from store.payments.models import EventStatus, GatewayEvent
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.purchases import an_order, apply_received, start
 from tests.rows import order_of, rows
 
@@ -43,7 +43,7 @@ def test_the_page_says_what_it_is_and_what_is_paid(client: FlaskClient, order_id
     assert "Set-Cookie" not in answer.headers
 
 
-@on_both
+@on_both_when_long
 def test_paying_leads_to_the_order_page(client: FlaskClient, order_id: int) -> None:
     status, where = _press(client, start(order_id), decision="pay")
 

@@ -20,7 +20,7 @@ from store.payments.gateways.base import DisputeOutcome, GatewayDispute, Gateway
 from store.payments.models import Checkout, Dispute, Payment, Refund, RefundStatus
 from store.payments.money_back import PaymentDisputed
 from store.payments.refunds import refund_order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.payments.contested_copies import (
     a_bought_copy,
     alerts,
@@ -37,7 +37,7 @@ from tests.purchases import an_order, start
 from tests.rows import order_of, rows
 from tests.stripe_double import StripeDouble
 
-pytestmark = on_both
+pytestmark = on_both_when_long
 
 DISPUTED_CARD = "4000000000000259"
 

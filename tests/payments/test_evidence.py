@@ -32,14 +32,12 @@ from store.payments.evidence import (
     evidence_of,
     keep_ends,
 )
-from tests.conftest import on_both
+from tests.conftest import on_both, on_both_when_long
 from tests.letters import send
 from tests.payments.contested_copies import a_bought_copy, can_read, dispute_at_stripe, the_dispute
 from tests.payments.stripe_shop import post_all, together
 from tests.rows import order_of
 from tests.stripe_double import StripeDouble
-
-pytestmark = on_both
 
 
 @pytest.fixture
@@ -68,6 +66,7 @@ def _evidence() -> dict[str, str]:
     return found
 
 
+@on_both_when_long
 def test_the_answer_holds_what_our_rows_know(order_id: int) -> None:
     order = order_of(order_id)
     reference, total = order.reference, "£12.50"
@@ -101,6 +100,7 @@ def test_the_answer_holds_what_our_rows_know(order_id: int) -> None:
         assert words in text, words
 
 
+@on_both_when_long
 def test_a_thousand_downloads_keep_the_first_and_the_newest_within_the_length(
     order_id: int,
 ) -> None:
@@ -131,6 +131,7 @@ def test_a_thousand_downloads_keep_the_first_and_the_newest_within_the_length(
     assert left_out == f"… {1001 - named:,} downloads between these are not listed one by one …"
 
 
+@on_both_when_long
 @pytest.mark.parametrize("most", [0, 50, 100, 500, 10_000])
 def test_whatever_the_room_nothing_is_longer(app: Flask, most: int) -> None:
     lines = [f"line {number}" for number in range(100)]
@@ -138,6 +139,7 @@ def test_whatever_the_room_nothing_is_longer(app: Flask, most: int) -> None:
     assert len(keep_ends(lines, most, 300, "lines")) <= most
 
 
+@on_both_when_long
 def test_what_is_longer_than_the_bank_reads_is_refused_with_the_field(app: Flask) -> None:
     with pytest.raises(InvalidFields) as refused:
         check_evidence({"access_activity_log": "x" * (LONG + 1)})
@@ -146,6 +148,7 @@ def test_what_is_longer_than_the_bank_reads_is_refused_with_the_field(app: Flask
     assert sum(len(text) for text in check_evidence(longest).values()) <= MOST_IN_ALL
 
 
+@on_both_when_long
 def test_what_a_person_changed_is_what_is_submitted_and_only_once(
     order_id: int, double: StripeDouble, buyer: FlaskClient
 ) -> None:
@@ -192,6 +195,7 @@ def _answers(double: StripeDouble) -> int:
     )
 
 
+@on_both
 def test_two_presses_at_once_send_one_answer(
     order_id: int, shop: Flask, double: StripeDouble
 ) -> None:
@@ -204,6 +208,7 @@ def test_two_presses_at_once_send_one_answer(
     assert _answers(double) == 1
 
 
+@on_both
 def test_without_taking_turns_both_presses_reach_stripe(
     order_id: int, shop: Flask, double: StripeDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +219,7 @@ def test_without_taking_turns_both_presses_reach_stripe(
     assert _answers(double) == 2
 
 
+@on_both_when_long
 def test_while_stripe_is_away_nothing_is_lost_and_it_can_be_submitted_later(
     order_id: int, double: StripeDouble
 ) -> None:
@@ -233,6 +239,7 @@ def test_while_stripe_is_away_nothing_is_lost_and_it_can_be_submitted_later(
     )
 
 
+@on_both_when_long
 def test_an_answer_whose_receipt_was_lost_counts_as_submitted(
     order_id: int, double: StripeDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +258,7 @@ def test_an_answer_whose_receipt_was_lost_counts_as_submitted(
     assert the_dispute().submitted_by == "olga"
 
 
+@on_both_when_long
 @pytest.mark.parametrize("verdict", ["winning_evidence", "losing_evidence"])
 def test_what_the_bank_says_to_our_answer_decides(
     order_id: int, double: StripeDouble, buyer: FlaskClient, verdict: str
@@ -264,6 +272,7 @@ def test_what_the_bank_says_to_our_answer_decides(
     assert can_read(buyer, order_id) is (verdict == "winning_evidence")
 
 
+@on_both_when_long
 def test_a_download_keeps_where_it_went_once(order_id: int) -> None:
     rows = db.session.execute(sa.select(Download.network, Download.user_agent)).all()
 

@@ -20,7 +20,7 @@ from store.payments.fulfilment import apply_state
 from store.payments.gateways.base import GatewayState, Standing
 from store.payments.models import Refund, RefundStatus
 from store.payments.refunds import refund_order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import put_out, withdraw
 from tests.letters import sent, text_of
 from tests.payments.bank import a_transfer_order, arrive
@@ -64,7 +64,7 @@ def copies(text: str) -> list[str]:
     return re.findall(r"^- (Effective .+)$", text, re.MULTILINE)
 
 
-@on_both
+@on_both_when_long
 def test_every_order_stands_in_the_letter_as_it_truly_is(frozen: Clock) -> None:
     a_bought("paid")
     refund_order(a_bought("whole"), who="staff", why="", key="press")

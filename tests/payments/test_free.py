@@ -20,7 +20,7 @@ from store.payments.inbox import fulfil_checkout, sweep
 from store.payments.models import Checkout, Payment
 from store.payments.money_back import NothingToRefund
 from store.payments.refunds import refund_order
-from tests.conftest import Clock, make_settings, on_both
+from tests.conftest import Clock, make_settings, on_both, on_both_when_long
 from tests.editions import a_shop
 from tests.letters import sent, text_of
 from tests.links import order_path
@@ -78,7 +78,7 @@ def test_page_and_letter_say_that_there_was_nothing_to_pay(app: Flask, client: F
         assert said not in text, said
 
 
-@on_both
+@on_both_when_long
 def test_a_full_discount_needs_no_gateway_in_production(
     app: Flask, database_url: str, tmp_path: Path
 ) -> None:

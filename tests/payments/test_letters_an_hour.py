@@ -15,7 +15,7 @@ from store.orders.placing import Details, place_order
 from store.payments import transfers
 from store.payments.checkout import begin_checkout
 from store.payments.transfers import DETAILS
-from tests.conftest import Clock, on_both, on_postgresql
+from tests.conftest import Clock, on_both_when_long, on_postgresql
 from tests.letters import sent, text_of
 from tests.links import order_path
 from tests.payments.bank import a_transfer_order, reference_of
@@ -39,7 +39,7 @@ def how_to_pay() -> list[tuple[str, str]]:
     ]
 
 
-@on_both
+@on_both_when_long
 def test_ten_orders_at_one_address_bring_one_letter_an_hour_and_each_page_says_how(
     client: FlaskClient, frozen: Clock
 ) -> None:
@@ -73,7 +73,7 @@ def test_another_address_has_its_own_hour(frozen: Clock) -> None:
     ]
 
 
-@on_both
+@on_both_when_long
 def test_another_try_of_the_same_order_is_told_when_the_hour_is_over(frozen: Clock) -> None:
     order_id = a_transfer_order()
     assert len(how_to_pay()) == 1
@@ -130,7 +130,7 @@ def test_two_orders_at_once_bring_one_letter(
     assert second not in {order for (order,) in rows(Delivery.order_id)}
 
 
-@on_both
+@on_both_when_long
 def test_payments_that_failed_are_told_one_an_hour_and_none_is_lost(frozen: Clock) -> None:
     for number in range(3):
         failed_slowly(an_order(key(number)))

@@ -22,7 +22,7 @@ from store.payments.gateways.base import GatewayRefund, GatewayState, RefundStan
 from store.payments.models import Checkout, Refund, RefundStatus
 from store.payments.refunds import refund_order
 from store.payments.sums import payments_of
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.payments.contested_copies import (
     a_bought_copy,
     a_placed_order,
@@ -38,8 +38,6 @@ from tests.purchases import an_order, start
 from tests.rows import order_of, rows
 from tests.stripe_double import StripeDouble
 
-pytestmark = on_both
-
 RETURNING_CARD = "4000000000005126"
 DECLINED_CARD = "4000000000000002"
 
@@ -53,6 +51,7 @@ def _a_minute_later(buyer: FlaskClient, double: StripeDouble) -> None:
     post_all(buyer, double)
 
 
+@on_both_when_long
 def test_a_refund_from_the_dashboard_ends_in_the_same_rows_as_ours(
     shop: Flask, buyer: FlaskClient, double: StripeDouble
 ) -> None:
@@ -72,6 +71,7 @@ def test_a_refund_from_the_dashboard_ends_in_the_same_rows_as_ours(
     assert len([1 for (kind,) in rows(Delivery.kind) if kind == "order_refunded"]) == 2
 
 
+@on_both
 def test_a_refund_that_comes_back_reopens_the_order_and_alerts(
     shop: Flask, buyer: FlaskClient, double: StripeDouble
 ) -> None:
@@ -97,6 +97,7 @@ def test_a_refund_that_comes_back_reopens_the_order_and_alerts(
     assert not can_read(buyer, order_id)
 
 
+@on_both_when_long
 def test_an_order_that_its_buyer_cancelled_stays_closed_while_its_refund_is_tried_again(
     shop: Flask, buyer: FlaskClient, double: StripeDouble
 ) -> None:
@@ -113,6 +114,7 @@ def test_an_order_that_its_buyer_cancelled_stays_closed_while_its_refund_is_trie
     assert _revoked() == [("refunded",)]
 
 
+@on_both_when_long
 def test_money_for_an_order_given_up_before_stays_closed_too(
     shop: Flask, buyer: FlaskClient, double: StripeDouble
 ) -> None:
@@ -128,6 +130,7 @@ def test_money_for_an_order_given_up_before_stays_closed_too(
     assert not can_read(buyer, order_id)
 
 
+@on_both_when_long
 def test_a_late_failure_of_the_first_card_undoes_nothing(
     shop: Flask, buyer: FlaskClient, double: StripeDouble
 ) -> None:
@@ -145,6 +148,7 @@ def test_a_late_failure_of_the_first_card_undoes_nothing(
     assert rows(Delivery.kind, Delivery.customer_id.is_(None)).count(("payment_failed", False)) == 0
 
 
+@on_both_when_long
 def test_a_refund_that_is_heard_of_before_the_payment_ends_refunded_and_stays_so(
     shop: Flask, buyer: FlaskClient, double: StripeDouble
 ) -> None:
@@ -164,6 +168,7 @@ def test_a_refund_that_is_heard_of_before_the_payment_ends_refunded_and_stays_so
     assert sums.is_wholly_refunded(order_id)
 
 
+@on_both_when_long
 def test_paid_twice_each_payment_goes_back_by_itself(
     shop: Flask, buyer: FlaskClient, double: StripeDouble
 ) -> None:
@@ -194,6 +199,7 @@ def _press_twice_at_once(app: Flask, order_id: int) -> None:
     together(press, press)
 
 
+@on_both
 def test_two_presses_of_one_form_at_the_same_moment_refund_once(
     shop: Flask, buyer: FlaskClient, double: StripeDouble
 ) -> None:
@@ -204,6 +210,7 @@ def test_two_presses_of_one_form_at_the_same_moment_refund_once(
     assert len(double.control.state()["refund"]) == 1
 
 
+@on_both
 def test_without_the_key_of_the_form_two_presses_refund_twice(
     shop: Flask, buyer: FlaskClient, double: StripeDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +241,7 @@ def _state(order_id: int, reference: str, *refunds: GatewayRefund) -> GatewaySta
     )
 
 
+@on_both_when_long
 def test_refunds_seen_in_any_order_of_their_states_end_the_same(app: Flask, frozen: Clock) -> None:
     order_id = an_order()
     reference = start(order_id)
@@ -253,6 +261,7 @@ def test_refunds_seen_in_any_order_of_their_states_end_the_same(app: Flask, froz
     assert _revoked() == [("",)]
 
 
+@on_both_when_long
 def test_without_a_second_look_at_the_money_access_never_returns(
     app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +276,7 @@ def test_without_a_second_look_at_the_money_access_never_returns(
     assert _revoked() == [("refunded",)]
 
 
+@on_both_when_long
 def test_a_copy_that_waits_is_cancelled_once_and_one_to_be_had_at_once_is_not(
     shop: Flask, buyer: FlaskClient, double: StripeDouble
 ) -> None:
@@ -276,6 +286,7 @@ def test_a_copy_that_waits_is_cancelled_once_and_one_to_be_had_at_once_is_not(
     assert rows(Refund.id) == []
 
 
+@on_both_when_long
 def test_a_preorder_that_is_released_within_the_14_days_can_still_be_cancelled(
     shop: Flask, buyer: FlaskClient, double: StripeDouble
 ) -> None:

@@ -23,7 +23,7 @@ from store.payments.gateways.base import GatewayState, GatewayUnreachable, Stand
 from store.payments.gateways.demo import DemoGateway, DemoPayment
 from store.payments.models import Checkout, Payment, Refund
 from tests import factories
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.payments.bank import BANK, arrive
 from tests.purchases import apply_received
 from tests.rows import rows
@@ -89,7 +89,7 @@ def snapshot(order: Order) -> tuple[Any, ...]:
     )
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("otherwise", OTHERWISE, ids=lambda typed: next(iter(typed)))
 def test_part_of_a_transfer_keeps_the_order_as_it_was_and_leads_to_its_page(
     client: FlaskClient, otherwise: dict[str, str]
@@ -127,7 +127,7 @@ def test_control_without_the_judgement_part_of_a_transfer_fits_nothing(
     assert (rows(Payment.amount), rows(Entitlement.id)) == ([], [])
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("otherwise", OTHERWISE, ids=lambda typed: next(iter(typed)))
 def test_a_bank_debit_under_way_keeps_the_order_as_it_was_and_leads_to_its_page(
     client: FlaskClient, otherwise: dict[str, str]
@@ -147,7 +147,7 @@ def test_a_bank_debit_under_way_keeps_the_order_as_it_was_and_leads_to_its_page(
     assert page is None or "Your bank is making the payment." in text_of(page)
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("otherwise", OTHERWISE, ids=lambda typed: next(iter(typed)))
 def test_a_payment_whose_news_is_not_in_keeps_the_order_as_it_was(
     client: FlaskClient, otherwise: dict[str, str]
@@ -209,7 +209,7 @@ def test_control_without_ending_the_try_first_that_payment_fits_nothing(
     assert (rows(Payment.amount), rows(Entitlement.id)) == ([], [])
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("otherwise", OTHERWISE, ids=lambda typed: next(iter(typed)))
 def test_while_the_gateway_is_silent_nothing_is_changed_and_nobody_is_said_to_be_uncharged(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, otherwise: dict[str, str]
@@ -233,7 +233,7 @@ def test_while_the_gateway_is_silent_nothing_is_changed_and_nobody_is_said_to_be
     assert "Thank you for your pre-order" in client.get(again.headers["Location"]).text
 
 
-@on_both
+@on_both_when_long
 def test_another_address_is_another_order_and_the_first_can_be_paid_no_more(
     client: FlaskClient,
 ) -> None:
@@ -261,7 +261,7 @@ def test_another_address_is_another_order_and_the_first_can_be_paid_no_more(
     assert rows(Order.email, Order.status) == [(ANNA, "cancelled"), (BEN, "paid")]
 
 
-@on_both
+@on_both_when_long
 def test_a_limited_code_follows_its_form_to_another_address(client: FlaskClient) -> None:
     with transaction():
         add_discount("One", code="ONCE", percent=20, max_orders=1)
@@ -289,7 +289,7 @@ def _given_up_while_silent(client: FlaskClient, monkeypatch: pytest.MonkeyPatch)
     return str(rows(DemoPayment.reference)[0][0])
 
 
-@on_both
+@on_both_when_long
 def test_money_that_comes_for_an_order_given_up_goes_back(
     client: FlaskClient, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,7 +301,7 @@ def test_money_that_comes_for_an_order_given_up_goes_back(
     assert rows(Entitlement.revoked_reason) == [("refunded",)]
 
 
-@on_both
+@on_both_when_long
 def test_a_try_whose_end_was_lost_is_ended_by_the_timetable(
     client: FlaskClient, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,7 +312,7 @@ def test_a_try_whose_end_was_lost_is_ended_by_the_timetable(
     assert decide(reference, Decision.PAY) is False
 
 
-@on_both
+@on_both_when_long
 def test_giving_up_ends_the_try_at_the_gateway(client: FlaskClient) -> None:
     client.post(PATH, data=review(client))
     client.post(f"/orders/{_token(the_order())}/cancel", data={"sure": "yes"})

@@ -20,13 +20,11 @@ from store.payments.models import Refund, RefundStatus
 from store.payments.money_back import MoreThanPaid, NothingToRefund
 from store.payments.refunds import refund_order
 from store.payments.sums import refunded_amount
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.factories import a_released_edition
 from tests.payments.gateway_side import at_gateway, paid_at_gateway, refunded_at_gateway
 from tests.purchases import an_order, pay, start
 from tests.rows import order_of, rows
-
-pytestmark = on_both
 
 
 @pytest.fixture
@@ -54,6 +52,7 @@ def _release(order_id: int) -> None:
         a_released_edition(db.session.get_one(Order, order_id).lines[0].publication)
 
 
+@on_both
 def test_a_full_refund_ends_the_right_and_writes_one_letter(paid: int) -> None:
     assert [refund.status for refund in _give_back(paid, "press-1")] == [RefundStatus.SUCCEEDED]
 
@@ -63,6 +62,7 @@ def test_a_full_refund_ends_the_right_and_writes_one_letter(paid: int) -> None:
     assert _gateway_has() == [(1250,)]
 
 
+@on_both
 def test_one_form_pressed_twice_refunds_once(paid: int) -> None:
     first, second = _give_back(paid, "press-1", 500), _give_back(paid, "press-1", 500)
 
@@ -70,6 +70,7 @@ def test_one_form_pressed_twice_refunds_once(paid: int) -> None:
     assert _gateway_has() == [(500,)]
 
 
+@on_both
 def test_two_forms_for_all_of_it_refund_it_once(paid: int) -> None:
     _give_back(paid, "press-1")
     with pytest.raises(NothingToRefund):
@@ -78,6 +79,7 @@ def test_two_forms_for_all_of_it_refund_it_once(paid: int) -> None:
     assert _gateway_has() == [(1250,)]
 
 
+@on_both_when_long
 def test_part_of_it_keeps_the_copy_and_the_rest_ends_it(paid: int) -> None:
     _give_back(paid, "press-1", 250)
     assert (refunded_amount(paid), _revoked()) == (250, [("",)])
@@ -88,6 +90,7 @@ def test_part_of_it_keeps_the_copy_and_the_rest_ends_it(paid: int) -> None:
     assert _gateway_has() == [(250,), (1000,)]
 
 
+@on_both_when_long
 @pytest.mark.parametrize("amount", [-1, 0, 1251])
 def test_no_more_than_was_paid_and_no_less_than_something(paid: int, amount: int) -> None:
     with pytest.raises(MoreThanPaid, match=r"At most £12\.50 can be refunded"):
@@ -96,11 +99,13 @@ def test_no_more_than_was_paid_and_no_less_than_something(paid: int, amount: int
     assert rows(Refund.id) == []
 
 
+@on_both_when_long
 def test_an_order_that_was_not_paid_has_nothing_to_refund(app: Flask, frozen: Clock) -> None:
     with pytest.raises(NothingToRefund):
         _give_back(an_order(), "press-1")
 
 
+@on_both_when_long
 def test_an_order_paid_twice_is_given_back_payment_by_payment(paid: int, frozen: Clock) -> None:
     with transaction() as session:
         session.execute(sa.text("UPDATE orders SET status = 'pending'"))
@@ -118,6 +123,7 @@ def test_an_order_paid_twice_is_given_back_payment_by_payment(paid: int, frozen:
     assert _gateway_has() == [(1250,), (1250,)]
 
 
+@on_both_when_long
 def test_a_gateway_that_does_not_answer_is_asked_again_with_the_same_key(
     paid: int, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +139,7 @@ def test_a_gateway_that_does_not_answer_is_asked_again_with_the_same_key(
     assert _gateway_has() == [(1250,)]
 
 
+@on_both_when_long
 def test_an_answer_that_was_lost_on_its_way_refunds_once(
     paid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +159,7 @@ def test_an_answer_that_was_lost_on_its_way_refunds_once(
     assert rows(Refund.status) == [(RefundStatus.SUCCEEDED,)]
 
 
+@on_both_when_long
 def test_a_lost_answer_is_found_a_day_later_though_the_key_is_forgotten(
     paid: int, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +184,7 @@ def _asked_and_lost(order_id: int, monkeypatch: pytest.MonkeyPatch) -> int:
         return _give_back(order_id, "press-1")[0].id
 
 
+@on_both_when_long
 def test_a_refund_that_the_gateway_will_not_make_fails_and_staff_hear_why(
     paid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +202,7 @@ def test_a_refund_that_the_gateway_will_not_make_fails_and_staff_hear_why(
     assert [one.status for one in _give_back(paid, "press-2")] == [RefundStatus.SUCCEEDED]
 
 
+@on_both_when_long
 def test_a_refund_that_comes_back_days_later_is_no_longer_counted(paid: int) -> None:
     _give_back(paid, "press-1")
     with transaction() as session:
@@ -210,6 +220,7 @@ def _hear_of(order_id: int) -> None:
     fulfil_checkout(sums.payments_of(order_id)[0].checkout_id or 0)
 
 
+@on_both
 def test_a_refund_from_the_gateways_desk_and_ours_never_exceed_the_payment(
     paid: int,
 ) -> None:
@@ -227,6 +238,7 @@ def test_a_refund_from_the_gateways_desk_and_ours_never_exceed_the_payment(
     assert _revoked() == [("refunded",)]
 
 
+@on_both_when_long
 def test_a_preorder_is_cancelled_with_one_press_and_all_money_back(paid: int) -> None:
     assert may_cancel(order_of(paid)) is True
 
@@ -241,6 +253,7 @@ def test_a_preorder_is_cancelled_with_one_press_and_all_money_back(paid: int) ->
     assert may_cancel(order_of(paid)) is False
 
 
+@on_both_when_long
 def test_the_right_ends_with_the_press_though_the_gateway_is_silent(
     paid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +264,7 @@ def test_the_right_ends_with_the_press_though_the_gateway_is_silent(
     assert _revoked() == [("refunded",)]
 
 
+@on_both_when_long
 def test_once_released_nothing_is_cancelled(paid: int) -> None:
     _release(paid)
 
@@ -260,6 +274,7 @@ def test_once_released_nothing_is_cancelled(paid: int) -> None:
     assert (_gateway_has(), _revoked()) == ([], [("",)])
 
 
+@on_both_when_long
 def test_an_edition_withdrawn_before_the_order_leaves_it_a_preorder(
     app: Flask, frozen: Clock
 ) -> None:
@@ -273,6 +288,7 @@ def test_an_edition_withdrawn_before_the_order_leaves_it_a_preorder(
     assert may_cancel(order_of(order_id)) is True
 
 
+@on_both_when_long
 def test_an_edition_that_came_and_went_after_the_order_ends_the_right_to_cancel(
     paid: int, frozen: Clock
 ) -> None:
@@ -289,6 +305,7 @@ def _withdrawn(publication_id: int, released_at: datetime) -> None:
         edition.status, edition.withdrawn_at = EditionStatus.WITHDRAWN, released_at
 
 
+@on_both_when_long
 def test_an_order_that_is_not_paid_or_refunded_already_is_not_cancelled(
     app: Flask, frozen: Clock
 ) -> None:
@@ -308,6 +325,7 @@ def _silent(*_: object) -> GatewayRefund:
     raise GatewayUnreachable
 
 
+@on_both_when_long
 @pytest.mark.parametrize("way", ["refund", "cancel"])
 def test_after_the_gateway_refused_a_person_may_press_again(
     paid: int, monkeypatch: pytest.MonkeyPatch, way: str

@@ -20,7 +20,7 @@ from store.payments.checkout import begin_checkout
 from store.payments.inbox import fulfil_order
 from store.payments.models import Checkout
 from tests import factories
-from tests.conftest import on_both
+from tests.conftest import on_both_when_long
 from tests.payments.stripe_shop import PATH, newest_session, press_order
 from tests.purchases import an_order
 from tests.rows import order_of, rows
@@ -152,7 +152,7 @@ def test_the_timetable_has_patience_and_tries_again(double: StripeDouble, order_
     assert order_of(order_id).status is OrderStatus.PAID
 
 
-@on_both
+@on_both_when_long
 def test_what_the_gateway_has_said_is_said(
     buyer: FlaskClient, double: StripeDouble, shop: Flask
 ) -> None:
@@ -167,7 +167,7 @@ def test_what_the_gateway_has_said_is_said(
     )
 
 
-@on_both
+@on_both_when_long
 def test_a_start_that_nobody_answered_is_no_word_of_the_gateway(
     buyer: FlaskClient, double: StripeDouble, shop: Flask
 ) -> None:

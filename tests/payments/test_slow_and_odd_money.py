@@ -18,7 +18,7 @@ from store.payments.gateways.base import GatewayRefund, GatewayState, RefundStan
 from store.payments.inbox import fulfil_checkout, sweep
 from store.payments.models import Checkout, CheckoutStatus, Payment, Refund, RefundStatus
 from store.payments.refunds import refund_order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.letters import send
 from tests.payments.contested_copies import (
     a_bought_copy,
@@ -31,7 +31,7 @@ from tests.purchases import an_order, pay, start
 from tests.rows import order_of, rows
 from tests.stripe_double import StripeDouble
 
-pytestmark = on_both
+pytestmark = on_both_when_long
 
 RETURNING_CARD = "4000000000005126"
 DECLINED_CARD = "4000000000000002"

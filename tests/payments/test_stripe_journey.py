@@ -9,7 +9,7 @@ from store.kit.database import transaction
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, GatewayEvent, Payment
-from tests.conftest import on_both
+from tests.conftest import on_both_when_long
 from tests.factories import a_publication, a_seller
 from tests.payments.stripe_shop import (
     DECLINED_CARD,
@@ -32,7 +32,7 @@ def publication(shop: Flask) -> None:
         a_publication()
 
 
-@on_both
+@on_both_when_long
 def test_a_buyer_pays_on_stripes_page_and_owns_the_copy_once(
     buyer: FlaskClient, served: str, double: StripeDouble
 ) -> None:

@@ -14,7 +14,7 @@ from store.orders.models import OrderStatus
 from store.payments import checkout, inbox
 from store.payments.checkout import begin_checkout
 from store.payments.models import Checkout, CheckoutStatus, Payment
-from tests.conftest import on_both
+from tests.conftest import on_both_when_long
 from tests.payments.stripe_shop import newest_session, post_all
 from tests.purchases import an_order, apply_received
 from tests.rows import order_of, rows
@@ -43,7 +43,7 @@ def _come_back(buyer: FlaskClient, order_id: int, session_id: str) -> str:
     return text_of(answer.text)
 
 
-@on_both
+@on_both_when_long
 def test_a_buyer_who_has_paid_is_thanked_before_any_news_has_come(
     buyer: FlaskClient, double: StripeDouble, order_id: int
 ) -> None:

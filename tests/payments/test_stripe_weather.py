@@ -25,7 +25,7 @@ from store.payments.gateways.stripe import StripeGateway
 from store.payments.gateways.stripe_objects import EVENT_KINDS
 from store.payments.models import EventStatus, GatewayEvent, Payment, Refund, RefundStatus
 from store.payments.refunds import refund_order, send_refunds
-from tests.conftest import on_both
+from tests.conftest import on_both, on_both_when_long
 from tests.payments import stripe_child
 from tests.payments.stripe_shop import (
     DECLINED_CARD,
@@ -395,7 +395,7 @@ def _die(shop: Flask, double: StripeDouble, tmp_path: Path, where: str, row_id: 
     assert ended.returncode == stripe_child.DEAD, ended.stderr
 
 
-@on_both
+@on_both_when_long
 def test_dying_after_stripe_made_the_session_leaves_one_session_and_one_payment(
     shop: Flask, buyer: FlaskClient, double: StripeDouble, tmp_path: Path
 ) -> None:
@@ -433,7 +433,7 @@ def test_without_a_kept_key_dying_there_leaves_two_sessions(
     assert len(double.control.state()["checkout.session"]) == 2
 
 
-@on_both
+@on_both_when_long
 def test_dying_before_the_effect_is_committed_leaves_nothing_half_done(
     shop: Flask, buyer: FlaskClient, double: StripeDouble, tmp_path: Path
 ) -> None:
@@ -455,7 +455,7 @@ def test_dying_before_the_effect_is_committed_leaves_nothing_half_done(
     assert rows(Delivery.kind).count(("order_confirmation",)) == 1
 
 
-@on_both
+@on_both_when_long
 def test_dying_after_stripe_gave_money_back_gives_it_back_once(
     shop: Flask, buyer: FlaskClient, double: StripeDouble, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from store.payments.receipts import receipt_of
 from store.payments.refunds import refund_order
 from store.payments.sums import Sums, left_by_order, sums_by_day, sums_by_order, sums_of
 from tests.admin.sign_in import signed_in
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.payments.bank import a_transfer_order, arrive
 from tests.purchases import an_order, give, pay
 from tests.rows import order_of
@@ -81,7 +81,7 @@ EXAMPLE = {
 }
 
 
-@on_both
+@on_both_when_long
 def test_gifts_are_no_sales_parts_are_received_and_losses_go_off_on_their_day(
     orders: dict[str, int], frozen: Clock
 ) -> None:
@@ -101,7 +101,7 @@ def test_gifts_are_no_sales_parts_are_received_and_losses_go_off_on_their_day(
     assert sums_of(order_of(orders["refunded"])) == EXAMPLE["refunded"]
 
 
-@on_both
+@on_both_when_long
 def test_home_orders_order_receipt_and_export_show_the_same_figures(
     client: FlaskClient, orders: dict[str, int]
 ) -> None:

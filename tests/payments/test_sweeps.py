@@ -10,13 +10,12 @@ from store.payments.checkout import expire_due
 from store.payments.gateways.base import GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, GatewayEvent
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.purchases import an_order, start
 from tests.rows import order_of, rows
 
-pytestmark = on_both
 
-
+@on_both_when_long
 def test_a_lost_bell_is_made_good_by_the_sweep_after_a_minute(app: Flask, frozen: Clock) -> None:
     order_id = an_order()
     decide(start(order_id), Decision.PAY)
@@ -31,6 +30,7 @@ def test_a_lost_bell_is_made_good_by_the_sweep_after_a_minute(app: Flask, frozen
     assert rows(GatewayEvent.status) == [(EventStatus.APPLIED,)]
 
 
+@on_both
 def test_a_payment_whose_news_never_arrives_is_found_by_the_sweep(
     app: Flask, frozen: Clock
 ) -> None:
@@ -50,6 +50,7 @@ def test_a_payment_whose_news_never_arrives_is_found_by_the_sweep(
     assert rows(GatewayEvent.id) == []
 
 
+@on_both_when_long
 def test_a_checkout_that_nobody_paid_ends_and_its_order_with_it(app: Flask, frozen: Clock) -> None:
     order_id = an_order()
     start(order_id)
@@ -64,6 +65,7 @@ def test_a_checkout_that_nobody_paid_ends_and_its_order_with_it(app: Flask, froz
     assert order_of(order_id).status is OrderStatus.EXPIRED
 
 
+@on_both_when_long
 def test_a_gateway_that_does_not_answer_leaves_the_event_for_later(
     app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,7 +37,7 @@ from store.payments.transfers import (
     mark_sent_back,
 )
 from tests import factories
-from tests.conftest import Clock, make_settings, on_both, on_postgresql
+from tests.conftest import Clock, make_settings, on_both, on_both_when_long, on_postgresql
 from tests.letters import html_of, sent, text_of
 from tests.links import order_path
 from tests.pages import check_page
@@ -67,7 +67,7 @@ def page_of(client: FlaskClient, order_id: int) -> str:
     return " ".join(answer.text.split())
 
 
-@on_both
+@on_both_when_long
 def test_the_order_page_is_the_pro_forma_and_the_letter_says_the_same(
     app: Flask, client: FlaskClient
 ) -> None:
@@ -107,7 +107,7 @@ def test_the_letter_is_left_out_once_the_buyer_has_paid_by_card(app: Flask) -> N
     ]
 
 
-@on_both
+@on_both_when_long
 def test_money_in_two_parts_is_said_and_the_second_pays_the_order(
     app: Flask, client: FlaskClient
 ) -> None:
@@ -138,7 +138,7 @@ def test_money_in_two_parts_is_said_and_the_second_pays_the_order(
     assert "Thank you for your pre-order" in page_of(client, order_id)
 
 
-@on_both
+@on_both_when_long
 def test_more_than_is_due_is_refused_in_words(app: Flask) -> None:
     order_id = a_transfer_order()
     with pytest.raises(MoreThanDue, match=r"Only £12\.50 of £12\.50 is still due\."):
@@ -180,7 +180,7 @@ def test_an_order_whose_buyer_chose_no_transfer_takes_none(app: Flask) -> None:
         arrive(an_order(), 1250)
 
 
-@on_both
+@on_both_when_long
 def test_an_order_that_waits_for_a_transfer_ends_after_its_30_days_and_not_before(
     app: Flask, frozen: Clock
 ) -> None:
@@ -198,7 +198,7 @@ def test_an_order_that_waits_for_a_transfer_ends_after_its_30_days_and_not_befor
     assert rows(Checkout.status, Checkout.failure) == [("expired", inhouse.OUT_OF_TIME)]
 
 
-@on_both
+@on_both_when_long
 def test_an_order_with_part_of_its_money_never_ends_by_itself_and_staff_are_told_once(
     app: Flask, frozen: Clock
 ) -> None:
@@ -216,7 +216,7 @@ def test_an_order_with_part_of_its_money_never_ends_by_itself_and_staff_are_told
     assert alerts() == [f"Part of the money for order {reference} has arrived"]
 
 
-@on_both
+@on_both_when_long
 def test_money_that_comes_after_the_order_ran_out_still_pays_it(
     app: Flask, client: FlaskClient, frozen: Clock
 ) -> None:
@@ -237,7 +237,7 @@ def test_money_that_comes_after_the_order_ran_out_still_pays_it(
     assert len(rights_of_order(order_id)) == 1
 
 
-@on_both
+@on_both_when_long
 def test_money_for_an_order_that_was_given_up_goes_back_by_a_persons_hand(
     app: Flask, client: FlaskClient
 ) -> None:
@@ -270,7 +270,7 @@ def test_an_order_with_part_of_its_money_is_neither_given_up_nor_paid_by_card(
     assert begin_checkout(order_id, "manual") == rows(Checkout.pay_url)[0][0]
 
 
-@on_both
+@on_both_when_long
 def test_choosing_another_way_ends_the_try_before_it_either_way_round(app: Flask) -> None:
     order_id = a_transfer_order()
     reference = start(order_id)
@@ -296,7 +296,7 @@ def test_a_transfer_after_a_payment_by_card_is_seen_as_paid_twice(app: Flask) ->
     assert rows(Payment.gateway, Payment.amount) == [("demo", 1250), ("manual", 1250)]
 
 
-@on_both
+@on_both_when_long
 def test_a_refund_has_succeeded_only_when_a_person_has_sent_it(app: Flask) -> None:
     order_id = a_transfer_order()
     arrive(order_id, 1250)

@@ -13,7 +13,7 @@ from store.entitlements.links import order_link, token_of
 from store.kit.database import transaction
 from store.orders import consents
 from store.orders.models import Order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.factories import a_seller
 from tests.pages import Page, check_page
 from tests.purchases import an_order
@@ -70,7 +70,7 @@ def test_terms_that_never_were_are_not_found(client: FlaskClient, path: str) -> 
     assert client.get(path).status_code == 404
 
 
-@on_both
+@on_both_when_long
 def test_an_order_under_an_old_version_leads_to_it_and_to_who_sold_then(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.returns import ReturnKind, take
 from store.orders.models import Order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import a_shop, drafted_and_released, guide
 from tests.entitlements.test_repairs import the_repair
 from tests.letters import send, sent
@@ -42,7 +42,7 @@ def page_of(client: FlaskClient, order_id: int) -> str:
     return page
 
 
-@on_both
+@on_both_when_long
 def test_the_page_asks_and_its_form_moves_that_order(app: Flask, client: FlaskClient) -> None:
     order_id = annas_order()
     assert "came back" not in page_of(client, order_id)
@@ -63,7 +63,7 @@ def test_the_page_asks_and_its_form_moves_that_order(app: Flask, client: FlaskCl
     assert "came back" not in page_of(client, order_id)
 
 
-@on_both
+@on_both_when_long
 def test_news_that_came_back_is_asked_about_long_after_without_the_form(
     app: Flask, client: FlaskClient, frozen: Clock
 ) -> None:
@@ -79,7 +79,7 @@ def test_news_that_came_back_is_asked_about_long_after_without_the_form(
     assert "write to us" in page
 
 
-@on_both
+@on_both_when_long
 def test_who_orders_in_somebody_s_name_learns_nothing_of_letters_before(
     app: Flask, client: FlaskClient, frozen: Clock
 ) -> None:
@@ -96,7 +96,7 @@ def test_who_orders_in_somebody_s_name_learns_nothing_of_letters_before(
     assert ASKED in page_of(client, annas)
 
 
-@on_both
+@on_both_when_long
 def test_an_order_that_is_not_paid_yet_is_given_the_right_address_by_its_form(
     app: Flask, client: FlaskClient
 ) -> None:

@@ -18,7 +18,7 @@ from store.payments.cancellation import (
     REFUNDED,
 )
 from store.payments.refunds import refund_order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import a_shop, put_out
 from tests.entitlements.presses import hold
 from tests.links import order_path
@@ -53,7 +53,7 @@ def refused(client: FlaskClient, path: str) -> str:
     )
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("is_paid", [True, False])
 def test_a_robot_that_sends_the_form_as_it_stands_changes_nothing(
     client: FlaskClient, order_id: int, is_paid: bool
@@ -141,7 +141,7 @@ def test_an_order_with_part_of_its_money_says_so(client: FlaskClient, frozen: Cl
     assert order_of(order_id).status is OrderStatus.PENDING
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("is_out", [False, True], ids=["pre-order", "waits for its 14 days"])
 def test_a_held_order_says_until_when_its_right_to_cancel_is_kept(
     client: FlaskClient, frozen: Clock, is_out: bool
@@ -176,7 +176,7 @@ def test_a_held_order_that_was_asked_for_at_once_has_no_right_that_is_kept(
     assert refused(client, order_path(order_id)) == ASKED_FOR_NOW
 
 
-@on_both
+@on_both_when_long
 def test_a_held_order_says_why_no_copy_can_be_asked_for(client: FlaskClient, frozen: Clock) -> None:
     a_shop()
     order_id = an_order()

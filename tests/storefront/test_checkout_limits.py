@@ -15,11 +15,11 @@ from store.orders.models import Order
 from store.payments.models import Checkout
 from store.storefront.form_limits import count_checkout
 from tests import factories
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.pages import check_page
 from tests.storefront.forms import fields_of, text_of
 
-pytestmark = on_both
+pytestmark = on_both_when_long
 
 PATH = "/publications/send-early-years/order"
 NURSERY = "198.51.100.7"

@@ -21,7 +21,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.storage import Storage, storage
 from store.orders.models import Order
-from tests.conftest import Clock, make_settings, on_both
+from tests.conftest import Clock, make_settings, on_both, on_both_when_long
 from tests.editions import a_shop, put_out, withdraw
 from tests.factories import an_asset, an_edition
 from tests.letters import sent
@@ -167,7 +167,7 @@ def test_addresses_of_before_and_those_without_a_file_name_still_work(
     assert counted() == 1
 
 
-@on_both
+@on_both_when_long
 def test_one_download_is_counted_however_many_ranges_it_took(
     client: FlaskClient, path: str
 ) -> None:

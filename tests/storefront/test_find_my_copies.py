@@ -18,7 +18,7 @@ from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
 from store.mail.worker import send_due_letters
 from store.orders.models import Order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.editions import a_shop
 from tests.letters import sent, text_of
 from tests.links import anna
@@ -56,7 +56,7 @@ def test_the_form_asks_for_one_thing(client: FlaskClient) -> None:
     assert "value=" not in answer.text
 
 
-@on_both
+@on_both_when_long
 def test_the_letter_holds_the_library_and_each_order(client: FlaskClient) -> None:
     ask(client, " ANNA@Reader.Example ")
     letter = sent()[-1]
@@ -97,7 +97,7 @@ def test_known_and_unknown_get_the_same_words_and_the_same_statements(
     assert letters() == [f"Anna Berg <{ANNA}>"]
 
 
-@on_both
+@on_both_when_long
 def test_a_second_press_writes_as_much_for_known_as_for_unknown(client: FlaskClient) -> None:
     """A row that is written for the unknown alone takes time that somebody could measure."""
     open_inserts: list[int] = []
@@ -132,7 +132,7 @@ def test_a_second_press_writes_as_much_for_known_as_for_unknown(client: FlaskCli
     assert letters() == [f"Anna Berg <{ANNA}>"]
 
 
-@on_both
+@on_both_when_long
 def test_the_answer_says_when_it_was_asked_and_from_when_on_again(
     client: FlaskClient, frozen: Clock
 ) -> None:
@@ -159,7 +159,7 @@ def said(answer: TestResponse) -> list[str]:
     )
 
 
-@on_both
+@on_both_when_long
 def test_the_letter_belongs_to_the_customer_and_says_who_asked(client: FlaskClient) -> None:
     ask(client, ANNA)
     ask(client, reference())
@@ -184,7 +184,7 @@ def test_links_that_were_ended_after_a_letter_are_sent_again_at_once(
     assert len(letters()) == 2
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("earlier", ["on its way", "tried again later", "before the links ended"])
 def test_a_letter_gives_way_to_an_earlier_one_that_is_about_to_leave(
     client: FlaskClient, frozen: Clock, earlier: str
@@ -292,7 +292,7 @@ def test_one_network_cannot_ask_without_end(client: FlaskClient) -> None:
     assert codes == [200] * 30 + [429]
 
 
-@on_both
+@on_both_when_long
 def test_who_asked_before_buying_is_answered_in_the_same_ten_minutes(
     client: FlaskClient, frozen: Clock
 ) -> None:

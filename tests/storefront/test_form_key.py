@@ -12,7 +12,7 @@ from store.entitlements.addresses import correct_address, merge_customers
 from store.kit.database import db, transaction
 from store.orders.models import Customer, Order
 from store.payments import order_forms
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.editions import a_shop
 from tests.entitlements.presses import SURE, changed, moved, objection
 from tests.letters import links_in, sent
@@ -108,7 +108,7 @@ def _merge_into_hers(client: FlaskClient) -> None:
 ENDINGS = [_move, _hold, _end_links, _change, _change_and_undo, _correct, _merge, _merge_into_hers]
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("end", ENDINGS, ids=lambda end: end.__name__.strip("_"))
 @pytest.mark.parametrize("email", [ANNA, NEW, EVIL])
 def test_a_form_sent_again_opens_no_order_whose_links_have_ended(
@@ -120,7 +120,7 @@ def test_a_form_sent_again_opens_no_order_whose_links_have_ended(
     refused(client, given | {"email": email})
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("end", [_change, _correct])
 @pytest.mark.parametrize("email", [ANNA, NEW, EVIL])
 def test_nor_one_that_is_not_paid_whose_links_have_ended(

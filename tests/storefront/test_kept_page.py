@@ -29,7 +29,7 @@ from store.storefront.publication import written
 from store.storefront.window_rows import InWindow, read_window, rows_in_window
 from tests import factories
 from tests.admin.sign_in import press, signed_in
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.editions import drafted_and_released
 from tests.statements import statements
 from tests.storefront.forms import text_of
@@ -106,7 +106,7 @@ def words_now(client: FlaskClient) -> str:
     return text_of(answer.text)
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_change_shows_on_the_next_request(what: str, client: FlaskClient) -> None:
     change, words = CHANGES[what]
@@ -147,7 +147,7 @@ def test_what_is_typed_at_the_desk_shows_on_the_next_request(client: FlaskClient
     assert "From Press of the desk." in words_now(client)
 
 
-@on_both
+@on_both_when_long
 def test_the_day_and_the_moment_count(client: FlaskClient, frozen: Clock) -> None:
     with transaction():
         factories.a_publication("awaited", expected_on=date(2027, 3, 31))
@@ -164,7 +164,7 @@ def test_the_day_and_the_moment_count(client: FlaskClient, frozen: Clock) -> Non
     assert "Not published yet." in text_of(client.get(awaited).text)
 
 
-@on_both
+@on_both_when_long
 def test_off_sale_and_on_again(client: FlaskClient) -> None:
     assert client.get(PATH).status_code == 200
     with transaction():

@@ -10,7 +10,7 @@ from store.entitlements.links import token_of
 from store.kit import tokens
 from store.kit.database import db, transaction
 from store.orders.models import Order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import a_shop, put_out, withdraw
 from tests.letters import sent
 from tests.links import anna, link_to, path_to
@@ -30,7 +30,7 @@ def page_of(client: FlaskClient) -> str:
     return answer.text
 
 
-@on_both
+@on_both_when_long
 def test_the_newest_edition_comes_first_with_a_button_for_each_format(
     client: FlaskClient, frozen: Clock
 ) -> None:
@@ -124,7 +124,7 @@ def test_a_withdrawn_edition_is_said_and_not_given(client: FlaskClient) -> None:
     assert "/download/" not in page
 
 
-@on_both
+@on_both_when_long
 def test_a_library_of_five_takes_as_many_statements_as_one_of_one(client: FlaskClient) -> None:
     def told() -> list[str]:
         path = path_to("library", anna().id)

@@ -13,7 +13,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import a_shop
 from tests.letters import sent, text_of
 from tests.links import anna, order_path, path_to
@@ -54,7 +54,7 @@ def links_letters() -> list[str]:
     return [one["To"] for one in sent() if one["Subject"] == "Your copies and orders"]
 
 
-@on_both
+@on_both_when_long
 def test_the_press_mails_the_library_link_and_the_page_says_when(
     client: FlaskClient, path: str, frozen: Clock
 ) -> None:
@@ -165,7 +165,7 @@ def test_days_later_the_page_says_nothing_of_it(
     assert told(client, path) == ""
 
 
-@on_both
+@on_both_when_long
 def test_it_belongs_to_customer_and_order_and_says_that_it_was_the_page(
     client: FlaskClient, path: str
 ) -> None:

@@ -12,7 +12,7 @@ from store.entitlements.models import NoticeStop
 from store.entitlements.notices import is_stopped
 from store.kit.database import db, transaction
 from store.mail import outbox
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import a_shop
 from tests.letters import sent, text_of
 from tests.links import anna, path_to
@@ -38,7 +38,7 @@ def press(client: FlaskClient, path: str, **fields: str) -> TestResponse:
     return client.post(path, data=fields, headers={"Sec-Fetch-Site": "same-origin"})
 
 
-@on_both
+@on_both_when_long
 def test_the_one_press_of_a_mail_program_works_at_once_and_again(
     client: FlaskClient, path: str
 ) -> None:
@@ -131,7 +131,7 @@ def letters_of_stops() -> list[EmailMessage]:
     return [one for one in sent() if one["Subject"].startswith("No more news")]
 
 
-@on_both
+@on_both_when_long
 def test_a_letter_to_the_address_on_file_says_that_news_is_stopped_and_undoes_it(
     client: FlaskClient, path: str
 ) -> None:

@@ -25,7 +25,7 @@ from store.orders.models import Customer, Discount, Offer, Order, OrderStatus
 from store.orders.offers import OfferUsed, ask_for_offer, forget_offers, is_told_already
 from store.orders.placing import Details, place_order
 from tests import factories
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.letters import sent
 from tests.letters import text_of as text_part
 from tests.pages import Page, check_page
@@ -119,7 +119,7 @@ def rows_but_of(*names: str) -> dict[str, int]:
     }
 
 
-@on_both
+@on_both_when_long
 def test_a_member_gets_a_link_and_orders_at_the_price_behind_it(client: FlaskClient) -> None:
     path = link_for(client)
     assert len(path) <= 92
@@ -163,7 +163,7 @@ def test_everybody_is_told_the_same_and_the_same_rows_are_written(client: FlaskC
     assert db.session.scalar(sa.select(sa.func.count(Customer.id))) == 1
 
 
-@on_both
+@on_both_when_long
 def test_who_is_no_member_is_told_so_once_a_day_whatever_is_asked(
     client: FlaskClient, frozen: Clock
 ) -> None:
@@ -181,7 +181,7 @@ def test_who_is_no_member_is_told_so_once_a_day_whatever_is_asked(
     assert len(letters_to(OTHER)) == 2
 
 
-@on_both
+@on_both_when_long
 def test_who_is_no_member_gets_one_letter_for_all_that_was_asked_at_once(
     client: FlaskClient,
 ) -> None:
@@ -212,7 +212,7 @@ def test_letters_repeat_nothing_that_was_typed(client: FlaskClient) -> None:
     assert all("evil" not in letter and "ear ly" not in letter for letter in letters_to(OTHER))
 
 
-@on_both
+@on_both_when_long
 def test_a_link_is_for_one_order_and_leads_back_to_it_until_it_is_paid(
     client: FlaskClient,
 ) -> None:
@@ -292,7 +292,7 @@ def end() -> None:
         end_discount(discount_by_name("1"))
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("change", [leave, end])
 def test_membership_is_judged_again_when_the_order_is_placed(
     client: FlaskClient, change: Callable[[], None]
@@ -355,7 +355,7 @@ SPELLINGS = [
 ]
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("with_code", [False, True])
 def test_however_an_address_is_spelt_it_is_one_address(
     client: FlaskClient, frozen: Clock, with_code: bool
@@ -370,7 +370,7 @@ def test_however_an_address_is_spelt_it_is_one_address(
     assert len(letters_to(MEMBER)) == 5
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("is_limited", [True, False])
 @pytest.mark.parametrize("email", [MEMBER, OTHER])
 def test_an_address_is_asked_for_five_times_an_hour_from_whatever_networks(
@@ -400,7 +400,7 @@ def test_a_network_asks_for_twenty_addresses_an_hour_and_of_ipv6_the_household_i
     assert "reader.example" not in keys
 
 
-@on_both
+@on_both_when_long
 def test_a_code_for_one_order_per_person_comes_by_letter_and_is_used_once(
     client: FlaskClient, frozen: Clock
 ) -> None:
@@ -427,7 +427,7 @@ def it_moves(order: Order) -> None:
     order.customer_id = find_or_add_customer("new@reader.example").id
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("leave_it", [its_customer_changes_address, it_moves])
 def test_a_code_counts_for_the_address_that_was_proved_wherever_its_order_is_now(
     client: FlaskClient, frozen: Clock, leave_it: Callable[[Order], None]

@@ -21,7 +21,7 @@ from store.payments.checkout import PaymentsUnavailable
 from store.payments.gateways.demo import DemoPayment
 from store.payments.models import Checkout, CheckoutStatus
 from tests import factories
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.pages import Page, check_page
 from tests.storefront.forms import fields_of, text_of
 
@@ -88,7 +88,7 @@ def test_the_form_asks_for_an_address_alone(client: FlaskClient) -> None:
     assert Page(html).all("form")[0].attrib["novalidate"] == ""
 
 
-@on_both
+@on_both_when_long
 def test_a_buyer_with_one_address_is_two_presses_from_the_payment(client: FlaskClient) -> None:
     given = fields_of(reviewed(client), "seen_amount")
     answer = client.post(PATH, data=given)

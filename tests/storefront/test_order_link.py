@@ -16,7 +16,7 @@ from store.kit.database import db, transaction
 from store.kit.space import unrecorded_downloads
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import drafted_and_released, put_out
 from tests.letters import sent
 from tests.letters import text_of as words_of
@@ -54,7 +54,7 @@ def told(pages: dict[str, str], reference: str) -> list[tuple[str, str]]:
     ]
 
 
-@on_both
+@on_both_when_long
 def test_an_order_by_transfer_in_annas_name_tells_nothing_of_her(
     client: FlaskClient, annas: str
 ) -> None:
@@ -78,7 +78,7 @@ def test_the_way_back_from_the_payment_page_tells_nothing_of_her(
         assert told(pages, annas) == []
 
 
-@on_both
+@on_both_when_long
 def test_buying_the_cheap_title_in_annas_name_shows_the_cheap_title(
     client: FlaskClient, annas: str
 ) -> None:
@@ -116,7 +116,7 @@ def downloads_of(client: FlaskClient, path: str) -> list[str]:
     return sorted(one for one in reachable(client, path) if one.startswith("/download/"))
 
 
-@on_both
+@on_both_when_long
 def test_a_download_asks_the_orders_own_right(client: FlaskClient, annas: str) -> None:
     path = pays(client)
     mine = downloads_of(client, path)
@@ -148,7 +148,7 @@ def test_a_download_behind_the_library_link_is_noted_as_one(
     assert db.session.scalars(sa.select(Download.order_id)).all() == [None]
 
 
-@on_both
+@on_both_when_long
 def test_the_right_of_one_order_opens_nothing_for_another_of_the_same_title(
     client: FlaskClient, annas: str, frozen: Clock
 ) -> None:
@@ -214,7 +214,7 @@ def test_a_day_later_the_page_gives_fresh_downloads(
     assert [client.get(one).status_code for one in downloads_of(client, path)] == [200, 200]
 
 
-@on_both
+@on_both_when_long
 def test_a_link_whose_customer_is_no_longer_its_orders_opens_nothing(
     client: FlaskClient, annas: str
 ) -> None:
@@ -288,7 +288,7 @@ def test_a_typed_address_that_looks_wrong_is_asked_about_and_a_kept_one_is_not(
     )
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("is_paid", [False, True], ids=["unpaid", "paid"])
 def test_nobody_names_a_customer_whose_address_they_type(
     client: FlaskClient, frozen: Clock, is_paid: bool

@@ -17,7 +17,7 @@ from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.payments.gateways.base import GatewayUnreachable
 from store.payments.gateways.demo import DemoGateway
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import a_shop, put_out
 from tests.letters import sent, text_of
 from tests.links import anna, order_path, path_to
@@ -60,7 +60,7 @@ def publication() -> Publication:
     return db.session.scalars(sa.select(Publication)).one()
 
 
-@on_both
+@on_both_when_long
 def test_a_paid_pre_order_shows_everything_that_was_agreed(
     client: FlaskClient, order_id: int
 ) -> None:
@@ -102,7 +102,7 @@ def test_the_page_gives_the_copies_that_the_order_bought_for_a_letter_may_not_ar
     assert [client.get(each).status_code for each in found] == [200] * 4
 
 
-@on_both
+@on_both_when_long
 def test_the_status_is_right_though_the_gateways_news_is_late(
     client: FlaskClient, order_id: int
 ) -> None:
@@ -163,7 +163,7 @@ def test_an_unpaid_order_is_given_up_on_a_page_of_its_own(
     assert "You gave it up before it was paid. You have not been charged." in " ".join(page.split())
 
 
-@on_both
+@on_both_when_long
 def test_a_pre_order_is_cancelled_and_refunded_by_one_press(
     client: FlaskClient, order_id: int
 ) -> None:
@@ -247,7 +247,7 @@ def test_a_pre_order_within_the_14_days_says_so_and_in_any_case_only_where_they_
     assert "14 days run" not in page
 
 
-@on_both
+@on_both_when_long
 def test_within_the_14_days_a_copy_that_was_not_handed_over_is_cancelled(
     client: FlaskClient, order_id: int
 ) -> None:
@@ -260,7 +260,7 @@ def test_within_the_14_days_a_copy_that_was_not_handed_over_is_cancelled(
     assert client.post(f"{path}/consent", data={"wants_now": "yes"}).status_code == 409
 
 
-@on_both
+@on_both_when_long
 def test_who_does_not_want_to_wait_consents_later(client: FlaskClient, order_id: int) -> None:
     path = without_waiver(order_id)
     page = page_of(client, path)

@@ -16,7 +16,7 @@ from store.orders.discounts import add_discount, discount_by_name, end_discount
 from store.orders.models import Order
 from store.payments.models import Checkout
 from tests import factories
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.pages import Page, check_page
 from tests.storefront.forms import fields_of, text_of
 
@@ -69,7 +69,7 @@ def placed(client: FlaskClient, html: str) -> Order:
     return db.session.scalars(sa.select(Order)).one()
 
 
-@on_both
+@on_both_when_long
 def test_the_same_figure_stands_on_review_and_order(client: FlaskClient) -> None:
     a_discount()
     html = reviewed(client, code="early20")

@@ -14,7 +14,7 @@ from store.orders.models import Consent, Order, OrderLine, OrderStatus
 from store.payments.models import Dispute, Payment, Refund
 from store.payments.refunds import refund_order
 from tests.admin.sign_in import signed_in
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.links import order_path, path_to
 from tests.pages import Page, check_page
 from tests.purchases import an_order, pay
@@ -74,7 +74,7 @@ def money_and_rights() -> list[list[tuple[object, ...]]]:
     return [*left, rows(*others)]
 
 
-@on_both
+@on_both_when_long
 def test_a_receipt_names_both_sides_the_sum_and_how_it_was_paid(
     client: FlaskClient, order_id: int
 ) -> None:
@@ -139,7 +139,7 @@ def test_what_holds_no_vat_says_why(
     assert words in page_of(client, f"{paid(order_id)}/receipt")
 
 
-@on_both
+@on_both_when_long
 def test_refunds_stand_on_the_receipt_with_their_days(
     client: FlaskClient, order_id: int, frozen: Clock
 ) -> None:
@@ -235,7 +235,7 @@ def test_an_unpaid_order_has_no_receipt_and_says_so(
     assert f'href="{path}/receipt"' not in client.get(path).text
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("is_refunded", [False, True])
 def test_the_buyer_adds_an_organisation_and_nothing_else_changes(
     client: FlaskClient, order_id: int, is_refunded: bool
@@ -316,7 +316,7 @@ def test_what_was_typed_is_words_and_no_markup(client: FlaskClient, order_id: in
     assert "&lt;script&gt;" in client.get(path).text
 
 
-@on_both
+@on_both_when_long
 def test_an_unpaid_order_takes_an_address_too_and_leads_back_to_itself(
     client: FlaskClient, order_id: int
 ) -> None:

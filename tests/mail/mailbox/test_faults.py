@@ -14,7 +14,7 @@ from store.mail import imap, returned_mailbox
 from store.mail.imap import MailboxServer
 from store.mail.models import Delivery
 from store.mail.returned_mailbox import mailbox_server, read_returned
-from tests.conftest import SECRET, Clock, on_both
+from tests.conftest import SECRET, Clock, on_both_when_long
 from tests.mail import messages
 from tests.mail.imap_server import CUT, PASSWORD, SILENCE
 from tests.mail.messages import dsn
@@ -45,7 +45,7 @@ def test_nothing_goes_in_the_clear(shop: Begin) -> None:
     assert server.verbs() == ["CAPABILITY", "STARTTLS"]
 
 
-@on_both
+@on_both_when_long
 def test_staff_are_told_once_of_a_mailbox_that_cannot_be_read(
     shop: Begin, frozen: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -109,7 +109,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(returned_mailbox, "mailbox_server", server)
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("where", ["before", "after"])
 def test_a_crash_repeats_and_loses_nothing(
     shop: Begin, frozen: Clock, monkeypatch: pytest.MonkeyPatch, where: str

@@ -13,7 +13,7 @@ from store.kit.database import transaction
 from store.mail import returned_mailbox
 from store.mail.models import MailboxPlace
 from store.mail.returned_mailbox import EVERY, read_returned
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.mail import messages
 from tests.mail.messages import dsn
 from tests.mail.reading import BOUNCED, UNTOUCHED, Begin, place
@@ -21,7 +21,7 @@ from tests.mail.returned import sent_edition, stand
 from tests.races import PATIENCE_SECONDS, at_once
 
 
-@on_both
+@on_both_when_long
 def test_what_came_back_is_taken_once_and_marked_as_read(shop: Begin, frozen: Clock) -> None:
     server = shop()
     message_id = sent_edition()
@@ -64,7 +64,7 @@ def test_servers_of_any_kind_are_read(shop: Begin, given: dict[str, object]) -> 
     assert server.read() == ([] if server.is_read_only else [1])
 
 
-@on_both
+@on_both_when_long
 def test_a_long_mailbox_is_read_in_pieces(
     shop: Begin, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
