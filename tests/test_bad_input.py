@@ -21,7 +21,7 @@ from store.payments.gateways import demo, signatures
 from store.payments.gateways.base import BadSignature
 from tests.admin.conftest import Browser
 from tests.admin.sign_in import signed_in, token_in
-from tests.conftest import SECRET, on_both
+from tests.conftest import SECRET, on_both, on_both_when_long
 from tests.stocked import Stocked, stock
 
 # As they stand in an address: NUL, no UTF-8, half of a surrogate pair, too long, too large.
@@ -90,7 +90,7 @@ def _desk_path(shop: Stocked, rule: str) -> str:
     return re.sub(r"<int:\w+>", "1", path).replace("<reference>", "K7QM-2XWP")
 
 
-@on_both
+@on_both_when_long
 def test_no_address_makes_a_fault(
     app: Flask, client: FlaskClient, shop: Stocked, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -106,7 +106,7 @@ def test_no_address_makes_a_fault(
     assert not [one for one in caplog.records if one.exc_info]
 
 
-@on_both
+@on_both_when_long
 def test_no_value_behind_a_question_mark_makes_a_fault(
     app: Flask, client: FlaskClient, shop: Stocked, caplog: pytest.LogCaptureFixture
 ) -> None:

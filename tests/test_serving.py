@@ -67,7 +67,7 @@ def test_pages_answer_and_term_ends_everything_in_order(data_dir: Path) -> None:
     assert answers(port) == 0
 
 
-@pytest.mark.parametrize("word", ["web", "worker"])
+@pytest.mark.parametrize("word", [pytest.param("web", marks=pytest.mark.long), "worker"])
 def test_a_child_that_dies_ends_the_other_and_the_command_says_so(
     data_dir: Path, word: str
 ) -> None:
@@ -78,6 +78,7 @@ def test_a_child_that_dies_ends_the_other_and_the_command_says_so(
     assert code == 1
 
 
+@pytest.mark.long
 def test_children_end_when_the_command_is_killed(data_dir: Path) -> None:
     with serving(data_dir, free_port()) as shop:
         family = below(shop)
@@ -188,6 +189,7 @@ def test_no_token_stands_in_any_line_of_the_log(data_dir: Path) -> None:
     assert token.split(".")[0] not in said
 
 
+@pytest.mark.long
 def test_a_body_of_broken_chunks_is_refused_with_one_line(data_dir: Path) -> None:
     port = free_port()
     doors = {

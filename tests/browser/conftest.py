@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -47,7 +48,9 @@ class Look:
 
 PHONE_PLAIN = Look(scripts=False)
 DESK_DARK = Look(1280, 900, dark=True)
-OTHERS = [
+LOOKS = [
+    PHONE_PLAIN,
+    DESK_DARK,
     Look(),
     Look(dark=True),
     Look(dark=True, scripts=False),
@@ -55,6 +58,12 @@ OTHERS = [
     Look(1280, 900, scripts=False),
     Look(1280, 900, dark=True, scripts=False),
 ]
+
+
+def looks(first: Look) -> list[Any]:
+    """One look for `make test`; the others are left to the long run."""
+    others = (one for one in LOOKS if one != first)
+    return [first, *(pytest.param(one, marks=pytest.mark.long) for one in others)]
 
 
 @dataclass
@@ -170,12 +179,9 @@ def visit(browser: Browser, shop: LiveShop) -> Iterator[Callable[[Look], Page]]:
     assert set(cookies) <= {"desk"}
 
 
-@pytest.fixture(
-    params=[PHONE_PLAIN, DESK_DARK, *(pytest.param(one, marks=pytest.mark.long) for one in OTHERS)],
-    ids=str,
-)
+@pytest.fixture(params=looks(PHONE_PLAIN), ids=str)
 def page(request: pytest.FixtureRequest, visit: Callable[[Look], Page]) -> Page:
-    """A visitor's page: on a phone without scripts, at a desk in the dark; the rest in the long run."""
+    """A visitor's page: on a phone without scripts; the other looks in the long run."""
     return visit(request.param)
 
 

@@ -18,6 +18,7 @@ WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
 PAGES = (*WCAG, "best-practice")
 PHONE, DESK_SIZE = (390, 844), (1280, 900)
 USUAL = [(PHONE, "light"), (DESK_SIZE, "dark")]
+BY_DAY, BY_NIGHT = USUAL[:1], USUAL[1:]
 ALL = [(size, colours) for size in (PHONE, DESK_SIZE) for colours in ("light", "dark")]
 
 
@@ -50,12 +51,12 @@ def faults(
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_page_of_the_shop_is_accessible(walker: Walker, name: str) -> None:
-    assert faults(walker.go(name), USUAL) == []
+    assert faults(walker.go(name), BY_DAY) == []
 
 
 @pytest.mark.parametrize("name", DESK)
 def test_a_page_of_the_desk_is_accessible(owner: Walker, name: str) -> None:
-    assert faults(owner.go(name), USUAL) == []
+    assert faults(owner.go(name), BY_NIGHT) == []
 
 
 @pytest.mark.long
@@ -86,13 +87,16 @@ def test_asking_too_often_is_an_accessible_page(walker: Walker) -> None:
     assert faults(page, USUAL) == []
 
 
+@pytest.mark.parametrize("every", [BY_NIGHT, pytest.param(ALL, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", sorted(kinds()))
-def test_a_letter_is_accessible(browser: Browser, shop: LiveShop, kind: str) -> None:
+def test_a_letter_is_accessible(
+    browser: Browser, shop: LiveShop, kind: str, every: list[tuple[tuple[int, int], str]]
+) -> None:
     with shop.app.app_context():
         html = preview(kind).html
     page = browser.new_page()
     page.set_content(html)
     try:
-        assert faults(page, ALL, WCAG) == []
+        assert faults(page, every, WCAG) == []
     finally:
         page.close()

@@ -9,10 +9,16 @@ from playwright.sync_api import Page, expect
 
 from store.demo.seed import edition_files
 from store.kit import clock
-from tests.browser.conftest import DESK_DARK, Look, Walker, sign_in
+from tests.browser.conftest import DESK_DARK, Look, Walker, looks, sign_in
 from tests.browser.shop import LiveShop
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(params=looks(DESK_DARK), ids=str)
+def page(request: pytest.FixtureRequest, visit: Callable[[Look], Page]) -> Page:
+    """The owner's page: at a desk in the dark; the other looks in the long run."""
+    return visit(request.param)
 
 
 def test_an_edition_goes_from_upload_to_everybody_in_three_presses(
@@ -59,7 +65,10 @@ def test_the_page_of_a_release_swaps_its_buttons_with_its_state(
     page.goto(f"/admin/publications/{slug}/editions/1")
     take_back = page.get_by_role("button", name="Take it back")
     take_back.focus()
-    page.wait_for_timeout(3500)
+    with page.expect_response(lambda answer: answer.request.resource_type == "fetch") as fetched:
+        pass
+    fetched.value.finished()
+    page.evaluate("new Promise(done => setTimeout(done))")  # what was fetched has its turn
     expect(take_back).to_be_focused()
     shop.schedule(slug, clock.now() - timedelta(seconds=1))
     expect(page.get_by_role("button", name="Pause")).to_be_visible()

@@ -68,7 +68,12 @@ def test_the_processor_limit_ends_a_child_that_computes_too_long(
 
 @not_on_macos
 @pytest.mark.parametrize(
-    ("space", "refused"), [(150 * MIB, True), (200 * MIB, True), (Limits().address_space, False)]
+    ("space", "refused"),
+    [
+        pytest.param(150 * MIB, True, marks=pytest.mark.long),
+        (200 * MIB, True),
+        pytest.param(Limits().address_space, False, marks=pytest.mark.long),
+    ],
 )
 def test_the_memory_limit_ends_a_child_that_swells(
     tmp_path: Path, space: int, refused: bool
@@ -83,6 +88,7 @@ def test_the_memory_limit_ends_a_child_that_swells(
     assert set(found) <= {"checker-out-of-memory", "checker-stopped"}
 
 
+@pytest.mark.long
 @not_on_macos
 def test_a_pdf_whose_page_swells_to_a_gibibyte_is_refused(tmp_path: Path) -> None:
     squeezer = zlib.compressobj(1)
@@ -144,7 +150,12 @@ def huge_page() -> bytes:
 
 @not_on_macos
 @pytest.mark.parametrize(
-    ("make", "refused"), [(object_stream, True), (picture_of_a_gigabyte, False), (huge_page, True)]
+    ("make", "refused"),
+    [
+        (object_stream, True),
+        pytest.param(picture_of_a_gigabyte, False, marks=pytest.mark.long),
+        pytest.param(huge_page, True, marks=pytest.mark.long),
+    ],
 )
 def test_a_child_never_holds_more_memory_than_promised_and_the_answer_is_a_sentence(
     tmp_path: Path, make: Callable[[], bytes], refused: bool

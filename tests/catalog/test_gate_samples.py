@@ -81,6 +81,7 @@ def test_each_hostile_file_is_refused_for_its_own_reason(tmp_path: Path, name: s
     assert fails(report) == EXPECTED_CODES[name]
 
 
+@pytest.mark.long
 def test_a_bomb_is_refused_by_its_directory_before_anything_is_unpacked(tmp_path: Path) -> None:
     report = inspect(gibibyte_bomb(), tmp_path)
 

@@ -30,7 +30,7 @@ from store.kit.errors import Refusal
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer, Order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.distribution.reached import reached
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
@@ -333,9 +333,9 @@ def _live(frozen: Clock, examples: int, steps: int) -> None:
     )
 
 
-@on_both
+@on_both_when_long
 def test_a_few_histories(app: Flask, frozen: Clock) -> None:
-    _live(frozen, 4, 20)
+    _live(frozen, 3, 20)
 
 
 @on_both

@@ -113,8 +113,12 @@ def test_addresses_in_notes_arrive_to_the_letter_everywhere(
     [
         ("\n\n".join([PARAGRAPH] * 100), "new code."),
         ("\n".join(f"- Item {n}: [form](https://x.example/{n})" for n in range(4000)), "Item 3999"),
-        (" ".join([PARAGRAPH] * 60), "new code."),
-        ("\n".join(f"- {n}\n\n  _{n}_" for n in range(6000)), "<em>5999</em>"),
+        pytest.param(" ".join([PARAGRAPH] * 60), "new code.", marks=pytest.mark.long),
+        pytest.param(
+            "\n".join(f"- {n}\n\n  _{n}_" for n in range(6000)),
+            "<em>5999</em>",
+            marks=pytest.mark.long,
+        ),
     ],
     ids=["paragraphs", "list", "one paragraph", "loose list"],
 )

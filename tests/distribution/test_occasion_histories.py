@@ -34,7 +34,7 @@ from store.mail.models import BatchStatus, Delivery, DeliveryStatus, Occasion
 from store.orders.consents import give_waiver, has_waiver
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.distribution.reached import Reached, reached
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
@@ -355,9 +355,9 @@ def live(histories: type[Tellings], frozen: Clock, examples: int, steps: int) ->
     )
 
 
-@on_both
+@on_both_when_long
 def test_a_few_histories_of_notices(app: Flask, frozen: Clock) -> None:
-    live(Tellings, frozen, 3, 20)
+    live(Tellings, frozen, 2, 15)
 
 
 @on_both

@@ -17,11 +17,6 @@ from tests.factories import a_seller
 
 
 @on_both
-def test_a_few_histories_of_what_comes_back(app: Flask, frozen: Clock) -> None:
-    live(Returns, frozen, 2, 15)
-
-
-@on_both
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_many_histories_of_what_comes_back(app: Flask, frozen: Clock) -> None:

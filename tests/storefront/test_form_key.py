@@ -110,7 +110,7 @@ ENDINGS = [_move, _hold, _end_links, _change, _change_and_undo, _correct, _merge
 
 @on_both_when_long
 @pytest.mark.parametrize("end", ENDINGS, ids=lambda end: end.__name__.strip("_"))
-@pytest.mark.parametrize("email", [ANNA, NEW, EVIL])
+@pytest.mark.parametrize("email", [ANNA, pytest.param(NEW, marks=pytest.mark.long), EVIL])
 def test_a_form_sent_again_opens_no_order_whose_links_have_ended(
     client: FlaskClient, end: Callable[[FlaskClient], None], email: str
 ) -> None:
@@ -122,7 +122,7 @@ def test_a_form_sent_again_opens_no_order_whose_links_have_ended(
 
 @on_both_when_long
 @pytest.mark.parametrize("end", [_change, _correct])
-@pytest.mark.parametrize("email", [ANNA, NEW, EVIL])
+@pytest.mark.parametrize("email", [ANNA, pytest.param(NEW, marks=pytest.mark.long), EVIL])
 def test_nor_one_that_is_not_paid_whose_links_have_ended(
     client: FlaskClient, end: Callable[[FlaskClient], None], email: str
 ) -> None:

@@ -11,7 +11,7 @@ from store.distribution.import_export import import_customers
 from store.entitlements.models import Entitlement, Link
 from store.kit.database import db
 from store.orders.models import Customer
-from tests.conftest import on_both
+from tests.conftest import on_both, on_both_when_long
 from tests.editions import a_shop, guide
 from tests.tables import Note
 
@@ -71,13 +71,14 @@ def _kill_imports(url: str, folder: Path, seed: int, kills: int) -> Tally:
     return tally
 
 
-@on_both
+@on_both_when_long
 def test_an_import_that_is_killed_and_run_again_has_each_row_once(
     app: Flask, database_url: str, tmp_path: Path, seed: int
 ) -> None:
     _kill_imports(database_url, tmp_path, seed, kills=3).check()
 
 
+@pytest.mark.long
 def test_control_an_import_that_asks_for_customers_and_not_for_rights_loses_a_row(
     app: Flask, database_url: str, tmp_path: Path, seed: int
 ) -> None:

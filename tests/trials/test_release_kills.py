@@ -10,7 +10,7 @@ from store.catalog.models import Edition, EditionStatus
 from store.distribution import releasing
 from store.kit.database import db
 from store.mail.models import Batch
-from tests.conftest import on_both
+from tests.conftest import on_both, on_both_when_long
 from tests.tables import Note
 
 from .editions_due import a_shop_with_readers, hand_all_over, owed, scheduled
@@ -55,13 +55,14 @@ def _kill_releases(url: str, folder: Path, seed: int, kills: int) -> Tally:
     return tally
 
 
-@on_both
+@on_both_when_long
 def test_a_release_that_is_killed_is_out_for_everybody_or_for_nobody(
     app: Flask, database_url: str, tmp_path: Path, seed: int
 ) -> None:
     _kill_releases(database_url, tmp_path, seed, kills=5).check()
 
 
+@pytest.mark.long
 def test_control_a_release_in_two_commits_is_seen_half_done(
     app: Flask, database_url: str, tmp_path: Path, seed: int
 ) -> None:

@@ -20,7 +20,7 @@ from store.orders.discounts import add_discount
 from store.orders.models import Consent, Order, OrderLine, OrderStatus
 from store.payments.models import Checkout, CheckoutStatus, Payment
 from store.payments.transfers import DETAILS
-from tests.conftest import on_both
+from tests.conftest import on_both, on_both_when_long
 from tests.editions import a_shop
 from tests.payments.bank import BANK
 from tests.purchases import apply_received
@@ -173,13 +173,14 @@ def _kill_web(app: Flask, tally: Tally, folder: Path, kills: int) -> Tally:
     return tally
 
 
-@on_both
+@on_both_when_long
 def test_orders_under_way_in_a_server_that_is_killed_are_there_once_at_the_next_try(
     app: Flask, database_url: str, tmp_path: Path, seed: int
 ) -> None:
     _kill_web(app, Tally("web", database_url, seed), tmp_path, kills=2).check()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("guard", "way"),
     [("one commit of an order", "transfer"), ("one commit of a payment", "free")],
@@ -196,6 +197,7 @@ def test_control_in_two_commits_what_a_server_did_is_seen_half_done(
     assert tally.half_done > 0
 
 
+@pytest.mark.long
 def test_control_without_the_key_of_the_form_who_comes_back_orders_twice(
     app: Flask, database_url: str, tmp_path: Path, seed: int
 ) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from store.kit.database import db
 from store.mail import worker
 from store.mail.models import Delivery
-from tests.conftest import on_both
+from tests.conftest import on_both, on_both_when_long
 from tests.mail.scripted_server import ScriptedServer, Talk
 from tests.mail.shops import a_batch, a_shop, deliveries, owe_to, readers
 from tests.tables import Note
@@ -131,7 +131,7 @@ class Trial:
         )
 
 
-@on_both
+@on_both_when_long
 def test_kill_9_misses_nobody_and_doubles_at_most_one_letter_per_connection(
     database_url: str, tmp_path: Path, seed: int
 ) -> None:
@@ -142,6 +142,7 @@ def test_kill_9_misses_nobody_and_doubles_at_most_one_letter_per_connection(
     assert sum(trial.marked_at) > 0, "the worker was killed at work"
 
 
+@pytest.mark.long
 def test_control_without_the_mark_before_each_letter_the_bound_breaks(
     database_url: str, tmp_path: Path, seed: int
 ) -> None:

@@ -70,10 +70,11 @@ def _mutated(said: Any, draw: Callable[[st.SearchStrategy[Any]], Any]) -> Any:
     return draw(leaf | st.lists(leaf, max_size=3) | st.dictionaries(st.text(), leaf, max_size=3))
 
 
+@pytest.mark.parametrize("examples", [40, pytest.param(400, marks=pytest.mark.long)])
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_whatever_is_posted_is_read_or_refused(shop: Flask, provider: str) -> None:
+def test_whatever_is_posted_is_read_or_refused(shop: Flask, provider: str, examples: int) -> None:
     @given(st.data())
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples, deadline=None)
     def look(data: st.DataObject) -> None:
         kind = data.draw(st.sampled_from(["hard", "soft", "complaint", "nothing"]))
         said = _mutated(SHAPES[provider](Letter("0" * 40), kind), data.draw)
