@@ -16,6 +16,7 @@ from store.admin import (
     refunds,
     releases,
     repairs,
+    search,
     seller,
     transfers,
 )
@@ -27,6 +28,7 @@ DOORS = (
     sign_in.bp,
     account.bp,
     home.bp,
+    search.bp,
     seller.bp,
     publications.bp,
     editions.bp,

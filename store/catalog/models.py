@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from store.kit.database import Base, status_type
+from store.kit.searched import searched
 from store.kit.status import Status
 
 
@@ -84,6 +85,7 @@ class Publication(Base):
     status: Mapped[PublicationStatus] = mapped_column(status_type(PublicationStatus))
     title: Mapped[str] = mapped_column(sa.String(200))
     subtitle: Mapped[str] = mapped_column(sa.String(300), default="")
+    search_key: Mapped[str] = searched("title", "subtitle", "author", "isbn")
     author: Mapped[str] = mapped_column(sa.String(200), default="")
     language: Mapped[str] = mapped_column(sa.String(20), default="en-GB")
     isbn: Mapped[str] = mapped_column(sa.String(20), default="")

@@ -22,7 +22,7 @@ from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.money import LARGEST_PRICE, InvalidPrice, charge_fault, parse_currency
 from store.kit.paging import BEGINNING, BY_NAME, SHORT_PAGE, Page, Place, paginate
 from store.kit.status import advance
-from store.kit.text import clean_line, clean_text, length_faults
+from store.kit.text import clean_line, clean_text, length_faults, search_key
 
 LISTED = PublicationStatus.LISTED
 SHELF_SIZE = 12
@@ -138,6 +138,14 @@ def all_publications() -> list[Publication]:
     """Every publication, drafts and retired ones too, by title."""
     query = sa.select(Publication).order_by(Publication.title, Publication.id)
     return list(db.session.scalars(query))
+
+
+def publications_with(text: str, size: int) -> Page[Publication]:
+    """Publications by title, of whose titles all words that were typed are part."""
+    query = sa.select(Publication)
+    for word in search_key(text).split():
+        query = query.where(Publication.search_key.contains(word, autoescape=True))
+    return paginate(query, BEGINNING, *_BY_TITLE, size=size, words=BY_NAME)
 
 
 def listed_publications(place: Place = BEGINNING) -> Page[Publication]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from store.kit.database import db
 from store.kit.errors import NotFound
 from store.kit.mailboxes import address_key
-from store.kit.paging import BEGINNING, SHORT_PAGE, Page, Place, paginate
+from store.kit.paging import BEGINNING, PAGE_SIZE, SHORT_PAGE, Page, Place, paginate
 from store.kit.status import advance
 from store.kit.text import clean_line
 from store.mail.marks import marked_letter, marks_in
@@ -116,19 +116,19 @@ def expire_order(order: Order, why: str) -> bool:
 
 
 def search_customers(
-    text: str = "", place: Place = BEGINNING, *, is_part: bool = False
+    text: str = "", place: Place = BEGINNING, *, is_part: bool = False, size: int = PAGE_SIZE
 ) -> Page[Customer]:
     """Customers whose address or name holds `text`, newest first; unless it `is_part` of one, the
     one alone whose address, or whose order's reference, it is."""
     query: Any = sa.select(Customer).where(Customer.merged_into_id.is_(None))
     key: Any = Customer.id
     if text.strip():
-        _, customer_id = (None, None) if is_part else _found_exactly(text)
+        _, customer_id = (None, None) if is_part else found_exactly(text)
         if customer_id is None:
             query, key = customers_with(query, text)
         else:
             query = query.where(Customer.id == customer_id)
-    return paginate(query, place, key.desc())
+    return paginate(query, place, key.desc(), size=size)
 
 
 def list_orders(
@@ -138,6 +138,7 @@ def list_orders(
     *,
     is_held: bool = False,
     is_part: bool = False,
+    size: int = PAGE_SIZE,
 ) -> Page[Order]:
     """Orders with customer and lines, newest first; `text` is looked for in address, name and
     organisation, and where it is a reference or an address, and not said to be only part of one,
@@ -149,14 +150,14 @@ def list_orders(
     if is_held:
         query = query.where(Order.held_at.is_not(None))
     if text.strip():
-        order_id, customer_id = (None, None) if is_part else _found_exactly(text)
+        order_id, customer_id = (None, None) if is_part else found_exactly(text)
         if order_id is not None:
             query = query.where(Order.id == order_id)
         elif customer_id is not None:
             query = query.where(Order.customer_id == customer_id)
         else:
             query = orders_with(query, text)
-    return paginate(query, place, Order.id.desc())
+    return paginate(query, place, Order.id.desc(), size=size)
 
 
 def orders_of(customer_id: int) -> Page[Order]:
@@ -170,10 +171,10 @@ def orders_of(customer_id: int) -> Page[Order]:
 def is_whole(text: str) -> bool:
     """Whether `text` is the whole of a known order's reference or of a known customer's address, so
     that a search finds that one alone."""
-    return any(_found_exactly(text))
+    return any(found_exactly(text))
 
 
-def _found_exactly(text: str) -> tuple[int | None, int | None]:
+def found_exactly(text: str) -> tuple[int | None, int | None]:
     """The ids of the order whose reference `text` is and of its customer, or that of the customer
     whose address it is, or whose letter came back to it: an index finds them, while parts of words
     are looked for in every row."""

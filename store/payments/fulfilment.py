@@ -219,10 +219,11 @@ def _take_payment(checkout: Checkout, order: Order, state: GatewayState) -> Paym
 
 
 def _note_place(payment: Payment, order: Order, state: GatewayState) -> None:
-    """Method and evidence of the buyer's country, as soon as the gateway knows them."""
+    """Method, card and evidence of the buyer's country, as soon as the gateway knows them."""
     payment.method = state.method[:40] or payment.method
     payment.billing_country = state.billing_country or payment.billing_country
     payment.card_country = state.card_country or payment.card_country
+    payment.card_last4 = state.card_last4 or payment.card_last4
     known = {payment.billing_country, payment.card_country} - {""}
     if known <= {order.country}:
         return

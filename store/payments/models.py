@@ -112,6 +112,13 @@ class Payment(Base):
     __table_args__ = (
         sa.UniqueConstraint("gateway", "gateway_payment_id"),
         sa.Index("ix_payments_order_id", "order_id"),
+        sa.Index(
+            "ix_payments_card_last4",
+            "card_last4",
+            "order_id",
+            sqlite_where=sa.text("card_last4 <> ''"),
+            postgresql_where=sa.text("card_last4 <> ''"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -125,6 +132,8 @@ class Payment(Base):
     # Evidence of the buyer's country, as the gateway knows it.
     billing_country: Mapped[str] = mapped_column(sa.String(2), default="", server_default="")
     card_country: Mapped[str] = mapped_column(sa.String(2), default="", server_default="")
+    # What a buyer reads out from their statement; more of a card never comes here.
+    card_last4: Mapped[str] = mapped_column(sa.String(4), default="", server_default="")
     received_at: Mapped[datetime]
 
     order: Mapped[Order] = relationship()

@@ -222,5 +222,7 @@ def test_the_countries_that_stripe_knows_are_kept_with_the_payment(
     double.control.complete(newest_session(double)["id"], country="FR")
     inbox.fulfil_order(order_id)
     apply_received()
-    ((method, billing, card),) = rows(Payment.method, Payment.billing_country, Payment.card_country)
-    assert (method, billing, len(card)) == ("card", "FR", 2)
+    ((method, billing, card, digits),) = rows(
+        Payment.method, Payment.billing_country, Payment.card_country, Payment.card_last4
+    )
+    assert (method, billing, len(card), digits) == ("card", "FR", 2, "4242")

@@ -124,6 +124,7 @@ class GatewayState:
     method: str = ""  # card, bacs_debit, bank transfer
     billing_country: str = ""  # ISO 3166, with `card_country` the evidence of the buyer's country
     card_country: str = ""
+    card_last4: str = ""  # the last four digits of its number
     received: int = 0  # of an open try: what has arrived so far, minor units
 
 

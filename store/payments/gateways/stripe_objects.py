@@ -149,6 +149,7 @@ def read_state(
         method=str(method.get("type") or ""),
         billing_country=_country(_part(_part(session, "customer_details"), "address")),
         card_country=_country(_part(method, "card")),
+        card_last4=str(_part(method, "card").get("last4") or "")[:4],
     )
 
 
