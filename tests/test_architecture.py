@@ -28,6 +28,7 @@ DOORS = (
     "store/admin/",
     "store/staff/account.py",
     "store/staff/guard.py",
+    "store/staff/joining.py",
     "store/staff/sessions.py",
     "store/staff/sign_in.py",
     "store/kit/forms.py",

@@ -193,6 +193,7 @@ def test_every_command_that_prints_data_prints_it_as_json(
         f"order sent-back {by_bank[1]} --json",
         "letter list --json",
         "mail repairs --json",
+        "staff list --json",
         f"edition upload send-early-years {files} --json",
         "edition release send-early-years 2 --rehearse --json",
         "edition release send-early-years 2 --yes --json",

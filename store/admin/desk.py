@@ -3,6 +3,7 @@
 from flask import Flask
 
 from store.admin import (
+    audit,
     customer_import,
     customers,
     discounts,
@@ -18,14 +19,16 @@ from store.admin import (
     repairs,
     search,
     seller,
+    staff,
     transfers,
 )
 from store.kit.config import config
 from store.mail.outbox import register_alert_recipients
-from store.staff import account, guard, people, sign_in
+from store.staff import account, guard, joining, people, sign_in
 
 DOORS = (
     sign_in.bp,
+    joining.bp,
     account.bp,
     home.bp,
     search.bp,
@@ -43,6 +46,8 @@ DOORS = (
     customers.bp,
     letters.bp,
     repairs.bp,
+    staff.bp,
+    audit.bp,
 )
 
 

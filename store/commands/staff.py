@@ -4,10 +4,10 @@ import sys
 
 import click
 
-from store.commands.base import in_shop
+from store.commands.base import in_shop, json_option, print_json, print_table
 from store.kit import clock
 from store.kit.database import transaction
-from store.staff import people
+from store.staff import membership, people
 from store.staff.acts import Act
 from store.staff.audit import record
 from store.staff.models import Role
@@ -43,4 +43,51 @@ def staff_add(email: str, role: str, password_stdin: bool) -> None:
         else:
             record(Act.STAFF_ADDED, person, after={"role": role})
         said = f"{person.email} may sign in at /admin/ as {role}."
+    click.echo(said)
+
+
+@staff.command("list")
+@json_option
+@in_shop
+def staff_list(as_json: bool) -> None:
+    """Who may sign in, who is invited, and whose second step is missing."""
+    found = membership.members()
+    told = [
+        {
+            "email": one.person.email,
+            "name": one.person.name,
+            "role": one.person.role.value,
+            "invited": one.is_invited,
+            "second_step": one.person.has_two_step,
+            "signed_in_at": one.person.signed_in_at,
+        }
+        for one in found
+    ]
+    if as_json:
+        print_json(told)
+        return
+    print_table(
+        ("address", "name", "role", "second step", "last here"),
+        [
+            (
+                one.person.email,
+                one.person.name,
+                one.person.role,
+                "invited" if one.is_invited else "on" if one.person.has_two_step else "off",
+                f"{one.person.signed_in_at:%Y-%m-%d %H:%M}" if one.person.signed_in_at else "",
+            )
+            for one in found
+        ],
+    )
+
+
+@staff.command("remove")
+@click.argument("email")
+@in_shop
+def staff_remove(email: str) -> None:
+    """Let a person in no more: their sessions end at once. The last owner stays."""
+    with transaction():
+        person = membership.remove(membership.member_by_address(email).id)
+        record(Act.STAFF_REMOVED, person)
+        said = f"{person.email} is out. What they did stays on record."
     click.echo(said)

@@ -8,11 +8,12 @@ from flask import Blueprint, flash, redirect, render_template, request, session,
 
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
-from store.kit.forms import status
+from store.kit.forms import Typed, status, typed
 from store.staff import credentials, sessions
 from store.staff.acts import Act
 from store.staff.audit import record
 from store.staff.guard import STAFF, opens_to, signed_in
+from store.staff.membership import checked_name
 from store.staff.models import StaffMember
 from store.staff.people import Done, end_sessions, tell_of
 from store.staff.sign_in import code_faults, password_faults, proves
@@ -28,6 +29,27 @@ def show() -> Any:
     return render_template(
         "admin/account.html", person=person, settles_at=credentials.settles_at(person)
     )
+
+
+@bp.route("/name", methods=["GET", "POST"])
+@opens_to(STAFF)
+def name() -> Any:
+    """The name that stands in the record beside what this person does."""
+    person, errors = signed_in(), dict[str, str]()
+    values = Typed(name=person.name)
+    if request.method == "POST":
+        values = typed()
+        try:
+            wanted = checked_name(values["name"])
+        except InvalidFields as refusal:
+            errors = refusal.faults
+        else:
+            with transaction():
+                person.name = wanted
+                record(Act.STAFF_RENAMED, person)
+            flash("Saved.")
+            return redirect(url_for("account.show"), 303)
+    return render_template("admin/account_name.html", values=values, errors=errors), status(errors)
 
 
 @bp.route("/password", methods=["GET", "POST"])

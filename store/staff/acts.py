@@ -83,6 +83,17 @@ class Act(StrEnum):
     CODES_MADE = "codes_made", Kind.STAFF, "Made new recovery codes for {}"
     STAFF_ADDED = "staff_added", Kind.STAFF, "Let {} into the desk"
     STAFF_RESET = "staff_reset", Kind.STAFF, "Gave {} a new password"
+    STAFF_INVITED = "staff_invited", Kind.STAFF, "Invited {}"
+    STAFF_JOINED = "staff_joined", Kind.STAFF, "Came by the invitation: {}"
+    STAFF_REMINDED = "staff_reminded", Kind.STAFF, "Asked {} to turn on the second step"
+    STAFF_RENAMED = "staff_renamed", Kind.STAFF, "Changed the name of {}"
+    ROLE_CHANGED = "role_changed", Kind.STAFF, "Changed what {} may do"
+    STAFF_REMOVED = "staff_removed", Kind.STAFF, "Removed {} from the staff"
+    TWO_STEP_RESET = "two_step_reset", Kind.STAFF, "Reset the second step of {}"
+    TWO_STEP_DEMANDED = "two_step_demanded", Kind.STAFF, "Changed who must have a second step"
     SELLER_STATED = "seller_stated", Kind.STAFF, "Changed who sells"
     BANK_CHANGED = "bank_changed", Kind.STAFF, "Changed where buyers send money"
     DATABASE_UPGRADED = "database_upgraded", Kind.STAFF, "Brought the database up to date"
+
+
+BY_WORD: dict[str, Act] = {act.value: act for act in Act}

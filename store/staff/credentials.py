@@ -29,7 +29,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import InvalidFields
-from store.staff.models import Role, StaffMember
+from store.staff.models import DeskRule, Role, StaffMember
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 200
@@ -62,7 +62,7 @@ def hashed(password: str) -> str:
 def is_password_of(person: StaffMember | None, password: str) -> bool:
     """Whether this is the person's password; takes as long for nobody as for somebody."""
     typed = password[:LONGEST_PASSWORD]
-    if person is None:
+    if person is None or not person.password:
         hashed(typed)
         return False
     try:
@@ -132,9 +132,28 @@ def new_recovery_codes(person: StaffMember) -> list[str]:
 def due_at(person: StaffMember) -> datetime | None:
     """When the desk closes to this person until two-step sign-in is on; None where it is on, or
     not demanded."""
-    if config().env != "production" or person.has_two_step:
+    if person.has_two_step:
         return None
-    return person.created_at + GRACE if person.role in _DEMANDED_OF else None
+    if (since := demanded_of_all_at()) is not None:
+        return since
+    if config().env != "production" or person.role not in _DEMANDED_OF:
+        return None
+    # Who came by an invitation is led from it to the app; the days are for a shop that is set up.
+    return person.invited_at or person.created_at + GRACE
+
+
+def demanded_of_all_at() -> datetime | None:
+    """Since when an owner demands the second step of everybody; None where none does."""
+    rule = db.session.get(DeskRule, 1)
+    return rule.two_step_at if rule is not None else None
+
+
+def demand_of_all(*, is_on: bool) -> None:
+    """Demand it of everybody from now on, or of the roles of production alone."""
+    rule = db.session.get(DeskRule, 1) or DeskRule(id=1)
+    rule.two_step_at = (rule.two_step_at or clock.now()) if is_on else None
+    db.session.add(rule)
+    db.session.flush()
 
 
 def is_overdue(person: StaffMember) -> bool:

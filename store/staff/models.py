@@ -26,8 +26,9 @@ class StaffMember(UserMixin, Base):  # type: ignore[misc] # Flask-Login has no t
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(sa.String(320), unique=True)
+    name: Mapped[str] = mapped_column(sa.String(100), default="")
     role: Mapped[Role] = mapped_column(status_type(Role))
-    password: Mapped[str] = mapped_column(sa.String(255))  # argon2id
+    password: Mapped[str] = mapped_column(sa.String(255))  # argon2id; "" opens nothing
     active: Mapped[bool] = mapped_column(default=True)
     # What a session holds instead of the id: a new one ends every session of the person.
     sign_in_key: Mapped[str] = mapped_column(sa.String(64), unique=True)
@@ -38,10 +39,20 @@ class StaffMember(UserMixin, Base):  # type: ignore[misc] # Flask-Login has no t
     # When the app was connected; null: before we kept it.
     two_step_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+    signed_in_at: Mapped[datetime | None]
+    # The reference of the link that is mailed to somebody who is to choose a password; one at a time.
+    invitation: Mapped[str | None] = mapped_column(sa.String(22), unique=True)
+    invited_at: Mapped[datetime | None]
+    removed_at: Mapped[datetime | None]
 
     def get_id(self) -> str:
         """What Flask-Login keeps in the session."""
         return self.sign_in_key
+
+    @property
+    def known_as(self) -> str:
+        """The name, or the address of who gave none."""
+        return self.name or self.email
 
     @property
     def is_active(self) -> bool:
@@ -52,6 +63,16 @@ class StaffMember(UserMixin, Base):  # type: ignore[misc] # Flask-Login has no t
     def has_two_step(self) -> bool:
         """Whether signing in asks for a code after the password."""
         return self.totp_secret is not None
+
+
+class DeskRule(Base):
+    """What owners have said that holds for everybody at the desk: one row."""
+
+    __tablename__ = "desk_rules"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    # Since when nobody works at the desk without a second step; null: the roles of production alone.
+    two_step_at: Mapped[datetime | None]
 
 
 class AuditEntry(Base):

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
 
+from store.kit import clock
 from store.kit.database import transaction
 from store.kit.formatting import format_moment
 from store.kit.forms import Typed, status, typed
@@ -155,6 +156,7 @@ def _proven() -> StaffMember | None:
 
 def _let_in(person: StaffMember) -> Any:
     with transaction():
+        person.signed_in_at = clock.now()
         record(Act.SIGNED_IN, person, by=person)
     sessions.begin(person)
     return redirect(_next() or url_for("home.home"), 303)

@@ -51,7 +51,7 @@ def test_the_password_alone_neither_makes_codes_nor_turns_the_second_factor_off(
     recovery = with_app(ME)
     page = desk.get(door).text
     check_page(page, path=door)
-    assert "store staff add" in text_of(page)
+    assert "ask an owner of the shop to reset your second step" in text_of(page)
     for code, words in (("", "Enter the code."), ("000000", "That code is not right")):
         refused = press(desk, door, {"password": PASSWORD, "code": code})
         assert refused.status_code == 422

@@ -41,6 +41,7 @@ SILENT = {
     "publication show",
     "seller show",
     "serve",
+    "staff list",
     "tick",
     "web",
     "worker",

@@ -35,7 +35,7 @@ def test_after_a_week_only_the_page_that_turns_it_on_opens(
         assert (answer.status_code, answer.location) == (303, "/admin/account/two-step"), path
     page = client.get("/admin/account/two-step").text
     check_page(page, path="/admin/account/two-step")
-    assert "Owners and editors need this" in page
+    assert "You need this" in page
     assert NOTICE not in page
     with client.session_transaction("/admin/") as kept:
         secret = kept["new_secret"]
