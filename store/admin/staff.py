@@ -41,7 +41,7 @@ def all() -> Any:
             flash(told)
             return redirect(url_for("staff.all"), 303)
     members = membership.members()
-    acts = record_of_acts.shown(audit_lines.acts_about("staff", SHOWN_ACTS))
+    acts = record_of_acts.shown(audit_lines.acts_about_staff(SHOWN_ACTS))
     page = render_template(
         "admin/staff.html",
         members=members,

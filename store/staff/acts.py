@@ -84,7 +84,7 @@ class Act(StrEnum):
     STAFF_ADDED = "staff_added", Kind.STAFF, "Let {} into the desk"
     STAFF_RESET = "staff_reset", Kind.STAFF, "Gave {} a new password"
     STAFF_INVITED = "staff_invited", Kind.STAFF, "Invited {}"
-    STAFF_JOINED = "staff_joined", Kind.STAFF, "Came by the invitation: {}"
+    STAFF_JOINED = "staff_joined", Kind.STAFF, "Came in by the invitation"
     STAFF_REMINDED = "staff_reminded", Kind.STAFF, "Asked {} to turn on the second step"
     STAFF_RENAMED = "staff_renamed", Kind.STAFF, "Changed the name of {}"
     ROLE_CHANGED = "role_changed", Kind.STAFF, "Changed what {} may do"

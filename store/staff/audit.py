@@ -11,7 +11,7 @@ import pwd
 import re
 import socket
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from flask import has_request_context
 
 from store.kit import clock
 from store.kit.database import Base, db
+from store.kit.formatting import format_day, format_moment
 from store.kit.limits import asking_network
 from store.orders.customers import mask
 from store.staff import sessions
@@ -125,8 +126,10 @@ def _kept(facts: Facts | None) -> dict[str, Any] | None:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return f"{format_moment(value)} ({value.astimezone(UTC):%Y-%m-%d %H:%M} UTC)"
     if isinstance(value, date):
-        return value.isoformat()
+        return format_day(value)
     return value if value is None or isinstance(value, bool | int) else str(value)
 
 

@@ -50,9 +50,10 @@ def lines(asked: Asked, place: Place, *, size: int = PAGE_SIZE) -> Page[AuditEnt
     return paginate(query, place, AuditEntry.id.desc(), size=size)
 
 
-def acts_about(entity: str, limit: int) -> Sequence[AuditEntry]:
-    """The newest lines about one kind of thing."""
-    query = sa.select(AuditEntry).filter_by(entity=entity)
+def acts_about_staff(limit: int) -> Sequence[AuditEntry]:
+    """The newest lines about people of the desk, but those of signing in and out."""
+    query = sa.select(AuditEntry).filter_by(entity="staff")
+    query = query.where(AuditEntry.act.not_in([Act.SIGNED_IN.value, Act.SIGNED_OUT.value]))
     return db.session.scalars(query.order_by(AuditEntry.id.desc()).limit(limit)).all()
 
 

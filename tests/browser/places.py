@@ -26,6 +26,7 @@ from store.payments.checkout import begin_checkout
 from store.payments.gateways.base import GatewayDispute
 from store.payments.models import Dispute, Payment
 from store.payments.money_back import record_dispute, settle_order
+from store.staff.membership import invitation_url, invite
 from tests.browser.shop import LiveShop
 from tests.links import given_second
 
@@ -129,6 +130,8 @@ class Places:
             p["second"] = _path(request_second(held_one, "third@places.example"))
             p["seconds_library"] = urlsplit(library_url(held_one.id)).path
             p["seconds_customer"] = str(held_one.id)
+            invited = invite("ines@places.example", "editor")
+            p["member"], p["join"] = str(invited.id), urlsplit(invitation_url(invited)).path
 
     def _order_path(self, email: str) -> str:
         order_id = self.shop.ask(sa.select(Order.id).where(Order.email == email))
@@ -371,6 +374,13 @@ DESK = {
     "desk letters": Place("/admin/letters"),
     "desk letter": Place("/admin/letters/{delivery}"),
     "desk seller": Place("/admin/seller"),
+    "desk staff": Place("/admin/staff"),
+    "desk staff with errors (422)": Place("/admin/staff", (press("Send the invitation"),)),
+    "desk member of staff": Place("/admin/staff/{member}"),
+    "desk remove staff": Place("/admin/staff/{member}/remove"),
+    "desk join": Place("{join}"),
+    "desk name": Place("/admin/account/name"),
+    "desk record": Place("/admin/audit"),
     "desk account": Place("/admin/account"),
     "desk password": Place("/admin/account/password"),
     "desk two steps": Place("/admin/account/two-step"),
