@@ -11,10 +11,10 @@ from flask import Flask
 
 from store.catalog.models import Asset, Seller
 from store.cli import main
-from store.commands import check
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.storage import storage
+from store.staff import connections
 from tests.conftest import SECRET, on_postgresql
 from tests.stocked import stock
 
@@ -46,13 +46,13 @@ def test_a_shop_in_order_has_nothing_wrong(app: Flask, tmp_path: Path) -> None:
 def test_a_clock_that_is_not_the_databases_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert check._clock() == "as the database's"
+    assert connections._clock() == "as the database's"
 
     ahead = datetime.now(UTC) + timedelta(days=1)
     monkeypatch.setattr(clock, "machine_time", lambda: ahead)
     monkeypatch.setattr(clock, "read", lambda: ahead)
     with pytest.raises(RuntimeError, match=r"^86400 seconds ahead of the database's: let NTP"):
-        check._clock()
+        connections._clock()
 
 
 def test_a_file_that_is_missing_or_cut_short_is_named(app: Flask, tmp_path: Path) -> None:

@@ -265,7 +265,7 @@ def test_check_ends_with_1(
     def no_room() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("store.commands.check.write_a_little", no_room)
+    monkeypatch.setattr("store.staff.connections.write_a_little", no_room)
     done = _command(app, database_url, "check")
     assert done.exit_code == 1
     assert "fault  writing: OSError: [Errno 28] No space left on device\n" in done.output

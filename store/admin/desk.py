@@ -19,6 +19,7 @@ from store.admin import (
     repairs,
     search,
     seller,
+    settings,
     staff,
     transfers,
 )
@@ -48,6 +49,7 @@ DOORS = (
     repairs.bp,
     staff.bp,
     audit.bp,
+    settings.bp,
 )
 
 

@@ -162,3 +162,23 @@ class Asset(Base):
     uploaded_at: Mapped[datetime]
 
     edition: Mapped[Edition] = relationship(back_populates="assets")
+
+
+class StatementKind(StrEnum):
+    """The pages to which a shop adds paragraphs of its own."""
+
+    TERMS = "terms"
+    PRIVACY = "privacy"
+    ACCESSIBILITY = "accessibility"
+
+
+class Statement(Base):
+    """A version of a shop's own paragraphs, in Markdown; the newest of each kind stands."""
+
+    __tablename__ = "statements"
+    __table_args__ = (sa.Index("ix_statements_kind", "kind", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[StatementKind] = mapped_column(status_type(StatementKind))
+    text: Mapped[str] = mapped_column(sa.Text)
+    stated_at: Mapped[datetime]

@@ -1,32 +1,12 @@
 """`store check`: every setting and outside part, one line each; works with bad settings too."""
 
-import re
 import sys
-from collections.abc import Callable
 
 import click
-import sqlalchemy as sa
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from store import settings as store_settings
-from store.app import create_app, place
-from store.catalog.models import Asset, Seller
-from store.kit import clock
-from store.kit.database import db
-from store.kit.space import write_a_little
-from store.kit.storage import storage
-from store.mail.imap import opened
-from store.mail.letters import compose_sample
-from store.mail.lines import mail_server
-from store.mail.returned_mailbox import mailbox_server
-from store.mail.shared_clock import shared_now_of
-from store.mail.smtp import Connection
-from store.payments.gateways import stripe
-from store.payments.gateways.stripe_objects import endpoint_fault
-
-# More than a network is slow, and less than anybody would notice.
-CLOCKS_APART_SECONDS = 5
+from store.app import create_app
+from store.staff.connections import Tried, discreet, in_words, try_all
 
 
 @click.command()
@@ -39,143 +19,18 @@ def check() -> None:
             click.echo(f"fault  {line}")
         sys.exit(1)
     for name, value in loaded.model_dump().items():
-        click.echo(f"set    {store_settings.PREFIX}{name.upper()} = {discreet(str(value), loaded)}")
+        shown = discreet(str(value), loaded.secrets)
+        click.echo(f"set    {store_settings.PREFIX}{name.upper()} = {shown}")
     try:
         app = create_app(loaded)
-    except Exception as error:  # noqa: BLE001 - as below
-        click.echo(f"fault  {_in_words('shop', error, loaded)}")
+    except Exception as error:  # noqa: BLE001 - it tells what went wrong, whatever it is
+        click.echo(f"fault  shop: {in_words(error, loaded.secrets)}")
         sys.exit(1)
     with app.app_context():
-        results = [_look(name, part, loaded) for name, part in _parts(loaded).items()]
+        results = [_said(one) for one in try_all()]
     sys.exit(0 if all(results) else 1)
 
 
-def discreet(text: str, loaded: store_settings.Settings) -> str:
-    """The text without a password: none of an address, no key and no secret of the settings."""
-    text = re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
-    text = re.sub(r"(?i)(?<=[?&])(\w*(?:pass|secret|key|token)\w*)=[^&\s]+", r"\1=***", text)
-    for value in loaded.secrets:
-        text = text.replace(value, "***")
-    return text
-
-
-def _parts(loaded: store_settings.Settings) -> dict[str, Callable[[], str]]:
-    return {
-        "database": _database,
-        "clock": _clock,
-        "storage": _storage,
-        "writing": _writing,
-        "files": _files,
-        "letter": _letter,
-        "mail": lambda: _mail(loaded),
-        "returned mail": _returned_mail,
-        "stripe key": lambda: _stripe_key(loaded),
-        "stripe webhook": lambda: _stripe_webhook(loaded),
-    }
-
-
-def _look(name: str, part: Callable[[], str], loaded: store_settings.Settings) -> bool:
-    try:
-        click.echo(f"ok     {name}: {part()}")
-    except Exception as error:  # noqa: BLE001 - the command tells what went wrong, whatever it is
-        click.echo(f"fault  {_in_words(name, error, loaded)}")
-        return False
-    finally:
-        db.session.rollback()
-    return True
-
-
-def _in_words(name: str, error: Exception, loaded: store_settings.Settings) -> str:
-    words = discreet(f"{name}: {type(error).__name__}: {error}", loaded)
-    return next(iter(words.splitlines()), name)
-
-
-def _stripe_key(loaded: store_settings.Settings) -> str:
-    if loaded.stripe_secret_key is None:
-        return "not set: no card payments"
-    stripe.endpoints()
-    return f"answers, {'live' if stripe.is_live() else 'test'} mode"
-
-
-def _stripe_webhook(loaded: store_settings.Settings) -> str:
-    if loaded.stripe_secret_key is None:
-        return "no key set: nothing to hear"
-    url = f"{loaded.base_url}/webhooks/stripe"
-    ours = [one for one in stripe.endpoints() if one["url"] == url]
-    faults = [endpoint_fault(one, stripe.API_VERSION) for one in ours]
-    if not ours:
-        raise RuntimeError(f"no endpoint for {url} in the account: make one, see the guide")
-    if all(faults):
-        raise RuntimeError("; ".join(faults))
-    return f"{url} hears every event it needs, as of {stripe.API_VERSION}"
-
-
-def _database() -> str:
-    newest = ScriptDirectory(str(place("migrations"))).get_current_head()
-    with db.engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_revision()
-    if present != newest:
-        raise RuntimeError(f"is at revision {present}, not {newest}: run `store db upgrade`")
-    return f"{db.engine.dialect.name}, up to date"
-
-
-def _clock() -> str:
-    """Machines that share a database find what is due by their own clocks."""
-    seconds = (clock.machine_time() - shared_now_of(db.session())).total_seconds()
-    if abs(seconds) > CLOCKS_APART_SECONDS:
-        where = "ahead of" if seconds > 0 else "behind"
-        raise RuntimeError(
-            f"{abs(seconds):.0f} seconds {where} the database's: let NTP set the clocks of all machines"
-        )
-    return "as the database's"
-
-
-def _storage() -> str:
-    storage().answers()
-    return "answers"
-
-
-def _writing() -> str:
-    write_a_little()
-    return "database, files and data folder take what is written"
-
-
-def _files() -> str:
-    """Each file that an edition has, by its row, is stored with its size."""
-    assets = db.session.execute(sa.select(Asset.sha256, Asset.size).distinct()).all()
-    found = {sha256: storage().size(f"assets/{sha256}") for sha256, _ in assets}
-    wrong = [
-        f"{sha256[:12]}… {'is missing' if found[sha256] is None else f'has {found[sha256]} bytes, not {size}'}"
-        for sha256, size in assets
-        if found[sha256] != size
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise RuntimeError(f"{len(wrong)} of {len(assets)}: {'; '.join(wrong[:5])}{more}")
-    return f"{len(assets)} stored, each with its size"
-
-
-def _letter() -> str:
-    """One letter, written as every letter is; it is sent to nobody."""
-    if db.session.scalar(sa.select(sa.func.count()).select_from(Seller)) == 0:
-        return "nobody has said yet who sells, so none can be written: fill in the seller"
-    octets = compose_sample()
-    return f"one was composed, {len(octets)} bytes"
-
-
-def _mail(loaded: store_settings.Settings) -> str:
-    if not loaded.mail_server:
-        return "no server set: letters are captured"
-    connection = Connection(mail_server())
-    connection.ready()
-    connection.close()
-    return f"{loaded.mail_server} answers"
-
-
-def _returned_mail() -> str:
-    server = mailbox_server()
-    if server is None:
-        return "no mailbox set"
-    with opened(server) as mailbox:
-        letters = "1 message" if mailbox.count == 1 else f"{mailbox.count} messages"
-        return f"{server.parts.host} answers, {server.parts.folder} has {letters}"
+def _said(one: Tried) -> bool:
+    click.echo(f"{'ok    ' if one.is_well else 'fault '} {one.name}: {one.words}")
+    return one.is_well

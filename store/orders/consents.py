@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 import sqlalchemy as sa
 from babel.dates import format_date
 
-from store.catalog import publications
-from store.catalog.models import Publication
+from store.catalog import publications, statements
+from store.catalog.models import Publication, StatementKind
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, insert_once
@@ -111,11 +111,13 @@ def accepted_terms(order: Order) -> AcceptedTerms | None:
     given = _given(order.id, TERMS)
     if given is None:
         return None
+    own = statements.standing(StatementKind.TERMS, given.given_at)
     return AcceptedTerms(
         version=given.wording_version,
         since=TERMS_VERSIONS[given.wording_version],
         accepted_at=given.given_at,
-        path=f"/terms/{given.wording_version}?seller={order.seller_id}",
+        path=f"/terms/{given.wording_version}?seller={order.seller_id}"
+        + (f"&own={own.id}" if own else ""),
     )
 
 

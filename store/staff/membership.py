@@ -31,6 +31,7 @@ from store.staff.people import (
 INVITATION = "staff_invitation"
 GOOD_FOR = timedelta(hours=24)
 LONGEST_NAME = 100
+TEST = "You asked for this letter on the page “Settings”. It came: letters of the shop arrive."
 REMINDER = (
     "An owner of the shop asks you to turn on two-step sign-in. Open “Your account” at the desk. It takes "
     "two minutes and an authenticator app on your telephone.\n\nWithout it, anybody who learns your "
@@ -140,6 +141,13 @@ def remind(number: int) -> StaffMember:
     facts = {"subject": "Please turn on your second step", "text": REMINDER}
     owe(ALERT, f"{ALERT}:second_step:{person.id}:{day}", address=person.email, facts=facts)
     return person
+
+
+def mail_a_test(person: StaffMember) -> None:
+    """Owe a letter that says that letters arrive."""
+    facts = {"subject": "A test of the shop’s mail", "text": TEST}
+    key = f"{ALERT}:test:{person.id}:{tokens.new_reference()}"
+    owe(ALERT, key, address=person.email, facts=facts, priority=0)
 
 
 def _mail_link(person: StaffMember) -> None:

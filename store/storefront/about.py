@@ -7,8 +7,9 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify, render_template, request
 
-from store.catalog.models import Seller
+from store.catalog.models import Seller, Statement, StatementKind
 from store.catalog.sellers import SellerUnknown, StatedSeller, countries_sold_to, current_seller
+from store.catalog.statements import standing, statement_by_id
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
@@ -40,22 +41,33 @@ Date:
 @bp.get("/terms")
 def terms() -> str:
     """What a buyer and we agree on, to be saved or printed."""
-    return _terms_page(CURRENT_TERMS, _seller())
+    return _terms_page(CURRENT_TERMS, _seller(), standing(StatementKind.TERMS))
 
 
 @bp.get("/terms/<version>")
 def terms_of(version: str) -> str:
-    """A version of the terms, with `seller` as it was told to the orders that name it."""
+    """A version of the terms, with `seller` and the shop's `own` paragraphs as they were told to the
+    orders that name them."""
     if version not in TERMS_VERSIONS:
         raise NotFound("There are no terms of this version.")
-    asked = request.args.get("seller")
+    trader: Seller | StatedSeller | None = _seller()
+    if (number := _number("seller")) is not None:
+        trader = db.session.get(Seller, number)
+        if trader is None:
+            raise NotFound("There are no terms of this seller.")
+    own = _number("own")
+    return _terms_page(
+        version, trader, statement_by_id(StatementKind.TERMS, own) if own is not None else None
+    )
+
+
+def _number(name: str) -> int | None:
+    """A row's number in the address; one that no row has for what is none."""
+    asked = request.args.get(name)
     if asked is None:
-        return _terms_page(version, _seller())
-    # No more digits than a row's number has on every database.
-    trader = db.session.get(Seller, int(asked)) if re.fullmatch("[0-9]{1,9}", asked) else None
-    if trader is None:
-        raise NotFound("There are no terms of this seller.")
-    return _terms_page(version, trader)
+        return None
+    # No more digits than it has on every database.
+    return int(asked) if re.fullmatch("[0-9]{1,9}", asked) else 0
 
 
 @bp.get("/cancellation-form")
@@ -71,13 +83,14 @@ def cancellation_form() -> str:
 @bp.get("/privacy")
 def privacy() -> str:
     """Which data we keep, why and how long."""
-    return render_template("storefront/privacy.html")
+    return render_template("storefront/privacy.html", own=standing(StatementKind.PRIVACY))
 
 
 @bp.get("/accessibility")
 def accessibility() -> str:
     """How far everybody can use the shop and the publications, and whom to ask."""
-    return render_template("storefront/accessibility.html")
+    own = standing(StatementKind.ACCESSIBILITY)
+    return render_template("storefront/accessibility.html", own=own)
 
 
 @bp.get("/healthz")
@@ -124,9 +137,10 @@ def security() -> Response:
     return Response("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
 
 
-def _terms_page(version: str, trader: Seller | StatedSeller | None) -> str:
+def _terms_page(version: str, trader: Seller | StatedSeller | None, own: Statement | None) -> str:
     return render_template(
         "storefront/terms.html",
+        own=own,
         version=version,
         since=TERMS_VERSIONS[version],
         is_current=version == CURRENT_TERMS,
