@@ -103,7 +103,7 @@ def _shown(
         thing = things.get((entry.entity, entry.entity_id), gone)
         url = _url(entry.entity, thing)
     person = people.get(entry.staff_id or 0)
-    who = person.known_as if person else f"{entry.operator}, in a terminal"
+    who = person.known_as if person else f"{entry.operator}, at the shop’s machine"
     return Shown(entry, begins, ends, thing, url, who, _changes(entry))
 
 

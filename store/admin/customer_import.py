@@ -63,7 +63,9 @@ def _read(values: Typed, title: str) -> CustomerRows:
         raise FileUnclear("Choose a CSV file.")
     data = file.stream.read(LARGEST_FILE + 1)
     if len(data) > LARGEST_FILE:
-        raise FileUnclear("This file is too large for a page. Use the command for it.")
+        raise FileUnclear(
+            "This file is too large for a page. Ask who looks after the server to bring it in."
+        )
     columns = {name: values[f"{name}_column"].strip() for name in COLUMNS}
     chosen = {name: heading for name, heading in columns.items() if heading}
     return read_customers(data, chosen, values["item"].strip() or title)

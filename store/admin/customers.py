@@ -195,7 +195,9 @@ def _correct(customer_id: int, email: str) -> dict[str, str]:
         return {
             "email": "Another customer has bought at this address. Look at both before you go on."
         }
-    except (customers.InvalidAddress, fresh_links.SameAddress) as refusal:
+    except customers.InvalidAddress as refusal:
+        return {"email": refusal.for_staff}
+    except fresh_links.SameAddress as refusal:
         return {"email": refusal.sentence}
     return faults
 

@@ -54,6 +54,17 @@ class InvalidAddress(Refusal):
     status = 422
     sentence = f"Enter an e-mail address like {EXAMPLE}."
 
+    def __init__(self, sentence: str = "", typed: str = "") -> None:
+        self.typed = typed
+        super().__init__(sentence or None)
+
+    @property
+    def for_staff(self) -> str:
+        """The same to who types the address of somebody else."""
+        if not self.typed:
+            return "Enter their e-mail address."
+        return f"That is not an e-mail address: “{self.typed[:80]}”."
+
 
 def parse_address(text: str) -> str:
     """The address in `text`, kept as typed, without what pasting adds: blanks, line ends,
@@ -68,13 +79,14 @@ def parse_address(text: str) -> str:
     if address[:7].lower() == "mailto:":
         address = clean_line(unquote(address[7:].partition("?")[0]))
     if fault := _plain_fault(address):
-        raise InvalidAddress(fault)
+        raise InvalidAddress(fault, address)
     try:
         validate_email(address, check_deliverability=False, allow_smtputf8=True)
     except EmailNotValidError:
         raise InvalidAddress(
             f"“{address}” is not an e-mail address that we can write to. Check it for slips; "
-            f"it should look like {EXAMPLE}."
+            f"it should look like {EXAMPLE}.",
+            address,
         ) from None
     return address
 

@@ -10,7 +10,7 @@ from store.kit.errors import InvalidFields, Refusal
 from store.kit.mailboxes import address_key
 from store.kit.status import record_change
 from store.kit.text import clean_line, note_fault
-from store.orders.customers import find_or_add_customer
+from store.orders.customers import InvalidAddress, find_or_add_customer, parse_address
 from store.orders.models import Order, OrderLine
 from store.orders.placing import Details, add_order, check_details, line_values
 
@@ -62,6 +62,10 @@ def _check(email: str, name: str, reason: str) -> tuple[Details, str]:
         details = check_details(details)
     except InvalidFields as refusal:
         faults = refusal.faults
+    try:
+        parse_address(email)
+    except InvalidAddress as refusal:
+        faults["email"] = refusal.for_staff
     reason = clean_line(reason)
     if not reason:
         faults["reason"] = "Say why this copy is given: it stays with the order."

@@ -93,7 +93,7 @@ def _database() -> str:
     with db.engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
     if present != newest:
-        raise RuntimeError(f"is at revision {present}, not {newest}: run `store db upgrade`")
+        raise RuntimeError(f"is at revision {present}, not {newest}: it waits for its upgrade")
     return f"{db.engine.dialect.name}, up to date"
 
 

@@ -247,12 +247,8 @@ def _locked(number: int) -> StaffMember:
 def _checked(email: str) -> str:
     try:
         return address_key(parse_address(email))
-    except InvalidAddress:
-        typed = email.strip()[:60]
-        sentence = (
-            f"That is not an e-mail address: “{typed}”." if typed else "Enter their e-mail address."
-        )
-        raise InvalidFields({"email": sentence}) from None
+    except InvalidAddress as refusal:
+        raise InvalidFields({"email": refusal.for_staff}) from None
 
 
 def invitation_url(person: StaffMember) -> str:

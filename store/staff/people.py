@@ -51,7 +51,7 @@ def add_staff(email: str, role: str, password: str) -> StaffMember:
     try:
         key = address_key(parse_address(email))
     except InvalidAddress as refusal:
-        raise InvalidFields({"email": refusal.sentence}) from None
+        raise InvalidFields({"email": refusal.for_staff}) from None
     made = hashed(checked_password(password, key))
     person = staff_by_address(key) or StaffMember(email=key, active=True, created_at=clock.now())
     if person.id is not None and Role(role) is not Role.OWNER:
