@@ -29,6 +29,7 @@ from store.mail.worker import send_due_letters
 from store.orders.models import Order
 from store.payments.checkout import begin_checkout
 from store.payments.refunds import refund_order
+from store.staff.membership import invite
 from tests.conftest import Clock, make_settings
 from tests.editions import draft, release
 from tests.factories import a_publication, a_seller
@@ -219,6 +220,7 @@ def every_letter(frozen: Clock, database_url: str, tmp_path: Path) -> Iterator[d
         objected = _moved_and_objected()
         with transaction():
             settle_held(objected, is_given_back=True, who="test")
+            invite("ines@publisher.example", "editor")
         refund_order(order_id, who="test", why="", key="k")
         send_due_letters()
         yield _captured_by_kind()

@@ -171,7 +171,7 @@ EVERYTHING = """{% extends "base.html" %}
 {{ parts.timeline([("Today", "Pay", true), ("Later", "Read")]) }}
 {{ parts.findings([{"verdict": "pass", "text": "A"}, {"verdict": "fail", "text": "B", "advice": "C"}]) }}
 {% call parts.table("People") %}<tbody><tr><td>A</td></tr></tbody>{% endcall %}
-{{ parts.pagination({"first": 1, "last": 2, "total": 3, "previous_url": none, "next_url": "/n"}) }}
+{{ parts.pagination({"words": ("Newer ones", "Older ones"), "previous_url": none, "next_url": "/n"}) }}
 {{ parts.empty_state("None", "Yet", "/p", "Begin") }}
 {% call parts.live("part", 3) %}<p>Alive</p>{% endcall %}{% endblock %}"""
 
@@ -226,7 +226,7 @@ def test_the_desk_shows_its_navigation_to_staff_alone(
     page = templates.get_template("refusal.html").render(
         layout="admin/base.html",
         active="orders",
-        current_user=SimpleNamespace(is_authenticated=signed_in, email="m@s.example", role="owner"),
+        current_user=SimpleNamespace(is_authenticated=signed_in, known_as="Mira", role="owner"),
         request=SimpleNamespace(path="/admin/orders"),
         second_factor_due=lambda: None,
         may=lambda roles: roles == "support",
