@@ -96,6 +96,9 @@ class SharedLedger:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._turn = threading.Lock()
+        # Kept, as to take it from the pool and give it back costs more than the statements; whose
+        # turn it is uses it.
+        self._kept: sa.Connection | None = None
         self._waiting: deque[_Step[Any]] = deque()
 
     def begin(self, taken: Taken | None, claim: Claim, message_id: str, address: str) -> int | None:
@@ -180,13 +183,16 @@ class SharedLedger:
 
     @contextmanager
     def _transaction(self, patience: float) -> Iterator[Any]:
-        options = {WRITES: True, PATIENCE: patience}
-        with (
-            _in_words_of(self._engine),
-            self._engine.connect().execution_options(**options) as connection,
-            connection.begin(),
-        ):
-            yield connection.connection.driver_connection
+        if self._kept is None:
+            self._kept = self._engine.connect().execution_options(**{WRITES: True})
+        kept = self._kept.execution_options(**{PATIENCE: patience})
+        try:
+            with _in_words_of(self._engine), kept.begin():
+                yield kept.connection.driver_connection
+        except BaseException:
+            self._kept = None
+            kept.close()
+            raise
 
 
 class _Step(Generic[Made]):
