@@ -141,7 +141,7 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "SECRET_KEY_FALLBACKS": settings.signing_keys[1:],
         "TESTING": settings.env == "testing",
         "SQLALCHEMY_DATABASE_URI": settings.database,
-        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database, settings.most_threads),
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database, settings.most_connections),
         "TRUSTED_HOSTS": [host]
         if settings.env == "production"
         else [host, "localhost", "127.0.0.1"],

@@ -291,9 +291,10 @@ class Settings(BaseSettings):
         return self.mail_connections + 2
 
     @cached_property
-    def most_threads(self) -> int:
-        """How many threads of one process, web or worker, may want the database at once."""
-        return max(self.web_threads, self.worker_threads)
+    def most_connections(self) -> int:
+        """How many connections the threads of one process, web or worker, may want at once. A thread
+        that sends letters keeps one for its steps; one line more is kept free."""
+        return max(self.web_threads, self.worker_threads + self.mail_connections + 1)
 
     @cached_property
     def payment_origin(self) -> str:

@@ -2,7 +2,8 @@
 
 No door holds two connections: counts of limits are written with the session's connection given
 back, and a count inside a transaction is refused. The pool has one for each thread of the process
-(`STORE_WEB_THREADS`, or `STORE_MAIL_CONNECTIONS` + 2) and four to spare.
+(`STORE_WEB_THREADS`, or `STORE_MAIL_CONNECTIONS` + 2), one more for each that sends letters, which
+has a second for its ledger, and four to spare.
 """
 
 import math
@@ -20,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 LOCK_PATIENCE_SECONDS = 15.0
 IDLE_SECONDS = 1.0
-# Connections beside one for each thread: the main thread, the scheduler, and some to spare.
+# Beside those of threads at work: the main thread, the scheduler, and some to spare.
 SPARE_CONNECTIONS = 4
 # The execution option that says: this transaction writes.
 WRITES = "colophon_writes"
@@ -39,13 +40,13 @@ def prepare_engine(engine: sa.Engine) -> None:
         sa.event.listen(engine, "checkout", _make_sure)
 
 
-def engine_options(url: str, threads: int) -> dict[str, Any]:
-    """Arguments of create_engine for this address and a process of so many threads; errors do not
-    quote the values, which are people's."""
-    # One connection for each thread, as no thread holds two, so nobody waits for the pool.
+def engine_options(url: str, most: int) -> dict[str, Any]:
+    """Arguments of create_engine for this address and a process whose threads hold so many connections
+    at most; errors do not quote the values, which are people's."""
+    # As many as they may hold, so nobody waits for the pool.
     options = {
         "hide_parameters": True,
-        "pool_size": threads + SPARE_CONNECTIONS,
+        "pool_size": most + SPARE_CONNECTIONS,
         "max_overflow": 10,
         # The one used last is warm, and need not be asked whether it still lives.
         "pool_use_lifo": True,

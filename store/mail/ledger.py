@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -77,6 +77,9 @@ class Taken:
 class Ledger(Protocol):
     """Writes down what happens between letters; each call returns once it is durable."""
 
+    def at_hand(self) -> AbstractContextManager[None]:
+        """For a thread that has many steps to write down: what they need is kept meanwhile."""
+
     def begin(self, taken: Taken | None, claim: Claim, message_id: str, address: str) -> int | None:
         """Write down the letter that was taken, if one was, move a claimed one to `sending` and
         add its attempt: the id of that, or None where the letter is no longer ours, no longer
@@ -100,6 +103,10 @@ class SharedLedger:
         # turn it is uses it.
         self._kept: sa.Connection | None = None
         self._waiting: deque[_Step[Any]] = deque()
+
+    def at_hand(self) -> AbstractContextManager[None]:
+        """See `Ledger`: it is kept all the time, for all threads."""
+        return nullcontext()
 
     def begin(self, taken: Taken | None, claim: Claim, message_id: str, address: str) -> int | None:
         """See `Ledger`."""
@@ -225,11 +232,23 @@ class _Step(Generic[Made]):
 
 
 class SingleLedger:
-    """PostgreSQL: one statement, which is its own transaction, over a connection of the pool; the
-    server waits for the disk once for several."""
+    """PostgreSQL: one statement, which is its own transaction; the server waits for the disk once
+    for several."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._here = threading.local()
+
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """See `Ledger`. A statement that the server has prepared is lost with each read that ends
+        on its connection, so these steps have one of their own."""
+        with self._connected() as run:
+            self._here.run = run
+            try:
+                yield
+            finally:
+                del self._here.run
 
     def begin(self, taken: Taken | None, claim: Claim, message_id: str, address: str) -> int | None:
         """See `Ledger`."""
@@ -260,12 +279,23 @@ class SingleLedger:
 
     @contextmanager
     def _run(self) -> Iterator[claims.Run]:
+        run: claims.Run | None = getattr(self._here, "run", None)
+        if run is None:
+            with self._connected() as run:
+                yield run
+        else:
+            with _in_words_of(self._engine):
+                yield run
+
+    @contextmanager
+    def _connected(self) -> Iterator[claims.Run]:
         with _in_words_of(self._engine):
             pooled = self._engine.raw_connection()
             driver: Any = pooled.driver_connection
             try:
                 driver.autocommit = True
-                yield lambda sql, **given: driver.execute(_in_psycopg(sql), given).fetchall()
+                cursor = driver.cursor()
+                yield lambda sql, **given: cursor.execute(_in_psycopg(sql), given).fetchall()
             finally:
                 if driver.closed:
                     pooled.invalidate()

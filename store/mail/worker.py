@@ -102,6 +102,7 @@ class Drain:
         self.sent = 0
         self.was_stopped = False
         self.weather: rests.Weather | None = None
+        self._ledger = ledger()
         self._ahead: Ahead = {}
         self._has_slot = False
         self._put_off: list[tuple[Claim, datetime]] = []
@@ -110,8 +111,9 @@ class Drain:
     def run(self) -> None:
         """Send until nothing is due, the time is over, or the server takes no more."""
         try:
-            while not self.was_stopped and not self.is_late() and self._has_claims():
-                self._take_next()
+            with self._ledger.at_hand():
+                while not self.was_stopped and not self.is_late() and self._has_claims():
+                    self._take_next()
         finally:
             self._give_back()
             outcomes.finish_batches()
@@ -148,7 +150,7 @@ class Drain:
         if self._put_off:
             self._give_back()
         taken = self._plainly_taken()
-        self.claims.extend(ledger().claim(taken, claims.new_name(), self.carries))
+        self.claims.extend(self._ledger.claim(taken, claims.new_name(), self.carries))
         self.in_hand = None
 
     def _take_next(self) -> None:
@@ -182,7 +184,7 @@ class Drain:
     def _send(self, letter: Prepared) -> None:
         end_read()  # nothing of ours is open while the server is awaited
         taken = self._plainly_taken()
-        attempt_id = ledger().begin(taken, letter.claim, letter.message_id, letter.address)
+        attempt_id = self._ledger.begin(taken, letter.claim, letter.message_id, letter.address)
         self.in_hand = None
         if attempt_id is None:
             return

@@ -148,14 +148,14 @@ def test_patience_is_counted_over_the_whole_wait(
 
 
 @pytest.mark.parametrize("url", ["sqlite:///x.db", "postgresql+psycopg://host/shop"])
-def test_the_pool_has_a_connection_for_each_thread_and_some_to_spare(
+def test_the_pool_has_a_connection_for_all_that_threads_hold_and_some_to_spare(
     tmp_path: Path, url: str
 ) -> None:
     assert engine_options(url, 16)["pool_size"] == 16 + SPARE_CONNECTIONS == 20
     few = make_settings(tmp_path, web_threads=2, mail_connections=3)
     many = make_settings(tmp_path, web_threads=2, mail_connections=30)
-    assert (few.most_threads, many.most_threads) == (5, 32)
-    assert make_settings(tmp_path).most_threads == 16
+    assert (few.most_connections, many.most_connections) == (9, 63)
+    assert make_settings(tmp_path).most_connections == 16
 
 
 @pytest.mark.parametrize("gives_back", [True, False])
