@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -27,14 +28,16 @@ SPARE_CONNECTIONS = 4
 WRITES = "colophon_writes"
 # And for how many seconds it waits for SQLite's lock, where that is another time than usual.
 PATIENCE = "colophon_patience"
+_AT_ONCE = "PRAGMA busy_timeout = 0"
 _PATIENTLY = f"PRAGMA busy_timeout = {int(LOCK_PATIENCE_SECONDS * 1000)}"
 
 
 def prepare_engine(engine: sa.Engine) -> None:
     """Fit a new engine with what its database needs."""
     if engine.dialect.name == "sqlite":
+        _turns_of[engine] = turns = Turns()
         sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "begin", _Beginning(Turns()))
+        sa.event.listen(engine, "begin", _Beginning(turns))
     else:
         sa.event.listen(engine, "checkin", _note_use)
         sa.event.listen(engine, "checkout", _make_sure)
@@ -87,30 +90,46 @@ class Turns:
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        self._line: deque[threading.Event] = deque()
+        self._line: deque[threading.Lock] = deque()
 
     @contextmanager
     def turn(self, deadline: float) -> Iterator[bool]:
         """Whether our turn came before the deadline (of `time.monotonic`); whatever happens
         within, the next one is let on afterwards."""
-        mine = threading.Event()
+        mine = threading.Lock()
         with self._mutex:
             self._line.append(mine)
-            self._let_first_on()
+            if self._line[0] is not mine:
+                mine.acquire()  # until who is before us lets it go
         try:
-            yield mine.wait(max(0.0, deadline - time.monotonic()))
+            yield mine.acquire(timeout=max(0.0, deadline - time.monotonic()))
         finally:
             with self._mutex:
+                is_first = self._line[0] is mine
                 self._line.remove(mine)
-                self._let_first_on()
+                if is_first and self._line:
+                    self._line[0].release()
 
     def waiting(self) -> int:
         """How many stand in the queue, with the one whose turn it is."""
         return len(self._line)
 
-    def _let_first_on(self) -> None:
-        if self._line:
-            self._line[0].set()
+
+_turns_of: WeakKeyDictionary[sa.Engine, Turns] = WeakKeyDictionary()
+
+
+def wait_for_nobody(driver: Any) -> None:
+    """Fit a connection of SQLite's driver for `begin_to_write`."""
+    driver.execute(_AT_ONCE)
+
+
+def begin_to_write(engine: sa.Engine, driver: Any, patience: float) -> None:
+    """Begin to write over a connection of SQLite's driver, in turn with the other writers of this
+    process. Raises the driver's error where the lock was not had within so many seconds."""
+    deadline = time.monotonic() + patience
+    with _turns_of[engine].turn(deadline) as is_ours:
+        if not (is_ours and _ask_for_lock(driver, deadline)):
+            driver.execute("BEGIN IMMEDIATE")
 
 
 class _Beginning:
@@ -131,7 +150,7 @@ class _Beginning:
         with self.turns.turn(deadline) as is_ours:
             # SQLite's own busy handler sleeps longer and longer, and a page starves behind workers
             # that lock again at once; asking each millisecond keeps the worst wait short.
-            driver.execute("PRAGMA busy_timeout = 0")
+            driver.execute(_AT_ONCE)
             try:
                 if not (is_ours and _ask_for_lock(driver, deadline)):
                     connection.exec_driver_sql("BEGIN IMMEDIATE")  # refused in SQLAlchemy's words

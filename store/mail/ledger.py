@@ -20,7 +20,7 @@ from flask import current_app
 
 from store.kit import clock
 from store.kit.database import db
-from store.kit.engine import LOCK_PATIENCE_SECONDS, PATIENCE, WRITES
+from store.kit.engine import LOCK_PATIENCE_SECONDS, begin_to_write, wait_for_nobody
 from store.mail import claims
 from store.mail.claims import MAY_LEAVE, Claim, Priorities
 from store.mail.models import PRIORITIES
@@ -99,9 +99,9 @@ class SharedLedger:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._turn = threading.Lock()
-        # Kept, as to take it from the pool and give it back costs more than the statements; whose
-        # turn it is uses it.
-        self._kept: sa.Connection | None = None
+        # Whose turn it is uses it. A connection of the pool, and a transaction of SQLAlchemy's, cost
+        # more than the statements.
+        self._kept: Any = None
         self._waiting: deque[_Step[Any]] = deque()
 
     def at_hand(self) -> AbstractContextManager[None]:
@@ -190,16 +190,25 @@ class SharedLedger:
 
     @contextmanager
     def _transaction(self, patience: float) -> Iterator[Any]:
-        if self._kept is None:
-            self._kept = self._engine.connect().execution_options(**{WRITES: True})
-        kept = self._kept.execution_options(**{PATIENCE: patience})
-        try:
-            with _in_words_of(self._engine), kept.begin():
-                yield kept.connection.driver_connection
-        except BaseException:
-            self._kept = None
-            kept.close()
-            raise
+        with _in_words_of(self._engine):
+            if self._kept is None:
+                # Not counted by the pool: it is never given back.
+                pooled = self._engine.raw_connection()
+                self._kept = pooled.dbapi_connection
+                pooled.detach()
+                wait_for_nobody(self._kept)
+            driver: Any = self._kept
+            begin_to_write(self._engine, driver, patience)
+            try:
+                yield driver
+                self._commit(driver)
+            except BaseException:
+                self._kept = None
+                driver.close()  # which undoes all
+                raise
+
+    def _commit(self, driver: Any) -> None:
+        driver.execute("COMMIT")
 
 
 class _Step(Generic[Made]):
@@ -346,7 +355,7 @@ def _begun(claim: Claim, message_id: str, address: str, now: Any) -> Values:
 
 def _in_sqlite(moment: datetime) -> str:
     """As SQLAlchemy writes a moment."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
 
 
 def _shared_now(run: claims.Run) -> datetime:

@@ -1,7 +1,8 @@
 """The commit between two letters: shared on SQLite, and nobody's fault is another's."""
 
+import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from store.kit.database import db, transaction
+from store.kit.database import transaction
 from store.mail import claims
 from store.mail import ledger as ledger_module
 from store.mail.claims import Claim
@@ -63,26 +64,21 @@ def together(shop: Flask, folder: Path, addresses: list[Any]) -> list["Future[in
     return begun
 
 
-def commits(call: Callable[[], None]) -> int:
-    seen: list[int] = []
+def test_all_connections_that_wait_share_one_commit(
+    shop: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits: list[str] = []
+    real = SharedLedger._commit
 
-    def count(_connection: object) -> None:
-        seen.append(1)
+    def counted(shared: SharedLedger, driver: Any) -> None:
+        commits.append(threading.current_thread().name)
+        real(shared, driver)
 
-    sa.event.listen(db.engine, "commit", count)
-    try:
-        call()
-    finally:
-        sa.event.remove(db.engine, "commit", count)
-    return len(seen)
+    monkeypatch.setattr(SharedLedger, "_commit", counted)
+    begun = together(shop, tmp_path, list(FOUR))
 
-
-def test_all_connections_that_wait_share_one_commit(shop: Flask, tmp_path: Path) -> None:
-    def four() -> None:
-        begun = together(shop, tmp_path, list(FOUR))
-        assert len({one.result() for one in begun} - {None}) == 4
-
-    assert commits(four) == 3, "one owes the letters, one claims them, one begins all four"
+    assert len({one.result() for one in begun} - {None}) == 4
+    assert len(commits) == 2, "one claims the letters, one begins all four"
     assert statuses() == {"sending": 4}
 
 
@@ -96,19 +92,20 @@ def test_a_fault_among_them_is_told_to_whom_it_concerns(shop: Flask, tmp_path: P
     assert not attempts(FOUR[1])
 
 
-def test_a_commit_that_fails_is_tried_for_each_alone(shop: Flask, tmp_path: Path) -> None:
+def test_a_commit_that_fails_is_tried_for_each_alone(
+    shop: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken: list[int] = []
+    real = SharedLedger._commit
 
-    def at_commit(_connection: object) -> None:
+    def at_commit(shared: SharedLedger, driver: Any) -> None:
         if threading.current_thread() is not threading.main_thread() and not broken:
             broken.append(1)
-            raise sa.exc.OperationalError("COMMIT", None, OSError("disk full"))
+            raise sqlite3.OperationalError("disk full")
+        real(shared, driver)
 
-    sa.event.listen(db.engine, "commit", at_commit)
-    try:
-        begun = together(shop, tmp_path, list(FOUR))
-    finally:
-        sa.event.remove(db.engine, "commit", at_commit)
+    monkeypatch.setattr(SharedLedger, "_commit", at_commit)
+    begun = together(shop, tmp_path, list(FOUR))
 
     assert broken
     assert len({one.result() for one in begun} - {None}) == 4
