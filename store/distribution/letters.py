@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,7 +42,7 @@ _SAMPLE = SimpleNamespace(
 
 
 def _sample() -> Letter:
-    context = _words(_SAMPLE, "Sample Reader") | {
+    context = _words(_SAMPLE) | {
         "bought_on": format_day(clock.now()),
         "library_url": f"{config().base_url}/library/sample",
         "stop_url": f"{config().base_url}/stop/sample",
@@ -152,10 +153,12 @@ def edition_notices(deliveries: Sequence[Delivery]) -> dict[int, Letter]:
         edition, rights = _rights_of_many(edition_id, theirs)
         if edition.status == EditionStatus.WITHDRAWN:
             continue
+        list_id, words = _list_id(edition.slug), lru_cache(maxsize=None)(partial(_words, edition))
         for delivery in theirs:
             right = rights.get(delivery.customer_id or 0)
             if right is not None and not _is_test(delivery):
-                found[delivery.id] = _notice(delivery, edition, right)
+                said = words(delivery.occasion or Occasion.RELEASED)
+                found[delivery.id] = _notice(delivery, right, said, list_id)
     return found
 
 
@@ -170,20 +173,21 @@ def edition_notice(delivery: Delivery) -> Letter | Skip | Hold:
     right = _right_now(delivery)
     if isinstance(right, Skip | Hold):
         return right
-    return _notice(delivery, right, right)
+    said = _words(right, delivery.occasion or Occasion.RELEASED)
+    return _notice(delivery, right, said, _list_id(right.slug))
 
 
 def _is_test(delivery: Delivery) -> bool:
     return bool((delivery.facts or {}).get("test"))
 
 
-def _notice(delivery: Delivery, edition: Any, right: Any) -> Letter:
+def _notice(delivery: Delivery, right: Any, said: dict[str, Any], list_id: str) -> Letter:
     stop_url = links.url_to("stop", right.stop)
-    occasion = delivery.occasion or Occasion.RELEASED
-    context = _words(edition, right.name, occasion) | {
+    is_correction = delivery.occasion is Occasion.CORRECTION
+    context = said | {
         "bought_on": format_day(right.placed_at) if right.placed_at else "",
         "is_preorder": right.from_edition_id is None and right.order_line_id is not None,
-        "replaces": _withdrawn_number(delivery) if occasion is Occasion.CORRECTION else 0,
+        "replaces": _withdrawn_number(delivery) if is_correction else 0,
         "updates_until": _last_day(right.updates_until),
         "library_url": links.url_to("library", right.library),
         "stop_url": stop_url,
@@ -191,7 +195,7 @@ def _notice(delivery: Delivery, edition: Any, right: Any) -> Letter:
     return Letter(
         Mailbox(delivery.address or right.email, right.name),
         context,
-        list_id=_list_id(edition.slug),
+        list_id=list_id,
         unsubscribe_url=stop_url,
         own=_OWN,
     )
@@ -266,7 +270,7 @@ def _test_letter(edition: Edition, address: str) -> Letter:
         severity=edition.severity,
         notes=edition.notes,
     )
-    context = _words(told, "") | {
+    context = _words(told) | {
         "bought_on": format_day(clock.now()),
         "is_test": True,
         "library_url": desk,
@@ -275,10 +279,10 @@ def _test_letter(edition: Edition, address: str) -> Letter:
     return Letter(Mailbox(address), context)
 
 
-def _words(told: Any, name: str, occasion: Occasion = Occasion.RELEASED) -> dict[str, Any]:
+def _words(told: Any, occasion: Occasion = Occasion.RELEASED) -> dict[str, Any]:
+    """What is said alike to all who are told for this reason."""
     notes = notes_in_letter(told.notes)
     return {
-        "name": name,
         "title": told.title,
         "slug": told.slug,
         "edition_number": told.number,

@@ -21,6 +21,7 @@ _LONGEST_KEY = 1_000
 
 # What may stand in a name beside letters and their combining marks.
 _NAME_MARKS = frozenset(" '\u2019-\u2010\u2011.")
+_NO_ASCII_NAME = re.compile("[^A-Za-z '.-]+")
 _LONGEST_NAME = 60
 # What staff note of an act: why a copy is given, whose transfer came. Their columns hold as much.
 LONGEST_NOTE = 300
@@ -29,8 +30,9 @@ LONGEST_NOTE = 300
 def clean_line(text: str) -> str:
     """One line as it was meant: composed (NFC), no control or bidirectional characters, no
     outer blanks, inner runs of blanks as one."""
-    text = unicodedata.normalize("NFC", text)
-    text = _CONTROL.sub(" ", _INVISIBLE.sub("", text))
+    if not (text.isascii() and text.isprintable()):
+        text = unicodedata.normalize("NFC", text)
+        text = _CONTROL.sub(" ", _INVISIBLE.sub("", text))
     return " ".join(text.split())
 
 
@@ -39,11 +41,13 @@ def plain_name(text: str) -> str:
     script, blanks, apostrophes, hyphens and full stops, at most 60 characters; all else is left
     out. A full stop ends a word, so that no address stands in it that could be clicked.
     """
-    kept = "".join(
-        one
-        for one in clean_line(text)
-        if one in _NAME_MARKS or unicodedata.category(one)[0] in "LM"
-    )
+    line = clean_line(text)
+    if line.isascii():
+        kept = _NO_ASCII_NAME.sub("", line)
+    else:
+        kept = "".join(
+            one for one in line if one in _NAME_MARKS or unicodedata.category(one)[0] in "LM"
+        )
     name = " ".join(re.sub(r"\.+", ". ", kept).split())
     if len(name) > _LONGEST_NAME:
         cut = name[: _LONGEST_NAME + 1]

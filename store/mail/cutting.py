@@ -2,6 +2,7 @@
 each reader's own values stand."""
 
 import re
+import threading
 from collections.abc import Collection
 from datetime import date
 from functools import lru_cache
@@ -15,6 +16,8 @@ from store.mail import letters, mime
 from store.mail.mime import EncodedText, LetterText
 
 _PLAIN = (str, int, bool, float, date, type(None))
+
+_cutting = threading.Lock()
 
 # What the last letter of each kind was cut from, and the cut: to compare costs less than to hash.
 _last: dict[str, tuple[tuple[Any, ...], "Cut"]] = {}
@@ -38,7 +41,8 @@ def cut_letter(
         return before[1].filled(mine)
     if not all(isinstance(value, _PLAIN) for value in [*rest.values(), *sold_by]):
         return letters.render_letter(kind, context)
-    cut = _cut(kind, tuple(sorted(mine)), tuple(sorted(rest.items())), sold_by)
+    with _cutting:  # the connections of a process come to a new letter at once
+        cut = _cut(kind, tuple(sorted(mine)), tuple(sorted(rest.items())), sold_by)
     _last[kind] = (made_of, cut)
     return cut.filled(mine)
 

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -49,9 +50,10 @@ class Letter:
     own: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        to = Mailbox(self.to.address, plain_name(self.to.name))
-        object.__setattr__(self, "to", to)
-        object.__setattr__(self, "context", self.context | {"name": to.name})
+        name = plain_name(self.to.name)
+        if name != self.to.name:
+            object.__setattr__(self, "to", Mailbox(self.to.address, name))
+        object.__setattr__(self, "context", self.context | {"name": name})
 
     def to_second(self, address: str) -> "Letter":
         """The same news to the reader's second address, which says why it comes there."""
@@ -204,14 +206,19 @@ def octets_of(letter: Letter, text: LetterText | EncodedText, message_id: str, w
     answers = who.reply_to or who.email
     return compose(
         text,
-        sender=Mailbox(config().mail_sender, who.trading_name),
+        sender=_ours(config().mail_sender, who.trading_name),
         to=letter.to,
-        reply_to=Mailbox(answers) if answers else None,
+        reply_to=_ours(answers) if answers else None,
         message_id=message_id,
         date=clock.now(),
         list_id=letter.list_id,
         unsubscribe_url=letter.unsubscribe_url,
     )
+
+
+@lru_cache(maxsize=64)
+def _ours(address: str, name: str = "") -> Mailbox:
+    return Mailbox(address, name)
 
 
 def own_part() -> Any:

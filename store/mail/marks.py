@@ -51,9 +51,10 @@ def return_path(message_id: str) -> str:
 def handed_back(message_id: str) -> bytes:
     """Fields of the head in which the providers that are heard carry the mark, and hand it back with
     what they post."""
-    mark = message_id[1 : message_id.index("@")]
-    heard = (field for name, field in _HANDED_BACK.items() if getattr(config(), name))
-    return b"".join(field % mark.encode() for field in heard)
+    settings = config()
+    heard = [field for name, field in _HANDED_BACK.items() if getattr(settings, name)]
+    mark = message_id[1 : message_id.index("@")].encode()
+    return b"".join(field % mark for field in heard)
 
 
 def marks_in(*texts: str) -> list[str]:

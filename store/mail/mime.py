@@ -220,10 +220,15 @@ def octets_of(lines: str) -> bytes:
 def quoted(octets: bytes) -> bytes:
     """Whole lines in quoted-printable; each is written for itself, whatever stands beside it."""
     # Mail stores write ">From " for it; a soft line break after the F keeps it whole.
-    return (b"\n" + binascii.b2a_qp(octets)).replace(b"\nFrom ", b"\nF=\r\nrom ")[1:]
+    written = binascii.b2a_qp(octets)
+    if b"From " not in written:
+        return written
+    return (b"\n" + written).replace(b"\nFrom ", b"\nF=\r\nrom ")[1:]
 
 
 def _with_line_feeds(text: str) -> str:
+    if "\r" not in text:
+        return text
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
