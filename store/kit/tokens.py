@@ -26,6 +26,7 @@ from store.kit.text import without_invisible
 _VERSION = "1"
 # A reference in quotation marks is 24 octets, so 32 letters; then the time, then 256 bits.
 _HEAD = 32
+_SAFE_IN_URLS = bytes.maketrans(b"+/", b"-_")
 _REFERENCE = re.compile(r"[A-Za-z0-9_-]{22}")
 _WHOLE = re.compile(r"[A-Za-z0-9_-]{32}\.[A-Za-z0-9_-]{1,8}\.[A-Za-z0-9_-]{43}")
 
@@ -89,7 +90,12 @@ def _moment(seconds: int) -> str:
 
 
 def _in_base64(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return _padded(raw).rstrip("=")
+
+
+def _padded(raw: bytes) -> str:
+    # What base64.urlsafe_b64encode writes, without the layers that check what is given.
+    return binascii.b2a_base64(raw, newline=False).translate(_SAFE_IN_URLS).decode("ascii")
 
 
 def read(token: str, purpose: str, max_age: int) -> str:
@@ -144,7 +150,7 @@ def cleaned(token: str) -> str:
 
 def unsigned(reference: str) -> str:
     """What is left of a token without its signature: it names the row and opens nothing."""
-    return base64.urlsafe_b64encode(f'"{reference}"'.encode()).decode()
+    return _padded(f'"{reference}"'.encode())
 
 
 def reference_of(token: str) -> str:
