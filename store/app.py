@@ -13,6 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import store.distribution.letters
 import store.entitlements.letters
 import store.orders.offers
+import store.payments.date_letters
 import store.payments.letters  # noqa: F401 - letters register themselves
 from store import tasks
 from store.admin import desk

@@ -106,11 +106,32 @@ class Publication(Base):
     cover_sha256: Mapped[str | None] = mapped_column(sa.String(64))
     # The expected date that staff were told had passed, so that they hear of each once.
     overdue_alerted_on: Mapped[date | None]
+    # The day on which staff were last warned that the expected date comes near.
+    warned_on: Mapped[date | None]
     created_at: Mapped[datetime]
 
     editions: Mapped[list["Edition"]] = relationship(
         back_populates="publication", order_by="Edition.number"
     )
+
+
+class DateMove(Base):
+    """The expected date of a publication was changed after it had been put on sale."""
+
+    __tablename__ = "date_moves"
+    __table_args__ = (sa.UniqueConstraint("publication_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    publication_id: Mapped[int] = mapped_column(sa.ForeignKey("publications.id"))
+    number: Mapped[int]
+    old_on: Mapped[date | None]
+    new_on: Mapped[date | None]
+    # In the words of staff, as the letter and the pages of orders repeat it.
+    reason: Mapped[str] = mapped_column(sa.Text, default="")
+    moved_at: Mapped[datetime]
+    moved_by: Mapped[str] = mapped_column(sa.String(200))
+
+    publication: Mapped[Publication] = relationship()
 
 
 class Edition(Base):

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from store.catalog.editions import notes_in_letter
 from store.catalog.models import Edition, EditionStatus, Publication
-from store.distribution.recipients import HELD, STOPPED, SUSPENDED, WITHDRAWN
+from store.distribution.recipients import STOPPED, WITHDRAWN
 from store.entitlements import links
-from store.entitlements.models import REFUNDED, Entitlement, NoticeStop
+from store.entitlements.models import HELD, REFUNDED, SUSPENDED, Entitlement, NoticeStop
 from store.entitlements.notices import FIRST_COPIES
 from store.entitlements.received import NOTICE, has_copy
 from store.kit import clock

@@ -6,14 +6,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.models import Edition
-from store.entitlements.models import REFUNDED, Entitlement, NoticeStop
+from store.entitlements.models import HELD, REFUNDED, SUSPENDED, Entitlement, NoticeStop
 from store.entitlements.received import handed_over, has_copy, has_withdrawn, is_elsewhere
 from store.kit import clock
 from store.kit.database import UtcDateTime, db
 from store.mail.models import Batch, Delivery, Occasion
 
-SUSPENDED = "suspended"
-HELD = "held, as somebody objected to the order’s move"
 TERM_OVER = "term over"
 STOPPED = "asked us to stop"
 IMPORTED = "imported as having it"

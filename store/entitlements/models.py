@@ -13,6 +13,9 @@ from store.orders.models import Customer, OrderLine
 REFUNDED = "refunded"
 DISPUTE_LOST = "dispute lost"
 GIFT_TAKEN_BACK = "gift taken back"
+# Why a right that was not taken back opens nothing now.
+SUSPENDED = "suspended"
+HELD = "held, as somebody objected to the order’s move"
 
 
 class Entitlement(Base):

@@ -19,6 +19,7 @@ from store.orders.prices import members_rule
 _LEFT_OUT = {
     "publications.created_at",
     "publications.overdue_alerted_on",
+    "publications.warned_on",
     "editions.notes",
     "editions.severity",
     "editions.created_at",
