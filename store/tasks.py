@@ -12,7 +12,15 @@ from store.kit import jobs, limits
 from store.kit.database import end_read, transaction
 from store.mail import rests, returned_mailbox, returns, standstills, worker
 from store.orders import offers
-from store.payments import checkout, disputes, inbox, refunds, transfers
+from store.payments import (
+    checkout,
+    date_alerts,
+    date_moves,
+    disputes,
+    inbox,
+    refunds,
+    transfers,
+)
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +74,9 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     releasing.release_due,
     releasing.owe_missing,
     recalling.settle_recalled,
-    releasing.alert_overdue,
+    date_moves.look_after_moves,
+    date_alerts.warn_of_dates,
+    date_alerts.alert_overdue,
     worker.sweep,
     standstills.tell,
     worker.release_mended,

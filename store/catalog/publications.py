@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Collection
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from store.catalog.models import (
+    DateMove,
     Edition,
     EditionStatus,
     Publication,
@@ -27,6 +28,8 @@ from store.kit.text import clean_line, clean_text, length_faults, search_key
 LISTED = PublicationStatus.LISTED
 SHELF_SIZE = 12
 LATEST_YEAR = 2199
+# So long before a promised date staff are warned.
+WARNED_DAYS = (7, 2)
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST = {
     "title": (200, "The title"),
@@ -174,6 +177,14 @@ def still_promised(expected: date | None) -> date | None:
     return expected if expected and expected >= clock.today(config().zone) else None
 
 
+def moves_of(publication_id: int, since: datetime | None = None) -> list[DateMove]:
+    """How its date was moved, the first change first; with `since` (UTC) from then on."""
+    query = sa.select(DateMove).where(DateMove.publication_id == publication_id)
+    if since is not None:
+        query = query.where(DateMove.moved_at >= since)
+    return list(db.session.scalars(query.order_by(DateMove.number)))
+
+
 def cover_of(publication: Publication) -> str | None:
     """SHA-256 of the cover to show: the uploaded one, else page one of the newest PDF."""
     newest = newest_released(publication.id)
@@ -183,16 +194,38 @@ def cover_of(publication: Publication) -> str | None:
 
 def overdue_publications() -> list[Publication]:
     """On sale, expected on a day that has passed, nothing released, and staff not told yet."""
+    told = Publication.overdue_alerted_on
+    today = clock.today(config().zone)
+    query = _unreleased().where(
+        Publication.expected_on < today, told.is_distinct_from(Publication.expected_on)
+    )
+    return list(db.session.scalars(query.order_by(Publication.id)))
+
+
+def dates_due() -> list[Publication]:
+    """On sale, nothing released, and expected within a week or on a day that has passed, without a
+    release that is scheduled for that day or before; the earliest first."""
+    zone = config().zone
+    until = clock.today(zone) + timedelta(days=max(WARNED_DAYS))
+    scheduled = (
+        sa.select(sa.func.min(Edition.release_at))
+        .where(Edition.publication_id == Publication.id, Edition.status == EditionStatus.SCHEDULED)
+        .scalar_subquery()
+    )
+    query = _unreleased().add_columns(scheduled).where(Publication.expected_on <= until)
+    rows = db.session.execute(query.order_by(Publication.expected_on, Publication.id)).all()
+    return [
+        publication
+        for publication, release_at in rows
+        if release_at is None or release_at >= clock.end_of(publication.expected_on, zone)
+    ]
+
+
+def _unreleased() -> sa.Select[Publication]:
     released = sa.exists().where(
         Edition.publication_id == Publication.id, Edition.released_at.is_not(None)
     )
-    query = sa.select(Publication).where(
-        Publication.status == LISTED,
-        Publication.expected_on < clock.today(config().zone),
-        Publication.overdue_alerted_on.is_distinct_from(Publication.expected_on),
-        ~released,
-    )
-    return list(db.session.scalars(query.order_by(Publication.id)))
+    return sa.select(Publication).where(Publication.status == LISTED, ~released)
 
 
 def lock_publication(publication_id: int, *, alone: bool = False) -> Publication:

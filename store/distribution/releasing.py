@@ -1,5 +1,5 @@
 """Releasing an edition: scheduled, taken back, or published together with every delivery it owes;
-and what the timetable looks after, the second net and promised dates that have passed."""
+and the second net, which the timetable looks after."""
 
 import logging
 from datetime import datetime, timedelta
@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.editions import EditionAlreadyReleased
-from store.catalog.models import Asset, Edition, EditionStatus, Publication
-from store.catalog.publications import lock_publication, overdue_publications
+from store.catalog.models import Asset, Edition, EditionStatus
+from store.catalog.publications import lock_publication
 from store.distribution.recipients import RECALLED, batch_of, missing, recipients
 from store.entitlements.models import Entitlement
 from store.entitlements.notices import leave_older_out, notice_key_of
@@ -18,7 +18,6 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
-from store.kit.formatting import format_day
 from store.kit.jobs import ring
 from store.kit.status import advance
 from store.mail import outbox
@@ -245,26 +244,3 @@ def owe_missing() -> int:
                 outbox.wake()
             total += owed
     return total
-
-
-def alert_overdue() -> int:
-    """Alert staff of publications whose promised day is over without a release, once for each day
-    promised, for the timetable; returns how many. Opens its own transactions, none where there is
-    nothing to say."""
-    found = [publication.id for publication in overdue_publications()]
-    for publication_id in found:
-        with transaction():
-            publication = db.session.scalars(
-                sa.select(Publication).where(Publication.id == publication_id).with_for_update()
-            ).one()
-            expected = publication.expected_on
-            if expected is None:
-                continue
-            publication.overdue_alerted_on = expected
-            outbox.alert_staff(
-                "A promised date has passed",
-                f"“{publication.title}” was expected on {format_day(expected)} and is not released."
-                "\n\nThe date is no longer shown. Set a new one, or release the edition.",
-                f"overdue:{publication.id}:{expected.isoformat()}",
-            )
-    return len(found)

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus, Publication, Seller
-from store.catalog.publications import newest_released, promised_date
+from store.catalog.publications import moves_of, newest_released, promised_date
 from store.entitlements.access import copy_waits, readable_editions, rights_of_order
 from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED, count_orders_along
 from store.entitlements.granting import earlier_twin
@@ -91,6 +91,8 @@ def _sample_confirmation() -> dict[str, Any]:
         "is_preorder": False,
         "copy_waits": False,
         "promised": "",
+        "promised_first": "",
+        "moves": [],
         "available_at": moment,
         "formats": ["PDF", "EPUB"],
         "twin": None,
@@ -170,12 +172,15 @@ def _supply(order: Order, rights: list[Entitlement], edition: Edition | None) ->
     is_preorder = edition is None and all(right.from_edition_id is None for right in rights)
     # As of today: a date may have moved since the order, and must not be promised once it passed.
     promised = promised_date(line.publication) if is_preorder else None
+    moves = moves_of(line.publication_id, order.placed_at) if is_preorder else []
     return {
         "is_ready": edition is not None,
         "edition_number": edition.number if edition else None,
         "is_preorder": is_preorder,
         "copy_waits": copy_waits(available_at, promised),
         "promised": promise_in_words(promised) if promised else "",
+        "promised_first": promise_in_words(line.expected_on) if line.expected_on else "",
+        "moves": [(one.moved_at, promise_in_words(one.new_on)) for one in moves if one.new_on],
         "available_at": available_at,
         "formats": sorted({asset.format.upper() for asset in newest.assets}, reverse=True)
         if newest

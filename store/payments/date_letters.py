@@ -15,13 +15,13 @@ from store.catalog.sellers import current_seller
 from store.entitlements.links import library_url, order_url
 from store.kit.config import config
 from store.kit.database import db
-from store.kit.formatting import format_day
 from store.kit.money import format_money
 from store.kit.text import clean_text
 from store.mail import outbox
 from store.mail.letters import Letter, Skip, letter, render_letter
 from store.mail.mime import LetterText, Mailbox
 from store.mail.models import Batch, Delivery, DeliveryStatus
+from store.orders.consents import promise_in_words
 from store.orders.customers import parse_address
 from store.orders.models import Customer, Order, OrderLine, OrderStatus
 from store.payments.cancellation import can_cancel
@@ -66,8 +66,8 @@ def _sample() -> dict[str, Any]:
     }
     return {
         "title": "Effective SEND Practice in the Early Years",
-        "old": "3 December 2026",
-        "new": "29 January 2027",
+        "old": "on 3 December 2026",
+        "new": "by the end of January 2027",
         "is_later": True,
         "reason": ["Two of the schools we visited are still to read their chapters."],
         "orders": [order],
@@ -175,8 +175,8 @@ def _letter(move: Move, customer: Customer, promises: Sequence[Promise]) -> Lett
 def _words(move: Move) -> dict[str, Any]:
     return {
         "title": move.publication.title,
-        "old": format_day(move.old_on) if move.old_on else "",
-        "new": format_day(move.new_on),
+        "old": promise_in_words(move.old_on) if move.old_on else "",
+        "new": promise_in_words(move.new_on),
         "is_later": move.old_on is None or move.new_on > move.old_on,
         "reason": [part for part in move.reason.split("\n") if part.strip()],
         "is_test": False,

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import url_for
 
-from store.catalog.models import Edition
-from store.catalog.publications import is_preorder, promised_date
+from store.catalog.models import DateMove, Edition
+from store.catalog.publications import is_preorder, moves_of, promised_date
 from store.entitlements import access, fresh_links, received
 from store.entitlements.models import DISPUTE_LOST, Link
 from store.entitlements.order_moves import why_unmovable
@@ -60,6 +60,7 @@ class OrderView:
     is_waiting: bool
     can_cancel: bool
     promised: str
+    moves: list[DateMove]  # of the promised date since the order, while it is not out
     available_at: datetime | None
     last_day: str
     terms: consents.AcceptedTerms | None
@@ -129,6 +130,7 @@ def page_values(order: Order, charge: Charge, link: Link) -> dict[str, Any]:
         "copies": show_copies(view.editions, link),
         "order": order,
         "timeline": _what_happens_next(view),
+        "dates": dates_so_far(view),
         "charge": charge,
         "last_try": last_try(order.id),
         "link_letter": _letter_asked_for(order),
@@ -165,6 +167,7 @@ def view_order(order: Order) -> OrderView:
         is_waiting=access.is_waiting(order.id) and access.copy_waits(available_at, promised),
         can_cancel=can_cancel(order),
         promised=consents.promise_in_words(promised) if promised else "",
+        moves=moves_of(line.publication_id, order.placed_at) if is_unpublished else [],
         available_at=available_at,
         last_day=format_day(last_day) if last_day >= clock.today(config().zone) else "",
         terms=consents.accepted_terms(order),
@@ -247,6 +250,19 @@ def _what_happens_next(view: OrderView) -> list[Moment]:
     term = consents.term_in_words(view.line.updates_months)
     later = ("Later", f"You get each new edition, free, {term}.", False)
     return [paid, _next(view), later]
+
+
+def dates_so_far(view: OrderView) -> list[Moment]:
+    """What was promised with the order, and how that was moved since; nothing where it stands."""
+    if not view.moves or view.state in {"closed", "refunded", "lost"}:
+        return []
+    agreed = view.line.expected_on
+    said = f"We promised it {consents.promise_in_words(agreed)}." if agreed else "It had no date."
+    told = [(format_day(view.order.placed_at), f"You ordered. {said}", False)]
+    for move in view.moves:
+        to = consents.promise_in_words(move.new_on) if move.new_on else "to a day not known yet"
+        told.append((format_day(move.moved_at), f"We moved it: {to}. {move.reason}".strip(), False))
+    return told
 
 
 def _transfer(order: Order) -> AwaitedTransfer | None:

@@ -121,6 +121,7 @@ def written(found: InWindow) -> str:
         has_members_price=found.has_members_price,
         countries=[name for _, name in countries_sold_to(seller)],
         timeline_items=what_happens_when(shown),
+        dates_before=[format_day(day) for day in found.dates_before] if shown.is_preorder else [],
         file_facts=file_facts(shown.publication, shown.edition),
         structured=structured(shown, seller),
         canonical_url=config().base_url + shown.path,

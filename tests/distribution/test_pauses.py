@@ -1,14 +1,11 @@
 """Pausing and going on, and the promised date that passes."""
 
-from datetime import UTC, date, datetime
-
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Edition
 from store.distribution import recalling
-from store.distribution.releasing import alert_overdue
 from store.kit.database import db, transaction
 from store.mail import outbox, worker
 from store.mail.answers import About
@@ -156,25 +153,3 @@ def _finished_with_a_failure(*, readers: int = 1) -> tuple[Edition, Batch]:
 def _send_failed_again(batch: Batch) -> None:
     with transaction() as session:
         assert outbox.retry_failed(session.get_one(Batch, batch.id), "Olga") > 0
-
-
-@on_both_when_long
-def test_staff_hear_once_of_each_promised_date_that_passed(app: Flask, frozen: Clock) -> None:
-    with transaction():
-        a_seller()
-        publication = a_publication(expected_on=date(2027, 3, 31))
-        buy(publication)
-    frozen.set(datetime(2027, 3, 31, 22, 59, tzinfo=UTC))
-    assert alert_overdue() == 0
-    frozen.advance(minutes=1)
-    assert alert_overdue() == 1
-    assert alert_overdue() == 0
-    told = db.session.scalars(sa.select(Delivery).where(Delivery.kind == "staff_alert")).one()
-    assert told.address == "desk@publisher.example"
-    assert told.facts is not None
-    assert "was expected on 31 March 2027 and is not released" in told.facts["text"]
-    db.session.rollback()
-    with transaction():
-        publication.expected_on = date(2027, 4, 30)
-    frozen.advance(days=31)
-    assert alert_overdue() == 1
