@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from flask import url_for
 from sqlalchemy.orm import joinedload
 
-from store.catalog.models import Edition, EditionStatus, Publication, PublicationStatus
+from store.catalog.models import DateMove, Edition, EditionStatus
+from store.catalog.publications import dates_due
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
@@ -21,6 +22,7 @@ from store.kit.formatting import format_day, format_weekday
 from store.kit.money import format_money
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Repair, stands_at
 from store.orders.models import Order
+from store.payments.date_moves import BATCH
 from store.payments.gateways.base import MANUAL
 from store.payments.models import (
     Checkout,
@@ -38,8 +40,6 @@ from store.staff.guard import may, signed_in
 from store.staff.models import StaffMember
 
 SLOW_EVENT = timedelta(minutes=1)
-# A promise that falls due so soon is worth a word.
-NEAR = timedelta(days=7)
 # Money goes back within 14 days of being asked for (Consumer Contracts Regulations 2013, 34).
 REFUND_WITHIN = timedelta(days=14)
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -72,7 +72,7 @@ def needs(unrecorded: int = 0) -> list[Need]:
 def _asked() -> list[Callable[[], Iterator[Need]]]:
     asked: list[Callable[[], Iterator[Need]]] = []
     if may("editors"):
-        asked += [_paused, _promises]
+        asked += [_paused, _paused_dates, _promises]
     if may("support"):
         asked += [_disputes, _failed_letters, _repairs, _held_letters, _held_orders, _transfers]
         asked += [_backs, _events]
@@ -101,38 +101,52 @@ def _paused() -> Iterator[Need]:
         )
 
 
-def _promises() -> Iterator[Need]:
-    today, zone = clock.today(config().zone), config().zone
-    released = sa.exists().where(
-        Edition.publication_id == Publication.id, Edition.released_at.is_not(None)
-    )
-    draft = sa.exists().where(
-        Edition.publication_id == Publication.id, Edition.status == EditionStatus.DRAFT
-    )
+def _paused_dates() -> Iterator[Need]:
     query = (
-        sa.select(Publication, draft)
-        .where(
-            Publication.status == PublicationStatus.LISTED,
-            Publication.expected_on <= today + NEAR,
-            ~released,
-        )
-        .order_by(Publication.expected_on)
+        sa.select(DateMove, Batch)
+        .join(Batch, sa.and_(Batch.subject_id == DateMove.id, Batch.reason == BATCH))
+        .where(Batch.status == BatchStatus.PAUSED)
+        .options(joinedload(DateMove.publication))
+        .order_by(Batch.id.desc())
         .limit(10)
     )
-    for publication, has_draft in db.session.execute(query):
+    for move, batch in db.session.execute(query):
+        slug = move.publication.slug
+        yield Need(
+            f"The letters about the date of {move.publication.title} are paused.",
+            "What has not left waits.",
+            batch.pause_reason,
+            "Look and go on",
+            url_for("date_moves.told", slug=slug, number=move.number),
+            batch.created_at,
+        )
+
+
+def _promises() -> Iterator[Need]:
+    today, zone = clock.today(config().zone), config().zone
+    due = dates_due()[:10]
+    drafts = sa.select(Edition.publication_id).where(
+        Edition.publication_id.in_([one.id for one in due]), Edition.status == EditionStatus.DRAFT
+    )
+    begun = set(db.session.scalars(drafts)) if due else set()
+    for publication in due:
         expected = publication.expected_on or today
+        has_passed = expected < today
         yield Need(
             f"{publication.title} "
             + (
                 f"was promised for {format_day(expected)}."
-                if expected < today
+                if has_passed
                 else f"is promised for {format_weekday(expected)}, {_in_days(expected, today)}."
             ),
             "",
-            "Its edition is a draft" if has_draft else "Nothing has been uploaded yet",
-            "Move the date",
-            url_for("publications.edit", slug=publication.slug),
-            clock.start_of(expected, zone),
+            "Its edition is a draft"
+            if publication.id in begun
+            else "Nothing has been uploaded yet",
+            "Say the new date" if has_passed else "Move the date",
+            url_for("date_moves.move", slug=publication.slug),
+            # A promise that was broken comes before anything else.
+            _FIRST if has_passed else clock.start_of(expected, zone),
         )
 
 

@@ -14,6 +14,8 @@ from store.kit.money import to_decimal
 from store.kit.status import history
 from store.kit.storage import storage
 from store.orders.consents import promise_in_words
+from store.payments import promised as promises
+from store.payments.date_moves import change_details
 from store.staff import audit, recorded
 from store.staff.acts import Act
 from store.staff.guard import EDITORS, STAFF, opens_to, takes, who
@@ -89,6 +91,8 @@ def one(slug: str) -> Any:
         if publications.cover_of(publication)
         else None,
         customers=count_customers(publication.id),
+        has_date=waits,
+        moves=publications.moves_of(publication.id)[::-1],
         history=history(publications=[publication.id]),
     )
 
@@ -101,15 +105,18 @@ def edit(slug: str) -> Any:
     publication = publications.publication_by_slug(slug)
     values = of_row(publication, (*TEXTS, "slug", "expected_on", "updates_months"))
     values["price"] = str(to_decimal(publication.price_amount, publication.currency))
+    promised = promises.count_promised(publication.id)
     errors = {}
     if request.method == "POST":
         values = typed()
+        if "expected_on" not in values:
+            values["expected_on"] = str(publication.expected_on or "")
         try:
             fields = _read(values)
             with transaction():
                 found = publications.publication_by_slug(slug)
                 was = recorded.publication_facts(found)
-                publications.edit_publication(found, **fields)
+                change_details(found, fields, who())
                 now = recorded.publication_facts(found)
                 audit.record(Act.PUBLICATION_CHANGED, found, before=was, after=now)
         except InvalidFields as refusal:
@@ -118,7 +125,11 @@ def edit(slug: str) -> Any:
             flash("Saved.")
             return redirect(url_for("publications.one", slug=slug), 303)
     page = render_template(
-        "admin/publication_form.html", values=values, errors=errors, publication=publication
+        "admin/publication_form.html",
+        values=values,
+        errors=errors,
+        publication=publication,
+        promised=promised,
     )
     return page, status(errors)
 
@@ -207,7 +218,7 @@ def _read(values: Typed) -> dict[str, Any]:
 def _faults(refusal: InvalidFields | publications.SlugTaken) -> dict[str, str]:
     if isinstance(refusal, publications.SlugTaken):
         return {"slug": refusal.sentence}
-    names = {"price_amount": "price"}
+    names = {"price_amount": "price", "new_on": "expected_on"}
     return {names.get(name, name): words for name, words in refusal.faults.items()}
 
 

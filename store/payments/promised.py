@@ -29,6 +29,12 @@ _CARD, _TRANSFER, _AWAITED, _FREE, _IMPORTED = range(len(KINDS))
 # Why somebody who was promised a date is told nothing of it now.
 _RANKS = {1: HELD, 2: SUSPENDED, 3: REFUNDED}
 LEFT_OUT = tuple(_RANKS.values())
+# The same for people.
+WHY_LEFT_OUT = {
+    HELD: "held, until a person decides whose the order is",
+    SUSPENDED: "disputed with their bank",
+    REFUNDED: "cancelled or refunded before",
+}
 _STEP = 10
 
 

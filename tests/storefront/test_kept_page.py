@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from store.catalog.models import Asset, Edition, Publication, Seller, VatTreatment
 from store.catalog.publications import (
     edit_publication,
+    moves_of,
     newest_released,
     publication_by_slug,
     put_on_sale,
@@ -233,7 +234,10 @@ def _from_a_session(app: Flask) -> str:
     publication = this()
     edition, seller = newest_released(publication.id), current_seller()
     with app.test_request_context(PATH):
-        return written(InWindow(publication, edition, seller, has_members_price(publication)))
+        before = [one.old_on for one in moves_of(publication.id) if one.old_on]
+        return written(
+            InWindow(publication, edition, seller, has_members_price(publication), before)
+        )
 
 
 def test_the_control_a_column_that_is_not_read_is_missed(
