@@ -17,14 +17,16 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
-from store.kit.forms import Reader, Typed, status, typed
+from store.kit.forms import Reader, Typed, place_in_list, status, typed
 from store.mail import outbox
 from store.orders.consents import promise_in_words
 from store.orders.customers import customers_of
 from store.payments import date_batches
 from store.payments.date_letters import Rehearsal, rehearse, send_test
 from store.payments.date_moves import batch_of_move, change_date, is_out, refuse_unfit
-from store.payments.promised import WHY_LEFT_OUT
+from store.payments.promised import WHY_LEFT_OUT, count_promised
+from store.staff import audit, recorded
+from store.staff.acts import Act
 from store.staff.guard import EDITORS, opens_to, who
 
 bp = Blueprint("date_moves", __name__, url_prefix="/admin/publications/<slug>/date")
@@ -67,8 +69,11 @@ def _read(publication: Publication, values: Typed) -> date:
 def _moved(slug: str, day: date, values: Typed) -> Any:
     with transaction():
         publication = publication_by_slug(slug)
-        _count_again(rehearse(publication, None, "").people, values)
-        number = change_date(publication, day, values["reason"], who()).number
+        people = count_promised(publication.id)
+        _count_again(people, values)
+        change = change_date(publication, day, values["reason"], who())
+        recorded.date_moved(change, people)
+        number = change.number
     flash(f"The date is moved: it comes {promise_in_words(day)}.")
     return redirect(url_for("date_moves.told", slug=slug, number=number), 303)
 
@@ -85,7 +90,9 @@ def _count_again(people: int, values: Typed) -> None:
 
 def _tested(slug: str, day: date, values: Typed) -> Any:
     with transaction():
-        send_test(publication_by_slug(slug), day, values["reason"], who())
+        publication = publication_by_slug(slug)
+        send_test(publication, day, values["reason"], who())
+        audit.record(Act.DATE_TESTED, publication, after={"to": who()})
     flash(f"A test is on its way to {who()}.")
     return _page(publication_by_slug(slug), values, {})
 
@@ -153,9 +160,10 @@ def told(slug: str, number: int) -> Any:
     """The account of a change: everybody in one column, and what could not be delivered."""
     change = _change(slug, number)
     account = date_batches.account_of(change)
-    people = date_batches.people_in(change, request.args.get("column", ""))
-    page = people.page(request.args.get("page", 1, int))
-    here: dict[str, Any] = {"slug": slug, "number": number, "column": people.column}
+    column = request.args.get("column", "")
+    column = column if column in date_batches.COLUMNS else "handed_over"
+    rows = date_batches.letters_in(change, column, place_in_list())
+    here: dict[str, Any] = {"slug": slug, "number": number, "column": column}
     return render_template(
         "admin/date_told.html",
         publication=change.publication,
@@ -163,9 +171,9 @@ def told(slug: str, number: int) -> Any:
         old=promise_in_words(change.old_on) if change.old_on else "",
         new=promise_in_words(change.new_on) if change.new_on else "",
         account=account,
-        column=people.column,
-        rows=page.linked(lambda other: url_for("date_moves.told", page=other, **here)),
-        people=customers_of(page.rows),
+        column=column,
+        rows=rows.linked(lambda **there: url_for("date_moves.told", **there, **here)),
+        people=customers_of(rows.rows),
         why_left_out=WHY_LEFT_OUT,
     )
 
@@ -175,7 +183,9 @@ def told(slug: str, number: int) -> Any:
 def pause(slug: str, number: int) -> Any:
     """Hold what has not left."""
     with transaction():
-        date_batches.pause(_change(slug, number), who())
+        change = _change(slug, number)
+        date_batches.pause(change, who())
+        audit.record(Act.DATE_PAUSED, change.publication)
     return _back(slug, number, "Paused. What has not left waits until you go on.")
 
 
@@ -184,7 +194,9 @@ def pause(slug: str, number: int) -> Any:
 def resume(slug: str, number: int) -> Any:
     """Go on."""
     with transaction():
-        date_batches.resume(_change(slug, number), who())
+        change = _change(slug, number)
+        date_batches.resume(change, who())
+        audit.record(Act.DATE_RESUMED, change.publication)
     return _back(slug, number, "The letters go on.")
 
 
@@ -193,7 +205,9 @@ def resume(slug: str, number: int) -> Any:
 def retry(slug: str, number: int) -> Any:
     """Send again what could not be delivered, and nothing else."""
     with transaction():
-        count = outbox.retry_failed(batch_of_move(_change(slug, number)), who())
+        change = _change(slug, number)
+        count = outbox.retry_failed(batch_of_move(change), who())
+        audit.record(Act.DATE_RETRIED, change.publication, after={"letters": count})
     letters = "letter is" if count == 1 else "letters are"
     return _back(slug, number, f"{count:,} {letters} tried again.")
 

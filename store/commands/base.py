@@ -12,6 +12,7 @@ from flask import Flask
 
 from store import settings as store_settings
 from store.app import create_app
+from store.distribution.rehearsal import TYPED_ABOVE
 from store.kit.errors import Refusal
 from store.kit.space import NoSpace, is_full
 
@@ -81,3 +82,27 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def who_types() -> str:
     """Who the history names for what is done in a terminal."""
     return "command line"
+
+
+def confirm(question: str) -> None:
+    """Ask whether to go on. Refuses (`Refused`) at a no, and where nobody can be asked."""
+    _need_terminal()
+    if not click.confirm(question):
+        raise Refused("Nothing was done.")
+
+
+def confirm_people(people: int, question: str, to_do: str, undone: str) -> None:
+    """Ask with `question` before so many people are written to; where they are many, their number
+    is to be typed `to_do` so, and `undone` says that it was not done. Refuses as `confirm`."""
+    if people <= TYPED_ABOVE:
+        confirm(question)
+        return
+    _need_terminal()
+    typed = click.prompt(f"Type {people} {to_do}")
+    if typed.replace(",", "").strip() != str(people):
+        raise Refused(undone)
+
+
+def _need_terminal() -> None:
+    if not sys.stdin.isatty():
+        raise Refused("Nobody can be asked here. Pass --yes to go on without a question.")

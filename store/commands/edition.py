@@ -1,6 +1,5 @@
 """Editions on the command line: upload, release, and everything between the two."""
 
-import sys
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -12,11 +11,20 @@ from store.catalog.editions import SEVERITIES, edition_by_number, look_at_notes,
 from store.catalog.models import Edition, EditionStatus
 from store.catalog.publications import publication_by_slug
 from store.catalog.uploads import receive_file
-from store.commands.base import Refused, in_shop, json_option, print_json, print_table, who_types
+from store.commands.base import (
+    Refused,
+    confirm,
+    confirm_people,
+    in_shop,
+    json_option,
+    print_json,
+    print_table,
+    who_types,
+)
 from store.distribution import recalling, rehearsal, releasing
 from store.distribution.coverage import Coverage, Explanation, coverage_of
 from store.distribution.coverage import coverage as coverage_rule
-from store.distribution.rehearsal import TYPED_ABOVE, Rehearsal
+from store.distribution.rehearsal import Rehearsal
 from store.kit.clock import parse_moment
 from store.kit.config import config
 from store.kit.database import transaction
@@ -105,7 +113,12 @@ def release(
         return
     if not yes:
         _print_rehearsal(seen, as_json=False)
-        _ask(seen.recipients, number)
+        confirm_people(
+            seen.recipients,
+            f"Release edition {number} to {seen.recipients} people?",
+            f"to release edition {number} to as many people",
+            "Nothing was released.",
+        )
     _release(slug, number, moment, seen.recipients, as_json=as_json)
 
 
@@ -162,7 +175,7 @@ def resume(slug: str, number: int) -> None:
 def withdraw(slug: str, number: int, why: str, yes: bool) -> None:
     """Take a wrong edition away for good: links lead to the newest other one."""
     if not yes:
-        _confirm(f"Withdraw edition {number} for good?")
+        confirm(f"Withdraw edition {number} for good?")
     with transaction():
         found = _find(slug, number)
         count = recalling.withdraw(found, who_types(), why)
@@ -212,27 +225,6 @@ def _release(
             f"Edition {number} will be released on {format_moment(at)} ({at:%Y-%m-%d %H:%M} UTC). "
             f"Until then `store edition recall {slug} {number}` takes it back."
         )
-
-
-def _ask(people: int, number: int) -> None:
-    if people <= TYPED_ABOVE:
-        _confirm(f"Release edition {number} to {people} people?")
-        return
-    _need_terminal()
-    typed = click.prompt(f"Type {people} to release edition {number} to as many people")
-    if typed.replace(",", "").strip() != str(people):
-        raise Refused("Nothing was released.")
-
-
-def _confirm(question: str) -> None:
-    _need_terminal()
-    if not click.confirm(question):
-        raise Refused("Nothing was done.")
-
-
-def _need_terminal() -> None:
-    if not sys.stdin.isatty():
-        raise Refused("Nobody can be asked here. Pass --yes to go on without a question.")
 
 
 def _read_notes(path: Path | None) -> str | None:

@@ -8,12 +8,23 @@ import click
 
 from store.catalog import publications
 from store.catalog.editions import editions_of
-from store.catalog.models import Edition, Publication, PublicationStatus, VatTreatment
-from store.commands.base import in_shop, json_option, print_json, print_table, who_types
+from store.catalog.models import DateMove, Edition, Publication, PublicationStatus, VatTreatment
+from store.commands.base import (
+    confirm_people,
+    in_shop,
+    json_option,
+    print_json,
+    print_table,
+    who_types,
+)
 from store.kit.database import transaction
 from store.kit.formatting import format_moment
 from store.kit.forms import Reader, Typed
 from store.kit.money import format_money, parse_price, to_decimal
+from store.payments.date_letters import Rehearsal
+from store.payments.date_letters import rehearse as rehearse_move
+from store.payments.date_moves import change_date, change_details, is_out, refuse_unfit
+from store.payments.promised import WHY_LEFT_OUT, count_promised
 from store.staff import recorded
 from store.staff.acts import Act
 from store.staff.audit import record
@@ -77,27 +88,87 @@ def add(slug: str, title: str, price: str, currency: str, status: str, **given: 
 @click.option("--price", help="Such as 12.50, in the publication's currency.")
 @click.option("--status", type=click.Choice(["listed", "retired"]), help="Put on sale or retire.")
 @_fields
+@click.option("--reason", default="", help="Why the date moves, for everybody who was promised it.")
+@click.option("--rehearse", is_flag=True, help="Show who would be told of the date; no more.")
+@click.option("--yes", is_flag=True, help="Move the date without being asked.")
 @in_shop
-def edit(slug: str, title: str | None, price: str | None, status: str | None, **given: Any) -> None:
-    """Change what is given; orders keep what they saw."""
+def edit(
+    slug: str,
+    title: str | None,
+    price: str | None,
+    status: str | None,
+    reason: str,
+    rehearse: bool,
+    yes: bool,
+    **given: Any,
+) -> None:
+    """Change what is given; orders keep what they saw. Who was promised another date is told."""
+    found, fields = publications.publication_by_slug(slug), _read(given)
+    if title is not None:
+        fields["title"] = title
+    if price is not None:
+        fields["price_amount"] = parse_price(price, found.currency)
+    people = _look_at_date(found, fields, reason, asks=not (rehearse or yes), shows=not yes)
+    if rehearse:
+        return
     with transaction():
         found = publications.publication_by_slug(slug)
-        fields = _read(given)
-        if title is not None:
-            fields["title"] = title
-        if price is not None:
-            fields["price_amount"] = parse_price(price, found.currency)
-        was = recorded.publication_facts(found)
-        publications.edit_publication(found, **fields)
-        now = recorded.publication_facts(found)
-        record(Act.PUBLICATION_CHANGED, found, before=was, after=now)
+        _change(found, fields, reason, people)
         if status == "listed":
             publications.put_on_sale(found, who_types())
             record(Act.PUBLICATION_LISTED, found)
         elif status == "retired":
             publications.retire(found, who_types())
             record(Act.PUBLICATION_RETIRED, found)
-        click.echo(f"{found.slug} is {_place(found)} at {_price(found)}.")
+        who = "1 person is" if people == 1 else f"{people:,} people are"
+        told = f" {who} told of the date." if people else ""
+        click.echo(f"{found.slug} is {_place(found)} at {_price(found)}.{told}")
+
+
+def _change(found: Publication, fields: dict[str, Any], reason: str, people: int) -> None:
+    """Write the fields; the date first where people are told of it."""
+    if people:
+        move = change_date(found, fields.pop("expected_on"), reason, who_types())
+        recorded.date_moved(move, people)
+    was = recorded.publication_facts(found)
+    change_details(found, fields, who_types())
+    record(Act.PUBLICATION_CHANGED, found, before=was, after=recorded.publication_facts(found))
+
+
+def _look_at_date(
+    found: Publication, fields: dict[str, Any], reason: str, *, asks: bool, shows: bool
+) -> int:
+    """How many people are told of another date; shown, and asked about, before anything is done."""
+    day = fields.get("expected_on", found.expected_on)
+    is_moved = day != found.expected_on and not is_out(found.id)
+    people = count_promised(found.id) if is_moved else 0
+    if people:
+        refuse_unfit(found, day, reason)
+        if shows:
+            _print_move(rehearse_move(found, day, reason))
+        if asks:
+            confirm_people(
+                people,
+                f"Move the date and tell {people} people?",
+                "to move the date and tell as many people",
+                "The date was not moved.",
+            )
+    elif shows and not asks:
+        click.echo("Nobody would be told.")
+    return people
+
+
+def _print_move(seen: Rehearsal) -> None:
+    rows = [
+        *seen.kinds,
+        *((f"left out: {WHY_LEFT_OUT[why]}", people) for why, people in seen.left_out.items()),
+        ("will get a letter", seen.people),
+    ]
+    print_table(("who was promised the date", "people"), rows)
+    if seen.due_back:
+        click.echo(f"Should all take their money back, that is {' and '.join(seen.due_back)}.")
+    if seen.letter:
+        click.echo(f"\nThe letter:\n\nSubject: {seen.letter.subject}\n\n{seen.letter.text}")
 
 
 @publication.command("show")
@@ -109,16 +180,20 @@ def show(slug: str, as_json: bool) -> None:
     found = publications.publication_by_slug(slug)
     told = _told(found)
     told["editions"] = [_edition(one) for one in editions_of(found)]
+    told["dates"] = [_move(one) for one in publications.moves_of(found.id)]
     if as_json:
         print_json(told)
         return
-    editions = told.pop("editions")
+    editions, moves = told.pop("editions"), told.pop("dates")
     print_table(("field", "value"), told.items())
     click.echo()
     print_table(
         ("edition", "label", "status", "released", "formats"),
         [(*list(one.values())[:4], ", ".join(one["formats"])) for one in editions],
     )
+    if moves:
+        click.echo()
+        print_table(("date moved", "from", "to", "by", "why"), [one.values() for one in moves])
 
 
 @publication.command("list")
@@ -185,4 +260,14 @@ def _edition(one: Edition) -> dict[str, Any]:
         "status": one.status,
         "released": format_moment(one.released_at) if one.released_at else None,
         "formats": [asset.format for asset in one.assets],
+    }
+
+
+def _move(one: DateMove) -> dict[str, Any]:
+    return {
+        "moved": format_moment(one.moved_at),
+        "old": one.old_on.isoformat() if one.old_on else None,
+        "new": one.new_on.isoformat() if one.new_on else None,
+        "by": one.moved_by,
+        "reason": one.reason,
     }

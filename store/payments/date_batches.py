@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from store.catalog.models import DateMove
 from store.kit.database import db
 from store.kit.errors import Refusal
-from store.kit.paging import SHORT_PAGE, Page, paginate
+from store.kit.paging import BEGINNING, OLDEST_FIRST, SHORT_PAGE, Page, Place, paginate
 from store.kit.status import advance
 from store.mail import outbox, rests
 from store.mail.models import BatchStatus, Delivery, DeliveryStatus
@@ -56,18 +56,6 @@ class Account:
         return self.status is BatchStatus.RUNNING and self.columns["waiting"] > 0
 
 
-@dataclass(frozen=True)
-class People:
-    """Those of one column."""
-
-    column: str
-    query: sa.Select[Delivery]
-
-    def page(self, number: int) -> Page[Delivery]:
-        """So many of their letters as a page holds."""
-        return paginate(self.query, number, SHORT_PAGE)
-
-
 def account_of(move: DateMove) -> Account:
     """How far the letters of a change have come, in one statement however many."""
     batch = batch_of_move(move)
@@ -86,14 +74,13 @@ def account_of(move: DateMove) -> Account:
     return Account(batch.status, batch.pause_reason, columns, reasons)
 
 
-def people_in(move: DateMove, column: str) -> People:
-    """The letters of one column of a change; of who was told where it is none."""
+def letters_in(move: DateMove, column: str, place: Place = BEGINNING) -> Page[Delivery]:
+    """The letters of one column of a change, a part at a time."""
     batch = batch_of_move(move)
-    chosen = column if column in COLUMNS else "handed_over"
     query = sa.select(Delivery).where(
-        Delivery.batch_id == batch.id, Delivery.status.in_(COLUMNS[chosen])
+        Delivery.batch_id == batch.id, Delivery.status.in_(COLUMNS[column])
     )
-    return People(chosen, query.order_by(Delivery.id))
+    return paginate(query, place, Delivery.id, size=SHORT_PAGE, words=OLDEST_FIRST)
 
 
 def pause(move: DateMove, who: str) -> None:

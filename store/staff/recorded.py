@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from store.catalog.models import Edition, Publication, Seller
+from store.catalog.models import DateMove, Edition, Publication, Seller
 from store.catalog.publications import publication_by_slug
 from store.catalog.sellers import FIELDS, SellerUnknown, current_seller
 from store.catalog.uploads import ReceivedFile
@@ -63,6 +63,13 @@ def edition_uploaded(draft: Edition, files: Iterable[ReceivedFile]) -> None:
     """Files that came into a draft, with their sizes."""
     sizes = {one.format.upper(): format_size(one.size) for one in files}
     record(Act.EDITION_UPLOADED, draft, after=sizes)
+
+
+def date_moved(move: DateMove, people: int) -> None:
+    """A date that so many people are told of."""
+    before, after = {"expected_on": move.old_on}, {"expected_on": move.new_on}
+    told = {"reason": move.reason, "people": people}
+    record(Act.DATE_MOVED, (Publication, move.publication_id), before=before, after=after | told)
 
 
 def seller_facts() -> dict[str, Any]:
