@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from store.catalog.models import DateMove, Publication
+from store.catalog.sellers import state_seller
 from store.entitlements.granting import settle_access
 from store.entitlements.models import Entitlement
 from store.kit import clock
@@ -30,7 +31,7 @@ from tests.distribution.test_occasion_histories import live
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import send
-from tests.payments.bank import arrive
+from tests.payments.bank import BANK, arrive
 from tests.purchases import buy, placed_order
 
 PEOPLE = st.integers(0, 2)
@@ -47,6 +48,7 @@ class Dates(RuleBasedStateMachine):
         self.slug, self.is_out, self.is_told = f"dated-{next(_slugs)}", False, True
         self.day = clock.now().date() + timedelta(days=40)
         with transaction():
+            state_seller(bank_details=BANK)
             self.publication_id = a_publication(self.slug, expected_on=self.day).id
 
     @rule(person=PEOPLE)
@@ -174,12 +176,6 @@ class Dates(RuleBasedStateMachine):
         return f"reader{person}@{self.slug}.example"
 
 
-@pytest.fixture(autouse=True)
-def _bank(app: Flask, frozen: Clock) -> None:
-    with transaction():
-        a_seller(bank_details="Sort code 00-00-00")
-
-
 @on_both
 def test_a_few_histories_of_dates(app: Flask, frozen: Clock) -> None:
     live(Dates, frozen, 2, 15)  # type: ignore[arg-type]
@@ -220,6 +216,8 @@ def _a_history(frozen: Clock) -> None:
 
 @on_both
 def test_one_history_of_dates(app: Flask, frozen: Clock) -> None:
+    with transaction():
+        a_seller()
     _a_history(frozen)
 
 
@@ -238,6 +236,8 @@ def test_control_a_history_finds_out(
     name: str,
     does: Callable[..., object],
 ) -> None:
+    with transaction():
+        a_seller()
     monkeypatch.setattr(where, name, does)
     with pytest.raises(AssertionError):
         _a_history(frozen)
