@@ -19,11 +19,11 @@ from store.payments.sums import refunded_amount
 
 # How the promise was earned, the best of several first.
 KINDS = (
-    "have paid by card",
-    "have paid by bank transfer",
-    "have ordered, and their money is on its way",
-    "were given a copy, or had nothing to pay",
-    "came from a list",
+    "paid by card",
+    "paid by bank transfer",
+    "ordered, the money being on its way",
+    "given a copy, or had nothing to pay",
+    "brought in from a list",
 )
 _CARD, _TRANSFER, _AWAITED, _FREE, _IMPORTED = range(len(KINDS))
 # Why somebody who was promised a date is told nothing of it now.

@@ -23,6 +23,7 @@ from store.orders.discounts import add_discount
 from store.orders.models import Customer, Offer, Order
 from store.orders.offers import ask_for_offer, offer_url
 from store.payments.checkout import begin_checkout
+from store.payments.date_moves import change_date
 from store.payments.gateways.base import GatewayDispute
 from store.payments.models import Dispute, Payment
 from store.payments.money_back import record_dispute, settle_order
@@ -101,6 +102,12 @@ class Places:
             ask_for_offer(publication, "mia@nursery.example")
             p["offer"] = urlsplit(offer_url(session.scalars(sa.select(Offer)).one())).path
         self._addresses()
+        p["dated"] = shop.publication()
+        p["moved"] = shop.order(p["dated"], "d" + p["dated"] + "@places.example")
+        with shop.app.app_context(), transaction():
+            publication = publication_by_slug(p["dated"])
+            later = (publication.expected_on or clock.now().date()) + timedelta(days=40)
+            change_date(publication, later, "Two schools are still to read it.", "olga")
 
     def _addresses(self) -> None:
         """Letters that ask for something: a new address to be confirmed, a change to be undone, an
@@ -338,6 +345,13 @@ DESK = {
     ),
     "desk publication": Place("/admin/publications/{out}"),
     "desk edit publication": Place("/admin/publications/{out}/edit"),
+    "desk move date": Place(
+        "/admin/publications/{dated}/date?new_on=2199-01-29&reason=It+takes+longer."
+    ),
+    "desk move date with errors (422)": Place(
+        "/admin/publications/{dated}/date", (press("Show the letter with this"),)
+    ),
+    "desk date moved": Place("/admin/publications/{dated}/date/1"),
     "desk cover": Place("/admin/publications/{out}/cover"),
     "desk retire": Place("/admin/publications/{out}/retire"),
     "desk upload": Place("/admin/publications/{out}/upload"),

@@ -78,6 +78,39 @@ def test_the_page_of_a_release_swaps_its_buttons_with_its_state(
     expect(page.get_by_role("button", name="Go on")).to_be_visible()
 
 
+def test_a_date_moves_and_who_would_rather_cancel_does_so_behind_the_letter(
+    page: Page, shop: LiveShop
+) -> None:
+    slug = shop.publication()
+    anna, ben = (f"{name}@{slug}.example" for name in ("anna", "ben"))
+    for address in (anna, ben):
+        shop.order(slug, address)
+    sign_in(page, shop)
+    page.goto(f"/admin/publications/{slug}")
+    page.get_by_role("link", name="Move the date").click()
+    page.get_by_label("New date", exact=True).fill("2198-05-14")
+    page.get_by_label("Why, in your words").fill("Two schools are still to read it.")
+    page.get_by_label("Why, in your words", exact=True).press("Tab")
+    page.get_by_role("button", name="Show the letter with this").press("Enter")
+    letter = page.frame_locator("iframe.letter")
+    expect(letter.locator("body")).to_contain_text("Two schools are still to read it.")
+    page.get_by_text("Text", exact=True).click()
+    expect(page.locator("pre")).to_contain_text("/orders/…/cancel")
+    page.get_by_role("button", name="Move the date and tell 2 people").click()
+    expect(page.locator("main")).to_contain_text("comes on 14 May 2198")
+    for address in (anna, ben):
+        shop.letter(address, "comes on 14 may 2198")
+    shop.until(lambda: _reloaded(page, "2\nhanded over"), "both are told")
+
+    page.goto(shop.path_in(shop.letter(anna, "comes on"), "orders"))
+    page.get_by_role("button", name="Cancel and get").click()
+    expect(page.get_by_role("alert")).to_contain_text("Tick the box if you are sure")
+    page.get_by_label("Yes, cancel order").check()
+    page.get_by_role("button", name="Cancel and get").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("cancelled and refunded")
+    shop.letter(anna, "refund")
+
+
 def test_a_file_that_the_gate_refuses_is_told_in_words(page: Page, shop: LiveShop) -> None:
     slug = shop.publication()
     sign_in(page, shop)
