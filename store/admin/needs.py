@@ -43,6 +43,7 @@ SLOW_EVENT = timedelta(minutes=1)
 # Money goes back within 14 days of being asked for (Consumer Contracts Regulations 2013, 34).
 REFUND_WITHIN = timedelta(days=14)
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_FIRST = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
