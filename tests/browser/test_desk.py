@@ -79,8 +79,9 @@ def test_the_page_of_a_release_swaps_its_buttons_with_its_state(
 
 
 def test_a_date_moves_and_who_would_rather_cancel_does_so_behind_the_letter(
-    page: Page, shop: LiveShop
+    visit: Callable[[Look], Page], shop: LiveShop
 ) -> None:
+    page = visit(DESK_DARK)
     slug = shop.publication()
     anna, ben = (f"{name}@{slug}.example" for name in ("anna", "ben"))
     for address in (anna, ben):
@@ -100,7 +101,8 @@ def test_a_date_moves_and_who_would_rather_cancel_does_so_behind_the_letter(
     expect(page.locator("main")).to_contain_text("comes on 14 May 2198")
     for address in (anna, ben):
         shop.letter(address, "comes on 14 may 2198")
-    shop.until(lambda: _reloaded(page, "2\nhanded over"), "both are told")
+    page.reload()
+    expect(page.get_by_role("link", name=re.compile(r"^2\s*handed over"))).to_be_visible()
 
     page.goto(shop.path_in(shop.letter(anna, "comes on"), "orders"))
     page.get_by_role("button", name="Cancel and get").click()
