@@ -3,6 +3,7 @@
 import email
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from email import policy
 from email.header import decode_header, make_header
 from pathlib import Path
@@ -22,12 +23,14 @@ from store.entitlements.models import Link
 from store.entitlements.notices import stop_by_press
 from store.entitlements.order_moves import accept_move, hold_order, request_move, settle_held
 from store.entitlements.second_addresses import refuse_second
+from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail import letters, outbox
 from store.mail.models import CapturedLetter, Delivery
 from store.mail.worker import send_due_letters
 from store.orders.models import Order
 from store.payments.checkout import begin_checkout
+from store.payments.date_moves import change_date
 from store.payments.refunds import refund_order
 from store.staff.membership import invite
 from tests.conftest import Clock, make_settings
@@ -36,7 +39,7 @@ from tests.factories import a_publication, a_seller
 from tests.mail.letter_rules import Head, broken
 from tests.pages import check_letter_html, check_page
 from tests.payments.gateway_side import failed_slowly
-from tests.purchases import an_order
+from tests.purchases import an_order, buy
 from tests.snapshots import snapshot
 from tests.stocked import Stocked, stock
 
@@ -222,6 +225,10 @@ def every_letter(frozen: Clock, database_url: str, tmp_path: Path) -> Iterator[d
             settle_held(objected, is_given_back=True, who="test")
             invite("ines@publisher.example", "editor")
         refund_order(order_id, who="test", why="", key="k")
+        with transaction():
+            promised = a_publication("promised")
+            buy(promised)
+            change_date(promised, clock.now().date() + timedelta(days=60), "Late.", "test")
         send_due_letters()
         yield _captured_by_kind()
         db.session.remove()

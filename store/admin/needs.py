@@ -144,7 +144,7 @@ def _promises() -> Iterator[Need]:
             "Its edition is a draft"
             if publication.id in begun
             else "Nothing has been uploaded yet",
-            "Say the new date" if has_passed else "Move the date",
+            "Move the date",
             url_for("date_moves.move", slug=publication.slug),
             # A promise that was broken comes before anything else.
             _FIRST if has_passed else clock.start_of(expected, zone),
