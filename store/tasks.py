@@ -7,7 +7,7 @@ from flask import Flask
 
 from store.catalog import uploads
 from store.distribution import recalling, releasing
-from store.entitlements import addresses, fresh_links, repairs
+from store.entitlements import addresses, fresh_links, parting, repairs
 from store.kit import jobs, limits
 from store.kit.database import end_read, transaction
 from store.mail import rests, returned_mailbox, returns, standstills, worker
@@ -96,6 +96,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     fresh_links.forget_unknown_addresses,
     addresses.forget_unproved_addresses,
     repairs.forget_holds,
+    parting.forget_merges,
     offers.forget_offers,
     uploads.forget_broken_uploads,
 )

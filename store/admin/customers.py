@@ -7,12 +7,14 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from store.admin import letters
 from store.catalog.editions import edition_by_id
 from store.distribution.coverage import coverage_of
+from store.distribution.reached import reached
 from store.entitlements import (
     access,
     addresses,
     fresh_links,
     on_file,
     open_repairs,
+    parting,
     received,
     second_addresses,
     shelves,
@@ -24,6 +26,7 @@ from store.kit.forms import Typed, place_in_list, searched, status, typed
 from store.kit.limits import TooOften
 from store.kit.status import history
 from store.orders import customers, orders
+from store.orders.customer_notes import notes_of
 from store.orders.models import Customer
 from store.payments.charge import is_money_under_way
 from store.staff import audit, recorded
@@ -72,21 +75,33 @@ def one(customer_id: int) -> Any:
     customer = customers.customer_by_id(customer_id)
     if customer.merged_into_id is not None:
         return redirect(url_for("customers.one", customer_id=customer.merged_into_id), 303)
+    return page_of(customer.id)
+
+
+def page_of(customer_id: int, **more: Any) -> str:
+    """The customer's page, with what was typed on it and its faults."""
+    customer = find(customer_id)
     page = letters.letters_of(customer_id=customer.id, place=place_in_list())
+    notes = notes_of(customer.id, place_in_list("note_"))
+
+    def here(**there: Any) -> str:
+        return url_for("customers.one", customer_id=customer.id, **there)
+
     return render_template(
         "admin/customer.html",
         customer=customer,
         second=on_file.second_of(customer.id),
         is_in_repair=open_repairs.is_in_repair(customer.id),
         shelves=shelves.shelves(customer.id),
-        editions=access.ever_released_for(customer.id),
+        reached=reached(customer, access.ever_released_for(customer.id)),
         orders=orders.orders_of(customer.id),
-        letters=page.linked(
-            lambda **there: url_for("customers.one", customer_id=customer.id, **there)
-        ),
+        letters=page.linked(here),
+        notes=notes.linked(here, "note_"),
+        merges=parting.merges_of(customer.id),
         letter_words=letters.STATUSES,
         downloads=received.downloads_of(customer.id),
         history=history(customers=[customer.id]),
+        **more,
     )
 
 
@@ -96,10 +111,10 @@ def resend(customer_id: int) -> Any:
     """One letter with every link that the customer has; not while one of the last ten minutes
     has gone or is about to."""
     with transaction():
-        _find(customer_id)
+        find(customer_id)
         # Somebody may bring them together with another at this moment.
         customers.lock_customers([customer_id])
-        customer = _find(customer_id)
+        customer = find(customer_id)
         earlier = fresh_links.asked_lately(customer.id)
         if earlier is None:
             fresh_links.send_copies_to(customer, f"desk:{customer.id}", by=who())
@@ -123,9 +138,9 @@ def resend(customer_id: int) -> Any:
 def ending(customer_id: int) -> Any:
     """End every link that was mailed to a customer; fresh ones go to the address on file."""
     if request.method != "POST":
-        return render_template("admin/end_links.html", customer=_find(customer_id))
+        return render_template("admin/end_links.html", customer=find(customer_id))
     with transaction():
-        fresh_links.end_links(_find(customer_id), who())
+        fresh_links.end_links(find(customer_id), who())
         audit.record(Act.LINKS_ENDED, (Customer, customer_id))
     flash("The old links have ended. Fresh ones are on their way to the address on file.")
     return redirect(url_for("customers.one", customer_id=customer_id), 303)
@@ -137,11 +152,11 @@ def removing_second(customer_id: int) -> Any:
     """Take a customer's second address out; where it worked, links end and fresh ones go to the
     first."""
     if request.method != "POST":
-        customer = _find(customer_id)
+        customer = find(customer_id)
         second = on_file.second_of(customer.id)
         return render_template("admin/second_address.html", customer=customer, second=second)
     with transaction():
-        second_addresses.remove_second(_find(customer_id), who())
+        second_addresses.remove_second(find(customer_id), who())
         audit.record(Act.SECOND_REMOVED, (Customer, customer_id))
     flash("The second address is taken out, and was told.")
     return redirect(url_for("customers.one", customer_id=customer_id), 303)
@@ -152,14 +167,14 @@ def removing_second(customer_id: int) -> Any:
 def address(customer_id: int) -> Any:
     """Correct the address, with a code of one's own: old links die, fresh ones go to the new
     one, the old one is told and can undo it."""
-    customer = _find(customer_id)
+    customer = find(customer_id)
     # What was probably meant stands there where the page of the repair led here for it.
     meant = customers.suggest_correction(customer.email) if "meant" in request.args else None
-    values, errors, code = Typed(email=meant or customer.email), {}, 200
+    values, errors, code = Typed(email=meant or customer.email), dict[str, str](), 200
     if request.method == "POST":
         values = typed()
         try:
-            errors = _correct(customer_id, values["email"])
+            errors = _typo(customer, values) or _correct(customer_id, values["email"])
         except TooOften as refusal:
             errors, code = {"code": refusal.sentence}, refusal.status
         else:
@@ -169,31 +184,41 @@ def address(customer_id: int) -> Any:
             return redirect(url_for("customers.one", customer_id=customer_id), 303)
     page = render_template(
         "admin/address.html",
-        customer=_find(customer_id),
+        customer=find(customer_id),
         values=values,
         errors=errors,
         has_two_step=signed_in().has_two_step,
         settles_at=settles_at(signed_in()),
         suggestion=customers.suggest_correction(customer.email),
+        other=customers.customer_by_address(values["email"]) if "email" in errors else None,
     )
     return page, code
+
+
+def _typo(customer: Customer, values: Typed) -> dict[str, str]:
+    """Ask once where the new address is a slip away from a big domain."""
+    meant = customers.suggest_correction(values["email"].strip())
+    if meant is None or values.is_ticked("as_typed") or values["email"] == customer.email:
+        return {}
+    return {"as_typed": f"Did they mean {meant}? Correct it, or tick that it is right as typed."}
 
 
 def _correct(customer_id: int, email: str) -> dict[str, str]:
     """The faults by field; none where the address is corrected."""
     try:
         # First what can be mended without a code, so that none is used up for a slip.
-        addresses.check_free(_find(customer_id), email, has_money=is_money_under_way)
+        addresses.check_free(find(customer_id), email, has_money=is_money_under_way)
         faults = settled_code_faults(signed_in())
         if not faults:
             with transaction():
-                found = _find(customer_id)
+                found = find(customer_id)
                 was = found.email
                 addresses.correct_address(found, email, who(), has_money=is_money_under_way)
                 recorded.address_corrected(found, was)
     except addresses.AddressTaken:
         return {
-            "email": "Another customer has bought at this address. Look at both before you go on."
+            "email": "Another customer has bought at this address. Make one customer of the two, if "
+            "they are one person."
         }
     except customers.InvalidAddress as refusal:
         return {"email": refusal.for_staff}
@@ -206,7 +231,7 @@ def _correct(customer_id: int, email: str) -> dict[str, str]:
 @opens_to(SUPPORT)
 def why(customer_id: int, edition_id: int) -> Any:
     """Why this customer did or did not get an edition."""
-    customer = _find(customer_id)
+    customer = find(customer_id)
     edition = edition_by_id(edition_id)
     return render_template(
         "admin/why.html",
@@ -217,7 +242,7 @@ def why(customer_id: int, edition_id: int) -> Any:
     )
 
 
-def _find(customer_id: int) -> Customer:
+def find(customer_id: int) -> Customer:
     """The customer; one who was merged with another is refused, with a link to that other."""
     found = customers.customer_by_id(customer_id)
     if found.merged_into_id is not None:

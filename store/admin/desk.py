@@ -5,6 +5,7 @@ from flask import Flask
 from store.admin import (
     audit,
     customer_import,
+    customer_notes,
     customers,
     date_moves,
     discounts,
@@ -23,6 +24,7 @@ from store.admin import (
     settings,
     staff,
     transfers,
+    two_customers,
 )
 from store.kit.config import config
 from store.mail.outbox import register_alert_recipients
@@ -47,6 +49,8 @@ DOORS = (
     customer_import.bp,
     discounts.bp,
     customers.bp,
+    customer_notes.bp,
+    two_customers.bp,
     letters.bp,
     repairs.bp,
     staff.bp,

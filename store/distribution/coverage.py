@@ -246,7 +246,7 @@ def coverage_of(edition: Edition, customer: Customer) -> Explanation:
     column = COLUMNS[delivery.status] if is_recipient else "later"
     # Notices beside the first letter, as after a dispute that was won.
     others = [
-        f"Another notice ({OCCASIONS[one.occasion]}) {_status_in_words(one)}"
+        f"Another notice ({OCCASIONS[one.occasion]}) {status_in_words(one)}"
         for one in found[1:]
         if one.occasion is not None and one.status is not DeliveryStatus.SKIPPED
     ]
@@ -306,7 +306,7 @@ def _deliveries(edition: Edition, customer: Customer, batch: Batch | None) -> li
 
 def _letter_in_words(delivery: Delivery) -> list[str]:
     what = "The edition notice" if delivery.kind == NOTICE else "The order confirmation"
-    told = [f"{what} {_status_in_words(delivery)}"]
+    told = [f"{what} {status_in_words(delivery)}"]
     attempt = db.session.scalars(
         sa.select(Attempt)
         .where(Attempt.delivery_id == delivery.id, Attempt.ended_at.is_not(None))
@@ -319,7 +319,8 @@ def _letter_in_words(delivery: Delivery) -> list[str]:
     return told
 
 
-def _status_in_words(delivery: Delivery) -> str:
+def status_in_words(delivery: Delivery) -> str:
+    """What became of a letter, to be read out behind "the letter"; moments in the house's zone."""
     match delivery.status:
         case DeliveryStatus.SENT if delivery.sent_at:
             return f"was handed over to the mail server on {format_moment(delivery.sent_at)}."

@@ -18,6 +18,8 @@ from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
 from store.orders.models import OrderLine
 
+# Editions of a customer's publications that staff look at together.
+_MOST_SHOWN = 25
 REFUNDED_SENTENCE = "This order was refunded, so its copies can no longer be downloaded."
 GIFT_SENTENCE = "This copy was given to you and was taken back, so it can no longer be downloaded."
 LOST_SENTENCE = "Your bank took the payment back, so its copies can no longer be downloaded."
@@ -126,18 +128,17 @@ def released_editions(publication_ids: Sequence[int]) -> Sequence[Edition]:
     return db.session.scalars(query).all()
 
 
-def ever_released_for(customer_id: int) -> dict[int, list[Edition]]:
-    """Per publication of a customer the ten newest editions that were ever released."""
+def ever_released_for(customer_id: int) -> list[Edition]:
+    """The 25 newest editions that were ever released of a customer's publications."""
     mine = sa.select(Entitlement.publication_id).where(Entitlement.customer_id == customer_id)
     query = (
         sa.select(Edition)
         .where(Edition.publication_id.in_(mine), Edition.released_at.is_not(None))
-        .order_by(Edition.number.desc())
+        .options(joinedload(Edition.publication))
+        .order_by(Edition.released_at.desc(), Edition.id.desc())
+        .limit(_MOST_SHOWN)
     )
-    found: dict[int, list[Edition]] = {}
-    for edition in db.session.scalars(query):
-        found.setdefault(edition.publication_id, []).append(edition)
-    return {publication_id: editions[:10] for publication_id, editions in found.items()}
+    return list(db.session.scalars(query))
 
 
 def count_customers(publication_id: int) -> int:

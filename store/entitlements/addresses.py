@@ -24,6 +24,7 @@ from store.entitlements.merging import bring_together, lock_histories, refuse_me
 from store.entitlements.models import Entitlement, Link, OrderMove
 from store.entitlements.on_file import Why, end_second
 from store.entitlements.order_moves import ACCEPT, hand_over
+from store.entitlements.parting import keep, remember
 from store.entitlements.repairs import free_address, send_missed
 from store.entitlements.second_addresses import CONFIRM as CONFIRM_SECOND
 from store.kit import clock
@@ -169,21 +170,23 @@ def undo_change(link: Link) -> Customer:
 
 def merge_customers(gone: Customer, kept: Customer, who: str) -> Customer:
     """Staff's way of bringing two customers together under the address of `kept`; all links of
-    both end, and `gone`'s address is told. Refuses with `SameAddress`, and with `CustomerMerged`
+    both end, and both addresses are told. `parting.part_customers` takes it back for 14 days. Refuses with `SameAddress`, and with `CustomerMerged`
     where either was brought together with another meanwhile."""
     if gone.id == kept.id:
         raise SameAddress("That is the same customer.")
     customers = lock_histories([gone.id, kept.id])
     gone, kept = customers[gone.id], customers[kept.id]
     refuse_merged(gone, kept)
+    before, gone_id = remember(gone, kept), gone.id
     old = gone.email
     end_offers(old)
     revoke_links(gone.id, Ended.ADDRESS)
     bring_together(gone, kept, who)
+    keep(before, gone_id, kept.id, who)
     start_afresh(kept, Ended.ADDRESS)
     mark = f"{kept.id}:{clock.now().timestamp()}"
     outbox.owe(CHANGED, f"{CHANGED}:{mark}", customer_id=kept.id, address=old, priority=0)
-    mail_links(kept.id, f"merged:{mark}")
+    mail_links(kept.id, f"merged:{mark}", "as two customers became one")
     send_missed(kept.id, who)
     return kept
 

@@ -1,6 +1,7 @@
 """Tables of rights: entitlements, links, second addresses, downloads, and who stopped which notices."""
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -120,6 +121,24 @@ class SecondAddress(Base):
     email_key: Mapped[str] = mapped_column(sa.String(320))
     proved_at: Mapped[datetime]
     on_file_at: Mapped[datetime]
+
+
+class CustomerMerge(Base):
+    """Staff made one customer of two. For 14 days it holds what parts them."""
+
+    __tablename__ = "customer_merges"
+    __table_args__ = (sa.Index("ix_customer_merges_kept_id", "kept_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kept_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
+    # No key, as rows that name a customer follow them, and this one is to stay.
+    gone_id: Mapped[int]
+    who: Mapped[str] = mapped_column(sa.String(200))
+    merged_at: Mapped[datetime]
+    parted_at: Mapped[datetime | None]
+    parted_by: Mapped[str] = mapped_column(sa.String(200), default="")
+    # Their address and name, and which rows were whose; null once they can be parted no more.
+    before: Mapped[dict[str, Any] | None]
 
 
 class NoticeStop(Base):

@@ -44,6 +44,19 @@ class Customer(Base):
     merged_into_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"))
 
 
+class CustomerNote(Base):
+    """What staff note of a customer."""
+
+    __tablename__ = "customer_notes"
+    __table_args__ = (sa.Index("ix_customer_notes_customer_id", "customer_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
+    text: Mapped[str] = mapped_column(sa.String(1000))
+    who: Mapped[str] = mapped_column(sa.String(200))
+    written_at: Mapped[datetime]
+
+
 class Order(Base):
     """A purchase as it was agreed; later edits of anything never rewrite it."""
 

@@ -68,6 +68,9 @@ class Act(StrEnum):
     ADDRESS_CORRECTED = "address_corrected", Kind.CUSTOMERS, "Corrected the address of {}"
     SECOND_REMOVED = "second_removed", Kind.CUSTOMERS, "Took out the second address of {}"
     CUSTOMERS_MERGED = "customers_merged", Kind.CUSTOMERS, "Made one customer of two: {}"
+    CUSTOMERS_PARTED = "customers_parted", Kind.CUSTOMERS, "Parted two customers again: {}"
+    CUSTOMER_NOTED = "customer_noted", Kind.CUSTOMERS, "Noted something about {}"
+    NOTE_REMOVED = "note_removed", Kind.CUSTOMERS, "Took out a note about {}"
     CUSTOMERS_IMPORTED = "customers_imported", Kind.CUSTOMERS, "Brought in customers of {}"
     CUSTOMERS_EXPORTED = (
         "customers_exported",

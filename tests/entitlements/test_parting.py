@@ -1,0 +1,173 @@
+"""Two customers whom staff made one are parted again: each has what it had, and nobody is missed."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from store import tasks
+from store.catalog.models import Edition, Publication
+from store.distribution.coverage import coverage, coverage_of
+from store.entitlements import parting
+from store.entitlements.addresses import merge_customers
+from store.entitlements.models import CustomerMerge, Entitlement, NoticeStop
+from store.entitlements.notices import stop_notices
+from store.kit import clock
+from store.kit.database import db, transaction
+from store.mail.models import Delivery
+from store.orders.customers import customer_by_address, find_or_add_customer
+from store.orders.models import Customer, Order
+from tests.conftest import Clock, on_both
+from tests.editions import a_shop, drafted_and_released
+from tests.letters import send
+from tests.links import path_to
+from tests.purchases import a_paid_order, give_imported
+
+pytestmark = pytest.mark.usefixtures("frozen")
+GONE, KEPT = "anna@reader.example", "anna.berg@reader.example"
+
+
+def number_of(email: str) -> int:
+    found = customer_by_address(email)
+    assert found
+    return found.id
+
+
+def merge(gone: str = GONE, kept: str = KEPT) -> None:
+    with transaction():
+        merge_customers(find_or_add_customer(gone), find_or_add_customer(kept), "Olga")
+
+
+def part() -> None:
+    with transaction() as session:
+        found = session.scalars(sa.select(CustomerMerge).filter_by(parted_at=None)).one()
+        parting.part_customers(found.id, found.kept_id, "Olga")
+
+
+def all_of(email: str) -> dict[str, object]:
+    """What a customer has, as far as parting is to bring it back."""
+    customer = db.session.get_one(Customer, number_of(email))
+    theirs = {"customer_id": customer.id}
+    notices = sa.select(Delivery.edition_id, Delivery.status, Delivery.batch_id).filter_by(
+        kind="edition_notice", **theirs
+    )
+    rights = sa.select(
+        Entitlement.publication_id, Entitlement.order_line_id, Entitlement.updates_until
+    ).filter_by(**theirs)
+    stops = sa.select(NoticeStop.publication_id, NoticeStop.stopped_at).filter_by(**theirs)
+    orders = sa.select(Order.reference).filter_by(**theirs)
+    return {
+        "name": customer.name,
+        "orders": sorted(db.session.scalars(orders)),
+        **{
+            name: sorted(map(str, map(tuple, db.session.execute(query))))
+            for name, query in (("rights", rights), ("notices", notices), ("stops", stops))
+        },
+    }
+
+
+def two_of_a_kind(app: Flask) -> tuple[Publication, Edition]:
+    """Both bought one publication, were imported for another, and one stopped its news; an edition is
+    on its way to both."""
+    bought, other = a_shop(editions=0), a_shop(editions=0, slug="other")
+    for email in (GONE, KEPT):
+        a_paid_order(bought, email)
+    with transaction():
+        for months, email in ((6, GONE), (None, KEPT)):
+            other.updates_months = months
+            give_imported(find_or_add_customer(email), other, notify=False)
+        stop_notices(number_of(GONE), other.id)
+        stop_notices(number_of(GONE), bought.id)
+    send()
+    return bought, drafted_and_released(bought)
+
+
+@on_both
+def test_each_has_again_what_it_had_and_is_counted_once(app: Flask, frozen: Clock) -> None:
+    _, edition = two_of_a_kind(app)
+    before = {email: all_of(email) for email in (GONE, KEPT)}
+    merge()
+    assert customer_by_address(GONE) is None
+    db.session.rollback()
+    account = coverage(db.session.get_one(Edition, edition.id))
+    assert (account.total, account.waiting, account.sums_match) == (1, 1, True)
+    db.session.rollback()
+    send()
+    frozen.advance(minutes=11)  # the letters with fresh links of now are others
+    part()
+    assert {email: all_of(email) for email in (GONE, KEPT)} == before
+    account = coverage(db.session.get_one(Edition, edition.id))
+    assert (account.total, account.waiting, account.missing) == (2, 2, 0)
+    assert account.sums_match
+    db.session.rollback()
+    frozen.advance(days=15)  # of the right to cancel
+    send()
+    query = sa.select(Customer.email, Delivery.status).join(Delivery)
+    told = db.session.execute(query.where(Delivery.dedupe_key.startswith("find:parted:")))
+    assert sorted(map(tuple, told)) == [(KEPT, "sent"), (GONE, "sent")]
+    assert coverage(db.session.get_one(Edition, edition.id)).is_complete
+
+
+@on_both
+def test_both_have_fresh_links_and_those_from_before_lead_to_a_button(
+    app: Flask, client: FlaskClient
+) -> None:
+    two_of_a_kind(app)
+    old = {email: path_to("library", number_of(email)) for email in (GONE, KEPT)}
+    merge()
+    dead = [client.get(path) for path in old.values()]
+    assert [answer.status_code for answer in dead] == [410, 410]
+    assert all("Mail" in answer.text for answer in dead)
+    between = path_to("library", number_of(KEPT))
+    part()
+    assert client.get(between).status_code == 410
+    for email in (GONE, KEPT):
+        assert client.get(path_to("library", number_of(email))).status_code == 200
+
+
+@on_both
+def test_what_came_meanwhile_stays_and_who_ordered_at_the_free_address_is_one_with_it(
+    app: Flask,
+) -> None:
+    bought, _ = two_of_a_kind(app)
+    merge()
+    later = a_paid_order(a_shop(slug="later"), KEPT).reference
+    theirs = a_paid_order(a_shop(slug="another"), GONE).reference
+    drafted_and_released(bought, 2)
+    newer_id = db.session.scalars(sa.select(Edition.id).order_by(Edition.id.desc())).first()
+    part()
+    has = {email: all_of(email)["orders"] for email in (GONE, KEPT)}
+    assert later in has[KEPT]  # type: ignore[operator]
+    assert theirs in has[GONE]  # type: ignore[operator]
+    tasks.tick()  # who lacks an edition is owed it within a minute
+    gone = db.session.get_one(Customer, number_of(GONE))
+    assert coverage_of(db.session.get_one(Edition, newer_id), gone).column != "missing"
+
+
+def test_after_fourteen_days_they_stay_one_and_nothing_of_the_other_is_kept(
+    app: Flask, frozen: Clock
+) -> None:
+    two_of_a_kind(app)
+    merge()
+    frozen.advance(days=14)
+    with pytest.raises(parting.TooLateToPart), transaction():
+        parting.part_customers(1, number_of(KEPT), "Olga")
+    parting.forget_merges()
+    assert db.session.scalars(sa.select(CustomerMerge.before)).all() == [None]
+    assert parting.merges_of(number_of(KEPT)) == []
+
+
+def test_an_address_that_they_write_from_by_now_bars_the_parting(app: Flask) -> None:
+    two_of_a_kind(app)
+    merge()
+    with transaction() as session:
+        kept = session.get_one(Customer, number_of(KEPT))
+        kept.email, kept.email_key = GONE, GONE
+    with pytest.raises(parting.AddressInUse):
+        part()
+    db.session.rollback()
+    assert clock.now() + timedelta(days=14) == parting.part_until(
+        parting.merges_of(number_of(GONE))[0]
+    )
