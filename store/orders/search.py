@@ -36,24 +36,29 @@ def customers_with(query: sa.Select[Any], text: str) -> tuple[sa.Select[Any], An
 def orders_with(query: sa.Select[Any], text: str) -> sa.Select[Any]:
     """The query narrowed to orders whose buyer's name, organisation or own number, or whose customer's
     address or name, holds what was typed."""
-    if _is_short(text) or _is_of_many(text):
-        of_customer = sa.select(Customer.id).where(
-            Customer.id == Order.customer_id, _holds(Customer, text)
+    many_people, many_orders = (True, True) if _is_short(text) else _are_many(text)
+    if not many_people and not many_orders:
+        by_customer = sa.select(Order.id).where(Order.customer_id.in_(_ids(Customer, text)))
+        return query.where(Order.id.in_(sa.union(_ids(Order, text), by_customer)))
+    person = sa.select(Customer.id).where(Customer.id == Order.customer_id, _holds(Customer, text))
+    return query.where(
+        sa.or_(
+            _holds(Order, text) if many_orders else Order.id.in_(_ids(Order, text)),
+            person.exists() if many_people else Order.customer_id.in_(_ids(Customer, text)),
         )
-        return query.where(sa.or_(_holds(Order, text), of_customer.exists()))
-    by_customer = sa.select(Order.id).where(Order.customer_id.in_(_ids(Customer, text)))
-    return query.where(Order.id.in_(sa.union(_ids(Order, text), by_customer)))
+    )
 
 
-def _is_of_many(text: str) -> bool:
-    """Whether more rows hold it than are worth a list of their own."""
-    count = [
+def _are_many(text: str) -> tuple[bool, bool]:
+    """Whether more customers, and more orders, hold it than are worth a list of their own."""
+    counts = [
         sa.select(sa.func.count())
         .select_from(_ids(model, text).limit(MANY + 1).subquery())
         .scalar_subquery()
         for model in (Customer, Order)
     ]
-    return (db.session.scalar(sa.select(count[0] + count[1])) or 0) > MANY
+    people, orders = db.session.execute(sa.select(*counts)).one()
+    return people > MANY, orders > MANY
 
 
 def _spellings(text: str) -> list[list[str]]:

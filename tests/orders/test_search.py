@@ -81,7 +81,7 @@ def oaks(app: Flask) -> Publication:
 
 
 @on_both
-@pytest.mark.parametrize("many", [0, 2_000], ids=["of-many", "of-few"])
+@pytest.mark.parametrize("many", [0, 1, 2_000], ids=["of-many", "of-some", "of-few"])
 def test_orders_are_found_by_what_they_say_and_by_their_customer(
     oaks: Publication, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
