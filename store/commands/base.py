@@ -1,10 +1,12 @@
 """What the commands share: the shop's context, refusals as exit codes, tables and JSON."""
 
+import codecs
 import functools
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 import click
 import sqlalchemy as sa
@@ -106,3 +108,20 @@ def confirm_people(people: int, question: str, to_do: str, undone: str) -> None:
 def _need_terminal() -> None:
     if not sys.stdin.isatty():
         raise Refused("Nobody can be asked here. Pass --yes to go on without a question.")
+
+
+def write_file(pieces: Iterable[str], output: Path | None) -> None:
+    """Write a CSV piece by piece to a file, or to standard output."""
+    if output is None:
+        _write(pieces, sys.stdout.buffer)
+        return
+    # So that what breaks off leaves no half of a list under the name that was asked for.
+    part = output.with_name(f"{output.name}.part")
+    with part.open("wb") as file:
+        _write(pieces, file)
+    part.replace(output)
+
+
+def _write(pieces: Iterable[str], file: BinaryIO) -> None:
+    file.write(codecs.BOM_UTF8)
+    file.writelines(piece.encode() for piece in pieces)

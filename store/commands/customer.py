@@ -1,15 +1,12 @@
 """Customers on the command line: import, export, correct an address."""
 
-import codecs
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
 from store.catalog.publications import publication_by_slug
-from store.commands.base import in_shop, json_option, print_json, who_types
+from store.commands.base import in_shop, json_option, print_json, who_types, write_file
 from store.distribution.customers_csv import read_customers
 from store.distribution.import_export import ImportReport, export_customers, import_customers
 from store.entitlements.addresses import correct_address, merge_customers
@@ -72,20 +69,7 @@ def export(slug: str, output: Path | None) -> None:
     """Who holds the publication, as CSV that a spreadsheet opens with every letter whole."""
     with transaction():
         record(Act.CUSTOMERS_EXPORTED, publication_by_slug(slug))
-    pieces = export_customers(publication_by_slug(slug), left_by_order)
-    if output is None:
-        _write(pieces, sys.stdout.buffer)
-        return
-    # So that what breaks off leaves no half of a list under the name that was asked for.
-    part = output.with_name(f"{output.name}.part")
-    with part.open("wb") as file:
-        _write(pieces, file)
-    part.replace(output)
-
-
-def _write(pieces: Iterable[str], file: BinaryIO) -> None:
-    file.write(codecs.BOM_UTF8)
-    file.writelines(piece.encode() for piece in pieces)
+    write_file(export_customers(publication_by_slug(slug), left_by_order), output)
 
 
 @customer.command("correct")

@@ -2,12 +2,22 @@
 
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 
 from store.catalog.publications import publication_by_slug
-from store.commands.base import in_shop, json_option, print_json, print_table, who_types
+from store.commands.base import (
+    Refused,
+    in_shop,
+    json_option,
+    print_json,
+    print_table,
+    who_types,
+    write_file,
+)
+from store.distribution.customers_csv import to_csv
 from store.entitlements.granting import resend_confirmation
 from store.entitlements.order_moves import settle_held
 from store.kit import clock, tokens
@@ -22,6 +32,7 @@ from store.orders.orders import order_by_reference
 from store.payments import transfers
 from store.payments.cancellation import take_back_gift
 from store.payments.checkout import begin_checkout
+from store.payments.movements import movements
 from store.payments.refunds import refund_order
 from store.payments.sums import payments_of, refunded_amount
 from store.payments.transfer_lists import unsent_backs
@@ -29,10 +40,26 @@ from store.staff import recorded
 from store.staff.acts import Act
 from store.staff.audit import record, record_once
 
+DAY = click.DateTime(["%Y-%m-%d"])
+
 
 @click.group()
 def order() -> None:
     """What was bought."""
+
+
+@order.command("export")
+@click.option("--from", "first", required=True, type=DAY, help="The first day, YYYY-MM-DD.")
+@click.option("--to", "last", required=True, type=DAY, help="The last day, YYYY-MM-DD.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file.")
+@in_shop
+def export(first: datetime, last: datetime, output: Path | None) -> None:
+    """Every movement of money, as CSV for the accountant: sales, refunds, lost disputes."""
+    if last < first:
+        raise Refused("The last day is before the first one.")
+    with transaction():
+        record(Act.MONEY_EXPORTED, after={"from": first.date(), "to": last.date()})
+    write_file((to_csv(piece) for piece in movements(first.date(), last.date())), output)
 
 
 @order.command("show")

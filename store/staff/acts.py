@@ -54,6 +54,7 @@ class Act(StrEnum):
 
     MONEY_REFUNDED = "money_refunded", Kind.MONEY, "Refunded {}"
     MONEY_NOTED = "money_noted", Kind.MONEY, "Noted money that came for {}"
+    MONEY_EXPORTED = "money_exported", Kind.MONEY, "Took out the movements of money"
     MONEY_SENT_BACK = "money_sent_back", Kind.MONEY, "Sent money back for {}"
     DISPUTE_DRAFTED = "dispute_drafted", Kind.MONEY, "Edited the answer to {}"
     DISPUTE_GATHERED = "dispute_gathered", Kind.MONEY, "Gathered the answer to {} from the records"

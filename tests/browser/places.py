@@ -369,6 +369,7 @@ DESK = {
     "desk disputes": Place("/admin/disputes"),
     "desk dispute": Place("/admin/disputes/{dispute}"),
     "desk transfers": Place("/admin/transfers"),
+    "desk accounts": Place("/admin/accounts"),
     "desk discounts": Place("/admin/discounts"),
     "desk new discount": Place("/admin/discounts/new"),
     "desk new discount with errors (422)": Place(

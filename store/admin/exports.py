@@ -1,0 +1,82 @@
+"""Lists to take out as CSV: every movement of money, for the accountant, and who holds a publication."""
+
+import codecs
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
+from typing import Any
+
+from flask import Blueprint, Response, render_template, request, stream_with_context
+
+from store.catalog.publications import publication_by_slug
+from store.distribution.customers_csv import to_csv
+from store.distribution.import_export import export_customers
+from store.kit import clock
+from store.kit.config import config
+from store.kit.database import transaction
+from store.kit.errors import InvalidFields
+from store.kit.forms import Reader, Typed, status, typed
+from store.payments.movements import movements
+from store.payments.sums import left_by_order
+from store.staff import audit
+from store.staff.acts import Act
+from store.staff.guard import SUPPORT, opens_to
+
+bp = Blueprint("exports", __name__, url_prefix="/admin")
+
+
+@bp.route("/accounts", methods=["GET", "POST"])
+@opens_to(SUPPORT)
+def accounts() -> Any:
+    """From which day to which; then the file."""
+    today = clock.today(config().zone)
+    last = today.replace(day=1) - timedelta(days=1)
+    values = Typed(first=last.replace(day=1).isoformat(), last=last.isoformat())
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        values = typed()
+        try:
+            first, until = _read(values)
+        except InvalidFields as refusal:
+            errors = refusal.faults
+        else:
+            with transaction():
+                audit.record(Act.MONEY_EXPORTED, after={"from": first, "to": until})
+            rows = (to_csv(piece) for piece in movements(first, until))
+            return _file(rows, f"money-{first}-{until}.csv")
+    page = render_template("admin/accounts.html", values=values, errors=errors)
+    return page, status(errors)
+
+
+@bp.post("/publications/<slug>/customers.csv")
+@opens_to(SUPPORT)
+def customers(slug: str) -> Any:
+    """Who holds a publication, as a file that can be brought in again."""
+    with transaction():
+        audit.record(Act.CUSTOMERS_EXPORTED, publication_by_slug(slug))
+    found = export_customers(publication_by_slug(slug), left_by_order)
+    return _file(found, f"customers-{slug}.csv")
+
+
+def _read(values: Typed) -> tuple[date, date]:
+    reader = Reader(values)
+    first = reader.day("first", "Enter the first day, like 2027-01-01.", needed=True)
+    last = reader.day("last", "Enter the last day, like 2027-03-31.", needed=True)
+    if first and last and last < first:
+        reader.faults["last"] = "The last day is before the first one."
+    reader.check()
+    return first or date.min, last or date.min
+
+
+def _file(pieces: Iterable[str], name: str) -> Response:
+    """A file that is written while it is read, so that no list is too long."""
+    return Response(
+        stream_with_context(_octets(pieces)),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _octets(pieces: Iterable[str]) -> Iterator[bytes]:
+    yield codecs.BOM_UTF8
+    for piece in pieces:
+        yield piece.encode()
