@@ -3,7 +3,7 @@ not be ignored, because they bear on who has a right."""
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
@@ -31,6 +31,9 @@ class Layout:
     email: tuple[str, ...] = ("email", "emailaddress", "mail", "buyeremail", "customeremail")
     gift: tuple[str, ...] = ()
     name: tuple[str, ...] = ("name", "fullname")
+    # The two parts of a name, where it stands in two columns.
+    first_name: tuple[str, ...] = ()
+    last_name: tuple[str, ...] = ()
     item: tuple[str, ...] = ()
     ordered_on: tuple[str, ...] = ()
     is_utc: bool = False
@@ -38,6 +41,11 @@ class Layout:
     order: str = ""
     carried: tuple[str, ...] = ()
     judge: Callable[[Cells], str] = lambda _cells: ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every column that a name may stand in."""
+        return (*self.name, *self.first_name, *self.last_name)
 
 
 def bare(heading: str) -> str:
@@ -188,6 +196,33 @@ OURS = Layout(
 )
 LAYOUTS = (GUMROAD, SHOPIFY, STRIPE, OURS)
 
+
+def _bare_list(headings: str) -> tuple[str, ...]:
+    return tuple(bare(one) for one in headings.split(","))
+
+
+# A list of any other origin, as people head its columns in English, German, French, Spanish, Italian.
+PLAIN = Layout(
+    email=(
+        *Layout().email,
+        *_bare_list(
+            "E-Mail-Adresse,Mailadresse,E-Mail Anschrift,Adresse e-mail,Adresse mail,"
+            "Adresse électronique,Courriel,Correo,Correo electrónico,Dirección de correo electrónico,"
+            "Dirección de email,Indirizzo e-mail,Indirizzo di posta elettronica,Posta elettronica"
+        ),
+    ),
+    name=(
+        *Layout().name,
+        *_bare_list("Vollständiger Name,Nom complet,Nom et prénom,Nombre completo"),
+        *_bare_list("Nombre y apellidos,Nome completo,Nome e cognome"),
+    ),
+    first_name=_bare_list("First name,Given name,Forename,Vorname,Prénom,Prenom,Nombre,Nome"),
+    last_name=_bare_list(
+        "Last name,Surname,Family name,Nachname,Familienname,Nom,Nom de famille,Apellido,Apellidos,"
+        "Cognome"
+    ),
+)
+
 # Recognised and never taken: what is missing stands in no column.
 _NO_ADDRESS = (
     "This is the orders list of WooCommerce Analytics. It has no column with e-mail addresses "
@@ -211,12 +246,28 @@ _TELLING_WORDS = """
     subscription quantity qty seats copies units sold mode test active signup created updated
     ordered bought purchased returned reversed pledged sent authorized authorised authorization
     transactiontype
+    zustand erstattet erstattung storniert storno gekuendigt gekundigt bezahlt datum bestelldatum
+    kaufdatum bestellt gekauft menge anzahl
+    statut etat rembourse remboursee remboursement annule annulee paye payee commande achete
+    quantite
+    estado reembolsado reembolso cancelado anulado pagado fecha pedido comprado cantidad
+    stato rimborsato rimborso annullato pagato data ordinato acquistato quantita
 """
 _TELLING = frozenset(_TELLING_WORDS.split())
 # And of one that says what was bought.
-_BOUGHT_WORDS = "item items product products lineitem lineitems reward rewards sku skus publication"
+_BOUGHT_WORDS = """
+    item items product products lineitem lineitems reward rewards sku skus publication
+    produkt produkte artikel titel produit produits article articles producto productos articulo
+    articulos prodotto prodotti articolo articoli
+"""
 _BOUGHT = frozenset(_BOUGHT_WORDS.split())
-_PLACES = frozenset({"city", "town", "zip", "zipcode", "postcode", "postalcode", "county"})
+# Beside which a state is one of an address.
+_PLACE_WORDS = """
+    city town zip zipcode postcode postalcode county stadt ort plz postleitzahl ville codepostal
+    ciudad codigopostal citta cap
+"""
+_PLACES = frozenset(_PLACE_WORDS.split())
+_STATES = ("state", "estado", "stato", "etat", "état")
 
 
 def layout_of(heading: Sequence[str], columns: Mapping[str, str]) -> Layout:
@@ -230,13 +281,23 @@ def layout_of(heading: Sequence[str], columns: Mapping[str, str]) -> Layout:
     for marks, sentence in _NEVER:
         if marks <= found.keys():
             raise FileUnclear(sentence)
-    layout = next((one for one in LAYOUTS if one.marks <= found.keys()), Layout())
+    layout = next((one for one in LAYOUTS if one.marks <= found.keys()), _in_parts(PLAIN, found))
     chosen = {meaning: (bare(text),) for meaning, text in columns.items()}
     # Who names the column of the addresses means it, whatever a shop's gifts are.
-    more = {"gift": ()} if "email" in chosen else {}
+    more: dict[str, tuple[str, ...]] = {"gift": ()} if "email" in chosen else {}
+    if "name" in chosen:
+        more |= {"first_name": (), "last_name": ()}
     layout = replace(layout, **chosen, **more)  # type: ignore[arg-type]
     _refuse_unknown(layout, found)
     return layout
+
+
+def _in_parts(layout: Layout, found: Collection[str]) -> Layout:
+    """“Name” beside a first name is the last one."""
+    has_first = any(one in found for one in layout.first_name)
+    if not has_first or any(one in found for one in layout.last_name) or "name" not in found:
+        return layout
+    return replace(layout, name=(), last_name=("name",))
 
 
 def is_heading(heading: Sequence[str], wanted: Sequence[str]) -> bool:
@@ -248,12 +309,15 @@ def is_heading(heading: Sequence[str], wanted: Sequence[str]) -> bool:
 
 
 def _refuse_unknown(layout: Layout, found: Mapping[str, str]) -> None:
-    used = {*layout.known, *layout.email, *layout.name, *layout.item, *layout.ordered_on}
+    used = {*layout.known, *layout.email, *layout.item, *layout.ordered_on, *layout.names}
     unknown = {one: shown for one, shown in found.items() if one not in used}
-    if _PLACES & found.keys():
-        unknown.pop("state", None)  # of an address
+    if _PLACES & {_plain(one) for one in found}:
+        for one in _STATES:
+            unknown.pop(one, None)
     telling = [
-        shown for one, shown in unknown.items() if one in _TELLING or _TELLING & _words(shown)
+        shown
+        for one, shown in unknown.items()
+        if _plain(one) in _TELLING or _TELLING & _words(shown)
     ]
     if telling:
         what = f"a file of {layout.shop}" if layout.shop else "this file"
@@ -282,4 +346,10 @@ def _named(headings: list[str]) -> str:
 def _words(heading: str) -> set[str]:
     """Each word in a heading: paid and date in `paid_date`, `Paid date` and `PaidDate` alike."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading)
-    return set(re.split(r"[^a-z0-9]+", apart.casefold()))
+    return set(re.split(r"[^a-z0-9]+", _plain(apart)))
+
+
+def _plain(text: str) -> str:
+    """Without accents, in small letters."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in apart if not unicodedata.combining(letter))

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from store.distribution.csv_columns import FileUnclear, Layout, bare, is_heading, layout_of
+from store.distribution.csv_columns import PLAIN, FileUnclear, Layout, bare, is_heading, layout_of
 from store.kit import clock
 from store.kit.config import config
 from store.kit.mailboxes import address_key
@@ -87,7 +87,7 @@ def read_customers(
                 f"The file names “{separator}” as its separator. Use a comma, semicolon or tab."
             )
     else:
-        wanted = (bare(columns["email"]),) if "email" in columns else Layout().email
+        wanted = (bare(columns["email"]),) if "email" in columns else PLAIN.email
         separator = _find_separator(text, wanted)
     table = _rows(text, separator)
     _, heading = next(table, (1, []))
@@ -185,7 +185,7 @@ def _places(
     is there twice, and a file without addresses or with two columns of them."""
     places: dict[str, int] = {}
     chosen = {bare(one) for one in columns.values()}
-    used = {*layout.email, *layout.name, *layout.item, *layout.ordered_on, *layout.known}
+    used = {*layout.email, *layout.item, *layout.ordered_on, *layout.known, *layout.names}
     for place, cell in enumerate(heading):
         if bare(cell) in places and bare(cell) in used:
             raise FileUnclear(f"Two columns are called “{clean_line(cell)}”.")
@@ -247,7 +247,7 @@ class _Reader:
         self._carry(named)
         gift = _filled(named, self.layout.gift)
         typed = gift or _filled(named, self.layout.email)
-        name = "" if gift else clean_line(_filled(named, self.layout.name))
+        name = "" if gift else self._name(named)
         try:
             reason = self._why_not(named)
             ordered_at = None if reason else self._ordered_at(named)
@@ -267,6 +267,11 @@ class _Reader:
         # A first line has its status; on one that has none, blanks are filled.
         for heading in self.layout.carried if not named.get("financialstatus") else ():
             named[heading] = named.get(heading) or first.get(heading, "")
+
+    def _name(self, named: dict[str, str]) -> str:
+        whole = _filled(named, self.layout.name)
+        parts = (self.layout.first_name, self.layout.last_name)
+        return clean_line(whole or " ".join(_filled(named, part) for part in parts))
 
     def _why_not(self, named: dict[str, str]) -> str:
         if reason := self.layout.judge(named):

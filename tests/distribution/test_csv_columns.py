@@ -450,3 +450,33 @@ def test_the_command_says_it_in_words_and_as_data(
     assert store("d.csv")[0] == 1
     assert store("d.csv", "--ordered-on", "ordered")[1] == "3 rows: 3 added, 0 left out.\n"
     assert store("g.csv", "--item", "Another", "--dry-run")[1].count("another product") == 5
+
+
+@pytest.mark.parametrize(
+    ("heading", "cells", "name"),
+    [
+        ("E-Mail-Adresse;Vorname;Name;Bemerkung", "k@reader.example;Karin;Lund;bar", "Karin Lund"),
+        ("Prénom;Nom;Courriel", "Zoé;Martin;k@reader.example", "Zoé Martin"),
+        ("Nom complet;Adresse e-mail", "Zoé Martin;k@reader.example", "Zoé Martin"),
+        ("Correo electrónico;Nombre;Apellidos", "k@reader.example;Ana;Gil Ruiz", "Ana Gil Ruiz"),
+        ("Indirizzo e-mail;Cognome;Nome", "k@reader.example;Rossi;Ada", "Ada Rossi"),
+        ("First name;Surname;Email address", "Ann;Bell;k@reader.example", "Ann Bell"),
+        ("Email;Nom", "k@reader.example;Zoé Martin", "Zoé Martin"),
+        ("Correo;Ciudad;Estado;Nombre", "k@reader.example;León;CyL;Ana", "Ana"),
+    ],
+)
+def test_common_headings_of_five_languages_are_known(
+    app: Flask, heading: str, cells: str, name: str
+) -> None:
+    (row,) = read_customers(f"{heading}\n{cells}\n".encode()).rows
+    assert (row.email, row.name) == ("k@reader.example", name)
+
+
+@pytest.mark.parametrize(
+    "column", ["Erstattet", "Remboursé", "Quantité", "Fecha de pedido", "Stato", "Anzahl", "Estado"]
+)
+def test_what_bears_on_the_right_refuses_the_file_in_five_languages(
+    app: Flask, column: str
+) -> None:
+    with pytest.raises(FileUnclear, match="bears on who has a right"):
+        read_customers(f"Email,{column}\nk@reader.example,1\n".encode())
