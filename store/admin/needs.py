@@ -305,9 +305,9 @@ def _without_second_step() -> Iterator[Need]:
     for person in db.session.scalars(query.order_by(StaffMember.email).limit(10)):
         due = due_at(person)
         if due:
-            what = f"{person.email} signs in with a password alone."
+            what = f"{person.known_as} signs in with a password alone."
             rest = f"From {format_day(due)} the desk is closed to them without the second step."
-            yield Need(what, rest, due=due)
+            yield Need(what, rest, act="Ask for it", url=url_for("staff.all"), due=due)
 
 
 def _all() -> Any:

@@ -10,7 +10,7 @@ from store.catalog.sellers import SellerUnknown, current_seller
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, status, typed
-from store.orders.consents import CURRENT_TERMS, TERMS_VERSIONS
+from store.orders.consents import CURRENT_TERMS
 from store.payments.transfers import masked
 from store.staff import audit, membership
 from store.staff.acts import Act
@@ -128,7 +128,7 @@ def _page(tried: list[Tried]) -> Any:
         seller_stated=seller,
         bank=masked(seller.bank_details) if seller else "none",
         pages=[(kind, title, statements.standing(kind)) for kind, title in PAGES.items()],
-        terms=(CURRENT_TERMS, TERMS_VERSIONS[CURRENT_TERMS]),
+        terms=CURRENT_TERMS,
         inside=sum(one.person.active for one in members),
         without=sum(one.lacks_second_step for one in members),
         demanded_at=demanded_of_all_at(),

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from flask import url_for
+from flask import g, url_for
 from markupsafe import Markup, escape
 from sqlalchemy.orm import joinedload
 
@@ -25,6 +25,7 @@ from store.orders.models import Order, OrderStatus
 from store.payments.gateways.base import FREE, MANUAL
 from store.payments.models import Checkout, Dispute, Payment, Refund, RefundStatus, Transfer
 from store.staff.guard import who
+from store.staff.people import everybody
 
 LONGEST = 20
 _TODAY = 6
@@ -168,7 +169,17 @@ def named(somebody: str) -> str:
     """How a sentence begins that somebody is the subject of."""
     if somebody.startswith("gateway:"):
         return "The payment firm"
-    return "You" if somebody == who() else _NAMES.get(somebody, somebody)
+    if somebody == who():
+        return "You"
+    return _NAMES.get(somebody) or _staff().get(somebody, somebody)
+
+
+def _staff() -> dict[str, str]:
+    """The names of staff by address, of those who have left, too; asked once a page."""
+    if "staff_names" not in g:
+        g.staff_names = {one.email: one.known_as for one in everybody()}
+    names: dict[str, str] = g.staff_names
+    return names
 
 
 def _newest(*some: Iterable[Event]) -> list[Event]:
