@@ -24,7 +24,7 @@ from store.entitlements.merging import bring_together, lock_histories, refuse_me
 from store.entitlements.models import Entitlement, Link, OrderMove
 from store.entitlements.on_file import Why, end_second
 from store.entitlements.order_moves import ACCEPT, hand_over
-from store.entitlements.parting import keep, remember
+from store.entitlements.parting import SAID_TOGETHER, keep, remember
 from store.entitlements.repairs import free_address, send_missed
 from store.entitlements.second_addresses import CONFIRM as CONFIRM_SECOND
 from store.kit import clock
@@ -186,7 +186,7 @@ def merge_customers(gone: Customer, kept: Customer, who: str) -> Customer:
     start_afresh(kept, Ended.ADDRESS)
     mark = f"{kept.id}:{clock.now().timestamp()}"
     outbox.owe(CHANGED, f"{CHANGED}:{mark}", customer_id=kept.id, address=old, priority=0)
-    mail_links(kept.id, f"merged:{mark}", "as two customers became one")
+    mail_links(kept.id, f"merged:{mark}", "as two customers became one", SAID_TOGETHER)
     send_missed(kept.id, who)
     return kept
 

@@ -164,9 +164,12 @@ def start_afresh(customer: Customer, why: Ended) -> None:
         order_link(order_id, customer.id)
 
 
-def mail_links(customer_id: int, mark: str, why: str = "as the links before had ended") -> None:
-    """Owe the letter with all links without being asked, once for `mark`."""
-    facts = {"asked_by": f"the shop, {why}"}
+def mail_links(
+    customer_id: int, mark: str, why: str = "as the links before had ended", said: str = ""
+) -> None:
+    """Owe the letter with all links without being asked, once for `mark`; the letter begins with what
+    is `said`, a sentence of ours, and the desk is told `why` it went."""
+    facts = {"asked_by": f"the shop, {why}"} | ({"said": said} if said else {})
     outbox.owe(FIND, f"find:{mark}", customer_id=customer_id, facts=facts, priority=0)
 
 

@@ -26,6 +26,14 @@ from store.orders.models import Customer
 
 DAYS = timedelta(days=14)
 APART = "two customers were parted again"
+# How the letters with fresh links begin; no address stands in them, as a stranger may have typed it.
+SAID_TOGETHER = (
+    "We brought two addresses of yours together: the copies and orders of both are here now."
+)
+SAID_APART = (
+    "We had brought two addresses together, and parted them again: here are the copies and orders "
+    "of this one."
+)
 _AT_ONCE = 500
 _HISTORY = "status_changes.entity_id"
 # Columns of a right that two imports of one publication may have changed when they became one.
@@ -150,7 +158,7 @@ def part_customers(number: int, customer_id: int, who: str) -> tuple[Customer, C
     for customer in (gone, kept):
         record_change(db.session(), "customers", customer.id, "one", "two", who=who, why=APART)
         start_afresh(customer, Ended.ADDRESS)
-        mail_links(customer.id, f"parted:{number}:{customer.id}", f"as {APART}")
+        mail_links(customer.id, f"parted:{number}:{customer.id}", f"as {APART}", SAID_APART)
     return gone, kept
 
 

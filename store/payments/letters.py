@@ -157,6 +157,7 @@ def payment_failed(delivery: Delivery) -> Letter | Skip:
 def _sample_copies() -> dict[str, Any]:
     base = config().base_url
     return {
+        "said": "",
         "library_url": f"{base}/library/sample",
         "titles": ["Effective SEND Practice in the Early Years, edition 2"],
         "waiting": ["Effective Practice for Two-Year-Olds: we publish it by the end of June 2027."],
@@ -189,6 +190,7 @@ def find_my_copies(delivery: Delivery) -> Letter | Skip:
     if not owned and not orders:
         return Skip("nothing bought")
     context = {
+        "said": (delivery.facts or {}).get("said", ""),
         "library_url": _absolute((owned and doors.library_path()) or ""),
         "titles": [
             f"{shelf.publication.title}, edition {shelf.editions[0].number}"
