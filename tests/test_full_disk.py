@@ -25,7 +25,7 @@ from store.mail.models import Delivery
 from store.orders.models import Order
 from store.payments.gateways import demo
 from tests.admin.sign_in import signed_in, token_in
-from tests.conftest import SECRET, on_both
+from tests.conftest import SECRET, on_both, on_both_when_long
 from tests.full_disk import full_disk
 from tests.pages import check_page
 from tests.stocked import Stocked, stock
@@ -52,7 +52,7 @@ def _downloads() -> int:
     return db.session.scalars(sa.select(sa.func.count()).select_from(Download)).one()
 
 
-@on_both
+@on_both_when_long
 def test_every_page_and_every_download_works_and_the_record_is_counted(
     app: Flask, client: FlaskClient, shop: Stocked
 ) -> None:
@@ -75,7 +75,7 @@ def test_every_page_and_every_download_works_and_the_record_is_counted(
     assert (ready.status_code, ready.get_json()["unrecorded_downloads"]) == (200, lost)
 
 
-@on_both
+@on_both_when_long
 def test_the_desk_s_home_counts_downloads_without_a_record(
     app: Flask, client: FlaskClient, shop: Stocked
 ) -> None:
@@ -93,7 +93,7 @@ def test_the_desk_s_home_counts_downloads_without_a_record(
     assert f"2 downloads {words}" in desk.get("/admin/").text
 
 
-@on_both
+@on_both_when_long
 def test_a_sender_of_a_form_is_told_and_can_come_back(
     app: Flask, client: FlaskClient, shop: Stocked
 ) -> None:
@@ -115,7 +115,7 @@ def test_a_sender_of_a_form_is_told_and_can_come_back(
     ]
 
 
-@on_both
+@on_both_when_long
 def test_a_gateway_is_told_to_come_again_and_nothing_is_lost(
     app: Flask, client: FlaskClient, shop: Stocked
 ) -> None:
@@ -125,7 +125,7 @@ def test_a_gateway_is_told_to_come_again_and_nothing_is_lost(
     assert client.post("/webhooks/demo", data=body, headers=headers).status_code == 200
 
 
-@on_both
+@on_both_when_long
 def test_the_desk_names_the_space(app: Flask, client: FlaskClient, shop: Stocked) -> None:
     signed_in(client)
     reference = db.session.scalars(sa.select(Order.reference).where(Order.status == "paid")).first()
