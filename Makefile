@@ -6,7 +6,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # One more than there are cores: a test that waits for a browser or a database leaves one idle.
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
-PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist worksteal
+# Compiled once, whatever the environment says: tests start the shop some hundred times as a process.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 
 .PHONY: help setup demo demo-stripe test test-long trials check bench bench-full lock sample clean
 
