@@ -4,12 +4,13 @@ import base64
 import re
 import socket
 import ssl
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from types import TracebackType
+from functools import partial
+
+from tests.mail.listening import Listening
 
 TODAY = date(2027, 3, 1)  # where the tests' clock stands
 CUT = "cut"  # closes the connection without a word
@@ -27,7 +28,7 @@ class Kept:
     flags: set[str] = field(default_factory=set)
 
 
-class ImapServer:
+class ImapServer(Listening):
     """`messages` by their UID. What it was told stands in `commands`, passwords too."""
 
     def __init__(
@@ -39,6 +40,7 @@ class ImapServer:
         offers: str = "AUTH=PLAIN",
         is_read_only: bool = False,
     ) -> None:
+        super().__init__()
         self.tls, self.script, self.is_tls = tls, script, is_tls
         self.offers, self.is_read_only = offers, is_read_only
         self.messages: dict[int, Kept] = {}
@@ -47,11 +49,6 @@ class ImapServer:
         self.commands: list[str] = []
         self.connections = 0
         self._next = 1
-        self._open: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self._closing = False
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
 
     def put(self, octets: bytes, day: date = TODAY) -> int:
         """A message comes in; returns its UID."""
@@ -75,40 +72,9 @@ class ImapServer:
         found = (line.split()[1:3] for line in self.commands)
         return [" ".join(two) if two[0] == "UID" else two[0] for two in found]
 
-    def __enter__(self) -> "ImapServer":
-        self._start(self._accept)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._closing = True
-        socket.create_connection(("127.0.0.1", self.port)).close()
-        for connection in self._open:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(30)
-            assert not thread.is_alive()
-        self._listener.close()
-
-    def _start(self, target: Callable[..., None], *given: object) -> None:
-        thread = threading.Thread(target=target, args=given, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            if self._closing:
-                connection.close()
-                return
-            self.connections += 1
-            self._open.append(connection)
-            self._start(self._converse, connection)
+    def _begin(self, connection: socket.socket) -> Callable[[], None]:
+        self.connections += 1
+        return partial(self._converse, connection)
 
     def _converse(self, connection: socket.socket) -> None:
         with suppress(OSError):

@@ -3,11 +3,12 @@
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from types import TracebackType
+from functools import partial
+
+from tests.mail.listening import Listening, shut
 
 CUT = "cut"  # closes the connection without a word
 RESET = "reset"  # the line breaks off: what waits in it is thrown away
@@ -59,7 +60,7 @@ class Kept(str):
 Script = Callable[[Talk, str, str], str | None]
 
 
-class ScriptedServer:
+class ScriptedServer(Listening):
     def __init__(
         self,
         script: Script = lambda talk, verb, line: None,
@@ -67,52 +68,17 @@ class ScriptedServer:
         offers: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 10000000"),
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        super().__init__()
         self.script = script
         self.offers = offers
         self.tls = tls
         self.talks: list[Talk] = []
         self.letters: list[Received] = []
-        self._threads: list[threading.Thread] = []
-        self._sockets: list[socket.socket] = []
-        self._closing = False
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
 
-    def __enter__(self) -> "ScriptedServer":
-        self._start(self._accept)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._closing = True
-        socket.create_connection(("127.0.0.1", self.port)).close()  # wakes accept()
-        for connection in self._sockets:
-            _shut(connection)
-        for thread in self._threads:
-            thread.join(30)
-            assert not thread.is_alive()
-        self._listener.close()
-
-    def _start(self, target: Callable[..., None], *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            if self._closing:
-                connection.close()
-                return
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._sockets.append(connection)
-            talk = Talk(len(self.talks) + 1)
-            self.talks.append(talk)
-            self._start(self._converse, connection, talk)
+    def _begin(self, connection: socket.socket) -> Callable[[], None]:
+        talk = Talk(len(self.talks) + 1)
+        self.talks.append(talk)
+        return partial(self._converse, connection, talk)
 
     def _converse(self, connection: socket.socket, talk: Talk) -> None:
         line = _Line(connection)
@@ -221,10 +187,5 @@ class _Line:
         self.connection.close()
 
     def close(self) -> None:
-        _shut(self.connection)
+        shut(self.connection)
         self.connection.close()
-
-
-def _shut(connection: socket.socket) -> None:
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)

@@ -1,6 +1,5 @@
 """A process that reads the mailbox of its settings again and again, until somebody ends it."""
 
-import sys
 import time
 from datetime import timedelta
 
@@ -13,8 +12,6 @@ if __name__ == "__main__":
     returned_mailbox._LEASE = timedelta(seconds=1)
     returned_mailbox.EVERY = timedelta()
     app = create_app(load())
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
     while True:
         with app.app_context():
             returned_mailbox.read_returned()

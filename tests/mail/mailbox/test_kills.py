@@ -5,7 +5,9 @@ import random
 import ssl
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,12 +23,30 @@ from tests.factories import a_publication, a_seller
 from tests.letters import send
 from tests.mail import messages
 from tests.mail.certificates import make_certificate
-from tests.mail.imap_server import ImapServer
+from tests.mail.imap_server import CUT, ImapServer
 from tests.mail.messages import dsn
 from tests.mail.reading import url_of
 from tests.purchases import buy
+from tests.serving import until
 
 READERS, KILLS = 40, 6
+
+
+@dataclass
+class _Killer:
+    """The server's script: kills who reads at one of its commands, before it is answered."""
+
+    reader: "subprocess.Popen[bytes] | None" = None
+    left: int | None = None
+
+    def __call__(self, verb: str, line: str) -> str | None:
+        if self.left is None or not verb.startswith("UID"):
+            return None
+        self.left -= 1
+        if self.left or self.reader is None:
+            return None
+        self.reader.kill()
+        return CUT
 
 
 @pytest.mark.long
@@ -37,9 +57,8 @@ def test_kills_lose_no_report_and_take_none_twice(
     certificate = make_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    chance = random.Random(12)
-    # A server far away, so that there is something to be amid of.
-    with ImapServer(context, lambda verb, line: time.sleep(0.03)) as server:
+    chance, killer = random.Random(12), _Killer()
+    with ImapServer(context, killer) as server:
         names = _sent_to_many()
         for name in names:
             server.put(messages.out_of_office(name), datetime.now(UTC).date())
@@ -55,10 +74,13 @@ def test_kills_lose_no_report_and_take_none_twice(
         amid = 0
         for _ in range(KILLS):
             before = _taken()
-            _killed(environment, server, after=chance.uniform(0.6, 1.6))
+            with _reader(environment, killer, after=chance.randint(8, 24)) as reader:
+                reader.wait(60)
             amid += before < _taken() < READERS
-        _killed(environment, server, after=60, until_read=True)
-    assert amid >= KILLS // 2  # control: the kills fell amid the reading
+        with _reader(environment, killer) as reader:
+            until(lambda: _taken() == READERS, "all is read")
+            reader.kill()
+    assert amid == KILLS  # control: the kills fell amid the reading
     assert _taken() == READERS
     assert server.verbs().count("UID FETCH") <= 2 * READERS + 2 * KILLS
     db.session.rollback()
@@ -89,18 +111,15 @@ def _taken() -> int:
     return found or 0
 
 
-def _killed(
-    environment: dict[str, str], server: ImapServer, *, after: float, until_read: bool = False
-) -> None:
-    """A reader that is killed so long after it has begun, or once all is read."""
+@contextmanager
+def _reader(
+    environment: dict[str, str], killer: _Killer, *, after: int | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that reads, to be killed after so many commands about messages."""
     command = [sys.executable, "-m", "tests.mail.mailbox.reading_process"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as reader:
-        assert reader.stdout is not None
-        reader.stdout.readline()
-        begun, sessions = time.monotonic(), server.connections
-        while server.connections == sessions and time.monotonic() < begun + 30:
-            time.sleep(0.01)
-        end = time.monotonic() + after
-        while time.monotonic() < end and not (until_read and _taken() == READERS):
-            time.sleep(0.02)
-        reader.kill()
+    killer.left = after
+    with subprocess.Popen(command, env=environment) as killer.reader:
+        try:
+            yield killer.reader
+        finally:
+            killer.reader.kill()
