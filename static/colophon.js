@@ -130,8 +130,9 @@
     if (event.state && event.state.fresh) location.reload();
   });
 
-  // A part with data-poll (seconds) and an id is fetched again for as long as the server marks it so, its buttons
-  // with it; a form that is under way stays, and the focus stays on what says the same.
+  // A part with data-poll (seconds) and an id is fetched again, from data-from where it has an address of its own, for
+  // as long as the server marks it so, its buttons with it; a form that is under way stays, and the focus stays on
+  // what says the same. Nothing is asked for by a page that nobody sees.
   const bare = (part) => part.outerHTML.replace(/value="[^"]{40,}"/g, "");
   const swap = (part, fresh) => {
     const active = part.contains(document.activeElement) && document.activeElement;
@@ -149,9 +150,16 @@
     if (!part || !part.dataset.poll) return;
     try {
       if (!document.hidden) {
-        const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+        const ask = (url) => fetch(url, { headers: { Accept: "text/html" } });
+        const answer = await ask(part.dataset.from || location.href);
         const fresh = answer.ok && parse(await answer.text()).getElementById(id);
-        if (fresh && !at("form[data-sent]", part) && bare(fresh) !== bare(part)) swap(part, fresh);
+        if (fresh && !at("form[data-sent]", part) && bare(fresh) !== bare(part)) {
+          // Where the state is another, the rest of the page is, too.
+          const isOther = fresh.dataset.state !== part.dataset.state;
+          const whole = isOther && at("main", parse(await (await ask(location.href)).text()));
+          if (whole) swap(at("main"), whole);
+          else swap(part, fresh);
+        }
         wait = answer.ok ? 1 : wait * 2;
       }
     } catch {

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
 from store.admin.editions import DRAFT_POLICY
-from store.admin.releases import LETTER_POLICY
+from store.admin.release_pages import LETTER_POLICY
 from store.catalog.models import DateMove, Publication
 from store.catalog.publications import PublicationUnknown, moves_of, publication_by_slug
 from store.distribution.rehearsal import TYPED_ABOVE

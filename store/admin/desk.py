@@ -4,6 +4,7 @@ from flask import Flask
 
 from store.admin import (
     audit,
+    coverage,
     customer_import,
     customer_notes,
     customers,
@@ -24,6 +25,7 @@ from store.admin import (
     seller,
     settings,
     staff,
+    statement,
     transfers,
     two_customers,
 )
@@ -42,6 +44,8 @@ DOORS = (
     date_moves.bp,
     editions.bp,
     releases.bp,
+    coverage.bp,
+    statement.bp,
     orders.bp,
     exports.bp,
     refunds.bp,

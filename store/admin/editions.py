@@ -134,6 +134,7 @@ def files_shown(edition: Edition) -> list[dict[str, Any]]:
         {
             "format": asset.format.upper(),
             "size": asset.size,
+            "pages": asset.facts.get("pages") or 0,
             "sha256": asset.sha256,
             "uploaded_sha256": asset.uploaded_sha256,
             "url": url_for(

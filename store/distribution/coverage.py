@@ -16,7 +16,6 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.formatting import format_day, format_moment
-from store.kit.paging import BEGINNING, OLDEST_FIRST, SHORT_PAGE, Page, Place, paginate
 from store.mail.models import (
     Attempt,
     Batch,
@@ -193,14 +192,6 @@ def _given_up(batch: Batch) -> sa.Select[int]:
 
 def _count(rows: sa.Select[Any] | sa.CompoundSelect[Any]) -> int:
     return db.session.scalar(sa.select(sa.func.count()).select_from(rows.subquery())) or 0
-
-
-def troubled_letters(batch: Batch, place: Place = BEGINNING) -> Page[Delivery]:
-    """The letters of a release that could not be delivered, came back or wait for a person."""
-    wanted = (DeliveryStatus.FAILED, DeliveryStatus.BOUNCED, DeliveryStatus.HELD)
-    ids = sa.union_all(*(sa.select(Delivery.id).where(stands_at(status)) for status in wanted))
-    query = sa.select(Delivery).where(Delivery.batch_id == batch.id, Delivery.id.in_(ids))
-    return paginate(query, place, Delivery.id, size=SHORT_PAGE, words=OLDEST_FIRST)
 
 
 def count_due_later(batch: Batch) -> int:

@@ -6,9 +6,8 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from store.catalog.editions import look_at_notes
-from store.catalog.gate.report import suspicious_changes
-from store.catalog.models import Asset, Edition, EditionStatus, Publication, PublicationStatus
+from store.catalog.models import Edition
+from store.distribution.checks import Check, Rank, check_edition
 from store.distribution.letters import edition_notice
 from store.distribution.recipients import recipients
 from store.entitlements.received import NOTICE
@@ -27,6 +26,11 @@ from store.orders.models import Customer
 TYPED_ABOVE = 100
 
 
+def must_be_typed(people: int) -> bool:
+    """Whether a release to so many is confirmed by typing the number."""
+    return people > TYPED_ABOVE
+
+
 @dataclass(frozen=True)
 class Rehearsal:
     """What a release would do now. `recipients` = `owners` + `preorders`, once each."""
@@ -35,10 +39,13 @@ class Rehearsal:
     owners: int
     preorders: int
     waiting: int  # of the recipients, those whose letter falls due later
+    occasions: dict[str, int]  # of the recipients, by why they are told
     left_out: dict[str, int]
     warnings: list[str]
+    checks: list[Check]
     letter: LetterText
     letter_to: str | None  # the customer whose values it has; None: sample values
+    letter_name: str  # their name; empty where they gave none
 
     @property
     def concerned(self) -> int:
@@ -46,34 +53,68 @@ class Rehearsal:
         return self.recipients + sum(self.left_out.values())
 
 
-def rehearse(edition: Edition) -> Rehearsal:
-    """Count and show what releasing the edition now would do. Writes nothing."""
+def rehearse(edition: Edition, chosen: int | Occasion | None = None) -> Rehearsal:
+    """Count and show what releasing the edition now would do. Writes nothing. The letter is that
+    of the `chosen` customer, or of the first who is told for that reason, if there is one."""
+    counted = count_recipients(edition)
+    people = sum(counted.occasions.values())
+    checks = check_edition(edition)
+    if not people:
+        nobody = "Nobody has bought this publication yet, so no letter will be sent."
+        checks.append(Check(Rank.LOOK, nobody))
+    letter, to = _letter(edition, chosen)
+    return Rehearsal(
+        recipients=people,
+        owners=people - counted.preorders,
+        preorders=counted.preorders,
+        waiting=counted.waiting,
+        occasions=counted.occasions,
+        left_out=counted.left_out,
+        warnings=[one.whole for one in checks if one.rank is not Rank.PASSED],
+        checks=checks,
+        letter=letter,
+        letter_to=to.email if to else None,
+        letter_name=to.name if to else "",
+    )
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Everybody whom an edition concerns, in numbers."""
+
+    occasions: dict[str, int]
+    left_out: dict[str, int]
+    preorders: int
+    waiting: int
+
+    @property
+    def recipients(self) -> int:
+        """Who gets a letter."""
+        return sum(self.occasions.values())
+
+
+def count_recipients(edition: Edition) -> Counted:
+    """How many get the edition and how many do not, each by why: one statement."""
     rows = recipients(edition).subquery()
+    is_owed = rows.c.left_out.is_(None)
+    why = sa.func.coalesce(rows.c.left_out, rows.c.occasion).label("why")
     found = db.session.execute(
         sa.select(
-            rows.c.left_out,
+            is_owed.label("is_owed"),
+            why,
             sa.func.count().label("people"),
             sa.func.sum(rows.c.is_first).label("preorders"),
             sa.func.sum(sa.case((rows.c.due_at > clock.now(), 1), else_=0)).label("waiting"),
         )
-        .group_by(rows.c.left_out)
-        .order_by(rows.c.left_out)
+        .group_by(is_owed, why)
+        .order_by(why)
     ).all()
-    owed = next((row for row in found if row.left_out is None), None)
-    people, preorders = (owed.people, int(owed.preorders)) if owed else (0, 0)
-    letter, to = _letter(edition)
-    warnings = _warnings(edition)
-    if not people:
-        warnings.append("Nobody has bought this publication yet, so no letter will be sent.")
-    return Rehearsal(
-        recipients=people,
-        owners=people - preorders,
-        preorders=preorders,
-        waiting=int(owed.waiting) if owed else 0,
-        left_out={row.left_out: row.people for row in found if row.left_out},
-        warnings=warnings,
-        letter=letter,
-        letter_to=to,
+    owed = [row for row in found if row.is_owed]
+    return Counted(
+        {row.why: row.people for row in owed},
+        {row.why: row.people for row in found if not row.is_owed},
+        sum(int(row.preorders) for row in owed),
+        sum(int(row.waiting) for row in owed),
     )
 
 
@@ -93,13 +134,19 @@ def send_test(edition: Edition, address: str) -> None:
     )
 
 
-def _letter(edition: Edition) -> tuple[LetterText, str | None]:
-    """The letter with the values of the first recipient; of nobody where there is none."""
+def _letter(edition: Edition, chosen: int | Occasion | None) -> tuple[LetterText, Customer | None]:
+    """The letter with the values of the chosen recipient, else of the first; of nobody where there
+    is none."""
     rows = recipients(edition).subquery()
+    order: list[Any] = [rows.c.customer_id]
+    if isinstance(chosen, Occasion):
+        order.insert(0, sa.case((rows.c.occasion == chosen.value, 0), else_=1))
+    elif chosen is not None:
+        order.insert(0, sa.case((rows.c.customer_id == chosen, 0), else_=1))
     first = (
         sa.select(rows.c.customer_id, rows.c.occasion)
         .where(rows.c.left_out.is_(None))
-        .order_by(rows.c.customer_id)
+        .order_by(*order)
         .limit(1)
     )
     customer_id, occasion = db.session.execute(first).one_or_none() or (None, None)
@@ -118,95 +165,4 @@ def _letter(edition: Edition) -> tuple[LetterText, str | None]:
     base = config().base_url
     links = {"library_url": f"{base}/library/…", "stop_url": f"{base}/stop/…"}
     context = letter.context | links | {"is_test": False}
-    return render_letter(NOTICE, context), customer.email if customer else None
-
-
-def _warnings(edition: Edition) -> list[str]:
-    found: list[str] = []
-    if not edition.assets:
-        found.append("There is no file yet. Upload a PDF or an EPUB.")
-    if not edition.notes:
-        found.append("There are no notes: the letter will not say what changed.")
-    found += look_at_notes(edition.notes)
-    if edition.publication.status != PublicationStatus.LISTED:
-        found.append("The publication is not on sale.")
-    for asset in edition.assets:
-        found += [
-            _named(asset, one["sentence"]) for one in asset.findings if one["level"] == "warn"
-        ]
-    return found + _seen_before(edition) + _beside_last(edition) + _shared_identifiers(edition)
-
-
-def _seen_before(edition: Edition) -> list[str]:
-    """The same bytes as in an earlier edition, withdrawn ones before all: the usual slip is to
-    upload the wrong file a second time."""
-    now = {asset.sha256: asset.format for asset in edition.assets}
-    earlier = (
-        sa.select(Asset, Edition.number)
-        .join(Edition)
-        .where(
-            Edition.publication_id == edition.publication_id,
-            Edition.number < edition.number,
-            Asset.sha256.in_(list(now)),
-        )
-        .order_by(Edition.number.desc())
-    )
-    return [
-        _named(old, f"This is the same file as in edition {number}.")
-        for old, number in db.session.execute(earlier)
-        if now[old.sha256] == old.format
-    ]
-
-
-def _beside_last(edition: Edition) -> list[str]:
-    # The edition that readers have now; a withdrawn one is no measure of this one.
-    in_force = sa.select(Edition).where(
-        Edition.publication_id == edition.publication_id,
-        Edition.number < edition.number,
-        Edition.status == EditionStatus.RELEASED,
-    )
-    before = db.session.scalars(in_force.order_by(Edition.number.desc()).limit(1)).first()
-    if before is None:
-        return []
-    found: list[str] = []
-    now = {asset.format: asset for asset in edition.assets}
-    for old in before.assets:
-        new = now.get(old.format)
-        if new is None:
-            found.append(
-                f"Edition {before.number} came as {old.format.upper()} too; this one does not."
-            )
-            continue
-        odd = suspicious_changes(old.facts, old.sha256, new.facts, new.sha256, old.size, new.size)
-        found += [_named(new, one.sentence) for one in odd if one.code != "same-bytes"]
-    return found
-
-
-def _shared_identifiers(edition: Edition) -> list[str]:
-    """Reading apps take two books of one identifier for one, and put one in the other's place."""
-    said = Asset.facts["identifier"].as_string()
-    now = {str(asset.facts.get("identifier") or ""): asset for asset in reversed(edition.assets)}
-    others = (
-        sa.select(said, Publication.title)
-        .join(Edition, Edition.id == Asset.edition_id)
-        .join(Publication, Publication.id == Edition.publication_id)
-        .where(
-            Publication.id != edition.publication_id,
-            Edition.status != EditionStatus.WITHDRAWN,
-            said.in_([one for one in now if one]),
-        )
-        .distinct()
-        .order_by(Publication.title)
-    )
-    return [
-        _named(
-            now[identifier],
-            f"The identifier inside the file, {identifier}, is that of “{title}” too. Reading apps "
-            "would put one in the place of the other: give each publication its own.",
-        )
-        for identifier, title in db.session.execute(others)
-    ]
-
-
-def _named(asset: Asset, sentence: str) -> str:
-    return f"{asset.format.upper()}: {sentence}"
+    return render_letter(NOTICE, context), customer

@@ -222,9 +222,9 @@ def retry(delivery: Delivery, who: str) -> bool:
     return True
 
 
-def retry_failed(batch: Batch, who: str) -> int:
-    """Queue the failed letters of a batch again; returns how many."""
-    of_batch = Delivery.batch_id == batch.id
+def retry_failed(batch: Batch, who: str, *only: sa.ColumnElement[bool]) -> int:
+    """Queue the failed letters of a batch again, or `only` these of it; returns how many."""
+    of_batch = sa.and_(Delivery.batch_id == batch.id, *only)
     return len(_requeue(of_batch, DeliveryStatus.FAILED, who, "failed letters sent again"))
 
 

@@ -23,7 +23,7 @@ def customers_with(query: sa.Select[Any], text: str) -> tuple[sa.Select[Any], An
     """The query narrowed to customers whose address or name holds what was typed, and the column that
     they are listed by."""
     if _is_short(text):
-        return query.where(_holds(Customer, text)), Customer.id
+        return query.where(holds(Customer, text)), Customer.id
     if not _is_sqlite():
         return query.where(_is_indexed(text, Customer)), Customer.id
     # By the table that is searched: it gives its rows from the newest, and ends with the page.
@@ -40,10 +40,10 @@ def orders_with(query: sa.Select[Any], text: str) -> sa.Select[Any]:
     if not many_people and not many_orders:
         by_customer = sa.select(Order.id).where(Order.customer_id.in_(_ids(Customer, text)))
         return query.where(Order.id.in_(sa.union(_ids(Order, text), by_customer)))
-    person = sa.select(Customer.id).where(Customer.id == Order.customer_id, _holds(Customer, text))
+    person = sa.select(Customer.id).where(Customer.id == Order.customer_id, holds(Customer, text))
     return query.where(
         sa.or_(
-            _holds(Order, text) if many_orders else Order.id.in_(_ids(Order, text)),
+            holds(Order, text) if many_orders else Order.id.in_(_ids(Order, text)),
             person.exists() if many_people else Order.customer_id.in_(_ids(Customer, text)),
         )
     )
@@ -76,7 +76,7 @@ def _is_short(text: str) -> bool:
     return len(search_key(text)) < GRAM
 
 
-def _holds(model: Found, text: str) -> sa.ColumnElement[bool]:
+def holds(model: Found, text: str) -> sa.ColumnElement[bool]:
     """Whether a row holds it, by a look at the row."""
     return sa.or_(
         *(
@@ -121,4 +121,4 @@ def _is_indexed(text: str, model: Found) -> sa.ColumnElement[bool]:
             for words in _spellings(text)
         )
     )
-    return sa.and_(has_grams, _holds(model, text))
+    return sa.and_(has_grams, holds(model, text))

@@ -129,7 +129,7 @@ def test_three_presses_from_upload_to_sent(desk: FlaskClient, publication: Publi
     assert (uploaded.status_code, uploaded.location) == (303, EDITION)
     page = page_at(desk, EDITION)
     assert "Release edition 1 to 2 people" in page
-    assert "This is the letter to anna@reader.example" in page
+    assert "as Anna Berg gets it" in page
     assert notices() == {}
 
     released = press(desk, f"{EDITION}/release", {"people": "2", "when": "now"}, seen_on=EDITION)
@@ -280,12 +280,12 @@ def test_a_format_is_added_and_replaced_while_it_is_a_draft(
 def test_above_a_hundred_people_the_number_is_typed(
     desk: FlaskClient, publication: Publication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.admin.releases.TYPED_ABOVE", 1)
+    monkeypatch.setattr("store.distribution.rehearsal.TYPED_ABOVE", 1)
     with transaction():
         for name in ("anna", "ben"):
             buy(publication, f"{name}@reader.example")
         draft(publication)
-    assert "Type the number of people to go on" in page_at(desk, EDITION)
+    assert "Type the number of people" in page_at(desk, EDITION)
     for typed, sentence in (("", "Type the number of people, 2"), ("3", "goes to 2 people now")):
         answer = press(
             desk, f"{EDITION}/release", {"people": typed, "when": "now"}, seen_on=EDITION
@@ -389,7 +389,7 @@ def test_what_could_not_be_delivered_is_shown_with_the_servers_words_and_tried_a
             letter.status, letter.reason = DeliveryStatus.FAILED, "550 5.1.1 No such mailbox"
     page = page_at(desk, EDITION)
     assert "550 5.1.1 No such mailbox" in page
-    assert "ben@reader.example" in page
+    assert "ben@reader.example" in page.replace("<wbr>", "")
     assert "1 letter could not be delivered." in page_at(desk, "/admin/")
     assert "550 5.1.1" in page_at(desk, "/admin/letters?status=failed")
     press(desk, f"{EDITION}/retry", seen_on=EDITION)

@@ -251,6 +251,8 @@ def test_what_the_book_says_of_itself_is_read(tmp_path: Path) -> None:
         "epub_version": "3.0",
         "documents": 1,
         "bookmarks": True,
+        "headings": 0,
+        "pictures": {"described": 1, "undescribed": 0},
         "fixed_layout": False,
         "accessibility": {
             "accessMode": ["textual", "visual"],

@@ -154,6 +154,8 @@ def note_facts(package: Package, counted: Counter[str], notebook: Notebook) -> N
     facts["epub_version"] = shorten(root.get("version", ""))
     facts["documents"] = len(package.spine)
     facts["bookmarks"] = counted["contents"] > 0
+    facts["headings"] = counted["headings"]
+    facts["pictures"] = {name: counted[name] for name in ("described", "undescribed")}
     if not facts["bookmarks"]:
         notebook.add("epub-no-contents")
     layout = next(iter(_properties(root, "rendition:layout")), "")

@@ -1,0 +1,117 @@
+"""The people of a release at the desk: tried again, and their addresses corrected, many at once."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from store.catalog.models import Edition, Publication
+from store.kit import clock
+from store.kit.database import db, transaction
+from store.mail.models import Delivery, DeliveryStatus
+from store.orders.models import Customer
+from store.staff.credentials import new_secret, turn_on_two_step
+from store.staff.people import staff_by_address
+from tests.admin.sign_in import press, signed_in
+from tests.editions import draft, edition_of, release
+from tests.factories import a_publication, a_seller
+from tests.letters import deliveries
+from tests.pages import check_page, page_at
+from tests.purchases import buy
+
+EDITION = "/admin/publications/send-early-years/editions/1"
+
+
+@pytest.fixture
+def desk(client: FlaskClient) -> FlaskClient:
+    """An owner at the desk."""
+    return signed_in(client)
+
+
+@pytest.fixture
+def publication(app: Flask) -> Publication:
+    """A publication on sale, expected so soon that buyers must agree to get it at once."""
+    with transaction():
+        a_seller()
+        return a_publication(expected_on=clock.now().date() + timedelta(days=5))
+
+
+def _failed(publication: Publication, *names: str) -> dict[str, Delivery]:
+    """A release of which the letters to these could not be delivered, by name."""
+    with transaction():
+        for name in names:
+            buy(publication, f"{name}@reader.example", name)
+    edition = release(_drafted(publication))
+    with transaction() as session:
+        letters = session.scalars(sa.select(Delivery).filter_by(edition_id=edition.id)).all()
+        found = {db.session.get_one(Customer, one.customer_id).name: one for one in letters}
+        for one in found.values():
+            one.status, one.reason = DeliveryStatus.FAILED, "550 5.1.1 User unknown"
+    return found
+
+
+def _drafted(publication: Publication) -> Edition:
+    with transaction():
+        return draft(publication)
+
+
+def test_those_ticked_are_tried_again_and_nobody_else(
+    desk: FlaskClient, publication: Publication
+) -> None:
+    letters = _failed(publication, "anna", "ben", "cleo")
+    numbers = {name: letter.id for name, letter in letters.items()}
+    page = page_at(desk, f"{EDITION}/people/undeliverable")
+    assert "There is no such mailbox" in page
+    assert "“550 5.1.1 User unknown”" in page
+
+    ticked = {"letter": [numbers["anna"], numbers["cleo"]]}
+    lists = f"{EDITION}/people/undeliverable"
+    assert press(desk, f"{lists}/retry", ticked, seen_on=lists).status_code == 303
+
+    assert "2 letters are tried again." in page_at(desk, lists)
+    assert deliveries(edition_of(1)) == {
+        "anna@reader.example": (DeliveryStatus.QUEUED, ""),
+        "ben@reader.example": (DeliveryStatus.FAILED, "550 5.1.1 User unknown"),
+        "cleo@reader.example": (DeliveryStatus.QUEUED, ""),
+    }
+
+
+def test_addresses_are_corrected_from_a_pasted_list_after_a_look_at_it(
+    desk: FlaskClient, publication: Publication
+) -> None:
+    _failed(publication, "anna", "ben", "cleo")
+    with transaction():
+        person = staff_by_address("owner@publisher.example")
+        assert person is not None
+        codes = turn_on_two_step(person, new_secret())
+        person.two_step_at = clock.now() - timedelta(hours=24)
+    lines = [
+        "Anna@Reader.example\tanna@other.example",
+        "ben@reader.example; ben at other",
+        "cleo@reader.example cleo@reader.example",
+        "nobody@reader.example nobody@other.example",
+        "anna@reader.example",
+    ]
+    typed = {"list": "\n".join(lines)}
+    lists, correct = f"{EDITION}/people/undeliverable", f"{EDITION}/people/correct"
+
+    looked = press(desk, correct, typed, seen_on=lists)
+
+    assert looked.status_code == 200
+    check_page(looked.text, path=correct)
+    assert "Correct 1 address?" in looked.text
+    assert looked.text.count("Not changed") == 4
+    assert "Nobody who did not get this edition has the old address." in looked.text
+    change = typed | {"step": "change"}
+    refused = press(desk, correct, change | {"code": "000000"}, seen_on=lists)
+    assert refused.status_code == 422
+    assert "anna@other.example" in refused.text
+    done = press(desk, correct, change | {"code": codes[0]}, seen_on=lists)
+    assert done.status_code == 303
+    assert deliveries(edition_of(1)) == {
+        "anna@other.example": (DeliveryStatus.QUEUED, ""),
+        "ben@reader.example": (DeliveryStatus.FAILED, "550 5.1.1 User unknown"),
+        "cleo@reader.example": (DeliveryStatus.FAILED, "550 5.1.1 User unknown"),
+    }
