@@ -204,7 +204,9 @@ def _read(values: Typed) -> dict[str, Any]:
     """The fields as the rules take them. Refuses (`InvalidFields`) what cannot be read at all."""
     reader = Reader(values)
     fields: dict[str, Any] = {name: values[name] for name in TEXTS}
-    fields["expected_on"] = reader.day("expected_on", "Enter the expected date like 2027-03-31.")
+    fields["expected_on"] = reader.day(
+        "expected_on", f"“{values['expected_on'][:40]}” is not a day of the calendar."
+    )
     fields["updates_months"] = reader.number(
         "updates_months", "Enter a number of months, or leave it empty."
     )

@@ -18,6 +18,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
+from store.kit.formatting import format_moment
 from store.kit.jobs import ring
 from store.kit.status import advance
 from store.mail import outbox
@@ -67,10 +68,9 @@ def schedule_release(edition: Edition, at: datetime | None, who: str) -> datetim
     """
     earliest = clock.now() + timedelta(seconds=config().release_delay)
     if at is not None and at < earliest:
-        local = earliest.astimezone(config().zone)
         raise MomentTooSoon(
-            f"That is too soon: there must be time to take it back. Say {local:%Y-%m-%dT%H:%M} "
-            f"({config().zone.key}) or later."
+            "That is too soon: there must be time to take it back. The first moment is "
+            f"{format_moment(earliest)}."
         )
     lock_publication(edition.publication_id, alone=True)
     db.session.refresh(edition)

@@ -92,7 +92,8 @@ def _moment(of_day: Callable[[date, ZoneInfo], datetime]) -> Callable[[object], 
             day = read_day(value)
             return of_day(day, config().zone) if day else None
         except (ValueError, OverflowError):
-            raise ValueError("Enter the day like 2027-03-31, or leave it empty.") from None
+            sentence = f"“{value[:40]}” is not a day of the calendar. Leave it empty for none."
+            raise ValueError(sentence) from None
 
     return moment
 

@@ -27,7 +27,7 @@ from pyotp.exceptions import OTPVerificationError
 
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import db
+from store.kit.database import db, insert_once
 from store.kit.errors import InvalidFields
 from store.staff.models import DeskRule, Role, StaffMember
 
@@ -150,9 +150,9 @@ def demanded_of_all_at() -> datetime | None:
 
 def demand_of_all(*, is_on: bool) -> None:
     """Demand it of everybody from now on, or of the roles of production alone."""
-    rule = db.session.get(DeskRule, 1) or DeskRule(id=1)
+    insert_once(DeskRule, id=1)
+    rule = db.session.get_one(DeskRule, 1, with_for_update=True, populate_existing=True)
     rule.two_step_at = (rule.two_step_at or clock.now()) if is_on else None
-    db.session.add(rule)
     db.session.flush()
 
 

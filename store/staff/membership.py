@@ -179,7 +179,7 @@ def join(token: str, name: str, password: str) -> StaffMember:
     if person.invitation is None:  # somebody has just followed it
         raise InvitationOver
     person.name, person.password = named, password
-    person.active, person.invitation = True, None
+    person.active, person.invitation, person.signed_in_at = True, None, clock.now()
     end_sessions(person)
     db.session.flush()
     return person

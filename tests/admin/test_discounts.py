@@ -106,9 +106,19 @@ def test_the_command_line_adds_lists_and_ends(
     ("field", "option", "text", "sentence"),
     [
         ("amount", "--amount", "1,0", "The amount “1,0” must be written like 12.50 for GBP."),
-        ("starts_on", "--from", "soon", "Enter the day like 2027-03-31, or leave it empty."),
+        (
+            "starts_on",
+            "--from",
+            "soon",
+            "“soon” is not a day of the calendar. Leave it empty for none.",
+        ),
         ("ends_on", "--until", "2020-01-01", "The end must come after the beginning."),
-        ("ends_on", "--until", "9999-12-31", "Enter the day like 2027-03-31, or leave it empty."),
+        (
+            "ends_on",
+            "--until",
+            "9999-12-31",
+            "“9999-12-31” is not a day of the calendar. Leave it empty for none.",
+        ),
         ("code", "--code", "A!", "A code has 3 to 30 letters (A to Z) and digits."),
         ("max_orders", "--max-orders", "0", "Enter a number of 1 or more, or leave it empty."),
         (

@@ -14,6 +14,8 @@ from flask.testing import FlaskClient
 from store.cli import main
 from store.commands import base
 from store.kit.database import db, transaction
+from store.orders.customers import rename
+from store.orders.models import Customer
 from store.staff import audit, membership
 from store.staff.acts import Act
 from store.staff.membership import change_role, remove
@@ -311,6 +313,10 @@ def test_the_record_is_read_by_page_and_by_who_what_thing_and_days(history: Flas
         ("thing=nobody@reader.example", []),
     ):
         assert sentences(read(history, f"/admin/audit?{asked}")) == found, asked
+    with transaction():
+        rename(db.session.scalars(sa.select(Customer)).one(), "Anna Bergmann")
+    now = "Ended all links of Anna Bergmann (anna@reader.example)"
+    assert sentences(read(history, "/admin/audit?kind=customers")) == [now]
     wrong = history.get("/admin/audit?first_day=2027-02-30")
     assert (wrong.status_code, "not a day of the calendar" in wrong.text) == (422, True)
 
