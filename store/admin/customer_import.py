@@ -11,14 +11,14 @@ from store.distribution.import_export import import_customers
 from store.kit.database import alongside
 from store.kit.forms import Typed, status, typed
 from store.staff import recorded
-from store.staff.guard import EDITORS, opens_to, takes
+from store.staff.guard import EDITORS, may, opens_to, takes
 
 bp = Blueprint("customer_import", __name__, url_prefix="/admin/publications/<slug>")
 
 # Some thirty thousand rows; the command takes more without keeping a browser waiting.
 LARGEST_FILE = 2_000_000
-# More lines help nobody on one page; the counts are of all.
-MOST_LINES = 500
+# More lines of one reason help nobody on a page; the counts are of all.
+MOST_LINES = 100
 COLUMNS = ("email", "name", "item", "ordered_on")
 
 
@@ -43,6 +43,8 @@ def bring_in(slug: str) -> Any:
                     notify=values["notify"] == "yes",
                     dry_run=not is_meant,
                 )
+            if not may("support"):
+                report = report.without_customers()
     page = render_template(
         "admin/import.html",
         publication=publication_by_slug(slug) if report else publication,
@@ -51,7 +53,9 @@ def bring_in(slug: str) -> Any:
         report=report,
         is_done=report is not None and is_meant,
         remarks=report.remarks[:MOST_LINES] if report else [],
-        lines=report.left_out[:MOST_LINES] if report else [],
+        reasons=[(kind, len(rows), rows[:MOST_LINES]) for kind, rows in report.by_reason()]
+        if report
+        else [],
         largest=LARGEST_FILE,
     )
     return page, status(errors)

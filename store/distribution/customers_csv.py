@@ -49,6 +49,11 @@ class LeftOut:
     value: str
     reason: str
 
+    @property
+    def kind(self) -> str:
+        """The reason without what is this row's own: quoted words, and numbers."""
+        return re.sub(r"“[^”]*”|\d+", "…", self.reason)
+
 
 @dataclass(frozen=True)
 class CustomerRows:

@@ -36,6 +36,20 @@ class ImportReport:
     left_out: list[LeftOut]
     remarks: list[LeftOut] = field(default_factory=list)
 
+    def without_customers(self) -> "ImportReport":
+        """The same for who is to learn nothing of customers by it: who has the publication, or had
+        it, is told from nobody who is added."""
+        told = [one for one in self.left_out if one.reason not in {HAS_IT, GAVE_IT_BACK}]
+        known = len(self.left_out) - len(told)
+        return ImportReport(self.total, self.added + known, told, self.remarks)
+
+    def by_reason(self) -> list[tuple[str, list[LeftOut]]]:
+        """What was left out, by reason, the most frequent one first."""
+        kinds: dict[str, list[LeftOut]] = {}
+        for one in self.left_out:
+            kinds.setdefault(one.kind, []).append(one)
+        return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
         return {

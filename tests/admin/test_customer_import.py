@@ -1,6 +1,7 @@
 """Customers brought in through the desk, and what the desk tells of a publication's past."""
 
 import io
+import re
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from store.catalog.models import Publication
 from store.distribution import recalling
 from store.entitlements.models import Entitlement
 from store.kit.database import db, transaction
-from tests.admin.sign_in import press
+from tests.admin.sign_in import press, signed_in
 from tests.conftest import on_both
 from tests.distribution.test_csv_columns import GUMROAD
 from tests.editions import drafted_and_released
@@ -52,7 +53,7 @@ def holders() -> int:
 def lines(answer: TestResponse) -> list[str]:
     """The lines that the page names as left out."""
     page = Page(answer.text)
-    return [one.text for one in page.all("th") if one.attrib.get("scope") == "row"]
+    return sorted(one.text for one in page.all("th") if one.attrib.get("scope") == "row")
 
 
 @on_both
@@ -72,6 +73,38 @@ def test_a_look_says_line_by_line_what_an_import_then_does(
 
     again = bring_in(desk, ROWS)
     assert (lines(again), holders()) == (["2", *LEFT_OUT], 2)
+
+
+def test_rows_left_out_stand_under_their_reasons_and_all_sum_to_the_file(
+    desk: FlaskClient, publication: Publication
+) -> None:
+    rows = ROWS + "ann@reader.example,Ann\nbad@,B\nbad,B\n,\nx@reader.example\n"
+    page = Page(bring_in(desk, rows, "look").text)
+    told = [one.text for one in page.all("summary") if " left out: " in one.text]
+    counts = {one.partition(": ")[2][:30]: int(one.partition(" ")[0]) for one in told}
+    assert counts == {
+        "… has no @. It should look lik": 2,
+        "the same address as on line …": 2,
+        "has this publication already": 1,
+        "… is not an e-mail address tha": 1,
+        "empty line": 1,
+        "… field where the heading has ": 1,
+    }
+    # One would be added.
+    assert sum(counts.values()) + 1 == 9
+
+
+def test_an_editor_learns_nothing_of_customers_by_it(
+    client: FlaskClient, publication: Publication
+) -> None:
+    editor = signed_in(client, "editor")
+    pages = []
+    for address in ("anna@reader.example", "nobody@reader.example"):
+        look = bring_in(editor, f"email,name\n{address},A\n", "look")
+        check_page(look.text, path=f"{PUBLICATION}/import")
+        pages.append(re.sub(r'value="[^"]{30,}"', "", look.text).replace(address, ""))
+    assert pages[0] == pages[1]
+    assert "added, or had it already" in pages[0]
 
 
 def test_headings_of_the_files_own_are_named_and_kept(
