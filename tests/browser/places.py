@@ -386,6 +386,15 @@ DESK = {
     "desk address with errors (422)": Place(
         "/admin/customers/{customer}/address", (press("Correct the address"),)
     ),
+    "desk note with errors (422)": Place("/admin/customers/{customer}", (press("Save the note"),)),
+    "desk one person twice": Place("/admin/customers/{customer}/merge"),
+    "desk two customers": Place("/admin/customers/{customer}/merge?with={seconds_customer}"),
+    "desk two customers with errors (422)": Place(
+        "/admin/customers/{customer}/merge?with={seconds_customer}",
+        (press("Make them one customer"),),
+    ),
+    "desk search": Place("/admin/search?q=reader"),
+    "desk search none found": Place("/admin/search?q=zzzz"),
     "desk end links": Place("/admin/customers/{customer}/end-links"),
     "desk second address": Place("/admin/customers/{seconds_customer}/second-address/remove"),
     "desk order held": Place("/admin/orders/{held_reference}"),
