@@ -151,6 +151,7 @@ REFUSALS = {
     "customer correct who@reader.example a@b.example": "No customer has this address.",
     "customer end-links who@reader.example": "No customer has this address.",
     "customer merge who@reader.example a@b.example": "No customer has this address.",
+    "customer part who@reader.example a@b.example": "No customer has this address.",
     "order settle 2222-2222 back": "We know no order with that reference.",
     "publication add Send! --title T --price 1": (
         "The address must be small letters, digits and single hyphens, up to 60."

@@ -11,6 +11,7 @@ from store.distribution.customers_csv import read_customers
 from store.distribution.import_export import ImportReport, export_customers, import_customers
 from store.entitlements.addresses import correct_address, merge_customers
 from store.entitlements.fresh_links import end_links
+from store.entitlements.parting import merge_with, part_customers
 from store.kit.database import alongside, transaction
 from store.orders.customers import known_customer, parse_address
 from store.payments.charge import is_money_under_way
@@ -110,6 +111,21 @@ def merge(gone: str, kept: str) -> None:
         merge_customers(merged, found, who_types())
         record(Act.CUSTOMERS_MERGED, found, after={"merged": merged.id})
     click.echo("They are one customer now. Fresh links are in the outbox.")
+
+
+@customer.command("part")
+@click.argument("kept")
+@click.argument("gone")
+@in_shop
+def part(kept: str, gone: str) -> None:
+    """Part two customers who became one within 14 days: what was GONE's goes back, and both have
+    fresh links."""
+    with transaction():
+        found = known_customer(kept)
+        number = merge_with(found.id, parse_address(gone)).id
+        parted, _ = part_customers(number, found.id, who_types())
+        record(Act.CUSTOMERS_PARTED, found, after={"parted": parted.id})
+    click.echo("They are two customers again. Fresh links are in the outbox.")
 
 
 def _columns(given: tuple[str, ...]) -> dict[str, str]:

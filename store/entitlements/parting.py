@@ -121,6 +121,15 @@ def merge_by_id(number: int, customer_id: int) -> CustomerMerge:
     return found
 
 
+def merge_with(customer_id: int, address: str) -> CustomerMerge:
+    """The newest one with whom was known by this address. Refuses `MergeUnknown`."""
+    key = address_key(address)
+    for found in merges_of(customer_id):
+        if found.before and address_key(found.before["email"]) == key:
+            return found
+    raise MergeUnknown("No customer of this address became one with them within 14 days.")
+
+
 def part_until(merge: CustomerMerge) -> datetime:
     """Until when two customers can be parted (UTC)."""
     return merge.merged_at + DAYS
