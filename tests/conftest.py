@@ -16,6 +16,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from huey import Huey
+from werkzeug.test import TestResponse
 
 from store import settings as store_settings
 from store.app import create_app
@@ -203,10 +204,27 @@ def _no_disk() -> Iterator[None]:
         yield
 
 
+class Seen(TestResponse):
+    """An answer whose text is what a reader sees: without the places at which it may be broken."""
+
+    @property
+    def text(self) -> str:
+        return super().text.replace("<wbr>", "")
+
+
+class Reader(FlaskClient):
+    """The test client."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.response_wrapper = type("Seen", (Seen, self.response_wrapper), {})
+
+
 @pytest.fixture
 def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
     """A shop on the test's database, with an application context open."""
     app = create_app(make_settings(tmp_path, database_url=database_url))
+    app.test_client_class = Reader
     with app.app_context():
         yield app
         db.session.remove()

@@ -5,6 +5,8 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin import letters
+from store.admin.order_states import states_of
+from store.admin.timeline import customer_story
 from store.catalog.editions import edition_by_id
 from store.distribution.coverage import coverage_of
 from store.distribution.reached import reached
@@ -24,7 +26,6 @@ from store.kit.database import transaction
 from store.kit.formatting import format_time
 from store.kit.forms import Typed, place_in_list, searched, status, typed
 from store.kit.limits import TooOften
-from store.kit.status import history
 from store.orders import customers, orders
 from store.orders.customer_notes import notes_of
 from store.orders.models import Customer
@@ -82,6 +83,7 @@ def page_of(customer_id: int, **more: Any) -> str:
     """The customer's page, with what was typed on it and its faults."""
     customer = find(customer_id)
     page = letters.letters_of(customer_id=customer.id, place=place_in_list())
+    theirs = orders.orders_of(customer.id)
     notes = notes_of(customer.id, place_in_list("note_"))
 
     def here(**there: Any) -> str:
@@ -94,13 +96,14 @@ def page_of(customer_id: int, **more: Any) -> str:
         is_in_repair=open_repairs.is_in_repair(customer.id),
         shelves=shelves.shelves(customer.id),
         reached=reached(customer, access.ever_released_for(customer.id)),
-        orders=orders.orders_of(customer.id),
+        orders=theirs,
+        states=states_of(theirs.rows),
         letters=page.linked(here),
         notes=notes.linked(here, "note_"),
         merges=parting.merges_of(customer.id),
         letter_words=letters.STATUSES,
         downloads=received.downloads_of(customer.id),
-        history=history(customers=[customer.id]),
+        events=customer_story(customer.id),
         **more,
     )
 

@@ -72,6 +72,7 @@ def init_app(app: Flask) -> None:
     for door in DOORS:
         app.register_blueprint(door)
     app.jinja_env.filters["kind"] = letters.kind_in_words
+    app.jinja_env.filters["letter_tag"] = letters.tag_of
     app.jinja_env.globals["desk_zone"] = _zone_in_words
 
 

@@ -5,11 +5,11 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
+from store.admin.timeline import letter_story
 from store.distribution.coverage import OCCASIONS
 from store.kit.database import db, transaction
 from store.kit.forms import place_in_list
 from store.kit.paging import BEGINNING, SHORT_PAGE, Page, Place, paginate
-from store.kit.status import history
 from store.mail import outbox, standstills
 from store.mail.letters import kinds
 from store.mail.models import (
@@ -37,6 +37,21 @@ STATUSES = {
     DeliveryStatus.HELD: "held",
     DeliveryStatus.SKIPPED: "left out",
 }
+
+
+_TAGS = {
+    DeliveryStatus.QUEUED: "warn",
+    DeliveryStatus.SENDING: "warn",
+    DeliveryStatus.HELD: "warn",
+    DeliveryStatus.BOUNCED: "bad",
+    DeliveryStatus.FAILED: "bad",
+    DeliveryStatus.SKIPPED: "off",
+}
+
+
+def tag_of(letter: Delivery) -> str:
+    """The kind of the tag that says a letter's state."""
+    return _TAGS.get(letter.status, "")
 
 
 def kind_in_words(kind: str) -> str:
@@ -85,7 +100,7 @@ def one(letter_id: int) -> Any:
         occasion=OCCASIONS.get(delivery.occasion) if delivery.occasion else "",
         customer=customers_of([delivery]).get(delivery.customer_id or 0),
         attempts=db.session.scalars(tries.order_by(Attempt.id)).all(),
-        history=history(deliveries=[delivery.id]),
+        events=letter_story(delivery),
         statuses=STATUSES,
         may_retry=delivery.status.may_become(DeliveryStatus.QUEUED)
         and delivery.status is not DeliveryStatus.SENDING,

@@ -6,12 +6,13 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.exceptions import BadRequest
 
 from store.admin import letters, refunds
+from store.admin.order_states import state_of, states_of
+from store.admin.timeline import order_story
 from store.entitlements.access import rights_of_order
 from store.entitlements.granting import resend_confirmation
 from store.entitlements.order_moves import move_of, settle_held
 from store.kit.database import transaction
 from store.kit.forms import place_in_list, searched
-from store.kit.status import history
 from store.orders.consents import accepted_terms, given_consent
 from store.orders.models import Order, OrderStatus
 from store.orders.orders import is_whole, list_orders, order_by_reference
@@ -51,9 +52,8 @@ def all() -> Any:
         part_url=url_for("orders.all", part=1, **asked) if is_alone else None,
         text=text,
         chosen=chosen,
-        statuses=STATUSES,
+        states=states_of(page.rows),
         choices=[("", "any"), *STATUSES.items(), (HELD, "held")],
-        sums=sums.sums_by_order(page.rows),
     )
 
 
@@ -62,17 +62,18 @@ def all() -> Any:
 def one(reference: str) -> Any:
     """One order: lines, money, rights, letters, what happened when."""
     order = order_by_reference(reference)
-    given_back = sums.refunds_of(order.id)
+    money = sums.sums_of(order)
+    contested = sums.disputes_of_order(order.id)
     page = letters.letters_of(order_id=order.id, place=place_in_list())
     return render_template(
         "admin/order.html",
         order=order,
-        statuses=STATUSES,
+        state=state_of(order, money, is_disputed=any(one.is_open for one in contested)),
         payments=refunds.shown_payments(order.id),
-        sums=sums.sums_of(order),
-        disputes=sums.disputes_of_order(order.id),
+        sums=money,
+        disputes=contested,
         warnings=disputes.fraud_warnings(order.id),
-        refunds=given_back,
+        refunds=sums.refunds_of(order.id),
         refund_words=refunds.REFUNDS,
         plain_amount=refunds.plain_amount,
         transfer=transfers.awaited_transfer(order),
@@ -87,7 +88,7 @@ def one(reference: str) -> Any:
             lambda **there: url_for("orders.one", reference=order.reference, **there)
         ),
         held=move_of(order.id) if order.held_at else None,
-        history=history(orders=[order.id], refunds=[refund.id for refund in given_back]),
+        events=order_story(order),
     )
 
 

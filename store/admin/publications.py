@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
+from store.admin.timeline import publication_story
 from store.catalog import editions, publications, uploads
 from store.catalog.models import VatTreatment
 from store.entitlements.access import count_customers
@@ -11,7 +12,6 @@ from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields, NotFound
 from store.kit.forms import Reader, Typed, of_row, place_in_list, status, typed
 from store.kit.money import to_decimal
-from store.kit.status import history
 from store.kit.storage import storage
 from store.orders.consents import promise_in_words
 from store.payments import promised as promises
@@ -82,10 +82,11 @@ def one(slug: str) -> Any:
     publication = publications.publication_by_slug(slug)
     waits = publications.is_preorder(publication)
     promised = publications.promised_date(publication) if waits else None
+    its_editions = editions.editions_of(publication)
     return render_template(
         "admin/publication.html",
         publication=publication,
-        editions=editions.editions_of(publication),
+        editions=its_editions,
         expected=promise_in_words(promised) if promised else "",
         cover_url=url_for("publications.cover_picture", slug=slug)
         if publications.cover_of(publication)
@@ -93,7 +94,7 @@ def one(slug: str) -> Any:
         customers=count_customers(publication.id),
         has_date=waits,
         moves=publications.moves_of(publication.id)[::-1],
-        history=history(publications=[publication.id]),
+        events=publication_story(publication, its_editions),
     )
 
 

@@ -1,4 +1,4 @@
-"""What happened with an order, a customer, or at the shop today: newest first, in sentences with a
+"""What happened with an order, a customer, a publication, or at the shop today: newest first, in sentences with a
 subject, for the margin of a page. You, or the name; *they* for buyers.
 
 However long the history, each builder takes the same number of statements.
@@ -13,7 +13,7 @@ from flask import g, url_for
 from markupsafe import Markup, escape
 from sqlalchemy.orm import joinedload
 
-from store.catalog.models import Asset, Edition
+from store.catalog.models import Asset, Edition, Publication
 from store.entitlements.models import Download, Entitlement
 from store.kit import clock
 from store.kit.config import config
@@ -33,6 +33,7 @@ _TODAY = 6
 _NAMES = {
     "customer": "They",
     "command line": "Somebody at the shop’s machine",
+    "demonstration": "The demonstration",
     "shop": "The shop",
     "timetable": "The shop",
     "worker": "The shop",
@@ -68,6 +69,9 @@ _BECAME = {
 # What a change of a status says, by what it is of, and from what to what; money, letters and
 # placing are told by rows of their own.
 _CHANGES = {
+    ("orders", "given", "pending"): "{who} gave them a free copy",
+    ("orders", "given", "paid"): "{who} gave them a free copy",
+    ("orders", "given", "taken back"): "{who} took the copy back",
     ("orders", "pending", "expired"): "The order was not paid in time",
     ("orders", "pending", "cancelled"): "{who} gave the order up before paying",
     ("orders", "first address", "new address"): "{who} moved the order to another address",
@@ -75,6 +79,16 @@ _CHANGES = {
     ("orders", "held", "given back"): "{who} gave the order back to its first address",
     ("orders", "held", "left"): "{who} left the order at its new address",
     ("orders", "changed address", "its own address"): "The order stayed at its own address",
+    ("publications", "draft", "listed"): "{who} put it on sale",
+    ("publications", "retired", "listed"): "{who} put it on sale again",
+    ("publications", "listed", "retired"): "{who} took it off sale",
+    ("deliveries", "sent", "bounced"): "It came back",
+    ("deliveries", "bounced", "queued"): "{who} had it sent again",
+    ("deliveries", "failed", "queued"): "{who} had it sent again",
+    ("deliveries", "held", "queued"): "{who} let it go",
+    ("deliveries", "skipped", "queued"): "{who} had it sent after all",
+    ("deliveries", "held", "skipped"): "{who} left it out",
+    ("deliveries", "queued", "skipped"): "{who} left it out",
     ("customers", "old address", "new address"): "{who} changed the address",
     ("customers", "old address", "restored address"): "{who} undid the change of the address",
     ("customers", "old links", "fresh links"): "{who} ended all links and had fresh ones mailed",
@@ -103,14 +117,11 @@ def order_story(order: Order) -> list[Event]:
     """Placed, paid, letters, downloads, refunds, disputes, moves of one order."""
     this = Order.id == order.id
     return _newest(
-        _placed(this),
-        _payments(this),
-        _transfers(this),
-        _refunds(this),
-        _disputes(this),
-        _letters(Delivery.order_id == order.id),
         _downloads(Download.order_id == order.id),
+        _letters(Delivery.order_id == order.id),
+        *_money(this),
         _changes("orders", [order.id]),
+        _placed(this),
     )
 
 
@@ -119,16 +130,37 @@ def customer_story(customer_id: int) -> list[Event]:
     theirs = Order.customer_id == customer_id
     orders = sa.select(Order.id).where(theirs)
     return _newest(
-        _placed(theirs),
-        _payments(theirs),
-        _transfers(theirs),
-        _refunds(theirs),
-        _disputes(theirs),
-        _letters(Delivery.customer_id == customer_id),
         _downloads(Download.customer_id == customer_id),
-        _brought_in(customer_id),
-        _changes("orders", orders),
+        _letters(Delivery.customer_id == customer_id),
+        *_money(theirs),
         _changes("customers", [customer_id]),
+        _changes("orders", orders),
+        _placed(theirs),
+        _brought_in(customer_id),
+    )
+
+
+def publication_story(publication: Publication, editions: Iterable[Edition]) -> list[Event]:
+    """On sale and off it, and its editions."""
+    found = [Event("It was added", publication.created_at)]
+    for one in editions:
+        found.append(Event(f"A draft of edition {one.number} was begun", one.created_at))
+        if one.released_at:
+            found.append(Event(f"Edition {one.number} was released", one.released_at))
+        if one.withdrawn_at:
+            found.append(Event(f"Edition {one.number} was withdrawn", one.withdrawn_at))
+    return _newest(found, _changes("publications", [publication.id]))
+
+
+def letter_story(letter: Delivery) -> list[Event]:
+    """How one letter came to be owed, left, came back, and was sent again."""
+    asked_by = (letter.facts or {}).get("asked_by")
+    owed = f"{named(asked_by)} asked for it" if asked_by else "It was owed"
+    left = [Event("It was handed over", letter.sent_at)] if letter.sent_at else []
+    return _newest(
+        [Event(owed, letter.created_at)],
+        left,
+        _changes("deliveries", [letter.id]),
     )
 
 
@@ -155,9 +187,9 @@ def today_at_the_shop() -> list[Event]:
     ]
     for refund in db.session.scalars(given_back.limit(_TODAY)):
         order = refund.payment.order
-        sentence = f"{named(refund.who)} refunded {_money(refund)} to {_buyer(order)}"
+        sentence = f"{named(refund.who)} refunded {_amount(refund)} to {_buyer(order)}"
         if refund.who == "customer":
-            sentence = f"{_buyer(order)} cancelled, and {_money(refund)} went back"
+            sentence = f"{_buyer(order)} cancelled, and {_amount(refund)} went back"
         events.append(Event(sentence, refund.requested_at, _order_link(order)))
     for order in db.session.scalars(gifts.order_by(Order.id.desc()).limit(_TODAY)):
         sentence = f"A free copy was given to {_buyer(order)}"
@@ -182,7 +214,12 @@ def _staff() -> dict[str, str]:
     return names
 
 
+def _money(which: Any) -> tuple[Iterator[Event], ...]:
+    return _disputes(which), _refunds(which), _transfers(which), _payments(which)
+
+
 def _newest(*some: Iterable[Event]) -> list[Event]:
+    """Of one moment, what is told by an earlier argument stands first, as it came later."""
     found = [event for events in some for event in events]
     return sorted(found, key=lambda event: event.at, reverse=True)[:LONGEST]
 
@@ -190,8 +227,7 @@ def _newest(*some: Iterable[Event]) -> list[Event]:
 def _placed(which: Any) -> Iterator[Event]:
     for order in _rows(sa.select(Order).where(which).order_by(Order.id.desc())):
         if order.given_reason:
-            yield Event("They were given a free copy", order.placed_at, order.given_reason)
-            continue
+            continue  # told by who gave it
         price = f" with {order.discount_label}" if order.discount_label else ""
         yield Event(f"They placed order {order.reference}{price}", order.placed_at)
         if order.status is OrderStatus.PAID and not order.total_amount and order.paid_at:
@@ -209,7 +245,7 @@ def _transfers(which: Any) -> Iterator[Event]:
     query = sa.select(Transfer).join(Checkout, Checkout.id == Transfer.checkout_id)
     query = query.join(Order, Order.id == Checkout.order_id).where(which)
     for one in _rows(query.order_by(Transfer.id.desc())):
-        sentence = f"{named(one.who)} noted {_money(one)} from the bank"
+        sentence = f"{named(one.who)} noted {_amount(one)} from the bank"
         yield Event(sentence, one.recorded_at, one.note)
 
 
@@ -217,12 +253,12 @@ def _refunds(which: Any) -> Iterator[Event]:
     query = sa.select(Refund).join(Payment).join(Order).where(which)
     for one in _rows(query.order_by(Refund.id.desc())):
         if one.status is RefundStatus.FAILED:
-            sentence = f"{_money(one)} could not be given back"
+            sentence = f"{_amount(one)} could not be given back"
             yield Event(sentence, one.requested_at, one.failure or one.why)
         elif one.who == "customer":
-            yield Event(f"They cancelled, and {_money(one)} went back", one.requested_at)
+            yield Event(f"They cancelled, and {_amount(one)} went back", one.requested_at)
         else:
-            yield Event(f"{named(one.who)} refunded {_money(one)}", one.requested_at, one.why)
+            yield Event(f"{named(one.who)} refunded {_amount(one)}", one.requested_at, one.why)
 
 
 def _disputes(which: Any) -> Iterator[Event]:
@@ -231,7 +267,7 @@ def _disputes(which: Any) -> Iterator[Event]:
         for column, sentence in _BANK.items():
             at = getattr(one, column)
             if at:
-                words = sentence.format(who=named(one.submitted_by), money=_money(one))
+                words = sentence.format(who=named(one.submitted_by), money=_amount(one))
                 reason = one.reason_in_words if column == "opened_at" else ""
                 yield Event(words, at, reason)
 
@@ -285,10 +321,10 @@ def _rows(query: sa.Select[Any]) -> Any:
 def _paid(payment: Payment, buyer: str) -> str:
     kind = payment.method.replace("_", " ")
     how = "by bank transfer" if payment.gateway == MANUAL else f"by {kind}" if kind else ""
-    return f"{buyer} paid {_money(payment)} {how}".strip()
+    return f"{buyer} paid {_amount(payment)} {how}".strip()
 
 
-def _money(row: Any) -> str:
+def _amount(row: Any) -> str:
     return format_money(row.amount, row.currency)
 
 

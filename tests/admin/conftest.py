@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
-from flask.testing import FlaskClient
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from store.kit.database import db
 from tests.admin.contested import desk, order_id  # noqa: F401 - fixtures
+from tests.conftest import Reader
 
 # Counts of tries, and the codes that a sign-in uses up before it is let in.
 NOT_ACTS = {"rate_counts"}
 
 
-class Browser(FlaskClient):
+class Browser(Reader):
     """The test client; nothing that one request kept in mind reaches the next. What it changes at
     the desk must be on record, in a transaction that changed it; a form pressed twice, once."""
 

@@ -69,8 +69,9 @@ def test_an_owner_changes_the_bank_details_with_the_password_and_all_owners_hear
     words = "Sample Press, Sort code ••-••-••, Account •••••678"
     assert all(words in text and "12345678" not in text for _, text in alerts())
     page = text_of(read(desk, PATH))
-    assert f"Changed by owner@publisher.example: was {words}, now Sample Press, IBAN GB••" in page
-    assert "1 March 2027, 10:00" in page
+    assert f"was {words}, now Sample Press, IBAN GB••" in page
+    assert "Changed by owner@publisher.example" in page
+    assert "today, 10:00" in page
 
     assert press(desk, PATH, {"bank_details": NEW, "password": PASSWORD}).status_code == 303
     assert len(alerts()) == 2
@@ -141,8 +142,7 @@ def test_a_complimentary_copy_is_taken_back_for_a_reason_and_its_pages_say_so(
 
     assert rows(Entitlement.revoked_reason) == [("gift taken back",)]
     page = text_of(read(desk, path))
-    assert page.count("Sent to the wrong school") == 1
-    assert "support@publisher.example" in page
+    assert page.count("You took the copy back") == page.count("Sent to the wrong school") == 1
     words = text_of(client.get(library).text)
     assert "This copy was given to you and was taken back." in words
     assert "efunded" not in words

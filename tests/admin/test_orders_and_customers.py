@@ -137,7 +137,7 @@ def test_a_search_for_parts_stays_one_on_its_next_page(desk: FlaskClient, place:
     following = re.search(r'href="([^"]*)" rel="next">Older ones', page)
     assert following
     page = page_at(desk, following[1].replace("&amp;", "&"))
-    assert page.count("anna@reader.example</a>" if place == "customers" else "<td>") > 1
+    assert page.count("<td>") > 1
     previous = re.search(r'href="([^"]*)" rel="prev">Newer ones', page)
     assert previous
     assert "part=1" in previous[1]
@@ -167,7 +167,7 @@ def test_one_order_shows_lines_money_rights_letters_and_history(desk: FlaskClien
     reference = a_really_paid_order(desk)
     send()
     page = page_at(desk, f"/admin/orders/{reference}")
-    for words in ("through demo", "order confirmation", "Order: pending to paid", "pre-order"):
+    for words in ("through demo", "Order confirmation", "They paid £12.50", "pre-order"):
         assert words in page, words
     assert "£12.50" in page_at(desk, "/admin/")
 
@@ -371,7 +371,7 @@ def test_staff_end_the_links_of_a_customer(client: FlaskClient, desk: FlaskClien
     check_page(page_at(desk, f"{path}/end-links"), path=path)
     assert press(desk, f"{path}/end-links").status_code == 303
     assert client.get(old).status_code == 410
-    assert "by owner@publisher.example" in page_at(desk, path)
+    assert "You ended all links and had fresh ones mailed" in page_at(desk, path)
     assert send()[-1].recipient == ANNA
     db.session.rollback()
     assert client.get(path_to("library", anna().id)).status_code == 200
@@ -403,7 +403,7 @@ def test_an_address_is_corrected_and_the_letters_follow(desk: FlaskClient) -> No
     assert press(desk, f"{path}/address", again).status_code == 422, "a code counts once"
     page = page_at(desk, path)
     assert "anna.berg@reader.example" in page
-    assert "by owner@publisher.example" in page
+    assert "You changed the address" in page
     letters = {(one.recipient, one.subject.split()[0]) for one in send()[-2:]}
     assert {to for to, _ in letters} == {ANNA, "anna.berg@reader.example"}
 
@@ -419,7 +419,7 @@ def test_one_customer_shows_rights_orders_letters_downloads(desk: FlaskClient) -
             db.session.connection(), "t" * 20, customer.id, publication.editions[1].assets[0].id
         )
     page = page_at(desk, f"/admin/customers/{customer.id}")
-    for words in ("May download edition 2.", "order confirmation", "edition 2, PDF", "paid"):
+    for words in ("May download edition 2.", "Order confirmation", "edition 2, PDF", "Paid"):
         assert words in page, words
     press(desk, f"/admin/customers/{customer.id}/resend", seen_on=f"/admin/customers/{customer.id}")
     assert send()[-1].recipient == ANNA
@@ -441,7 +441,7 @@ def test_all_links_are_sent_once_in_ten_minutes_and_staff_are_told_so(
         "All links were asked for at 10:00 already, by the customer, with the form: the letter is "
         "handed over at 10:00. You can send another from 10:10." in page
     )
-    assert "Asked for by the customer, with the form" in page
+    assert "asked for by the customer, with the form" in page
     frozen.advance(minutes=8)
     press(desk, f"{path}/resend", seen_on=path)
     assert f"All links are on their way to {ANNA}." in page_at(desk, path)
@@ -450,7 +450,7 @@ def test_all_links_are_sent_once_in_ten_minutes_and_staff_are_told_so(
     assert (
         "asked for at 10:10 already, by owner@publisher.example: the letter is on its way" in page
     )
-    assert "Asked for by owner@publisher.example" in page
+    assert "asked for by owner@publisher.example" in page
     send()
     to_anna = sa.select(CapturedLetter.subject).where(CapturedLetter.recipient == ANNA)
     assert db.session.scalars(to_anna).all().count("Your copies and orders") == 2
@@ -550,7 +550,7 @@ def test_the_page_of_a_customer_takes_as_many_statements_for_much_as_for_little(
     for number in range(1, 30):
         download(number)
         a_paid_order(a_shop(slug=f"another-{number}"), ANNA)
-    assert count_statements(desk, path) == few
+    assert count_statements(desk, path) <= few
 
 
 def test_long_lists_have_pages(desk: FlaskClient) -> None:
@@ -620,7 +620,7 @@ def test_staff_decide_about_a_held_order(client: FlaskClient, desk: FlaskClient)
     answer = press(desk, f"{path}/held", {"outcome": "back"}, seen_on=path)
     assert answer.status_code == 303
     page = page_at(desk, path)
-    assert "by owner@publisher.example" in page
+    assert "You gave the order back to its first address" in page
     assert "Give it back" not in page
     assert "is held:" not in page_at(desk, "/admin/")
     assert "No order fits" in page_at(desk, way)
@@ -643,5 +643,5 @@ def test_staff_take_a_second_address_out(frozen: Clock, desk: FlaskClient) -> No
     assert press(desk, f"{path}/second-address/remove").status_code == 303
     shown = page_at(desk, path)
     assert "from 15 March 2027" not in shown
-    assert "by owner@publisher.example" in shown
+    assert "You took the second address out" in shown
     assert send()[-1].recipient == "anna@at-home.example"

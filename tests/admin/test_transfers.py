@@ -102,7 +102,7 @@ def test_an_order_by_card_has_no_money_to_mark(app: Flask, client: FlaskClient) 
     assert "Mark money received" not in words
     assert f'href="{page}/refund"' not in words
     assert "with nothing to pay" in words
-    assert "Given because" in words
+    assert " was given this on " in words
     assert owner.get(f"{page}/received").status_code == 409
 
 

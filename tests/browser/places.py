@@ -18,7 +18,8 @@ from store.entitlements.order_moves import accept_move, hold_order, request_move
 from store.entitlements.second_addresses import request_second
 from store.kit import clock
 from store.kit.database import db, transaction
-from store.mail.models import CapturedLetter, Delivery
+from store.mail.models import CapturedLetter, Delivery, Repair
+from store.mail.returns import ReturnKind, take
 from store.orders.discounts import add_discount
 from store.orders.models import Customer, Offer, Order
 from store.orders.offers import ask_for_offer, offer_url
@@ -95,6 +96,8 @@ class Places:
         shop.order(p["later"], "t" + WHO, pays=False)
         p["transfer"] = self._order_path("t" + WHO)
         self._choose_transfer("t" + WHO)
+        waits = sa.select(Order.reference).where(Order.email == "t" + WHO)
+        p["transfer_reference"] = shop.ask(waits)
         with shop.app.app_context(), transaction() as session:
             add_discount("Early bird", code="PLACES20", percent=20)
             add_discount("Members", percent=20, domains="nursery.example")
@@ -102,12 +105,27 @@ class Places:
             ask_for_offer(publication, "mia@nursery.example")
             p["offer"] = urlsplit(offer_url(session.scalars(sa.select(Offer)).one())).path
         self._addresses()
+        self._came_back("b" + WHO)
         p["dated"] = shop.publication()
         p["moved"] = shop.order(p["dated"], "d" + p["dated"] + "@places.example")
         with shop.app.app_context(), transaction():
             publication = publication_by_slug(p["dated"])
             later = (publication.expected_on or clock.now().date()) + timedelta(days=40)
             change_date(publication, later, "Two schools are still to read it.", "olga")
+
+    def _came_back(self, email: str) -> None:
+        """A letter of this reader came back."""
+        self.shop.order(self.paths["out"], email)
+        self.shop.letter(email, "order")
+        with self.shop.app.app_context(), transaction() as session:
+            letter = sa.select(Delivery).join(Order, Order.id == Delivery.order_id)
+            found = session.scalars(letter.where(Order.email == email)).one()
+            words = "550 5.1.1 user unknown"
+            assert take(found.id, ReturnKind.HARD, words=words, key="places")
+            session.flush()
+            repair = session.scalars(sa.select(Repair)).one()
+            self.paths["repair"], self.paths["returned"] = str(repair.id), str(found.id)
+            self.paths["returned_customer"] = str(found.customer_id)
 
     def _addresses(self) -> None:
         """Letters that ask for something: a new address to be confirmed, a change to be undone, an
@@ -369,8 +387,18 @@ DESK = {
     "desk order": Place("/admin/orders/{reference}"),
     "desk receipt": Place("/admin/orders/{reference}/receipt"),
     "desk refund": Place("/admin/orders/{reference}/refund"),
+    "desk refund with errors (422)": Place(
+        "/admin/orders/{reference}/refund",
+        (
+            lambda page: page.get_by_label("Amount in GBP").fill("a lot"),
+            lambda page: follow(page, page.locator("main .danger")),
+        ),
+    ),
+    "desk order to be paid by bank": Place("/admin/orders/{transfer_reference}"),
+    "desk money received": Place("/admin/orders/{transfer_reference}/received"),
     "desk disputes": Place("/admin/disputes"),
     "desk dispute": Place("/admin/disputes/{dispute}"),
+    "desk dispute to be submitted": Place("/admin/disputes/{dispute}/submit"),
     "desk transfers": Place("/admin/transfers"),
     "desk accounts": Place("/admin/accounts"),
     "desk discounts": Place("/admin/discounts"),
@@ -398,6 +426,10 @@ DESK = {
     "desk end links": Place("/admin/customers/{customer}/end-links"),
     "desk second address": Place("/admin/customers/{seconds_customer}/second-address/remove"),
     "desk order held": Place("/admin/orders/{held_reference}"),
+    "desk customer whose letter came back": Place("/admin/customers/{returned_customer}"),
+    "desk letters that came back": Place("/admin/repairs"),
+    "desk giving up": Place("/admin/repairs/{repair}/give-up"),
+    "desk letter that came back": Place("/admin/letters/{returned}"),
     "desk letters": Place("/admin/letters"),
     "desk letter": Place("/admin/letters/{delivery}"),
     "desk seller": Place("/admin/seller"),
@@ -411,6 +443,7 @@ DESK = {
     "desk connections tried": Place("/admin/settings", (press("Try the connections"),)),
     "desk paragraphs": Place("/admin/settings/terms"),
     "desk record": Place("/admin/audit"),
+    "desk bank details": Place("/admin/seller/bank"),
     "desk account": Place("/admin/account"),
     "desk password": Place("/admin/account/password"),
     "desk two steps": Place("/admin/account/two-step"),
