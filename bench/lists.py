@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from bench.figures import Figure, rounds
 from bench.shops import shop
 from bench.stock import SLUG, STAFF, links, reference, stock
+from store.distribution import live, rehearsal
 from store.entitlements.links import token_of
 from store.kit.database import db
 
@@ -57,6 +58,8 @@ def measure() -> list[Figure]:
 def _stock(app: Flask, count: int) -> None:
     with app.app_context():
         stock(count)
+        live.recount_due()  # as the timetable does each minute
+        rehearsal.count_due()
         db.session.remove()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from store.catalog import uploads
-from store.distribution import recalling, releasing
+from store.distribution import live, recalling, rehearsal, releasing
 from store.entitlements import addresses, fresh_links, parting, repairs
 from store.kit import jobs, limits
 from store.kit.database import end_read, transaction
@@ -65,8 +65,9 @@ def send_letters() -> None:
 
 
 def release_due() -> None:
-    """Release what has reached its moment."""
-    releasing.release_due()
+    """Release what has reached its moment, and count it once, so that no page has to."""
+    if releasing.release_due():
+        live.recount_due()
 
 
 TIMETABLE: tuple[Callable[[], object], ...] = (
@@ -74,6 +75,8 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     releasing.release_due,
     releasing.owe_missing,
     recalling.settle_recalled,
+    live.recount_due,
+    rehearsal.count_due,
     date_moves.look_after_moves,
     date_alerts.warn_of_dates,
     date_alerts.alert_overdue,

@@ -88,6 +88,8 @@ def fill() -> None:
     """One row in every table, each pointing to the one row of the others."""
     with db.engine.begin() as connection:
         for table in _tables():
+            if table.name == "batch_counts":  # the row that counts the letter comes by a trigger
+                continue
             values = {column.key: _value(column) for column in table.columns}
             connection.execute(table.insert().values(values))
 
@@ -231,6 +233,18 @@ def test_checks_keys_and_indexes_too_are_what_the_migrations_make(empty_shop: Fl
     by_migrations = _schema(db.engine)
     assert by_migrations.keys() == by_models.keys()
     assert [by_migrations[name] for name in by_models] == list(by_models.values())
+
+
+def test_letters_are_counted_by_triggers_after_the_last_migration(empty_shop: Flask) -> None:
+    """On SQLite a migration that rebuilds the table of letters loses them."""
+    upgrade()
+    is_sqlite = db.engine.dialect.name == "sqlite"
+    named = (
+        "name FROM sqlite_master WHERE type = 'trigger'" if is_sqlite else "tgname FROM pg_trigger"
+    )
+    found = {name for (name,) in _found(f"SELECT {named}")}
+    acts = ("insert", "update", "delete")
+    assert {f"deliveries_counted_{act}" for act in acts} <= found
 
 
 def test_nothing_is_deleted_along_with_something_else(empty_shop: Flask) -> None:

@@ -10,10 +10,11 @@ from flask import Response, render_template, request, url_for
 from store.admin.editions import DRAFT_POLICY, SEVERITIES, files_shown
 from store.admin.stories import edition_story
 from store.catalog.models import Edition
-from store.distribution import coverage, people, recalling
+from store.distribution import live, people, recalling
 from store.distribution.checks import Rank, accessibility, ranked
+from store.distribution.coverage import Coverage
 from store.distribution.recipients import RECALLED, WITHDRAWN, batch_of
-from store.distribution.rehearsal import Rehearsal, count_recipients, must_be_typed, rehearse
+from store.distribution.rehearsal import Rehearsal, counted_in_prospect, in_prospect, must_be_typed
 from store.kit import clock
 from store.kit.config import config
 from store.kit.forms import Typed, status
@@ -35,7 +36,7 @@ def draft(
     edition: Edition, values: Typed | None = None, errors: dict[str, str] | None = None
 ) -> Response:
     """All that is known before the press, and the acts in sight throughout."""
-    seen = rehearse(edition, _chosen())
+    seen = in_prospect(edition, _chosen())
     values, errors = values or Typed(when="now"), errors or {}
     page = render_template(
         "admin/edition_draft.html",
@@ -69,7 +70,7 @@ def draft(
 
 def letter(edition: Edition) -> Response:
     """The letter's HTML, which asks for nothing and opens nothing."""
-    html = _without_secrets(rehearse(edition, _chosen()).letter.html)
+    html = _without_secrets(in_prospect(edition, _chosen()).letter.html)
     answer = Response(html, content_type="text/html; charset=utf-8")
     answer.headers["Content-Security-Policy"] = LETTER_POLICY
     answer.headers["X-Frame-Options"] = "SAMEORIGIN"
@@ -79,7 +80,7 @@ def letter(edition: Edition) -> Response:
 
 def scheduled(edition: Edition) -> str:
     """When it goes out, and how to take it back."""
-    counted = count_recipients(edition)
+    counted = counted_in_prospect(edition)
     return render_template(
         "admin/edition_scheduled.html",
         **_frame(edition, files=True),
@@ -149,10 +150,10 @@ def _coming(edition: Edition, counted: int) -> dict[str, Any]:
 
 
 def _state(edition: Edition) -> dict[str, Any]:
-    account, letters = coverage.coverage(edition), batch(edition)
-    later = coverage.count_due_later(letters) if account.waiting else 0
+    account, letters = live.live(edition), batch(edition)
+    later = live.count_due_later(letters) if account.waiting else 0
     is_going = letters.status is BatchStatus.RUNNING and account.waiting > later
-    pace = coverage.letters_per_second(letters) if is_going else 0.0
+    pace = live.letters_per_second(letters) if is_going else 0.0
     return {
         "account": account,
         "batch": letters,
@@ -166,9 +167,7 @@ def _state(edition: Edition) -> dict[str, Any]:
     }
 
 
-def _columns(
-    edition: Edition, account: coverage.Coverage
-) -> list[tuple[int, str, str, str | None]]:
+def _columns(edition: Edition, account: Coverage) -> list[tuple[int, str, str, str | None]]:
     """The columns as the meter and the figures show them: count, words, kind, address."""
     shown = [
         (account.handed_over, "handed over", "over"),
@@ -200,13 +199,13 @@ def _counts(
     ]
 
 
-def _owed(account: coverage.Coverage) -> int:
+def _owed(account: Coverage) -> int:
     """To how many it was released: those recalled and withdrawn since among them."""
     kept = sum(count for why, count in account.left_out.items() if why not in (RECALLED, WITHDRAWN))
     return account.total - kept
 
 
-def _troubled(edition: Edition, account: coverage.Coverage) -> list[tuple[str, people.Person]]:
+def _troubled(edition: Edition, account: Coverage) -> list[tuple[str, people.Person]]:
     """The first of those whose letters could not be delivered, came back or are held."""
     found: list[tuple[str, people.Person]] = []
     for column in ("undeliverable", "came_back", "held"):

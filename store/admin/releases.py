@@ -9,9 +9,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from store.admin import release_pages as pages
 from store.admin.editions import find
 from store.catalog.models import Edition, EditionStatus
-from store.distribution import coverage, recalling, releasing
+from store.distribution import live, recalling, releasing
 from store.distribution.checks import Rank, check_edition, ranked
-from store.distribution.rehearsal import count_recipients, must_be_typed, send_test
+from store.distribution.rehearsal import count_people, must_be_typed, send_test
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import transaction
@@ -134,6 +134,21 @@ def retry(slug: str, number: int) -> Any:
     return _back(slug, number, f"{count:,} {letters} tried again.")
 
 
+@bp.post("/count")
+@opens_to(EDITORS)
+def count(slug: str, number: int) -> Any:
+    """Compare what the page says with every letter."""
+    account, agreed = live.recount(find(slug, number))
+    with transaction():
+        audit.record(Act.EDITION_COUNTED, find(slug, number), after={"agreed": agreed})
+    people = "person" if account.total == 1 else "people"
+    said = f"Counted once more: {account.total:,} {people}, each in one column."
+    if not account.sums_match:
+        said = "Counted once more: the sums do not match. Who is missing is owed a letter."
+    and_so = "Everything agrees." if agreed else "The page had counted otherwise and is put right."
+    return _back(slug, number, f"{said} {and_so}")
+
+
 @bp.route("/recall", methods=["GET", "POST"])
 @opens_to(EDITORS)
 def recall(slug: str, number: int) -> Any:
@@ -169,7 +184,7 @@ def _confirm(what: str, slug: str, number: int) -> Any:
         f"admin/edition_{what}.html",
         edition=edition,
         publication=edition.publication,
-        account=coverage.coverage(edition),
+        account=live.live(edition),
     )
 
 
@@ -180,7 +195,7 @@ def _back(slug: str, number: int, said: str) -> Any:
 
 def _faults(edition: Edition, values: Typed) -> dict[str, str]:
     """What was typed and ticked against what is true now: the number of people may have changed."""
-    now = count_recipients(edition).recipients
+    now = count_people(edition)
     said = re.sub(r"[\s,.]", "", values["people"])
     faults: dict[str, str] = {}
     is_faulty = edition.assets and ranked(check_edition(edition), Rank.MEND)

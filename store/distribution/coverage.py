@@ -1,7 +1,9 @@
 """The account of a release: every entitled customer in exactly one column, with the reason; and of
 one customer, in sentences that can be read out to them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +14,6 @@ from store.distribution.recipients import IMPORTED, batch_of, concerned, importe
 from store.entitlements.models import Entitlement
 from store.entitlements.received import NOTICE
 from store.kit import clock
-from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.formatting import format_day, format_moment
@@ -25,7 +26,6 @@ from store.mail.models import (
     Occasion,
     Repair,
     RepairEnd,
-    open_letters,
     stands_at,
 )
 from store.orders.models import Customer, OrderLine
@@ -74,6 +74,13 @@ class Coverage:
     later: int = 0
     possibly_twice: int = 0
     batch_status: BatchStatus | None = None
+    # When what hangs on rights was counted; None: just now, with all the rest.
+    counted_at: datetime | None = None
+
+    @property
+    def imported(self) -> int:
+        """Of those left out, who came by import with this edition."""
+        return self.left_out.get(IMPORTED, 0)
 
     @property
     def counted(self) -> int:
@@ -122,17 +129,16 @@ class Explanation:
 
 
 def coverage(edition: Edition) -> Coverage:
-    """Where everybody stands who is entitled to a released edition: seven statements however many.
+    """Where everybody stands who is entitled to a released edition, counted from every row: seven
+    statements however many. Pages ask `live`, which counts none.
 
     Refuses (`NotReleasedYet`) an edition that was never released.
     """
     batch = batch_of(edition)
     if edition.released_at is None or batch is None:
         raise NotReleasedYet
-    columns, left_out = _columns(batch)
+    columns, left_out = in_columns(_by_status(batch))
     imported = _count(imported_as_having(edition))
-    if imported:
-        left_out[IMPORTED] = left_out.get(IMPORTED, 0) + imported
     fixed = sa.select(Delivery.customer_id).where(Delivery.batch_id == batch.id)
     everybody: list[sa.Select[Any]] = [fixed, imported_as_having(edition)]
     lacking = 0
@@ -150,28 +156,34 @@ def coverage(edition: Edition) -> Coverage:
         )
         .distinct()
     )
-    twice = sa.select(Delivery.id).where(Delivery.batch_id == batch.id, Delivery.is_possibly_twice)
     return Coverage(
         **columns,
-        given_up=_count(_given_up(batch)),
-        left_out=dict(sorted(left_out.items())),
+        given_up=given_up_of(batch),
+        left_out=left_out_with(left_out, imported),
         missing=lacking,
         total=_count(sa.union(*everybody)),
         later=_count(later),
-        possibly_twice=_count(twice),
+        possibly_twice=possibly_twice(batch),
         batch_status=batch.status,
     )
 
 
-def _columns(batch: Batch) -> tuple[dict[str, int], dict[str, int]]:
+def _by_status(batch: Batch) -> list[tuple[DeliveryStatus, str, int]]:
     rows = db.session.execute(
-        sa.select(Delivery.status, Delivery.reason, sa.func.count().label("people"))
+        sa.select(Delivery.status, Delivery.reason, sa.func.count())
         .where(Delivery.batch_id == batch.id)
         .group_by(Delivery.status, Delivery.reason)
     )
-    columns: dict[str, int] = {}
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def in_columns(
+    letters: Iterable[tuple[DeliveryStatus, str, int]],
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Letters by status and reason as people in columns, and who was left out by the reason."""
+    columns: dict[str, Any] = {}
     left_out: dict[str, int] = {}
-    for status, reason, people in rows:
+    for status, reason, people in letters:
         into, name = (
             (left_out, reason) if status == DeliveryStatus.SKIPPED else (columns, COLUMNS[status])
         )
@@ -179,44 +191,37 @@ def _columns(batch: Batch) -> tuple[dict[str, int], dict[str, int]]:
     return columns, left_out
 
 
-def _given_up(batch: Batch) -> sa.Select[int]:
-    """The letters of a release that came back and of which a person gave the address up."""
+def left_out_with(left_out: dict[str, int], imported: int) -> dict[str, int]:
+    """Who was left out, by reason, with those who came by import and have the edition."""
+    if imported:
+        left_out = left_out | {IMPORTED: left_out.get(IMPORTED, 0) + imported}
+    return dict(sorted(left_out.items()))
+
+
+def possibly_twice(batch: Batch) -> int:
+    """How many letters of a release may have arrived twice."""
+    query = sa.select(sa.func.count()).where(
+        # The condition of their index to the letter.
+        sa.text("is_possibly_twice AND batch_id IS NOT NULL"),
+        Delivery.batch_id == batch.id,
+    )
+    return db.session.scalar(query) or 0
+
+
+def given_up_of(batch: Batch) -> int:
+    """How many letters of a release came back of which a person gave the address up."""
     of_reader = Repair.customer_id == Delivery.customer_id
-    return sa.select(Delivery.id).where(
+    letters = sa.select(Delivery.id).where(
         Delivery.batch_id == batch.id,
         stands_at(DeliveryStatus.BOUNCED),
         sa.exists().where(of_reader, Repair.how == RepairEnd.GIVEN_UP),
         ~sa.exists().where(of_reader, Repair.ended_at.is_(None)),
     )
+    return _count(letters)
 
 
 def _count(rows: sa.Select[Any] | sa.CompoundSelect[Any]) -> int:
     return db.session.scalar(sa.select(sa.func.count()).select_from(rows.subquery())) or 0
-
-
-def count_due_later(batch: Batch) -> int:
-    """How many letters of a release wait for a moment that is still to come."""
-    query = sa.select(sa.func.count()).where(
-        Delivery.batch_id == batch.id,
-        Delivery.id.in_(open_letters(Delivery.id)),
-        Delivery.status == DeliveryStatus.QUEUED,
-        Delivery.due_at > clock.now(),
-    )
-    return db.session.scalar(query) or 0
-
-
-def letters_per_second(batch: Batch) -> float:
-    """The pace of a release: what left in the last minute, else what the settings allow."""
-    lately = sa.select(sa.func.count(), sa.func.min(Delivery.sent_at)).where(
-        Delivery.batch_id == batch.id,
-        Delivery.status == DeliveryStatus.SENT,
-        Delivery.sent_at > clock.now() - clock.MINUTE,
-    )
-    count, first = db.session.execute(lately).one()
-    if count < 2 or first is None:
-        return config().mail_rate
-    seconds = (clock.now() - first).total_seconds()
-    return float(count) / max(seconds, 1.0)
 
 
 def coverage_of(edition: Edition, customer: Customer) -> Explanation:

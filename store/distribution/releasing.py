@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from store.catalog.editions import EditionAlreadyReleased
 from store.catalog.models import Asset, Edition, EditionStatus
 from store.catalog.publications import lock_publication
+from store.distribution import tallies
 from store.distribution.recipients import RECALLED, batch_of, missing, recipients
+from store.distribution.tallies import TallyKind
 from store.entitlements.models import Entitlement
 from store.entitlements.notices import leave_older_out, notice_key_of
 from store.entitlements.received import NOTICE
@@ -239,6 +241,7 @@ def owe_missing() -> int:
             if batch is None or edition.status != EditionStatus.RELEASED:
                 continue
             owed = owe_notices(edition, batch, missing(edition))
+            tallies.forget(TallyKind.RELEASE, edition_id)
             if owed:
                 log.warning("edition %s: %d deliveries were missing and are owed", edition_id, owed)
                 outbox.wake()

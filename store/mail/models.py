@@ -98,6 +98,8 @@ _QUEUED, _CLAIMED = "status = 'queued' AND claimed_at IS NULL", "claimed_at IS N
 _OTHER_KINDS = "kind <> 'edition_notice'"
 _RESTING = "status = 'failed' OR status = 'held' OR status = 'skipped' OR status = 'bounced'"
 
+_TWICE = "is_possibly_twice AND batch_id IS NOT NULL"
+
 
 def _partial(name: str, *columns: str, where: str) -> sa.Index:
     return sa.Index(name, *columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
@@ -116,6 +118,7 @@ class Delivery(Base):
         _partial("ix_deliveries_kind_id", "kind", "id", where=_OTHER_KINDS),
         _partial("ix_deliveries_batch_id", "batch_id", where="batch_id IS NOT NULL"),
         _partial("ix_deliveries_order_id", "order_id", where="order_id IS NOT NULL"),
+        _partial("ix_deliveries_possibly_twice", "batch_id", where=_TWICE),
         sa.Index("ix_deliveries_edition_id_customer_id", "edition_id", "customer_id"),
         sa.Index("ix_deliveries_customer_id", "customer_id"),
         one_of("status", DeliveryStatus),

@@ -36,6 +36,11 @@ class Act(StrEnum):
     EDITION_PAUSED = "edition_paused", Kind.RELEASES, "Paused the letters of {}"
     EDITION_RESUMED = "edition_resumed", Kind.RELEASES, "Let the letters of {} go on"
     EDITION_RETRIED = "edition_retried", Kind.RELEASES, "Tried failed letters of {} again"
+    EDITION_COUNTED = (
+        "edition_counted",
+        Kind.RELEASES,
+        "Compared the counts of {} with every letter",
+    )
     EDITION_RECALLED = "edition_recalled", Kind.RELEASES, "Recalled {}"
     EDITION_WITHDRAWN = "edition_withdrawn", Kind.RELEASES, "Withdrew {}"
 

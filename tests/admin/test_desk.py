@@ -14,10 +14,11 @@ from flask.testing import FlaskClient
 
 from store.catalog.models import Edition, EditionStatus, Publication
 from store.catalog.publications import publication_by_slug
-from store.distribution import releasing
+from store.distribution import live, releasing
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.status import StatusChange
+from store.mail.counts import BatchCount
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer
 from tests.admin.sign_in import press, sign_in, signed_in, token_in
@@ -395,6 +396,24 @@ def test_what_could_not_be_delivered_is_shown_with_the_servers_words_and_tried_a
     press(desk, f"{EDITION}/retry", seen_on=EDITION)
     assert "1 letter is tried again." in page_at(desk, EDITION)
     assert set(notices().values()) == {(DeliveryStatus.QUEUED, "")}
+
+
+def test_a_button_compares_the_figures_of_a_release_with_every_letter(
+    desk: FlaskClient, publication: Publication
+) -> None:
+    with transaction():
+        buy(publication)
+    drafted_and_released(publication_by_slug("send-early-years"))
+    live.recount_due()
+    with transaction() as session:
+        session.execute(sa.update(BatchCount).values(number=7))
+    assert "7 waiting" in page_at(desk, EDITION)
+    press(desk, f"{EDITION}/count", seen_on=EDITION)
+    page = page_at(desk, EDITION)
+    assert "1 person, each in one column. The page had counted otherwise and is put right." in page
+    assert "1 waiting" in page
+    press(desk, f"{EDITION}/count", seen_on=EDITION)
+    assert "each in one column. Everything agrees." in page_at(desk, EDITION)
 
 
 def test_a_withdrawn_edition_says_so_and_nothing_of_it_leaves(

@@ -33,6 +33,7 @@ from store.mail.models import (
 from store.mail.returns import ReturnKind, take
 from store.orders.customers import customer_by_address
 from store.orders.models import Customer
+from tests.counted import counted_otherwise
 from tests.distribution import test_occasion_histories as occasions
 from tests.letters import send
 from tests.links import given_second
@@ -213,7 +214,7 @@ class Returns(occasions.Tellings):
             )
             has_lacking = db.session.scalars(lacking).first() is not None
             assert not (has_lacking and account.is_complete)
-        db.session.rollback()
+        assert counted_otherwise() == {}
 
     def _left_rightly(self, held: set[str], last: int) -> None:
         """What left since an attempt, while these addresses were on hold: where to, and once."""

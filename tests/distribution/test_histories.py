@@ -31,6 +31,7 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both, on_both_when_long
+from tests.counted import count_no_more, counted_otherwise
 from tests.distribution.reached import reached
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
@@ -261,7 +262,7 @@ class History(RuleBasedStateMachine):
             assert seen.sums_match
             assert seen.total == len(recipients) + imported
             assert seen.missing == 0
-        db.session.rollback()
+        assert counted_otherwise() == {}
 
     def _fate(self, person: Person, now: datetime) -> tuple[str, str]:
         """What becomes of the person's letter at a release, by the promise and not by the query."""
@@ -343,3 +344,9 @@ def test_a_few_histories(app: Flask, frozen: Clock) -> None:
 @pytest.mark.timeout(1500)
 def test_many_histories(app: Flask, frozen: Clock) -> None:
     _live(frozen, 40, 30)
+
+
+def test_without_its_triggers_histories_are_counted_wrongly(app: Flask, frozen: Clock) -> None:
+    count_no_more()
+    with pytest.raises(AssertionError):
+        _live(frozen, 4, 20)

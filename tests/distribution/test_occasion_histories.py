@@ -35,6 +35,7 @@ from store.orders.consents import give_waiver, has_waiver
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer
 from tests.conftest import Clock, on_both, on_both_when_long
+from tests.counted import counted_otherwise
 from tests.distribution.reached import Reached, reached
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
@@ -221,7 +222,7 @@ class Tellings(RuleBasedStateMachine):
         for edition in self._standing():
             assert coverage(edition).sums_match
             assert coverage(edition).missing == 0
-        db.session.rollback()
+        assert counted_otherwise() == {}
 
     def teardown(self) -> None:
         db.session.rollback()

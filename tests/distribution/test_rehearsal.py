@@ -6,15 +6,17 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from store.catalog.models import PublicationStatus
+from store.catalog.models import Publication, PublicationStatus
 from store.distribution.coverage import coverage
-from store.distribution.rehearsal import rehearse
+from store.distribution.rehearsal import count_due, count_people, in_prospect, rehearse
 from store.entitlements import granting, notices
 from store.kit.database import db, transaction
+from store.orders.models import Order
 from tests.conftest import Clock, on_both
-from tests.editions import draft, release
+from tests.editions import draft, edition_of, release
 from tests.factories import a_publication, a_released_edition, a_seller, an_asset, an_edition
 from tests.purchases import buy
+from tests.statements import statements
 
 
 @on_both
@@ -129,3 +131,38 @@ def test_the_withdrawn_file_uploaded_a_second_time_is_said(app: Flask, frozen: C
         warnings = rehearse(edition).warnings
 
     assert "PDF: This is the same file as in edition 2." in warnings
+
+
+def test_a_draft_shows_what_the_timetable_counted_and_every_new_buyer(
+    app: Flask, frozen: Clock
+) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication()
+        publication_id = publication.id
+        order_id = buy(publication).id
+        buy(publication, "ben@reader.example")
+        edition_id = draft(publication).id
+    assert (count_due(), count_due()) == (1, 0)
+    with statements() as told:
+        seen = in_prospect(edition_of(edition_id))
+    assert [one for one in told if "best" in one] == []
+    assert seen == rehearse(edition_of(edition_id))
+    with transaction() as session:
+        granting.revoke_order(session.get_one(Order, order_id), "refunded")
+    assert in_prospect(edition_of(edition_id)).recipients == 2
+    # The press compares with the rows, and the page then shows what they say.
+    assert count_people(edition_of(edition_id)) == 1
+    assert in_prospect(edition_of(edition_id)).recipients == 1
+    frozen.advance(minutes=2)
+    assert count_due() == 1
+    with transaction() as session:
+        buy(session.get_one(Publication, publication_id), "carla@reader.example")
+    assert in_prospect(edition_of(edition_id)).recipients == 2
+    frozen.advance(minutes=2)
+    with transaction() as session:
+        publication = session.get_one(Publication, publication_id)
+        granting.revoke_order(buy(publication, "dora@reader.example"), "refunded")
+    assert count_due() == 1
+    assert in_prospect(edition_of(edition_id)).left_out == {"refunded": 2}
+    db.session.rollback()

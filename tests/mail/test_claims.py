@@ -31,6 +31,7 @@ from store.mail.models import (
     DeliveryStatus,
 )
 from tests.conftest import Clock, on_both, on_postgresql
+from tests.counted import counted_otherwise
 
 from .shops import a_batch, a_shop, attempts, deliveries, delivery, owe_to, readers, statuses
 
@@ -349,7 +350,8 @@ class ClaimHistory(RuleBasedStateMachine):
         with transaction() as session:
             for table in (Attempt, Delivery):
                 session.execute(sa.delete(table))
-        owe_to(*readers(6))
+        batches = db.session.scalars(sa.select(Batch.id)).all()
+        owe_to(*readers(6), batch_id=batches[0] if batches else a_batch())
         self.held: dict[str, list[Claim]] = {}
         self.under_way: dict[int, Claim] = {}
 
@@ -389,6 +391,7 @@ class ClaimHistory(RuleBasedStateMachine):
         assert statuses().get("sending", 0) == len(self.under_way)
         held = sum(len(claims) for claims in self.held.values())
         assert claimed_rows() == held + len(self.under_way)
+        assert counted_otherwise() == {}
 
 
 @on_both
