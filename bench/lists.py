@@ -14,6 +14,7 @@ from bench.stock import SLUG, STAFF, links, reference, stock
 from store.distribution import live, rehearsal
 from store.entitlements.links import token_of
 from store.kit.database import db
+from store.payments import day_sums
 
 MANY, FEW, FEWEST = 100_000, 100, 10
 REPEATED = 20
@@ -60,6 +61,7 @@ def _stock(app: Flask, count: int) -> None:
         stock(count)
         live.recount_due()  # as the timetable does each minute
         rehearsal.count_due()
+        day_sums.keep_days()
         db.session.remove()
 
 

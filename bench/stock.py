@@ -1,7 +1,7 @@
 """Shops with a history: so many customers with an order each, their rights, links and letters."""
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +20,8 @@ from store.staff.people import add_staff
 
 SLUG = "guide"
 STAFF = {"email": "owner@press.example", "password": "a-long-password-for-measuring"}
+# The last of them came just now.
+BETWEEN_ORDERS = timedelta(minutes=5)
 FILE = b"%PDF-1.7\n" + b"x" * 5_000
 
 
@@ -78,7 +80,7 @@ def _add_orders(edition: Edition, ids: range, now: datetime) -> None:
     db.session.add(batch)
     db.session.flush()
     for model, row in (
-        (Order, lambda i: _order(i, seller.id, now)),
+        (Order, lambda i: _order(i, seller.id, now - (ids.stop - i) * BETWEEN_ORDERS)),
         (OrderLine, lambda i: _line(i, edition.publication_id)),
         (Entitlement, lambda i: _right(i, edition, now)),
         (Delivery, lambda i: _letter(i, edition.id, batch.id, now)),
@@ -88,7 +90,7 @@ def _add_orders(edition: Edition, ids: range, now: datetime) -> None:
     insert(Link, [link("stop", i, edition.publication_id, now) for i in ids])
 
 
-def _order(i: int, seller_id: int, now: datetime) -> dict[str, Any]:
+def _order(i: int, seller_id: int, at: datetime) -> dict[str, Any]:
     return {
         "id": i,
         "reference": reference(i),
@@ -100,8 +102,8 @@ def _order(i: int, seller_id: int, now: datetime) -> dict[str, Any]:
         "name": f"Reader {i}",
         "total_amount": 1250,
         "currency": "GBP",
-        "placed_at": now,
-        "paid_at": now,
+        "placed_at": at,
+        "paid_at": at,
     }
 
 

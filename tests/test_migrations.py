@@ -235,16 +235,19 @@ def test_checks_keys_and_indexes_too_are_what_the_migrations_make(empty_shop: Fl
     assert [by_migrations[name] for name in by_models] == list(by_models.values())
 
 
-def test_letters_are_counted_by_triggers_after_the_last_migration(empty_shop: Flask) -> None:
-    """On SQLite a migration that rebuilds the table of letters loses them."""
+def test_what_triggers_keep_is_kept_after_the_last_migration(empty_shop: Flask) -> None:
+    """On SQLite a migration that rebuilds a table loses those of it."""
     upgrade()
-    is_sqlite = db.engine.dialect.name == "sqlite"
-    named = (
-        "name FROM sqlite_master WHERE type = 'trigger'" if is_sqlite else "tgname FROM pg_trigger"
-    )
-    found = {name for (name,) in _found(f"SELECT {named}")}
-    acts = ("insert", "update", "delete")
-    assert {f"deliveries_counted_{act}" for act in acts} <= found
+    acts = {"insert", "update", "delete"}
+    wanted = {f"deliveries_counted_{act}" for act in acts}
+    money = ("orders", "payments", "transfers", "refunds", "disputes")
+    if db.engine.dialect.name == "sqlite":
+        found = _found("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        wanted |= {f"{table}_of_a_day_{act}" for table in money for act in ("insert", "update")}
+    else:
+        found = _found("SELECT tgname FROM pg_trigger")
+        wanted |= {f"{table}_of_a_day" for table in money}
+    assert wanted <= {name for (name,) in found}
 
 
 def test_nothing_is_deleted_along_with_something_else(empty_shop: Flask) -> None:

@@ -19,7 +19,8 @@ from store.kit.database import db
 from store.kit.space import unrecorded_downloads
 from store.mail import standstills
 from store.mail.models import Batch, BatchStatus, Delivery, open_letters
-from store.payments.sums import Sums, sums_by_day
+from store.payments.day_sums import sums_by_day
+from store.payments.sums import Sums
 from store.staff.guard import STAFF, may, opens_to
 
 bp = Blueprint("home", __name__, url_prefix="/admin")

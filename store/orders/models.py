@@ -71,6 +71,12 @@ class Order(Base):
             sqlite_where=sa.text("held_at IS NOT NULL"),
             postgresql_where=sa.text("held_at IS NOT NULL"),
         ),
+        sa.Index(
+            "ix_orders_paid_at",
+            "paid_at",
+            sqlite_where=sa.text("paid_at IS NOT NULL"),
+            postgresql_where=sa.text("paid_at IS NOT NULL"),
+        ),
         sa.Index("ix_orders_discount_id_customer_id", "discount_id", "customer_id"),
     )
 

@@ -119,6 +119,7 @@ class Payment(Base):
             sqlite_where=sa.text("card_last4 <> ''"),
             postgresql_where=sa.text("card_last4 <> ''"),
         ),
+        sa.Index("ix_payments_received_at", "received_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -148,6 +149,7 @@ class Refund(Base):
         sa.UniqueConstraint("gateway_refund_id"),
         sa.Index("ix_refunds_payment_id", "payment_id"),
         sa.Index("ix_refunds_status", "status"),
+        sa.Index("ix_refunds_requested_at", "requested_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -175,6 +177,12 @@ class Dispute(Base):
     __table_args__ = (
         sa.UniqueConstraint("gateway", "gateway_dispute_id"),
         sa.Index("ix_disputes_payment_id", "payment_id"),
+        sa.Index(
+            "ix_disputes_lost_at",
+            "lost_at",
+            sqlite_where=sa.text("lost_at IS NOT NULL"),
+            postgresql_where=sa.text("lost_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -221,7 +229,10 @@ class Transfer(Base):
     """Money that staff saw arrive by bank for a checkout of the manual gateway."""
 
     __tablename__ = "transfers"
-    __table_args__ = (sa.Index("ix_transfers_checkout_id", "checkout_id"),)
+    __table_args__ = (
+        sa.Index("ix_transfers_checkout_id", "checkout_id"),
+        sa.Index("ix_transfers_recorded_at", "recorded_at"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     checkout_id: Mapped[int] = mapped_column(sa.ForeignKey("checkouts.id"))

@@ -7,17 +7,13 @@ the day on which it happened. A copy that was given is no sale. What the gateway
 and money that it holds without our having taken it, is in none of our tables and in no sum.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from store.kit import clock
 from store.kit.database import db
 from store.orders.models import Order, OrderStatus
 from store.payments.gateways.base import MANUAL
@@ -69,24 +65,6 @@ def sums_by_order(orders: Collection[Order]) -> dict[int, Sums]:
 def left_by_order(orders: Collection[Order]) -> dict[int, int]:
     """What is left of the money of each of these orders."""
     return {order_id: sums.left for order_id, sums in sums_by_order(orders).items()}
-
-
-def sums_by_day(first: date, zone: ZoneInfo) -> dict[date, list[Sums]]:
-    """Sales and money of each day from `first` on, as calendars in `zone` show days, by currency.
-    Days on which nothing moved are left out."""
-    since, entries = clock.start_of(first, zone), _entries()
-    moved = sa.select(entries.c.currency, entries.c.kind, entries.c.at, entries.c.amount)
-    sold = sa.select(Order.currency, sa.literal("sales"), Order.paid_at, sa.literal(1)).where(
-        Order.status == OrderStatus.PAID, Order.given_reason == "", Order.paid_at >= since
-    )
-    found: dict[tuple[date, str], Counter[str]] = defaultdict(Counter)
-    for query in (moved.where(entries.c.at >= since), sold):
-        for currency, kind, at, amount in db.session.execute(query):
-            found[at.astimezone(zone).date(), currency][kind] += amount
-    days: dict[date, list[Sums]] = defaultdict(list)
-    for (day, currency), sums in sorted(found.items()):
-        days[day].append(Sums(currency, **sums))
-    return days
 
 
 def payments_of(order_id: int) -> list[Payment]:

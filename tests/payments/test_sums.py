@@ -14,11 +14,12 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, transaction
 from store.orders.models import Order
+from store.payments.day_sums import sums_by_day
 from store.payments.models import Dispute, Payment
 from store.payments.money_back import settle_order
 from store.payments.receipts import receipt_of
 from store.payments.refunds import refund_order
-from store.payments.sums import Sums, left_by_order, sums_by_day, sums_by_order, sums_of
+from store.payments.sums import Sums, left_by_order, sums_by_order, sums_of
 from tests.admin.sign_in import signed_in
 from tests.conftest import Clock, on_both_when_long
 from tests.payments.bank import a_transfer_order, arrive
