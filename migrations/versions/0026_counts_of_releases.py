@@ -28,6 +28,8 @@ BEGIN
   RETURN NULL;
 END $$
 """
+# Said by the statement that begins one letter and ends another, of which no count changes.
+UNLESS_TOLD = "WHEN (current_setting('colophon.no_count_changes', true) IS DISTINCT FROM 'yes')"
 MOVE = (
     "SELECT {0}.batch_id, {bucket} AS bucket, {reason} AS why, {step} AS step"
     " FROM {0} WHERE {0}.batch_id IS NOT NULL"
@@ -78,7 +80,8 @@ def _on_postgresql() -> None:
         named = " ".join(f"{row.upper()} TABLE AS {row}_rows" for row in rows)
         op.execute(
             f"CREATE TRIGGER deliveries_counted_{act} AFTER {act} ON deliveries"
-            f" REFERENCING {named} FOR EACH STATEMENT EXECUTE FUNCTION count_letters_{act}()"
+            f" REFERENCING {named} FOR EACH STATEMENT {UNLESS_TOLD if act == 'update' else ''}"
+            f" EXECUTE FUNCTION count_letters_{act}()"
         )
 
 

@@ -53,12 +53,15 @@ _TRIED_IF_BEGUN = (
     " SELECT id, CAST(:worker AS varchar), CAST(:address AS varchar), CAST(:now AS timestamptz), ''"
     " FROM begun RETURNING id"
 )
-_BEGIN = f"WITH begun AS ({_BEGUN} RETURNING id) {_TRIED_IF_BEGUN}"
+# A claimed letter counts as left, so beginning one and ending another changes no count: to ask the
+# trigger all the same (migration 0026) took a twentieth of the pace.
+_BEGUN_UNCOUNTED = f"{_BEGUN} AND set_config('colophon.no_count_changes', 'yes', true) = 'yes'"
+_BEGIN = f"WITH begun AS ({_BEGUN_UNCOUNTED} RETURNING id) {_TRIED_IF_BEGUN}"
 _END = f"WITH ended AS ({_ENDED}) {_SENT}"
 _ENDED_BEFORE = f"WITH ended AS ({_ENDED}), sent AS ({_SENT})"
 _END_AND_BEGIN = (
     f"WITH ended AS ({_ENDED}), sent AS ({_SENT}),"
-    f" begun AS ({_BEGUN} RETURNING id) {_TRIED_IF_BEGUN}"
+    f" begun AS ({_BEGUN_UNCOUNTED} RETURNING id) {_TRIED_IF_BEGUN}"
 )
 
 Made = TypeVar("Made")

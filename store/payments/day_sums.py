@@ -1,5 +1,5 @@
 """What came in and went back day by day: summed once for each day that is over, and kept. A row is
-thrown out by a trigger where anything of its day changes afterwards (migration 0026), so that a
+thrown out by a trigger where anything of its day changes afterwards (migration 0027), so that a
 reader sums today, and what has been thrown out, and no other."""
 
 import logging
