@@ -5,12 +5,12 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.admin import home, letters
-from store.distribution import recalling
-from store.distribution.coverage import count_due_later, troubled_letters
+from store.distribution import live, recalling
 from store.entitlements import fresh_links
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail import claims, outbox, outcomes, worker
+from store.mail.counts import letters_of
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, deliveries, stands_at
 from tests.conftest import on_both
 from tests.plans import plans
@@ -46,12 +46,11 @@ def _batch() -> Batch:
 
 def _looked_for() -> None:
     batch = db.session.scalars(sa.select(Batch)).one()
-    home._failed()
-    home._goes_out_next()
-    home._needs_a_person()
+    home._waiting_letters()
+    home._on_their_way()
     letters.letters_of(order_id=1)
-    troubled_letters(batch)
-    count_due_later(batch)
+    live.count_due_later(batch)
+    letters_of(batch)
     worker.release_mended()
     worker.sweep()
     recalling.settle_recalled()
