@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from store.kit.database import transaction
+from store.kit.database import db, transaction
 from store.mail import claims
 from store.mail import ledger as ledger_module
 from store.mail.claims import Claim
@@ -182,3 +183,27 @@ def test_a_fault_of_the_driver_is_told_in_our_words(shop: Flask) -> None:
 
     assert FOUR[0] not in str(refused.value)
     assert begin(first, FOUR[0]), "the connection is as good as before"
+
+
+@on_postgresql
+@pytest.mark.parametrize("is_at_hand", [True, False], ids=["at hand", "control"])
+def test_while_a_thread_sends_its_steps_go_over_one_connection(
+    shop: Flask, is_at_hand: bool
+) -> None:
+    first, second, *_ = claimed()
+    taken: list[int] = []
+
+    def take(*_given: object) -> None:
+        taken.append(1)
+
+    with ledger().at_hand() if is_at_hand else nullcontext():
+        sa.event.listen(db.engine, "checkout", take)
+        try:
+            assert begin(first, FOUR[0])
+            assert begin(second, FOUR[1])
+        finally:
+            sa.event.remove(db.engine, "checkout", take)
+
+    assert len(taken) == (0 if is_at_hand else 2)
+    db.session.remove()
+    assert db.engine.pool.checkedout() == 0, "and it is given back"  # type: ignore[attr-defined]
