@@ -6,7 +6,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from store.catalog import uploads
-from store.distribution import live, recalling, rehearsal, releasing
+from store.distribution import imports, live, recalling, rehearsal, releasing
 from store.entitlements import addresses, fresh_links, parting, repairs
 from store.kit import jobs, limits
 from store.kit.database import end_read, transaction
@@ -33,6 +33,7 @@ def register_jobs(app: Flask) -> None:
     jobs.register(app, inbox.apply_event)
     jobs.register(app, refunds.send_refunds)
     jobs.register(app, release_due)
+    jobs.register(app, imports.bring_in)
     jobs.register(app, returned_mailbox.read_returned)
 
 
@@ -104,4 +105,6 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     parting.forget_merges,
     offers.forget_offers,
     uploads.forget_broken_uploads,
+    imports.go_on,
+    imports.forget_files,
 )

@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 
 from store.catalog.models import EditionStatus, PublicationStatus
+from store.distribution.models import ImportStatus
 from store.kit.database import db
 from store.kit.status import Status
 from store.mail.models import BatchStatus, DeliveryStatus
@@ -55,6 +56,7 @@ STATES = {
     "edition": EditionStatus,
     "order": OrderStatus,
     "checkout": CheckoutStatus,
+    "import": ImportStatus,
     "refund": RefundStatus,
     "gateway event": EventStatus,
     "delivery": DeliveryStatus,

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
 
-from store.distribution.customers_csv import to_csv
 from store.kit.config import config
 from store.kit.forms import Reader, Typed, place_in_list, status
 from store.kit.paging import BEGINNING, Place
+from store.kit.spreadsheets import to_csv
 from store.staff import audit_lines
 from store.staff.acts import BY_WORD, Kind
 from store.staff.audit_lines import Asked, Thing

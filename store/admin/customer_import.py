@@ -1,75 +1,160 @@
-"""Customers who bought elsewhere, brought in from a spreadsheet's file through the desk."""
+"""Customers who bought elsewhere, brought in from a spreadsheet's file through the desk.
 
+Editors bring a list in without learning from it who is a customer: of rows whose people have the
+publication already they see no count, no name, and none of their own file's.
+"""
+
+import codecs
+from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
+from store.catalog.editions import newest_editions
 from store.catalog.publications import publication_by_slug
+from store.distribution import imports
+from store.distribution.csv_choice import MEANINGS, columns_of
 from store.distribution.csv_columns import FileUnclear
-from store.distribution.customers_csv import CustomerRows, read_customers
-from store.distribution.import_export import import_customers
-from store.kit.database import alongside
-from store.kit.forms import Typed, status, typed
-from store.staff import recorded
-from store.staff.guard import EDITORS, may, opens_to, takes
+from store.distribution.models import CustomerImport
+from store.kit.database import transaction
+from store.kit.forms import Typed, place_in_list, status, typed
+from store.staff import audit, recorded
+from store.staff.acts import Act
+from store.staff.guard import EDITORS, may, opens_to, signed_in, takes
+from store.staff.people import everybody
 
-bp = Blueprint("customer_import", __name__, url_prefix="/admin/publications/<slug>")
-
-# Some thirty thousand rows; the command takes more without keeping a browser waiting.
-LARGEST_FILE = 2_000_000
-# More lines of one reason help nobody on a page; the counts are of all.
-MOST_LINES = 100
-COLUMNS = ("email", "name", "item", "ordered_on")
+bp = Blueprint("customer_import", __name__, url_prefix="/admin/publications/<slug>/import")
 
 
-@bp.route("/import", methods=["GET", "POST"])
+@bp.route("", methods=["GET", "POST"])
 @opens_to(EDITORS)
-@takes(lambda: LARGEST_FILE + 100_000)
-def bring_in(slug: str) -> Any:
-    """Look at a file and say what an import would do, or do it; safe to repeat."""
-    publication = publication_by_slug(slug)
-    values, errors, report = typed(), {}, None
-    is_meant = values["act"] == "import"
+@takes(lambda: imports.LARGEST_FILE + 100_000)
+def choose_file(slug: str) -> Any:
+    """Choose a file, which is looked at before anything is written; files of before."""
+    publication, errors = publication_by_slug(slug), {}
     if request.method == "POST":
         try:
-            given = _read(values, publication.title)
+            name, data = _file()
+            with transaction():
+                publication = publication_by_slug(slug)
+                found = imports.open_import(publication, signed_in().id, name, data)
+                audit.record(Act.CUSTOMERS_LOOKED_AT, publication)
+                import_id = found.id
+            return redirect(_url(slug, import_id), 303)
         except FileUnclear as refusal:
             errors = {"file": refusal.sentence}
-        else:
-            with alongside(lambda: recorded.customers_imported(slug, given.total)):
-                report = import_customers(
-                    publication_by_slug(slug),
-                    given,
-                    notify=values["notify"] == "yes",
-                    dry_run=not is_meant,
-                )
-            if not may("support"):
-                report = report.without_customers()
-    page = render_template(
+            publication = publication_by_slug(slug)
+    page = imports.list_imports(publication, place_in_list())
+    answer = render_template(
         "admin/import.html",
-        publication=publication_by_slug(slug) if report else publication,
-        values=values,
+        publication=publication,
         errors=errors,
-        report=report,
-        is_done=report is not None and is_meant,
-        remarks=report.remarks[:MOST_LINES] if report else [],
-        reasons=[(kind, len(rows), rows[:MOST_LINES]) for kind, rows in report.by_reason()]
-        if report
-        else [],
-        largest=LARGEST_FILE,
+        largest=imports.LARGEST_FILE,
+        page=page.linked(lambda **there: url_for(".choose_file", slug=slug, **there)),
+        names={one.id: one.email for one in everybody()},
     )
-    return page, status(errors)
+    return answer, status(errors)
 
 
-def _read(values: Typed, title: str) -> CustomerRows:
+@bp.route("/<int:import_id>", methods=["GET", "POST"])
+@opens_to(EDITORS)
+def one(slug: str, import_id: int) -> Any:
+    """What stands in a file and what would become of it; let it in, stop, go on."""
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        values = typed()
+        errors = _press(slug, import_id, values)
+        if not errors:
+            return redirect(_url(slug, import_id), 303)
+    found = imports.import_of(publication_by_slug(slug), import_id)
+    return _page(slug, found, errors), status(errors)
+
+
+@bp.get("/<int:import_id>/left-out.csv")
+@opens_to(EDITORS)
+def left_out(slug: str, import_id: int) -> Response:
+    """Every row that is left out, with its line and the reason."""
+    found = imports.import_of(publication_by_slug(slug), import_id)
+    rows = list(imports.left_out_csv(found, with_customers=may("support")))
+
+    def pieces() -> Iterator[bytes]:
+        yield codecs.BOM_UTF8
+        yield from (piece.encode() for piece in rows)
+
+    headers = {"Content-Disposition": f"attachment; filename=left-out-{import_id}.csv"}
+    return Response(pieces(), mimetype="text/csv", headers=headers)
+
+
+def _file() -> tuple[str, bytes]:
     file = request.files.get("file")
     if file is None or not file.filename:
         raise FileUnclear("Choose a CSV file.")
-    data = file.stream.read(LARGEST_FILE + 1)
-    if len(data) > LARGEST_FILE:
-        raise FileUnclear(
-            "This file is too large for a page. Ask who looks after the server to bring it in."
-        )
-    columns = {name: values[f"{name}_column"].strip() for name in COLUMNS}
-    chosen = {name: heading for name, heading in columns.items() if heading}
-    return read_customers(data, chosen, values["item"].strip() or title)
+    data = file.stream.read(imports.LARGEST_FILE + 1)
+    if len(data) > imports.LARGEST_FILE:
+        raise FileUnclear("This file has more than 5 MB. Cut it in two.")
+    return file.filename, data
+
+
+def _press(slug: str, import_id: int, values: Typed) -> dict[str, str]:
+    columns, errors = _columns(values)
+    if errors:
+        return errors
+    with transaction():
+        publication = publication_by_slug(slug)
+        found = imports.import_of(publication, import_id)
+        act, notify = values["act"], values.is_ticked("notify")
+        if act == "look":
+            item = values.cut("item", 200).strip() or publication.title
+            imports.choose(found, columns, item, notify=notify)
+            audit.record(Act.CUSTOMERS_LOOKED_AT, publication)
+        elif act == "start" and columns and columns != found.columns:
+            imports.choose(found, columns, found.item, notify=notify)
+            flash("You changed the columns. This is what would happen now; nothing is written yet.")
+            audit.record(Act.CUSTOMERS_LOOKED_AT, publication)
+        elif act == "start":
+            imports.start(found, notify=notify)
+            recorded.customers_imported(slug, found.looked["total"])
+        elif act == "stop":
+            imports.stop(found)
+            audit.record(Act.IMPORT_STOPPED, publication)
+    return {}
+
+
+def _columns(values: Typed) -> tuple[dict[str, str], dict[str, str]]:
+    """A heading for each meaning, as chosen; and where two columns are one thing."""
+    columns, errors = dict[str, str](), dict[str, str]()
+    for place in range(len([name for name in values if name.startswith("heading")])):
+        meaning, heading = values[f"meaning{place}"], values[f"heading{place}"]
+        if not meaning or meaning not in MEANINGS:
+            continue
+        if meaning in columns:
+            errors[f"meaning{place}"] = (
+                f"“{columns[meaning]}” and “{heading}” are both the {MEANINGS[meaning]}. "
+                "Choose one of them."
+            )
+        columns[meaning] = heading
+    if not columns:
+        return {}, errors
+    return {meaning: columns.get(meaning, "") for meaning in MEANINGS if meaning}, errors
+
+
+def _page(slug: str, found: CustomerImport, errors: dict[str, str]) -> str:
+    values = typed() if errors else Typed()
+    newest = newest_editions([found.publication_id]).get(found.publication_id, {})
+    columns = columns_of(found.data, found.columns) if found.data is not None else None
+    return render_template(
+        "admin/import_file.html",
+        publication=publication_by_slug(slug),
+        found=found,
+        columns=columns,
+        meanings=list(MEANINGS.items()),
+        values=values,
+        errors=errors,
+        newest=newest.get("released"),
+        knows=may("support"),
+        url=_url(slug, found.id),
+    )
+
+
+def _url(slug: str, import_id: int) -> str:
+    return url_for("customer_import.one", slug=slug, import_id=import_id)

@@ -8,13 +8,13 @@ from typing import Any
 from flask import Blueprint, Response, render_template, request, stream_with_context
 
 from store.catalog.publications import publication_by_slug
-from store.distribution.customers_csv import to_csv
 from store.distribution.import_export import export_customers
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Reader, Typed, status, typed
+from store.kit.spreadsheets import to_csv
 from store.payments.movements import movements
 from store.payments.sums import left_by_order
 from store.staff import audit

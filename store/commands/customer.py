@@ -7,6 +7,7 @@ import click
 
 from store.catalog.publications import publication_by_slug
 from store.commands.base import in_shop, json_option, print_json, who_types, write_file
+from store.distribution.csv_columns import FileUnclear
 from store.distribution.customers_csv import read_customers
 from store.distribution.import_export import ImportReport, export_customers, import_customers
 from store.entitlements.addresses import correct_address, merge_customers
@@ -19,6 +20,11 @@ from store.payments.sums import left_by_order
 from store.staff import recorded
 from store.staff.acts import Act
 from store.staff.audit import record
+
+_NAMING = (
+    "Columns are named with --column email=HEADING (also name, first_name, last_name, item) and "
+    "--ordered-on HEADING."
+)
 
 
 @click.group()
@@ -51,7 +57,10 @@ def import_(
     """Give a copy to customers who bought elsewhere, from a CSV file. Safe to repeat."""
     publication = publication_by_slug(slug)
     chosen = _columns(columns) | ({"ordered_on": ordered_on} if ordered_on else {})
-    given = read_customers(file.read_bytes(), chosen, item or publication.title)
+    try:
+        given = read_customers(file.read_bytes(), chosen, item or publication.title)
+    except FileUnclear as fault:
+        raise FileUnclear(f"{fault.sentence}\n{_NAMING}") from None
     with alongside(lambda: recorded.customers_imported(slug, given.total)):
         report = import_customers(
             publication, given, notify=notify, dry_run=dry_run, progress=_progress
@@ -132,8 +141,14 @@ def _columns(given: tuple[str, ...]) -> dict[str, str]:
     columns = {}
     for text in given:
         name, sign, heading = text.partition("=")
-        if name not in {"email", "name", "item"} or not sign or not heading:
-            raise click.UsageError(f"--column {text}: say email=, name= or item=HEADING.")
+        if (
+            name not in {"email", "name", "first_name", "last_name", "item"}
+            or not sign
+            or not heading
+        ):
+            raise click.UsageError(
+                f"--column {text}: say email=, name=, first_name=, last_name= or item=."
+            )
         columns[name] = heading
     return columns
 

@@ -17,7 +17,6 @@ from store.commands.base import (
     who_types,
     write_file,
 )
-from store.distribution.customers_csv import to_csv
 from store.entitlements.granting import resend_confirmation
 from store.entitlements.order_moves import settle_held
 from store.kit import clock, tokens
@@ -25,6 +24,7 @@ from store.kit.config import config
 from store.kit.database import alongside, db, transaction
 from store.kit.formatting import format_moment
 from store.kit.money import format_money, parse_price
+from store.kit.spreadsheets import to_csv
 from store.mail.models import Delivery
 from store.orders.gifts import gift_key, give_copy
 from store.orders.models import Order

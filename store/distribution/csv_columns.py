@@ -47,6 +47,11 @@ class Layout:
         """Every column that a name may stand in."""
         return (*self.name, *self.first_name, *self.last_name)
 
+    @property
+    def used(self) -> set[str]:
+        """Every heading that is read, or known to mean nothing for the right."""
+        return {*self.known, *self.email, *self.item, *self.ordered_on, *self.names}
+
 
 def bare(heading: str) -> str:
     """A heading without regard to capitals, blanks and signs."""
@@ -208,7 +213,8 @@ PLAIN = Layout(
         *_bare_list(
             "E-Mail-Adresse,Mailadresse,E-Mail Anschrift,Adresse e-mail,Adresse mail,"
             "Adresse électronique,Courriel,Correo,Correo electrónico,Dirección de correo electrónico,"
-            "Dirección de email,Indirizzo e-mail,Indirizzo di posta elettronica,Posta elettronica"
+            "Dirección de email,Indirizzo e-mail,Indirizzo di posta elettronica,Posta elettronica,"
+            "Email (Billing),billing_email"
         ),
     ),
     name=(
@@ -216,10 +222,13 @@ PLAIN = Layout(
         *_bare_list("Vollständiger Name,Nom complet,Nom et prénom,Nombre completo"),
         *_bare_list("Nombre y apellidos,Nome completo,Nome e cognome"),
     ),
-    first_name=_bare_list("First name,Given name,Forename,Vorname,Prénom,Prenom,Nombre,Nome"),
+    first_name=_bare_list(
+        "First name,Given name,Forename,Vorname,Prénom,Prenom,Nombre,Nome,"
+        "First Name (Billing),billing_first_name"
+    ),
     last_name=_bare_list(
         "Last name,Surname,Family name,Nachname,Familienname,Nom,Nom de famille,Apellido,Apellidos,"
-        "Cognome"
+        "Cognome,Last Name (Billing),billing_last_name"
     ),
 )
 
@@ -281,20 +290,28 @@ def layout_of(heading: Sequence[str], columns: Mapping[str, str]) -> Layout:
     for marks, sentence in _NEVER:
         if marks <= found.keys():
             raise FileUnclear(sentence)
-    layout = next((one for one in LAYOUTS if one.marks <= found.keys()), _in_parts(PLAIN, found))
-    chosen = {meaning: (bare(text),) for meaning, text in columns.items()}
+    layout = known_layout(heading)
+    chosen = {meaning: (bare(text),) if text else () for meaning, text in columns.items()}
     # Who names the column of the addresses means it, whatever a shop's gifts are.
     more: dict[str, tuple[str, ...]] = {"gift": ()} if "email" in chosen else {}
-    if "name" in chosen:
+    if "name" in chosen and "first_name" not in chosen:
         more |= {"first_name": (), "last_name": ()}
     layout = replace(layout, **chosen, **more)  # type: ignore[arg-type]
     _refuse_unknown(layout, found)
     return layout
 
 
+def known_layout(heading: Sequence[str]) -> Layout:
+    """That of the shop whose marks a heading has, else what common headings mean."""
+    found = {bare(cell) for cell in heading}
+    return next((one for one in LAYOUTS if one.marks <= found), _in_parts(PLAIN, found))
+
+
 def _in_parts(layout: Layout, found: Collection[str]) -> Layout:
-    """“Name” beside a first name is the last one."""
+    """“Name” beside a first name is the last one, and of something else beside both."""
     has_first = any(one in found for one in layout.first_name)
+    if has_first and any(one in found for one in layout.last_name):
+        return replace(layout, name=tuple(one for one in layout.name if one != "name"))
     if not has_first or any(one in found for one in layout.last_name) or "name" not in found:
         return layout
     return replace(layout, name=(), last_name=("name",))
@@ -309,8 +326,7 @@ def is_heading(heading: Sequence[str], wanted: Sequence[str]) -> bool:
 
 
 def _refuse_unknown(layout: Layout, found: Mapping[str, str]) -> None:
-    used = {*layout.known, *layout.email, *layout.item, *layout.ordered_on, *layout.names}
-    unknown = {one: shown for one, shown in found.items() if one not in used}
+    unknown = {one: shown for one, shown in found.items() if one not in layout.used}
     if _PLACES & {_plain(one) for one in found}:
         for one in _STATES:
             unknown.pop(one, None)
@@ -324,13 +340,12 @@ def _refuse_unknown(layout: Layout, found: Mapping[str, str]) -> None:
         raise FileUnclear(
             f"{_named(telling)} something that bears on who has a right, and we do not know what "
             f"it means in {what}. Keep only the rows of people who are to have a copy, and take "
-            "the column out of the file. Where it holds the day of the order, name it instead "
-            "(--ordered-on)."
+            "the column out of the file. Where it holds the day of the order, say so instead."
         )
     bought = [shown for shown in unknown.values() if _BOUGHT & _words(shown)]
     if bought and not layout.item:
         raise FileUnclear(
-            f"{_named(bought)} what was bought. Name the column (--column item=…), so that rows of "
+            f"{_named(bought)} what was bought. Say that it is the product, so that rows of "
             "other products are left out; or keep the rows of this publication alone and take the "
             "column out of the file."
         )

@@ -1,5 +1,5 @@
-"""Customers in a spreadsheet's CSV: a file read whole or not at all (its encoding, separator,
-columns, then each row), and rows written so that a spreadsheet shows them as they are."""
+"""Customers in a spreadsheet's CSV, read whole or not at all: its encoding, separator, columns,
+then each row."""
 
 import csv
 import io
@@ -7,28 +7,27 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from itertools import islice
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from store.distribution.csv_columns import PLAIN, FileUnclear, Layout, bare, is_heading, layout_of
 from store.kit import clock
 from store.kit.config import config
 from store.kit.mailboxes import address_key
+from store.kit.spreadsheets import plain_cell
 from store.kit.text import clean_line
 from store.orders.customers import InvalidAddress, parse_address
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 LONGEST_NAME = 200
+TWICE, ANOTHER = "twice in the file", "another product"
 _UTC = ZoneInfo("UTC")
 # A day, perhaps with a time, perhaps with an offset; 03/04/2027 could be two days.
 _MOMENT = r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d)?(?:\.\d+)?)\s*(UTC|GMT|Z|[+-]\d\d:?\d\d)?)?"
 # What stands between letters in names written by word processors.
 _PUNCTUATION = frozenset("‘’‚“”„–—…·«»‹›´`¨°ºª§©®™€£ \u00a0\u00ad")
-# What Excel, LibreOffice and Google Sheets take for the beginning of a formula (OWASP, CSV
-# injection); text that has apostrophes before it already gets one more, so that reading is exact.
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-
-Cell = str | int | Decimal | date | datetime | None
+_ADDRESS_ALONE = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+\.[^\s@,;<>]+")
 
 
 @dataclass(frozen=True)
@@ -43,16 +42,22 @@ class Row:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """One row that is not taken, or not wholly: where, what stands there, why."""
+    """One row that is not taken, or not wholly: where, what stands there, why; and the `group` of
+    those that are left out for the same, where the reason names what stands there."""
 
     line: int
     value: str
     reason: str
+    group: str = field(default="", compare=False)
 
     @property
     def kind(self) -> str:
-        """The reason without what is this row's own: quoted words, and numbers."""
-        return re.sub(r"“[^”]*”|\d+", "…", self.reason)
+        """What is counted together."""
+        return self.group or self.reason
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for `--json`, and for a row of its own."""
+        return {"line": self.line, "value": self.value, "reason": self.reason}
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,26 @@ def read_customers(
     bought, only rows of `item` are taken. UTF-8, UTF-16 and Windows-1252; comma, semicolon or tab.
     Refuses (`FileUnclear`) the whole file where encoding, separator or a column is not clear.
     """
-    text = _decode(data)
     columns = columns or {}
+    wanted = (bare(columns["email"]),) if columns.get("email") else PLAIN.email
+    table = open_table(data, wanted)
+    _, heading = next(table, (1, []))
+    layout = layout_of(heading, columns)
+    reader = _Reader(layout, _places(heading, layout, columns), len(heading), item)
+    for line, cells in table:
+        reader.read(line, cells)
+    return CustomerRows(list(reader.rows.values()), reader.left_out, reader.remarks)
+
+
+def open_table(
+    data: bytes, wanted: Sequence[str], *, is_by_rows: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """Each row, the heading first, with the line that it begins on. `wanted` are bare headings of
+    which one is there; `is_by_rows` tells the separator by an address in the rows where none is.
+
+    Refuses (`FileUnclear`) where encoding or separator is not clear.
+    """
+    text = _decode(data)
     # Excel may name the separator on a first line of its own: `sep=;`.
     named = re.match(r'"?sep=(.)"?(\r\n|\r|\n)', text, re.IGNORECASE)
     if named:
@@ -92,15 +115,8 @@ def read_customers(
                 f"The file names “{separator}” as its separator. Use a comma, semicolon or tab."
             )
     else:
-        wanted = (bare(columns["email"]),) if "email" in columns else PLAIN.email
-        separator = _find_separator(text, wanted)
-    table = _rows(text, separator)
-    _, heading = next(table, (1, []))
-    layout = layout_of(heading, columns)
-    reader = _Reader(layout, _places(text, heading, layout, columns), len(heading), item)
-    for line, cells in table:
-        reader.read(line + 1 if named else line, cells)
-    return CustomerRows(list(reader.rows.values()), reader.left_out, reader.remarks)
+        separator = _find_separator(text, wanted, is_by_rows=is_by_rows)
+    return ((line + bool(named), cells) for line, cells in _rows(text, separator))
 
 
 def _decode(data: bytes) -> str:
@@ -157,15 +173,17 @@ def _unclear_encoding() -> FileUnclear:
     )
 
 
-def _find_separator(text: str, wanted: Sequence[str]) -> str:
+def _find_separator(text: str, wanted: Sequence[str], *, is_by_rows: bool) -> str:
     """The one separator that makes the first line a heading that can be read."""
     fits: dict[str, int] = {}
     for separator in SEPARATORS:
         heading = next(_rows(text, separator), (1, []))[1]
         if is_heading(heading, wanted):
             fits[separator] = len(heading)
+    if not fits and is_by_rows:
+        fits = _widths_with_addresses(text)
     if not fits:
-        raise _no_column(text)
+        raise _no_column(clean_line(next(iter(text.splitlines()), "")))
     if max(fits.values()) == 1:
         return ","
     best = [separator for separator, width in fits.items() if width > 1]
@@ -175,28 +193,40 @@ def _find_separator(text: str, wanted: Sequence[str]) -> str:
     return best[0]
 
 
-def _no_column(text: str) -> FileUnclear:
-    heading = clean_line(next(iter(text.splitlines()), ""))[:200]
+def _widths_with_addresses(text: str) -> dict[str, int]:
+    """By separator, how many cells the rows have of which one alone is an address."""
+    widths = {}
+    for separator in SEPARATORS:
+        rows = [cells for _, cells in islice(_rows(text, separator), 1, 6) if any(cells)]
+        if any(is_address(cell) for cells in rows for cell in cells):
+            widths[separator] = len(rows[0])
+    return widths
+
+
+def is_address(cell: str) -> bool:
+    """Whether a cell looks like an address and nothing else."""
+    return _ADDRESS_ALONE.fullmatch(cell.strip()) is not None
+
+
+def _no_column(heading: str) -> FileUnclear:
     return FileUnclear(
-        f"No column with e-mail addresses was found. The first line is “{heading}”. Name the "
-        "column with --column email=…, and check that commas, semicolons or tabs separate columns."
+        f"No column with e-mail addresses was found. The first line is “{heading[:200]}”. Say "
+        "which column it is, and check that commas, semicolons or tabs separate the columns."
     )
 
 
-def _places(
-    text: str, heading: list[str], layout: Layout, columns: Mapping[str, str]
-) -> dict[str, int]:
+def _places(heading: list[str], layout: Layout, columns: Mapping[str, str]) -> dict[str, int]:
     """Where each heading stands. Refuses (`FileUnclear`) a chosen one that is not there, one that
     is there twice, and a file without addresses or with two columns of them."""
     places: dict[str, int] = {}
-    chosen = {bare(one) for one in columns.values()}
-    used = {*layout.email, *layout.item, *layout.ordered_on, *layout.known, *layout.names}
     for place, cell in enumerate(heading):
-        if bare(cell) in places and bare(cell) in used:
+        if bare(cell) in places and bare(cell) in layout.used:
             raise FileUnclear(f"Two columns are called “{clean_line(cell)}”.")
         places.setdefault(bare(cell), place)
-    if chosen - places.keys():
-        raise _no_column(text)
+    for one in columns.values():
+        if one and bare(one) not in places:
+            shown = ", ".join(f"“{clean_line(cell)[:60]}”" for cell in heading[:20])
+            raise FileUnclear(f"The file has no column “{one[:60]}”. Its columns are {shown}.")
     addresses = [one for one in layout.email if one in places]
     if not addresses and layout.shop:
         raise FileUnclear(
@@ -204,12 +234,10 @@ def _places(
             "that column."
         )
     if not addresses:
-        raise _no_column(text)
+        raise _no_column(" | ".join(clean_line(one) for one in heading))
     if len(addresses) > 1 and not layout.shop:
         names = " and ".join(f"“{clean_line(heading[places[one]])}”" for one in addresses)
-        raise FileUnclear(
-            f"Two columns may hold the addresses: {names}. Choose one with --column email=…."
-        )
+        raise FileUnclear(f"Two columns may hold the addresses: {names}. Say which one does.")
     return places
 
 
@@ -246,20 +274,25 @@ class _Reader:
         if len(cells) != self.width:
             fields = f"{len(cells)} field" + ("s" if len(cells) != 1 else "")
             reason = f"{fields} where the heading has {self.width}"
-            self.left_out.append(LeftOut(line, shown, reason))
+            self.left_out.append(LeftOut(line, shown, reason, "too few or too many fields"))
             return
         named = {one: plain_cell(cells[place]) for one, place in self.places.items()}
         self._carry(named)
         gift = _filled(named, self.layout.gift)
         typed = gift or _filled(named, self.layout.email)
         name = "" if gift else self._name(named)
+        group, ordered_at = "", None
         try:
             reason = self._why_not(named)
-            ordered_at = None if reason else self._ordered_at(named)
+            if not reason:
+                group = "no day of the order that can be read"
+                ordered_at = self._ordered_at(named)
         except ValueError as fault:
-            reason, ordered_at = str(fault), None
+            reason = str(fault)
         if reason:
-            self.left_out.append(LeftOut(line, clean_line(typed)[:200] or shown, reason))
+            value = clean_line(typed)[:200] or shown
+            group = ANOTHER if reason.startswith(ANOTHER) else group
+            self.left_out.append(LeftOut(line, value, reason, group))
         else:
             self._take(line, typed, name, ordered_at, _filled(named, self.layout.quantity))
 
@@ -275,15 +308,15 @@ class _Reader:
 
     def _name(self, named: dict[str, str]) -> str:
         whole = _filled(named, self.layout.name)
-        parts = (self.layout.first_name, self.layout.last_name)
-        return clean_line(whole or " ".join(_filled(named, part) for part in parts))
+        parts = [_filled(named, one) for one in (self.layout.first_name, self.layout.last_name)]
+        return clean_line(whole or " ".join(parts))
 
     def _why_not(self, named: dict[str, str]) -> str:
         if reason := self.layout.judge(named):
             return reason
         bought = _filled(named, self.layout.item)
         if self.layout.item and self.item and bare(bought) != self.item:
-            return f"another product: “{clean_line(bought)[:80]}”"
+            return f"{ANOTHER}: “{clean_line(bought)[:80]}”"
         quantity = _filled(named, self.layout.quantity) or "1"
         if not quantity.isdecimal():
             return f"the quantity “{quantity[:20]}” is no number"
@@ -301,7 +334,8 @@ class _Reader:
         try:
             email = parse_address(typed)
         except InvalidAddress as refusal:
-            self.left_out.append(LeftOut(line, clean_line(typed)[:200], refusal.sentence))
+            value = clean_line(typed)[:200]
+            self.left_out.append(LeftOut(line, value, refusal.sentence, "not an e-mail address"))
             return
         if len(name) > LONGEST_NAME:
             reason = f"the name has more than {LONGEST_NAME} characters"
@@ -310,7 +344,8 @@ class _Reader:
         key = address_key(email)
         first = self.rows.setdefault(key, Row(line, email, name, ordered_at))
         if first.line != line:
-            self.left_out.append(LeftOut(line, email, f"the same address as on line {first.line}"))
+            reason = f"the same address as on line {first.line}"
+            self.left_out.append(LeftOut(line, email, reason, TWICE))
             # Of two orders the later one brought the later copy.
             if ordered_at and first.ordered_at and ordered_at > first.ordered_at:
                 self.rows[key] = replace(first, ordered_at=ordered_at)
@@ -351,28 +386,3 @@ def read_moment(text: str, *, is_utc: bool) -> datetime:
 
 def _filled(named: Mapping[str, str], headings: Iterable[str]) -> str:
     return next((named[one].strip() for one in headings if named.get(one, "").strip()), "")
-
-
-def to_csv(rows: Iterable[Sequence[Cell]]) -> str:
-    """Rows as CSV with commas; write it with `utf-8-sig`, so that Excel keeps every letter.
-
-    Numbers stay numbers; text that looks like a formula is made text.
-    """
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerows([safe_cell(cell) for cell in row] for row in rows)
-    return out.getvalue()
-
-
-def safe_cell(cell: Cell) -> str:
-    """One value as it is written: `=1+1` becomes `'=1+1`, the number -5.00 stays."""
-    if cell is None:
-        return ""
-    if isinstance(cell, str):
-        return f"'{cell}" if _FORMULA.match(cell) else cell
-    return cell.isoformat() if isinstance(cell, date) else str(cell)
-
-
-def plain_cell(text: str) -> str:
-    """The text that `safe_cell` was given."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.models import Publication
-from store.distribution.customers_csv import Cell, CustomerRows, LeftOut, Row, to_csv
+from store.distribution.customers_csv import CustomerRows, LeftOut, Row
 from store.entitlements.access import customers_with_rights
 from store.entitlements.granting import grant_imported
 from store.entitlements.models import Entitlement
@@ -16,6 +16,7 @@ from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.mailboxes import address_key
 from store.kit.money import to_decimal
+from store.kit.spreadsheets import Cell, to_csv
 from store.mail import outbox
 from store.orders.customers import find_or_add_customers, rename
 from store.orders.models import Customer, Order, OrderLine
@@ -36,27 +37,13 @@ class ImportReport:
     left_out: list[LeftOut]
     remarks: list[LeftOut] = field(default_factory=list)
 
-    def without_customers(self) -> "ImportReport":
-        """The same for who is to learn nothing of customers by it: who has the publication, or had
-        it, is told from nobody who is added."""
-        told = [one for one in self.left_out if one.reason not in {HAS_IT, GAVE_IT_BACK}]
-        known = len(self.left_out) - len(told)
-        return ImportReport(self.total, self.added + known, told, self.remarks)
-
-    def by_reason(self) -> list[tuple[str, list[LeftOut]]]:
-        """What was left out, by reason, the most frequent one first."""
-        kinds: dict[str, list[LeftOut]] = {}
-        for one in self.left_out:
-            kinds.setdefault(one.kind, []).append(one)
-        return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
-
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
         return {
             "total": self.total,
             "added": self.added,
-            "left_out": [vars(one) for one in self.left_out],
-            "remarks": [vars(one) for one in self.remarks],
+            "left_out": [one.as_dict() for one in self.left_out],
+            "remarks": [one.as_dict() for one in self.remarks],
         }
 
 
@@ -98,18 +85,28 @@ def _import_chunk(
 ) -> list[LeftOut]:
     """The rows of the chunk that are left out; the others are granted."""
     if dry_run:
-        known = _known(publication_id, rows)
-        return [_told(row, known) for row in rows if address_key(row.email) in known]
+        return have_it(publication_id, rows)
     with transaction() as session:
-        publication = session.get_one(Publication, publication_id)
-        known = _known(publication_id, rows)
-        new = [row for row in rows if address_key(row.email) not in known]
-        found = find_or_add_customers({row.email: row.name for row in new})
-        customers = [(found[address_key(row.email)], row) for row in new]
-        _name([(customer, row.name) for customer, row in customers])
-        ordered_at = {customer.id: row.ordered_at for customer, row in customers}
-        granted = grant_imported(publication, ordered_at, notify=notify)
-        added = {row.line for customer, row in customers if customer.id in granted}
+        return grant_rows(session.get_one(Publication, publication_id), rows, notify=notify)
+
+
+def have_it(publication_id: int, rows: Sequence[Row]) -> list[LeftOut]:
+    """The rows of those who have the publication, or had it."""
+    known = _known(publication_id, rows)
+    return [_told(row, known) for row in rows if address_key(row.email) in known]
+
+
+def grant_rows(publication: Publication, rows: Sequence[Row], *, notify: bool) -> list[LeftOut]:
+    """Give everybody of these rows a copy, in as many statements as for one; those who have it, or
+    had it, are left out and come back."""
+    known = _known(publication.id, rows)
+    new = [row for row in rows if address_key(row.email) not in known]
+    found = find_or_add_customers({row.email: row.name for row in new})
+    customers = [(found[address_key(row.email)], row) for row in new]
+    _name([(customer, row.name) for customer, row in customers])
+    ordered_at = {customer.id: row.ordered_at for customer, row in customers}
+    granted = grant_imported(publication, ordered_at, notify=notify)
+    added = {row.line for customer, row in customers if customer.id in granted}
     return [_told(row, known) for row in rows if row.line not in added]
 
 
@@ -125,7 +122,7 @@ def _name(customers: list[tuple[Customer, str]]) -> None:
             outbox.look_again(customer.id)
 
 
-def _known(publication_id: int, rows: list[Row]) -> dict[str, bool]:
+def _known(publication_id: int, rows: Sequence[Row]) -> dict[str, bool]:
     """Keys of those who have an entitlement: whether one of theirs stands."""
     standing = sa.func.max(sa.case((Entitlement.revoked_at.is_(None), 1), else_=0))
     found = db.session.execute(

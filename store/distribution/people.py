@@ -10,7 +10,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.models import Edition
-from store.distribution.customers_csv import Cell, to_csv
 from store.distribution.recipients import (
     IMPORTED,
     STOPPED,
@@ -25,6 +24,7 @@ from store.kit import clock
 from store.kit.database import UtcDateTime, db
 from store.kit.formatting import format_moment
 from store.kit.paging import BEGINNING, BY_NAME, PAGE_SIZE, Page, Place, paginate
+from store.kit.spreadsheets import Cell, to_csv
 from store.mail import outbox
 from store.mail.answers import Cause, judge
 from store.mail.models import (

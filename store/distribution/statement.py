@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from store.catalog.models import Edition
 from store.distribution.coverage import Coverage, coverage
-from store.distribution.customers_csv import Cell, to_csv
 from store.distribution.people import COLUMNS, LEFT_OUT, WHY_NOT, of_column
 from store.distribution.recipients import RECALLED, WITHDRAWN, batch_of
 from store.kit import clock
 from store.kit.database import UtcDateTime, db
+from store.kit.spreadsheets import Cell, to_csv
 from store.kit.status import StatusChange
 from store.mail.models import Delivery
 

@@ -77,6 +77,12 @@ class Act(StrEnum):
     CUSTOMERS_PARTED = "customers_parted", Kind.CUSTOMERS, "Parted two customers again: {}"
     CUSTOMER_NOTED = "customer_noted", Kind.CUSTOMERS, "Noted something about {}"
     NOTE_REMOVED = "note_removed", Kind.CUSTOMERS, "Took out a note about {}"
+    CUSTOMERS_LOOKED_AT = (
+        "customers_looked_at",
+        Kind.CUSTOMERS,
+        "Looked at a file of customers for {}",
+    )
+    IMPORT_STOPPED = "import_stopped", Kind.CUSTOMERS, "Stopped bringing in customers of {}"
     CUSTOMERS_IMPORTED = "customers_imported", Kind.CUSTOMERS, "Brought in customers of {}"
     CUSTOMERS_EXPORTED = (
         "customers_exported",

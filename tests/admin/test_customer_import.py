@@ -2,21 +2,25 @@
 
 import io
 import re
+from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
-from store.admin import customer_import
 from store.catalog.models import Publication
-from store.distribution import recalling
+from store.distribution import imports, recalling
+from store.distribution.models import CustomerImport, ImportLine
 from store.entitlements.models import Entitlement
+from store.kit import clock, jobs
 from store.kit.database import db, transaction
+from store.orders.models import Customer
 from tests.admin.sign_in import press, signed_in
-from tests.conftest import on_both
+from tests.conftest import Clock, on_both
 from tests.distribution.test_csv_columns import GUMROAD
+from tests.distribution.test_import_export import a_hundred_rows
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import send
@@ -25,7 +29,6 @@ from tests.purchases import buy
 
 PUBLICATION = "/admin/publications/send-early-years"
 ROWS = "email,name\nann@reader.example,Ann\nnobody,Nobody\nanna@reader.example,Anna\nann@reader.example,Ann\n"
-LEFT_OUT = ["3", "4", "5"]
 
 
 @pytest.fixture
@@ -38,10 +41,20 @@ def publication(app: Flask) -> Publication:
     return publication
 
 
-def bring_in(desk: FlaskClient, rows: str, act: str = "import", **more: str) -> TestResponse:
-    """Send the form with a file."""
-    data = {"file": (io.BytesIO(rows.encode()), "people.csv"), "act": act, **more}
-    return press(desk, f"{PUBLICATION}/import", data, content_type="multipart/form-data")
+def choose_file(desk: FlaskClient, rows: str | bytes, name: str = "people.csv") -> str:
+    """Send a file; the address of what is said of it."""
+    data = {"file": (io.BytesIO(rows.encode() if isinstance(rows, str) else rows), name)}
+    answer = press(desk, f"{PUBLICATION}/import", data, content_type="multipart/form-data")
+    assert answer.status_code == 303, answer.text
+    return answer.location
+
+
+def let_in(desk: FlaskClient, url: str, **more: str) -> str:
+    """Press the button and let a worker do it; the page then."""
+    assert press(desk, url, {"act": "start", **more}).status_code == 303
+    imports.bring_in(int(url.rpartition("/")[2]))
+    db.session.remove()
+    return desk.get(url).text
 
 
 def holders() -> int:
@@ -50,98 +63,133 @@ def holders() -> int:
     return db.session.scalar(sa.select(sa.func.count(Entitlement.id))) or 0
 
 
-def lines(answer: TestResponse) -> list[str]:
-    """The lines that the page names as left out."""
-    page = Page(answer.text)
-    return sorted(one.text for one in page.all("th") if one.attrib.get("scope") == "row")
+def lines(page: str) -> list[str]:
+    """The rows that the page names."""
+    found = [one.text or "" for one in Page(page).all("th") if one.attrib.get("scope") == "row"]
+    return [text for text in found if text.startswith("Line ")]
+
+
+def columns_chosen(url: str, desk: FlaskClient) -> dict[str, str]:
+    """The form of the columns as it stands."""
+    page = desk.get(url).text
+    headings = re.findall(r'name="(heading\d+)" value="([^"]*)"', page)
+    meanings = {}
+    selects = r'<select[^>]* name="(meaning\d+)"(.*?)</select>'
+    for name, body in re.findall(selects, page, re.DOTALL):
+        found = re.search(r'value="([^"]*)" selected', body)
+        meanings[name] = found[1] if found else ""
+    return dict(headings) | meanings
 
 
 @on_both
-def test_a_look_says_line_by_line_what_an_import_then_does(
+def test_a_look_says_row_by_row_what_an_import_then_does(
     desk: FlaskClient, publication: Publication
 ) -> None:
     assert f"{PUBLICATION}/import" in desk.get(PUBLICATION).text
-    look = bring_in(desk, ROWS, "look")
-    assert (look.status_code, lines(look), holders()) == (200, LEFT_OUT, 1)
-    check_page(look.text, path=f"{PUBLICATION}/import")
-    assert "Nothing is written yet" in look.text
-    assert "has this publication already" in look.text
+    url = choose_file(desk, ROWS)
+    look = desk.get(url).text
+    check_page(look, path=url)
+    assert (lines(look), holders()) == (["Line 3", "Line 5", "Line 4"], 1)
+    assert "1 + 1 + 1 + 1 = 4 rows." in look
+    assert "Bring in 1 person" in look
 
-    done = bring_in(desk, ROWS)
-    assert (done.status_code, lines(done), holders()) == (200, LEFT_OUT, 2)
-    check_page(done.text, path=f"{PUBLICATION}/import")
+    done = let_in(desk, url)
+    check_page(done, path=url)
+    assert "<b>2 of 2</b> people done, 1 of them new." in done
+    assert holders() == 2
+    assert (
+        "owner@publisher.example brought in 1 of 4 rows" in desk.get(f"{PUBLICATION}/import").text
+    )
+    listed = desk.get(f"{url}/left-out.csv")
+    assert listed.data.decode("utf-8-sig").splitlines() == [
+        "line,what stands there,why",
+        "3,nobody,“nobody” has no @. It should look like name@example.com.",
+        "4,anna@reader.example,has this publication already",
+        "5,ann@reader.example,the same address as on line 2",
+    ]
 
-    again = bring_in(desk, ROWS)
-    assert (lines(again), holders()) == (["2", *LEFT_OUT], 2)
-
-
-def test_rows_left_out_stand_under_their_reasons_and_all_sum_to_the_file(
-    desk: FlaskClient, publication: Publication
-) -> None:
-    rows = ROWS + "ann@reader.example,Ann\nbad@,B\nbad,B\n,\nx@reader.example\n"
-    page = Page(bring_in(desk, rows, "look").text)
-    told = [one.text for one in page.all("summary") if " left out: " in one.text]
-    counts = {one.partition(": ")[2][:30]: int(one.partition(" ")[0]) for one in told}
-    assert counts == {
-        "… has no @. It should look lik": 2,
-        "the same address as on line …": 2,
-        "has this publication already": 1,
-        "… is not an e-mail address tha": 1,
-        "empty line": 1,
-        "… field where the heading has ": 1,
-    }
-    # One would be added.
-    assert sum(counts.values()) + 1 == 9
+    again = choose_file(desk, ROWS)
+    assert "0 + 2 + 1 + 1 = 4 rows." in desk.get(again).text
 
 
-def test_an_editor_learns_nothing_of_customers_by_it(
+def test_a_hundred_rows_of_every_kind_sum_up(desk: FlaskClient, publication: Publication) -> None:
+    with transaction():
+        for number in range(3):
+            buy(publication, f"known-{number}@reader.example")
+    url = choose_file(desk, a_hundred_rows())
+    assert "85 + 3 + 5 + 7 = 100 rows." in desk.get(url).text
+    assert "85 of 100 rows" not in desk.get(f"{PUBLICATION}/import").text
+    let_in(desk, url)
+    assert "85 of 100 rows" in desk.get(f"{PUBLICATION}/import").text
+
+
+def test_an_editor_learns_from_a_file_of_nobody_who_is_a_customer(
     client: FlaskClient, publication: Publication
 ) -> None:
     editor = signed_in(client, "editor")
-    pages = []
-    for address in ("anna@reader.example", "nobody@reader.example"):
-        look = bring_in(editor, f"email,name\n{address},A\n", "look")
-        check_page(look.text, path=f"{PUBLICATION}/import")
-        pages.append(re.sub(r'value="[^"]{30,}"', "", look.text).replace(address, ""))
-    assert pages[0] == pages[1]
-    assert "added, or had it already" in pages[0]
+    told = []
+    for email in ("anna@reader.example", "anne@reader.example"):
+        url = choose_file(editor, f"email\n{email}\n")
+        pages = [editor.get(url).text, let_in(editor, url), editor.get(f"{url}/left-out.csv").text]
+        words = ["".join(Page(one).root.itertext()).replace("@\u200b", "@") for one in pages]
+        newest = Page(editor.get(f"{PUBLICATION}/import").text).all("li")[0]
+        told.append([one.replace(email, "…") for one in [*words, "".join(newest.itertext())]])
+    assert holders() == 2
+    assert told[0] == told[1]
+    assert "Bring in 1 person" in told[0][0]
 
 
-def test_headings_of_the_files_own_are_named_and_kept(
+def test_columns_are_chosen_on_the_page_and_kept(
     desk: FlaskClient, publication: Publication
 ) -> None:
-    named = {"email_column": "Contact", "name_column": "Who", "notify": "yes"}
-    answer = bring_in(desk, "Who;Contact\nAnn;ann@reader.example\n", **named)
+    url = choose_file(desk, "Wer;Kontakt;Notiz\nAnn Lee;ann@reader.example;bar\n")
+    chosen = columns_chosen(url, desk)
+    assert chosen == {
+        "heading0": "Wer",
+        "heading1": "Kontakt",
+        "heading2": "Notiz",
+        "meaning0": "",
+        "meaning1": "email",
+        "meaning2": "",
+    }
+    twice = press(desk, url, chosen | {"meaning0": "email", "act": "look"})
+    assert twice.status_code == 422
+    assert "“Wer” and “Kontakt” are both the e-mail address. Choose one of them." in twice.text
+    check_page(twice.text, path=url)
+
+    looked = press(desk, url, chosen | {"meaning0": "name", "act": "start"})
+    assert (looked.status_code, holders()) == (303, 1)
+    assert "You changed the columns." in desk.get(url).text
+    let_in(desk, url, **chosen | {"meaning0": "name"})
+    names = db.session.scalars(sa.select(Customer.name).order_by(Customer.id.desc())).first()
+    assert (names, holders()) == ("Ann Lee", 2)
+
+
+def test_a_column_that_bears_on_the_right_refuses_the_file_until_it_is_said_what_it_is(
+    desk: FlaskClient, publication: Publication
+) -> None:
+    url = choose_file(desk, "email,bought on\nann@reader.example,2027-02-01\n")
+    page = desk.get(url).text
+    assert "The column “bought on” says something that bears on who has" in page
+    assert press(desk, url, {"act": "start"}).status_code == 409
+    chosen = columns_chosen(url, desk) | {"meaning1": "ordered_on", "act": "look"}
+    assert press(desk, url, chosen).status_code == 303
+    let_in(desk, url)
     assert holders() == 2
-    assert 'value="Contact"' in answer.text
 
 
 def test_an_export_of_another_shop_is_read_as_by_the_command(
     desk: FlaskClient, publication: Publication
 ) -> None:
-    answer = bring_in(desk, GUMROAD, item="A guide")
-    check_page(answer.text, path=f"{PUBLICATION}/import")
-    assert (answer.status_code, holders()) == (200, 5)
+    url = choose_file(desk, GUMROAD)
+    assert press(desk, url, {"act": "look", "item": "A guide"}).status_code == 303
+    page = desk.get(url).text
+    check_page(page, path=url)
+    assert "This is an export of Gumroad" in page
     for reason in ("refunded", "disputed", "access was revoked", "a row of totals"):
-        assert f"<td>{reason}" in answer.text
-    several = GUMROAD.replace("hal@reader.example,,0", "ida@reader.example,,0")
-    several = several.replace(",0,0,0,0,,1\nTotals", ",0,0,0,0,,3\nTotals")
-    answer = bring_in(desk, several, item="A guide")
-    check_page(answer.text, path=f"{PUBLICATION}/import")
-    assert "ordered 3 copies: the address gets one" in answer.text
-
-
-def test_a_column_that_bears_on_the_right_refuses_the_file_until_it_is_named(
-    desk: FlaskClient, publication: Publication
-) -> None:
-    rows = "email,bought on\nann@reader.example,2027-02-01\n"
-    answer = bring_in(desk, rows)
-    check_page(answer.text, path=f"{PUBLICATION}/import")
-    assert (answer.status_code, holders()) == (422, 1)
-    assert answer.text.count("The column “bought on” says something that bears on who has") == 2
-    answer = bring_in(desk, rows, ordered_on_column="Bought on")
-    assert (answer.status_code, holders()) == (200, 2)
-    assert 'value="Bought on"' in answer.text
+        assert f"<td>{reason}" in page
+    let_in(desk, url)
+    assert holders() == 5
 
 
 def test_only_those_who_are_to_hear_of_the_newest_edition_are_written_to(
@@ -149,15 +197,103 @@ def test_only_those_who_are_to_hear_of_the_newest_edition_are_written_to(
 ) -> None:
     drafted_and_released(publication)
     before = len(send())
-    bring_in(desk, "email\nann@reader.example\n")
+    let_in(desk, choose_file(desk, "email\nann@reader.example\n"))
     assert len(send()) == before
-    bring_in(desk, "email\nben@reader.example\n", notify="yes")
+    let_in(desk, choose_file(desk, "email\nben@reader.example\n"), notify="yes")
     assert [letter.recipient for letter in send()[before:]] == ["ben@reader.example"]
+
+
+def a_list(count: int) -> str:
+    """So many rows."""
+    return "email\n" + "".join(f"reader{number}@reader.example\n" for number in range(count))
+
+
+@on_both
+def test_who_stops_an_import_goes_on_where_it_stopped(
+    desk: FlaskClient, publication: Publication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = choose_file(desk, a_list(250))
+    assert press(desk, url, {"act": "start"}).status_code == 303
+    grant = imports.grant_rows
+
+    def grant_and_be_stopped(*given: Any, **named: Any) -> Any:
+        left = grant(*given, **named)
+        found = db.session.scalars(sa.select(CustomerImport)).one()
+        imports.stop(found)
+        return left
+
+    with monkeypatch.context() as patch:
+        patch.setattr(imports, "grant_rows", grant_and_be_stopped)
+        imports.bring_in(1)
+    assert holders() == 101
+    page = desk.get(url).text
+    check_page(page, path=url)
+    assert "<b>100 of 250</b> people done, 100 of them new." in page
+    assert "Go on" in page
+    done = let_in(desk, url)
+    assert ("<b>250 of 250</b> people done" in done, holders()) == (True, 251)
+
+
+@on_both
+def test_what_a_worker_left_that_died_is_taken_up_by_the_next(
+    app: Flask, desk: FlaskClient, publication: Publication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = choose_file(desk, a_list(250))
+    assert press(desk, url, {"act": "start"}).status_code == 303
+    grant, pieces = imports.grant_rows, iter([True, False])
+
+    def grant_once(*given: Any, **named: Any) -> Any:
+        if not next(pieces):
+            raise KeyboardInterrupt
+        return grant(*given, **named)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(imports, "grant_rows", grant_once)
+        imports.bring_in(1)
+    db.session.remove()
+    assert holders() == 101
+    rung = list[tuple[str, int]]()
+    monkeypatch.setattr(jobs, "ring", lambda name, *ids: rung.append((name, *ids)))
+    imports.go_on()
+    assert rung == []
+    db.session.execute(
+        sa.update(CustomerImport).values(changed_at=clock.now() - timedelta(hours=1))
+    )
+    imports.go_on()
+    assert rung == [("bring_in", 1)]
+    db.session.rollback()
+    imports.bring_in(1)
+    imports.bring_in(1)
+    assert holders() == 251
+    assert "<b>250 of 250</b> people done, 250 of them new." in desk.get(url).text
+
+
+def test_a_file_is_forgotten_after_30_days_and_its_count_stays(
+    desk: FlaskClient, publication: Publication, frozen: Clock
+) -> None:
+    url = choose_file(desk, ROWS)
+    let_in(desk, url)
+    dropped = choose_file(desk, ROWS)
+    frozen.advance(days=31)
+    desk = signed_in(desk)
+    imports.forget_files()
+    page = desk.get(url).text
+    check_page(page, path=url)
+    assert "nobody" not in page
+    assert "kept for 30 days and then forgotten" in page
+    assert desk.get(f"{url}/left-out.csv").status_code == 409
+    assert desk.get(dropped).status_code == 404
+    assert db.session.scalar(sa.select(sa.func.count(ImportLine.id))) == 0
+    assert "1 of 4 rows" in desk.get(f"{PUBLICATION}/import").text
 
 
 @pytest.mark.parametrize(
     ("rows", "sentence"),
-    [("", "Choose a CSV file."), ("email\n" + "x" * 2_000, "too large for a page")],
+    [
+        ("", "Choose a CSV file."),
+        ("email\n" + "x" * 2_000, "This file has more than 5 MB."),
+        ("name\nAnn\n", "No column with e-mail addresses was found."),
+    ],
 )
 def test_what_cannot_be_read_is_said_beside_the_field(
     desk: FlaskClient,
@@ -166,12 +302,9 @@ def test_what_cannot_be_read_is_said_beside_the_field(
     rows: str,
     sentence: str,
 ) -> None:
-    monkeypatch.setattr(customer_import, "LARGEST_FILE", 1_000)
-    if rows:
-        answer = bring_in(desk, rows)
-    else:
-        form = {"act": "look"}
-        answer = press(desk, f"{PUBLICATION}/import", form, content_type="multipart/form-data")
+    monkeypatch.setattr(imports, "LARGEST_FILE", 1_000)
+    data = {"file": (io.BytesIO(rows.encode()), "people.csv")} if rows else {}
+    answer = press(desk, f"{PUBLICATION}/import", data, content_type="multipart/form-data")
     assert (answer.status_code, answer.text.count(sentence)) == (422, 2)
     check_page(answer.text, path=f"{PUBLICATION}/import")
     assert holders() == 1
@@ -187,7 +320,10 @@ def test_pages_of_publication_and_edition_say_who_did_what(
 
     page = desk.get(f"{PUBLICATION}/editions/1").text
     check_page(page, path=f"{PUBLICATION}/editions/1")
-    assert "1 March 2027, 10:00 GMT</b> Edition: draft to scheduled, by Olga" in page
-    assert "Edition: released to withdrawn, by Olga (a wrong table)" in page
-    assert "Letters: running to recalled, by Olga (the edition was withdrawn)" in page
+    for said in (
+        "Olga released edition 1 to 1 person",
+        "Olga withdrew edition 1",
+        "Olga recalled the letters that had not left",
+    ):
+        assert said in page
     assert "You took it off sale" in desk.get(PUBLICATION).text

@@ -52,6 +52,14 @@ def press(button: str, **fields: str) -> Callable[[Page], None]:
     return act
 
 
+def choose_customers(page: Page) -> None:
+    """Choose a file of customers, of which some cannot be read."""
+    rows = b"E-Mail;Vorname;Name\nk.lund@reader.example;Karin;Lund\nkarin@;K;L\n"
+    file = {"name": "members.csv", "mimeType": "text/csv", "buffer": rows}
+    page.get_by_label("CSV file").set_input_files(file)  # type: ignore[arg-type]
+    follow(page, page.get_by_role("button", name="Look at it first"))
+
+
 @dataclass
 class Place:
     """A page: its address, and what to press there to see it."""
@@ -408,6 +416,7 @@ DESK = {
     ),
     "desk give a copy": Place("/admin/publications/{out}/give"),
     "desk bring in customers": Place("/admin/publications/{out}/import"),
+    "desk a file of customers": Place("/admin/publications/{out}/import", (choose_customers,)),
     "desk customers": Place("/admin/customers"),
     "desk customer": Place("/admin/customers/{customer}"),
     "desk address": Place("/admin/customers/{customer}/address"),

@@ -462,6 +462,11 @@ def test_the_command_says_it_in_words_and_as_data(
         ("Indirizzo e-mail;Cognome;Nome", "k@reader.example;Rossi;Ada", "Ada Rossi"),
         ("First name;Surname;Email address", "Ann;Bell;k@reader.example", "Ann Bell"),
         ("Email;Nom", "k@reader.example;Zoé Martin", "Zoé Martin"),
+        (
+            "First Name (Billing);Last Name (Billing);Name;Email (Billing)",
+            "Ann;Bell;Mug;k@reader.example",
+            "Ann Bell",
+        ),
         ("Correo;Ciudad;Estado;Nombre", "k@reader.example;León;CyL;Ana", "Ana"),
     ],
 )

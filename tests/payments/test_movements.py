@@ -16,8 +16,8 @@ from store.catalog.models import Publication, VatTreatment
 from store.catalog.publications import publication_by_slug
 from store.cli import main
 from store.commands import base
-from store.distribution.customers_csv import to_csv
 from store.kit.database import db, transaction
+from store.kit.spreadsheets import to_csv
 from store.orders.models import Order
 from store.orders.placing import Details
 from store.payments.checkout import begin_checkout

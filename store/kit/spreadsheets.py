@@ -1,0 +1,39 @@
+"""Rows as CSV, so that a spreadsheet shows them as they are."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+
+# What Excel, LibreOffice and Google Sheets take for the beginning of a formula (OWASP, CSV
+# injection); text that has apostrophes before it already gets one more, so that reading is exact.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+Cell = str | int | Decimal | date | datetime | None
+
+
+def to_csv(rows: Iterable[Sequence[Cell]]) -> str:
+    """Rows as CSV with commas; write it with `utf-8-sig`, so that Excel keeps every letter.
+
+    Numbers stay numbers; text that looks like a formula is made text.
+    """
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerows([safe_cell(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def safe_cell(cell: Cell) -> str:
+    """One value as it is written: `=1+1` becomes `'=1+1`, the number -5.00 stays."""
+    if cell is None:
+        return ""
+    if isinstance(cell, str):
+        return f"'{cell}" if _FORMULA.match(cell) else cell
+    return cell.isoformat() if isinstance(cell, date) else str(cell)
+
+
+def plain_cell(text: str) -> str:
+    """The text that `safe_cell` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
