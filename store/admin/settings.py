@@ -8,7 +8,7 @@ from store.catalog import statements
 from store.catalog.models import StatementKind
 from store.catalog.sellers import SellerUnknown, current_seller
 from store.kit.database import end_read, transaction
-from store.kit.errors import InvalidFields
+from store.kit.errors import InvalidFields, NotFound
 from store.kit.forms import Typed, status, typed
 from store.orders.consents import CURRENT_TERMS
 from store.payments.transfers import masked
@@ -75,11 +75,13 @@ def letter() -> Any:
     return redirect(url_for("settings.all"), 303)
 
 
-@bp.route("/<any(terms, privacy, accessibility):page>", methods=["GET", "POST"])
+@bp.route("/<page>", methods=["GET", "POST"])
 @opens_to(OWNERS)
 @takes(lambda: LARGEST_FORM)
 def statement(page: str) -> Any:
     """Paragraphs of our own behind those that every shop has; earlier versions stay readable."""
+    if page not in set(StatementKind):
+        raise NotFound
     kind = StatementKind(page)
     standing = statements.standing(kind)
     values, errors = Typed(text=standing.text if standing else ""), dict[str, str]()
