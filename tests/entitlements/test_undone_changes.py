@@ -170,6 +170,8 @@ def test_these_tables_name_customers(app: Flask) -> None:
         if any(key.column.table.name == "customers" for key in column.foreign_keys)
     }
     assert found == {
+        "customer_merges",
+        "customer_notes",
         "customers",
         "deliveries",
         "downloads",

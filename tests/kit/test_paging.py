@@ -6,11 +6,10 @@ from flask import Flask
 
 from store.admin.letters import letters_of
 from store.catalog.publications import list_publications
-from store.distribution.coverage import troubled_letters
 from store.entitlements.open_repairs import open_repairs
 from store.kit.database import db, transaction
 from store.kit.paging import BEGINNING, Page, Place, paginate
-from store.mail.models import Batch, Delivery, is_of_kind
+from store.mail.models import Delivery, is_of_kind
 from store.orders.models import Customer, OrderStatus
 from store.orders.orders import list_orders, search_customers
 from store.payments.disputes import list_disputes
@@ -96,7 +95,6 @@ def test_a_late_page_is_read_from_an_index_and_counts_nothing(app: Flask) -> Non
         list_orders(late, is_held=True)
         search_customers(place=late)
         letters_of(customer_id=1, place=late)
-        troubled_letters(Batch(id=1), late)
         paginate(sa.select(Delivery).where(is_of_kind("offer")), late, Delivery.id.desc())
         open_repairs(late)
         awaited_orders(late)
