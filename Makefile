@@ -9,7 +9,7 @@ WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
 # Compiled once, whatever the environment says: tests start the shop some hundred times as a process.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 
-.PHONY: help setup demo demo-stripe test test-long trials check bench bench-full lock sample clean
+.PHONY: help setup demo demo-stripe test test-long trials check bench bench-full lock sample pictures clean
 
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ bench-full: setup ## The figures, those that take many minutes too
 
 sample: setup ## Make the sample publication's files again
 	@$(BIN)/python docs/sample/make.py
+
+pictures: setup ## Take the pictures of the shopkeepers' guide again (needs Chromium)
+	@$(BIN)/python -m tests.browser.pictures
 
 LOCK := uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 

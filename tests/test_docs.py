@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from store.cli import main
 from store.settings import PREFIX, Settings
+from tests.browser.pictures import FOLDER, PICTURES
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -129,6 +130,14 @@ def _anchors(page: Path) -> set[str]:
 
 def test_the_screenshot_is_small() -> None:
     assert (ROOT / "docs" / "screenshot.png").stat().st_size <= 150_000
+
+
+def test_the_guide_shows_the_pictures_that_its_script_takes_and_each_is_small() -> None:
+    guide = (ROOT / "docs" / "shopkeepers-guide.md").read_text(encoding="utf-8")
+    shown = re.findall(r"\(pictures/([a-z-]+)\.png\)", guide)
+    files = {path.stem: path.stat().st_size for path in FOLDER.iterdir()}
+    assert sorted(shown) == sorted(PICTURES) == sorted(files)
+    assert max(files.values()) <= 100_000
 
 
 def test_the_readme_names_its_two_commands_in_two_minutes() -> None:
