@@ -39,6 +39,7 @@ DESK = (
     ("home", "/admin/", 2, None),
     ("a draft", f"/admin/publications/{SLUG}/editions/2", 2, None),
     ("an edition that was released", f"/admin/publications/{SLUG}/editions/1", 2, None),
+    ("a release’s column", f"/admin/publications/{SLUG}/editions/1/people/handed_over", 1.5, None),
 )
 
 

@@ -18,7 +18,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.space import unrecorded_downloads
 from store.mail import standstills
-from store.mail.models import Batch, BatchStatus, Delivery, open_letters
+from store.mail.models import PRIORITIES, Batch, BatchStatus, Delivery, open_letters
 from store.payments.day_sums import sums_by_day
 from store.payments.sums import Sums
 from store.staff.guard import STAFF, may, opens_to
@@ -26,6 +26,8 @@ from store.staff.guard import STAFF, may, opens_to
 bp = Blueprint("home", __name__, url_prefix="/admin")
 
 DAYS = 30
+# Beyond this nobody needs the exact number here.
+MOST_WAITING = 10_000
 _FEW = 20
 _NEXT = 500
 Step = tuple[str, str]
@@ -50,6 +52,7 @@ def home() -> Any:
         going=going,
         drafts=drafts,
         waiting=waiting,
+        most_waiting=MOST_WAITING,
         next_due=due if due and due > clock.now() else None,
         now=clock.now(),
         month=_month(),
@@ -89,10 +92,25 @@ def _leaving() -> sa.Select[int]:
 
 
 def _waiting_letters() -> tuple[int, datetime | None]:
-    """How many letters wait, and when the first of them falls due."""
-    found = open_letters(Delivery.due_at).subquery("open_letters")
-    waiting, due = db.session.execute(sa.select(sa.func.count(), sa.func.min(found.c.due_at))).one()
-    return waiting, due
+    """How many letters wait, as far as that matters, and when the first of them falls due; while a
+    release goes out neither looks at all of them."""
+    some = open_letters(Delivery.id).limit(MOST_WAITING + 1).subquery("some")
+    first_ones = [
+        sa.select(Delivery.due_at)
+        # The condition of the queue's index to the letter.
+        .where(sa.text("status = 'queued' AND claimed_at IS NULL"), Delivery.priority == priority)
+        .order_by(Delivery.due_at)
+        .limit(1)
+        .subquery(f"first_of_{priority}")
+        for priority in PRIORITIES
+    ]
+    # What is claimed leaves now.
+    claimed = sa.select(Delivery.due_at).where(sa.text("claimed_at IS NOT NULL")).limit(1)
+    first_ones.append(claimed.subquery("claimed"))
+    first = sa.union_all(*(sa.select(one.c.due_at) for one in first_ones)).subquery("first_ones")
+    due = sa.select(sa.func.min(first.c.due_at)).scalar_subquery()
+    waiting, at = db.session.execute(sa.select(sa.func.count(), due).select_from(some)).one()
+    return waiting, at
 
 
 def _next_steps(

@@ -172,15 +172,17 @@ def today_at_the_shop() -> list[Event]:
         sa.select(Payment)
         .where(Payment.received_at >= since, Payment.amount > 0)
         .options(joinedload(Payment.order))
-        .order_by(Payment.id.desc())
+        .order_by(Payment.received_at.desc(), Payment.id.desc())
     )
     given_back = (
         sa.select(Refund)
         .where(Refund.requested_at >= since)
         .options(joinedload(Refund.payment).joinedload(Payment.order))
-        .order_by(Refund.id.desc())
+        .order_by(Refund.requested_at.desc(), Refund.id.desc())
     )
-    gifts = sa.select(Order).where(Order.placed_at >= since, Order.given_reason != "")
+    # A gift is paid the moment it is placed, and of that there is an index.
+    gifts = sa.select(Order).where(Order.paid_at >= since, Order.given_reason != "")
+    gifts = gifts.order_by(Order.paid_at.desc(), Order.id.desc())
     events = [
         Event(_paid(one, _buyer(one.order)), one.received_at, _order_link(one.order))
         for one in db.session.scalars(paid.limit(_TODAY))
@@ -191,7 +193,7 @@ def today_at_the_shop() -> list[Event]:
         if refund.who == "customer":
             sentence = f"{_buyer(order)} cancelled, and {_amount(refund)} went back"
         events.append(Event(sentence, refund.requested_at, _order_link(order)))
-    for order in db.session.scalars(gifts.order_by(Order.id.desc()).limit(_TODAY)):
+    for order in db.session.scalars(gifts.limit(_TODAY)):
         sentence = f"A free copy was given to {_buyer(order)}"
         events.append(Event(sentence, order.placed_at, _order_link(order)))
     return _newest(events)[:_TODAY]
