@@ -57,8 +57,10 @@
     const chosen = [...form.querySelectorAll("input[type=file]")];
     const data = new FormData(form);
     if (submitter && submitter.name) data.append(submitter.name, submitter.value);
-    const old = at(".upload", form);
-    if (old) old.remove();
+    // What was wrong with the try before is over.
+    document.title = document.title.replace(/^Error: /, "");
+    for (const gone of document.querySelectorAll(".upload, [data-focus], main .error")) gone.remove();
+    for (const input of chosen) input.removeAttribute("aria-invalid");
     const bar = make("progress", { max: 1, value: 0, ariaLabel: "Upload" });
     const figures = make("p", { className: "small" });
     const status = make("p");

@@ -165,7 +165,12 @@ def test_a_refused_upload_keeps_the_chosen_file_and_leads_to_the_errors(
     assert page.evaluate("document.getElementById('file').files[0].name") == "guide.pdf"
     assert page.locator("#file").get_attribute("aria-invalid") == "true"
     desk.answer = (303, "/done")
+    desk.gate.clear()
     page.click("button[name=go]")
+    page.wait_for_selector(".upload")
+    assert page.locator("[data-focus], [aria-invalid]").count() == 0
+    assert page.title() == "Desk"
+    desk.gate.set()
     page.wait_for_selector("text=Uploaded")
     assert len(desk.posts) == 2
     assert b"guide.pdf" in desk.posts[1]
