@@ -29,6 +29,7 @@ SEVERITIES = (
     ("minor", "Small changes", "Corrections and better wording."),
 )
 TEXTS = ("label", "notes", "severity")
+CHANGED = (*TEXTS, "correction")
 # Notes that are too long come back with what was typed, if they are not longer than this.
 LARGEST_TEXT = 8_000_000
 DRAFT_POLICY = f"{PAGE_POLICY}; frame-src 'self'"
@@ -79,15 +80,17 @@ def upload(slug: str) -> Any:
 def edit(slug: str, number: int) -> Any:
     """Label, notes and severity, while it is a draft."""
     edition = find(slug, number)
-    values, errors = of_row(edition, TEXTS), {}
+    values, errors = of_row(edition, CHANGED), {}
     if request.method == "POST":
         values = typed()
         try:
             with transaction():
                 found = find(slug, number)
-                was = audit.facts_of(found, TEXTS)
-                editions.edit_edition(found, **{name: values[name] for name in TEXTS})
-                now = audit.facts_of(found, TEXTS)
+                was = audit.facts_of(found, CHANGED)
+                # A form without the field leaves it as it is.
+                given = {name: values[name] for name in CHANGED if name in values}
+                editions.edit_edition(found, **given)
+                now = audit.facts_of(found, CHANGED)
                 audit.record(Act.EDITION_DESCRIBED, found, before=was, after=now)
         except InvalidFields as refusal:
             errors = refusal.faults
@@ -103,6 +106,7 @@ def edit(slug: str, number: int) -> Any:
         severities=SEVERITIES,
         notes_hint=NOTES_HINT,
         told=editions.look_at_notes(values["notes"]) if not errors else [],
+        replaced=editions.withdrawn_before(edition),
     )
     return page, status(errors)
 

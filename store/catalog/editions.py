@@ -20,6 +20,7 @@ from store.kit.text import clean_line, clean_text
 
 SEVERITIES = ("law", "guidance", "minor")
 LONGEST_NOTES = 600_000  # characters
+LONGEST_CORRECTION = 600
 # Bytes of HTML. Gmail shows no more than 102 kB of a letter, and the way to stop such letters
 # stands at its end; what is round the notes takes up to 20 kB, so that 90 kB is the most.
 _NOTES_MOST = 70_000
@@ -121,6 +122,7 @@ def edit_edition(
     label: str | None = None,
     notes: str | None = None,
     severity: str | None = None,
+    correction: str | None = None,
 ) -> None:
     """Change what is given of a draft. Refuses as `put_asset`, and `InvalidFields`."""
     _hold_draft(edition)
@@ -129,12 +131,16 @@ def edit_edition(
         faults["severity"] = f"The severity must be one of {', '.join(SEVERITIES)}."
     if notes is not None and (fault := notes_fault(notes)):
         faults["notes"] = fault
+    if correction is not None and len(clean_line(correction)) > LONGEST_CORRECTION:
+        faults["correction"] = f"This may have {LONGEST_CORRECTION} characters. Make it shorter."
     if faults:
         raise InvalidFields(faults)
     if label is not None:
         edition.label = clean_line(label)[:100]
     if notes is not None:
         edition.notes = clean_text(notes)
+    if correction is not None:
+        edition.correction = clean_line(correction)
     if severity is not None:
         edition.severity = severity
     db.session.flush()
@@ -237,6 +243,12 @@ def edition_before(edition: Edition) -> Edition | None:
         Edition.released_at.is_not(None),
     )
     return db.session.scalars(query.order_by(Edition.number.desc()).limit(1)).first()
+
+
+def withdrawn_before(edition: Edition) -> Edition | None:
+    """The edition that this one replaces: the last before it, where that was withdrawn."""
+    before = edition_before(edition)
+    return before if before and before.status == EditionStatus.WITHDRAWN else None
 
 
 def ever_released(publication_id: int) -> Sequence[Edition]:

@@ -150,6 +150,9 @@ class Edition(Base):
     label: Mapped[str] = mapped_column(sa.String(100), default="")
     notes: Mapped[str] = mapped_column(sa.Text, default="")  # Markdown: what changed
     severity: Mapped[str] = mapped_column(sa.String(20), default="minor")
+    # What was wrong with the withdrawn edition that this one replaces: for the letter to those who
+    # were sent that one, and for nobody else.
+    correction: Mapped[str] = mapped_column(sa.String(600), default="", server_default="")
     created_at: Mapped[datetime]
     release_at: Mapped[datetime | None]
     released_at: Mapped[datetime | None]

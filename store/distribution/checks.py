@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from store.catalog.editions import look_at_notes
+from store.catalog.editions import look_at_notes, withdrawn_before
 from store.catalog.gate.report import suspicious_changes
 from store.catalog.models import Asset, Edition, EditionStatus, Publication, PublicationStatus
 from store.kit.database import db
@@ -91,6 +91,7 @@ def check_edition(edition: Edition) -> list[Check]:
         sentence = "There are no notes: the letter will not say what changed."
         found.append(Check(Rank.LOOK, sentence))
     found += [Check(Rank.LOOK, sentence) for sentence in look_at_notes(edition.notes)]
+    found += _unexplained(edition)
     if edition.publication.status != PublicationStatus.LISTED:
         found.append(Check(Rank.LOOK, "The publication is not on sale."))
     for asset in edition.assets:
@@ -98,6 +99,17 @@ def check_edition(edition: Edition) -> list[Check]:
     found += _seen_before(edition) + _beside_last(edition) + _shared_identifiers(edition)
     told = {one.code for one in found}
     return [one for one in found if _SAID_BY.get(one.code) not in told]
+
+
+def _unexplained(edition: Edition) -> list[Check]:
+    replaced = withdrawn_before(edition)
+    if replaced is None or edition.correction:
+        return []
+    sentence = (
+        f"The letter to those who were sent edition {replaced.number} does not say what was wrong "
+        "with it. Add a sentence under “Change notes and label”."
+    )
+    return [Check(Rank.LOOK, sentence)]
 
 
 def _of_gate(asset: Asset, one: dict[str, str]) -> Check:

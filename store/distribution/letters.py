@@ -38,6 +38,7 @@ _SAMPLE = SimpleNamespace(
     label="",
     severity="guidance",
     notes="- The duties of a setting follow the new code.\n- Two forms were replaced.",
+    correction="",
 )
 
 
@@ -71,6 +72,7 @@ _TOLD = (
     Edition.label,
     Edition.severity,
     Edition.notes,
+    Edition.correction,
     Publication.title,
     Publication.slug,
 )
@@ -269,6 +271,7 @@ def _test_letter(edition: Edition, address: str) -> Letter:
         label=edition.label,
         severity=edition.severity,
         notes=edition.notes,
+        correction="",
     )
     context = _words(told) | {
         "bought_on": format_day(clock.now()),
@@ -297,6 +300,7 @@ def _words(told: Any, occasion: Occasion = Occasion.RELEASED) -> dict[str, Any]:
         "is_first": occasion in FIRST_COPIES,
         "is_preorder": False,
         "replaces": 0,
+        "correction": told.correction if occasion is Occasion.CORRECTION else "",
         "updates_until": "",
     }
 

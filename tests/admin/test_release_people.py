@@ -1,5 +1,6 @@
 """The people of a release at the desk: tried again, and their addresses corrected, many at once."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Edition, Publication
+from store.catalog.publications import publication_by_slug
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
@@ -17,11 +19,12 @@ from store.staff.people import staff_by_address
 from tests.admin.sign_in import press, signed_in
 from tests.editions import draft, edition_of, release
 from tests.factories import a_publication, a_seller
-from tests.letters import deliveries
+from tests.letters import deliveries, send, sent, text_of
 from tests.pages import check_page, page_at
 from tests.purchases import buy
 
-EDITION = "/admin/publications/send-early-years/editions/1"
+PUBLICATION = "/admin/publications/send-early-years"
+EDITION = f"{PUBLICATION}/editions/1"
 
 
 @pytest.fixture
@@ -115,3 +118,50 @@ def test_addresses_are_corrected_from_a_pasted_list_after_a_look_at_it(
         "ben@reader.example": (DeliveryStatus.FAILED, "550 5.1.1 User unknown"),
         "cleo@reader.example": (DeliveryStatus.FAILED, "550 5.1.1 User unknown"),
     }
+
+
+def test_a_correction_goes_in_its_own_words_to_exactly_those_who_were_sent_the_wrong_one(
+    desk: FlaskClient, publication: Publication
+) -> None:
+    with transaction():
+        buy(publication, "anna@reader.example", "anna")
+    release(_drafted(publication))
+    send()
+    with transaction():
+        buy(publication_by_slug(publication.slug), "ben@reader.example", "ben")
+        wrong = draft(publication_by_slug(publication.slug), 2)
+    release(wrong)
+    with transaction() as session:  # Anna's letter of it never left
+        letter = sa.select(Delivery).join(Customer).where(Customer.name == "anna")
+        letter = letter.where(Delivery.edition_id == wrong.id)
+        session.scalars(letter).one().status = DeliveryStatus.HELD
+    send()
+    second, third = (f"{PUBLICATION}/editions/{number}" for number in (2, 3))
+    press(desk, f"{second}/withdraw", {"why": "wrong file"})
+    assert "Upload the corrected edition" in page_at(desk, second)
+    with transaction():
+        draft(publication_by_slug(publication.slug), 3)
+    typed = {"notes": "- Everything", "severity": "minor", "label": ""}
+    words = {"correction": "Page 4 named last year’s duties."}
+    page = page_at(desk, third)
+    assert "does not say what was wrong with it." in page
+    assert press(desk, f"{third}/edit", typed | words).status_code == 303
+
+    page = page_at(desk, third)
+
+    assert "does not say what was wrong with it." not in page
+    assert re.findall(r"<b>(\d)</b><span>(.*?)</span>", page) == [
+        ("1", "were sent what is withdrawn now"),
+        ("1", "have an edition already"),
+    ]
+    assert words["correction"] in desk.get(f"{third}/letter?as=correction").text
+    assert words["correction"] not in desk.get(f"{third}/letter?as=released").text
+    release(edition_of(3))
+    letters = {
+        one["To"].addresses[0].addr_spec: one for one in sent() if "edition 3" in one["Subject"]
+    }
+    assert {who: words["correction"] in text_of(one) for who, one in letters.items()} == {
+        "anna@reader.example": False,
+        "ben@reader.example": True,
+    }
+    assert "edition 3 replaces edition 2" in letters["ben@reader.example"]["Subject"]
