@@ -3,14 +3,15 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from store.demo.seed import edition_files
 from store.kit import clock
-from tests.browser.conftest import DESK_DARK, Look, Walker, looks, sign_in
-from tests.browser.shop import LiveShop
+from tests.browser.conftest import DESK_DARK, Look, Walker, looks, new_context, sign_in
+from tests.browser.shop import LiveShop, open_shop
 
 pytestmark = pytest.mark.browser
 
@@ -47,6 +48,29 @@ def test_an_edition_goes_from_upload_to_everybody_in_three_presses(
         shop.letter(address, "edition 1")
     shop.until(lambda: _reloaded(page, "The account is complete"), "the account adds up")
     expect(page.get_by_role("img").first).to_have_accessible_name(re.compile("2 handed over"))
+
+
+def test_from_home_to_sent_are_four_presses(browser: Browser, tmp_path: Path) -> None:
+    with open_shop(tmp_path) as own:
+        slug = own.publication(editions=1)
+        own.order(slug, f"anna@{slug}.example")
+        page = new_context(browser, own, DESK_DARK).new_page()
+        sign_in(page, own)
+        presses: list[str] = []
+
+        def press(what: Locator) -> None:
+            presses.append(what.inner_text())
+            what.click()
+
+        press(page.get_by_role("link", name=re.compile("^Upload the next edition of ")))
+        page.get_by_label("PDF, EPUB or both").set_input_files(list(edition_files(2)))
+        press(page.get_by_role("button", name="Upload"))
+        press(page.get_by_text("Release to 1 person…"))
+        press(page.get_by_role("button", name="Release edition 2 to 1 person"))
+
+        own.letter(f"anna@{slug}.example", "edition 2")
+        page.context.close()
+    assert len(presses) == 4
 
 
 def _reloaded(page: Page, words: str) -> bool:
