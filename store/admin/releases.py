@@ -15,7 +15,7 @@ from store.distribution.rehearsal import count_people, must_be_typed, send_test
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import transaction
-from store.kit.forms import Typed, typed
+from store.kit.forms import Typed, status, typed
 from store.mail import outbox
 from store.staff import audit
 from store.staff.acts import Act
@@ -153,14 +153,26 @@ def count(slug: str, number: int) -> Any:
 @opens_to(EDITORS)
 def recall(slug: str, number: int) -> Any:
     """Leave out what has not left, after a page that says what that means."""
+    values, errors = typed(), {}
     if request.method == "POST":
-        with transaction():
-            edition = find(slug, number)
-            count = recalling.recall(edition, who())
-            audit.record(Act.EDITION_RECALLED, edition, after={"letters_left_out": count})
-        letters = "letter was" if count == 1 else "letters were"
-        return _back(slug, number, f"Recalled. {count:,} {letters} left out.")
-    return _confirm("recall", slug, number)
+        errors = _recall_faults(values)
+        if not errors:
+            with transaction():
+                edition = find(slug, number)
+                count = recalling.recall(edition, who())
+                audit.record(Act.EDITION_RECALLED, edition, after={"letters_left_out": count})
+            letters = "letter was" if count == 1 else "letters were"
+            return _back(slug, number, f"Recalled. {count:,} {letters} left out.")
+    return _confirm("recall", slug, number, values, errors)
+
+
+def _recall_faults(values: Typed) -> dict[str, str]:
+    """The number is that which the page showed: meanwhile the letters go on leaving."""
+    shown = int(values.matching("shown", r"\d{1,9}") or 0)
+    said = re.sub(r"[\s,.]", "", values["people"])
+    if not must_be_typed(shown) or said == str(shown):
+        return {}
+    return {"people": "Type the number of letters that have not left, as it stands on this page."}
 
 
 @bp.route("/withdraw", methods=["GET", "POST"])
@@ -175,17 +187,22 @@ def withdraw(slug: str, number: int) -> Any:
             facts = {"why": why, "letters_left_out": count}
             audit.record(Act.EDITION_WITHDRAWN, edition, after=facts)
         return _back(slug, number, "Withdrawn. Every link leads to the newest other edition now.")
-    return _confirm("withdraw", slug, number)
+    return _confirm("withdraw", slug, number, Typed(), {})
 
 
-def _confirm(what: str, slug: str, number: int) -> Any:
+def _confirm(what: str, slug: str, number: int, values: Typed, errors: dict[str, str]) -> Any:
     edition = find(slug, number)
-    return render_template(
+    account = live.live(edition)
+    page = render_template(
         f"admin/edition_{what}.html",
         edition=edition,
         publication=edition.publication,
-        account=live.live(edition),
+        account=account,
+        must_type=must_be_typed(account.waiting + account.held),
+        values=values,
+        errors=errors,
     )
+    return page, status(errors)
 
 
 def _back(slug: str, number: int, said: str) -> Any:

@@ -210,3 +210,25 @@ def _part_of(page: str) -> str:
     found = re.search(r'data-from="([^"]+)"', page)
     assert found
     return unescape(found[1])
+
+
+def test_a_recall_of_many_is_confirmed_by_the_number_that_was_shown(
+    desk: FlaskClient, publication: Publication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.distribution.rehearsal.TYPED_ABOVE", 1)
+    with transaction():
+        for name in ("anna", "ben"):
+            buy(publication, f"{name}@reader.example")
+        edition = draft(publication)
+    release(edition)
+    recall = f"{EDITION}/recall"
+    assert 'name="shown" value="2"' in page_at(desk, recall)
+
+    refused = press(desk, recall, {"shown": "2", "people": "3"})
+
+    assert refused.status_code == 422
+    check_page(refused.text, path=recall)
+    assert "Type the number of letters that have not left" in refused.text
+    assert 'value="3"' in refused.text
+    assert press(desk, recall, {"shown": "2", "people": "2"}).status_code == 303
+    assert "was recalled" in page_at(desk, EDITION)
