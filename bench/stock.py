@@ -20,8 +20,9 @@ from store.staff.people import add_staff
 
 SLUG = "guide"
 STAFF = {"email": "owner@press.example", "password": "a-long-password-for-measuring"}
-# The last of them came just now.
-BETWEEN_ORDERS = timedelta(minutes=5)
+# However many they are, they came over this time, the last of them just now: a page that shows
+# sixty days shows as many with few orders as with many.
+SOLD_FOR = timedelta(days=347)
 FILE = b"%PDF-1.7\n" + b"x" * 5_000
 
 
@@ -80,7 +81,7 @@ def _add_orders(edition: Edition, ids: range, now: datetime) -> None:
     db.session.add(batch)
     db.session.flush()
     for model, row in (
-        (Order, lambda i: _order(i, seller.id, now - (ids.stop - i) * BETWEEN_ORDERS)),
+        (Order, lambda i: _order(i, seller.id, now - (ids.stop - i) * (SOLD_FOR / len(ids)))),
         (OrderLine, lambda i: _line(i, edition.publication_id)),
         (Entitlement, lambda i: _right(i, edition, now)),
         (Delivery, lambda i: _letter(i, edition.id, batch.id, now)),
