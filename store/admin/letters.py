@@ -8,7 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from store.admin.timeline import letter_story
 from store.distribution.coverage import OCCASIONS
 from store.kit.database import db, transaction
-from store.kit.forms import place_in_list
+from store.kit.forms import MOST_TYPED, Typed, place_in_list, status, typed
 from store.kit.paging import BEGINNING, SHORT_PAGE, Page, Place, paginate
 from store.mail import outbox, standstills
 from store.mail.letters import kinds
@@ -20,8 +20,11 @@ from store.mail.models import (
     is_of_kind,
     stands_at,
 )
-from store.orders.customers import customers_of
+from store.mail.returns import ReturnKind, take_by_hand
+from store.mail.shown import as_written_now
+from store.orders.customers import customers_of, key_of_typed
 from store.orders.models import Order
+from store.orders.orders import search_customers
 from store.staff import audit
 from store.staff.acts import Act
 from store.staff.guard import SUPPORT, opens_to, who
@@ -64,18 +67,21 @@ def kind_in_words(kind: str) -> str:
 def all() -> Any:
     """Letters, newest first, by status and kind."""
     chosen, kind = request.args.get("status", ""), request.args.get("kind", "")
+    text = request.args.get("q", "").strip()[:MOST_TYPED]
     wanted = DeliveryStatus(chosen) if chosen in set(DeliveryStatus) else None
     query = sa.select(Delivery)
     if wanted is not None:
         query = query.where(stands_at(wanted))
     if kind:
         query = query.where(is_of_kind(kind))
+    if text:
+        query = query.where(_to(text))
     page = paginate(query, place_in_list(), Delivery.id.desc(), size=SHORT_PAGE)
     return render_template(
         "admin/letters.html",
         page=page.linked(
             lambda **there: url_for(
-                "letters.all", status=chosen or None, kind=kind or None, **there
+                "letters.all", status=chosen or None, kind=kind or None, q=text or None, **there
             )
         ),
         people=customers_of(page.rows),
@@ -83,6 +89,15 @@ def all() -> Any:
         kinds=[(one, kind_in_words(one)) for one in kinds()],
         chosen=chosen,
         kind=kind,
+        text=text,
+    )
+
+
+def _to(text: str) -> sa.ColumnElement[bool]:
+    """Whether a letter goes to an address, or to a customer who is found by these words."""
+    people = [one.id for one in search_customers(text).rows]
+    return sa.or_(
+        Delivery.customer_id.in_(people), Delivery.address.in_([text, key_of_typed(text)])
     )
 
 
@@ -104,6 +119,8 @@ def one(letter_id: int) -> Any:
         statuses=STATUSES,
         may_retry=delivery.status.may_become(DeliveryStatus.QUEUED)
         and delivery.status is not DeliveryStatus.SENDING,
+        may_return=delivery.status is DeliveryStatus.SENT and delivery.customer_id is not None,
+        words=as_written_now(delivery) if request.args.get("show") == "words" else None,
     )
 
 
@@ -116,6 +133,43 @@ def retry(letter_id: int) -> Any:
         audit.record(Act.LETTER_RETRIED, (Delivery, letter_id))
     flash("The letter is tried again.")
     return redirect(url_for("letters.one", letter_id=letter_id), 303)
+
+
+@bp.route("/<int:letter_id>/returned", methods=["GET", "POST"])
+@opens_to(SUPPORT)
+def returned(letter_id: int) -> Any:
+    """Note that a letter came back to a mailbox that the shop does not read by itself."""
+    letter, values, errors = outbox.letter_by_id(letter_id), typed(), dict[str, str]()
+    if request.method == "POST":
+        errors = _return(letter_id, values)
+        if not errors:
+            flash("Noted. What can mend it stands here.")
+            return redirect(url_for("repairs.all"), 303)
+        letter = outbox.letter_by_id(letter_id)
+    page = render_template(
+        "admin/letter_returned.html",
+        letter=letter,
+        customer=customers_of([letter]).get(letter.customer_id or 0),
+        values=values,
+        errors=errors,
+    )
+    return page, status(errors)
+
+
+def _return(letter_id: int, values: Typed) -> dict[str, str]:
+    """Take what a person read; else what is wrong with it, by field."""
+    if values["kind"] not in {ReturnKind.HARD, ReturnKind.SOFT}:
+        return {"kind": "Choose what the message says."}
+    with transaction():
+        letter = outbox.letter_by_id(letter_id)
+        if letter.status is not DeliveryStatus.SENT:
+            return {
+                "form": "This letter is not with a mail server now, so it cannot have come back."
+            }
+        if not take_by_hand(letter, ReturnKind(values["kind"]), values.cut("words", 1000)):
+            return {"form": "This letter left more than 30 days ago. Correct the address instead."}
+        audit.record(Act.LETTER_RETURNED, letter, after={"said": values["kind"]})
+    return {}
 
 
 @bp.post("/standstills/<int:number>/seen")

@@ -118,6 +118,7 @@ class Delivery(Base):
         _partial("ix_deliveries_kind_id", "kind", "id", where=_OTHER_KINDS),
         _partial("ix_deliveries_batch_id", "batch_id", where="batch_id IS NOT NULL"),
         _partial("ix_deliveries_order_id", "order_id", where="order_id IS NOT NULL"),
+        _partial("ix_deliveries_address", "address", "id", where="address IS NOT NULL"),
         _partial("ix_deliveries_possibly_twice", "batch_id", where=_TWICE),
         sa.Index("ix_deliveries_edition_id_customer_id", "edition_id", "customer_id"),
         sa.Index("ix_deliveries_customer_id", "customer_id"),

@@ -14,6 +14,7 @@ from store.kit import clock
 from store.kit.database import db, insert_once, transaction
 from store.kit.mailboxes import address_key
 from store.kit.status import advance
+from store.kit.text import clean_line
 from store.mail import models, outbox
 from store.mail.holds import put_hold, rules
 from store.mail.models import (
@@ -70,6 +71,14 @@ def take(
     if taken is not None:
         _settle(db.session.get_one(ReturnedLetter, taken))
     return taken is not None
+
+
+def take_by_hand(delivery: Delivery, kind: ReturnKind, words: str) -> bool:
+    """Take what a person has read in a mailbox of the shop of a letter that came back there, once
+    for each time that it was handed over; False where it comes too late to be a mail server's."""
+    return take(
+        delivery.id, kind, words=clean_line(words), key=f"by hand {delivery.id} {delivery.tries}"
+    )
 
 
 def settle_late() -> None:

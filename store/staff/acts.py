@@ -89,6 +89,7 @@ class Act(StrEnum):
         Kind.CUSTOMERS,
         "Took out the list of customers of {}",
     )
+    LETTER_RETURNED = "letter_returned", Kind.CUSTOMERS, "Noted that {} came back"
     LETTER_RETRIED = "letter_retried", Kind.CUSTOMERS, "Sent {} again"
     STANDSTILL_SEEN = "standstill_seen", Kind.CUSTOMERS, "Had the mail server asked again"
     REPAIR_RESENT = "repair_resent", Kind.CUSTOMERS, "Said that the address of {} is right"

@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
+from store.distribution.rehearsal import send_test
 from store.entitlements.addresses import merge_customers
 from store.entitlements.models import Link
 from store.entitlements.notices import stop_notices
@@ -31,7 +32,7 @@ from store.staff.credentials import (
 from store.staff.people import staff_by_address
 from tests.admin.sign_in import press, signed_in, token_in
 from tests.conftest import Clock, on_both, on_both_when_long, on_postgresql
-from tests.editions import a_shop
+from tests.editions import a_shop, draft
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import send
 from tests.links import anna, given_second, path_to
@@ -493,6 +494,63 @@ def test_a_letter_shows_its_tries_and_is_tried_again(desk: FlaskClient) -> None:
     assert press(desk, f"{path}/retry", seen_on=path).status_code == 303
     assert "The letter is tried again." in page_at(desk, path)
     assert desk.get("/admin/letters/999999").status_code == 404
+
+
+def test_letters_are_found_by_whom_they_went_to(desk: FlaskClient) -> None:
+    publication = a_shop()
+    a_paid_order(publication)
+    with transaction() as session:
+        edition = draft(publication, 2)
+        session.flush()
+        send_test(edition, "olga@publisher.example")
+    for text, found in (
+        (ANNA, ["Order confirmation"]),
+        (" ANNA@reader.example ", ["Order confirmation"]),
+        ("berg", ["Order confirmation"]),
+        ("olga@publisher.example", ["Edition notice"]),
+        ("nobody@reader.example", []),
+    ):
+        page = page_at(desk, f"/admin/letters?{urlencode({'q': text})}")
+        kinds = re.findall(r"(Order confirmation|Edition notice)<span", page)
+        assert kinds == found, text
+        assert ('class="tag off">Test' in page) is (found == ["Edition notice"]), text
+
+
+def test_a_letter_is_shown_with_links_that_open_nothing(desk: FlaskClient) -> None:
+    a_paid_order(a_shop())
+    path = f"/admin/letters/{db.session.scalars(sa.select(Delivery.id)).one()}"
+    links = db.session.scalar(sa.select(sa.func.count(Link.id)))
+    plain = page_at(desk, path)
+    assert "Show the letter" in plain
+    assert "Anna Berg" not in plain.partition("Its words")[2].partition("</section>")[0]
+    shown = page_at(desk, f"{path}?show=words")
+    words = shown.partition("Its words")[2].partition("</section>")[0]
+    assert "Anna Berg" in words
+    found = re.findall(r"https?://\S+/(?:library|orders|stop)/(\S+)", words)
+    assert found
+    assert {re.sub(r"[./].*|&gt;.*", "", one) for one in found} == {"…"}
+    assert db.session.scalar(sa.select(sa.func.count(Link.id))) == links
+
+
+def test_a_letter_that_came_back_to_a_mailbox_is_entered_by_hand(desk: FlaskClient) -> None:
+    a_paid_order(a_shop())
+    send()
+    db.session.rollback()
+    letter_id = db.session.scalars(sa.select(Delivery.id)).one()
+    path = f"/admin/letters/{letter_id}/returned"
+    assert path in page_at(desk, f"/admin/letters/{letter_id}")
+    check_page(desk.get(path).text, path=path)
+    unsaid = press(desk, path, {"words": "Gone fishing"})
+    assert (unsaid.status_code, "Choose what the message says." in unsaid.text) == (422, True)
+    assert "Gone fishing" in unsaid.text
+    check_page(unsaid.text, path=path)
+    answer = press(desk, path, {"kind": "hard", "words": "no such user here"})
+    assert (answer.status_code, answer.location) == (303, "/admin/repairs")
+    repairs = page_at(desk, "/admin/repairs")
+    assert ANNA in repairs
+    assert "no such user here" in repairs
+    again = press(desk, path, {"kind": "hard"})
+    assert (again.status_code, "not with a mail server now" in again.text) == (422, True)
 
 
 def test_a_notice_shows_why_it_is_owed_and_why_it_was_left_out(desk: FlaskClient) -> None:

@@ -391,6 +391,7 @@ def test_alerts_go_to_owners_who_are_active(app: Flask) -> None:
 def test_adding_somebody_again_is_the_way_back_in(app: Flask, client: FlaskClient) -> None:
     signed_in(client)
     with transaction():
+        add_staff("other@publisher.example", "owner", PASSWORD)
         add_staff("OWNER@publisher.example", "support", "a wholly new password")
     assert client.get("/admin/").status_code == 303
     answer = press(

@@ -127,12 +127,12 @@ def test_private_data_and_drafts_are_said_before_the_release(
     status, page = put(desk, book(files), "guide.epub")
 
     assert status == 303
-    first = page[page.index("Look at this first") : page.index("<h2>The files</h2>")]
+    first = page[page.index(" to mend · ") : page.index('id="notes"')]
     for words in (
         "iTunesMetadata.plist inside this EPUB holds private data (an Apple account)",
         "META-INF/calibre_bookmarks.txt inside this EPUB holds private data",
         "__MACOSX/OEBPS/._a.xhtml inside this EPUB holds private data",
-        "(OEBPS/draft-old.xhtml). Readers do not show them",
+        "(OEBPS/draft-old.xhtml).</b> Readers do not show them",
     ):
         assert words in first
     assert "author.private" not in page

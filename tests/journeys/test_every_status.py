@@ -1,5 +1,6 @@
 """One history through the doors that reaches every status that there is."""
 
+import io
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
@@ -15,6 +16,7 @@ from store.app import create_app
 from store.cli import main
 from store.commands import base, mail
 from store.demo.seed import edition_files
+from store.distribution import imports
 from store.entitlements.links import order_link, stop_url, token_of
 from store.kit import clock
 from store.kit.database import db, transaction
@@ -24,6 +26,7 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import customer_by_address
 from store.orders.models import Order
 from store.payments.gateways.demo import DemoPayment, DemoRefund, signed_event
+from tests.admin.sign_in import press, signed_in
 from tests.conftest import Clock, make_settings, on_both
 from tests.mail.messages import qmail
 from tests.mail.scripted_server import ScriptedServer, Talk
@@ -40,6 +43,7 @@ TABLES = {
     "gateway_events": "gateway event",
     "deliveries": "delivery",
     "batches": "batch",
+    "customer_imports": "import",
 }
 ORDER_FORM = "/publications/guide/order"
 
@@ -236,6 +240,19 @@ def _renew(frozen: Clock, watch: Watch) -> None:
     watch.look()
 
 
+def _bring_in(client: FlaskClient, watch: Watch) -> None:
+    """A list of customers: looked at, let in, stopped, let go on."""
+    desk = signed_in(client)
+    data = {"file": (io.BytesIO(b"email\nzoe@reader.example\n"), "list.csv")}
+    door = "/admin/publications/guide/import"
+    url = press(desk, door, data, content_type="multipart/form-data").location
+    watch.look()
+    for act in ("start", "stop", "start"):
+        assert press(desk, url, {"act": act}).status_code == 303
+    imports.bring_in(int(url.rpartition("/")[2]))
+    watch.look()
+
+
 @on_both
 @pytest.mark.timeout(300)
 def test_every_status_is_reached_through_the_doors(
@@ -246,6 +263,7 @@ def test_every_status_is_reached_through_the_doors(
     _sell(client, frozen, watch)
     _release(client, frozen, watch)
     _renew(frozen, watch)
+    _bring_in(client, watch)
     assert dict(watch.seen) == {
         entity: {str(status) for status in statuses} for entity, statuses in STATES.items()
     }
