@@ -262,6 +262,11 @@ def test_a_spreadsheet_of_odd_octets_is_refused_in_words_or_read(
         b"email," + b"," * 50_000 + b"\n",
         b"\xff\xfe" + "email\nb@x.example\n".encode("utf-16-le"),
     ):
-        form = {"csrf_token": token_in(client.get(path).text), "act": "import"}
+        form = {
+            "csrf_token": token_in(client.get(path).text),
+        }
         form["file"] = (io.BytesIO(data), "a.csv")
-        assert client.post(path, data=form).status_code in {200, 422}, data[:20]
+        answer = client.post(path, data=form)
+        if answer.status_code == 303:
+            answer = client.get(answer.location)
+        assert answer.status_code in {200, 422}, data[:20]

@@ -18,7 +18,8 @@ def _model(status: type[Status]) -> type[Any]:
     (found,) = [
         mapper.class_
         for mapper in db.Model.registry.mappers
-        if "status" in mapper.columns and mapper.columns["status"].type.enum_class is status
+        if "status" in mapper.columns
+        and getattr(mapper.columns["status"].type, "enum_class", None) is status
     ]
     return found
 

@@ -18,6 +18,7 @@ from store.distribution.rehearsal import Rehearsal, counted_in_prospect, in_pros
 from store.kit import clock
 from store.kit.config import config
 from store.kit.forms import Typed, status
+from store.kit.paging import id_in
 from store.mail.models import Batch, BatchStatus, Occasion
 from store.staff.guard import may, who
 
@@ -92,7 +93,7 @@ def scheduled(edition: Edition) -> str:
 
 def scheduled_part(edition: Edition) -> str:
     """The countdown. The people were counted with the page and are not counted again for it."""
-    counted = request.args.get("people", 0, int)
+    counted = id_in(request.args.get("people")) or 0
     return render_template(
         "admin/edition_scheduled_part.html", edition=edition, **_coming(edition, counted)
     )
@@ -218,7 +219,7 @@ def _troubled(edition: Edition, account: Coverage) -> list[tuple[str, people.Per
 def _chosen() -> int | Occasion | None:
     """Whose letter is shown: the customer of `?customer=`, for who may see customers, or one who
     is told for the reason of `?as=`."""
-    if may("support") and (customer := request.args.get("customer", 0, int)):
+    if may("support") and (customer := id_in(request.args.get("customer"))):
         return customer
     why = request.args.get("as", "")
     return Occasion(why) if why in set(Occasion) else None

@@ -31,7 +31,7 @@ class Place:
     @classmethod
     def read(cls, after: str | None, before: str | None) -> "Place":
         """As an address says it; what is no id says nothing."""
-        return cls(_id_in(after), _id_in(before))
+        return cls(id_in(after), id_in(before))
 
     @property
     def query(self) -> str:
@@ -146,7 +146,8 @@ def _id_of(row: Any) -> int:
     return number
 
 
-def _id_in(text: str | None) -> int | None:
+def id_in(text: str | None) -> int | None:
+    """The number of a row that an address names; None where it can be none."""
     text = text or ""
     is_id = text.isascii() and text.isdecimal() and 0 < int(text[:11]) <= _LARGEST_ID
     return int(text) if is_id and len(text) < 11 else None

@@ -106,6 +106,14 @@ class SharedLedger:
         # more than the statements.
         self._kept: Any = None
         self._waiting: deque[_Step[Any]] = deque()
+        sa.event.listen(engine, "engine_disposed", self._hang_up)
+
+    def _hang_up(self, _engine: sa.Engine) -> None:
+        """With the connections of the pool goes the one that is not of it."""
+        with self._turn:
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
 
     def at_hand(self) -> AbstractContextManager[None]:
         """See `Ledger`: it is kept all the time, for all threads."""

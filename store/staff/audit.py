@@ -136,6 +136,8 @@ def _plain(value: Any) -> Any:
 def _discreet(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    text = _ADDRESS.sub(lambda found: mask(found[0]), value)
+    # Cut before it is searched: notes of an edition may be long, and a search for addresses in one
+    # long word asks each letter about all behind it.
+    text = _ADDRESS.sub(lambda found: mask(found[0]), value[: 2 * LONGEST_VALUE])
     text = _LONG_NUMBER.sub(lambda found: f"…{found[0].replace(' ', '')[-3:]}", text)
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"

@@ -150,6 +150,8 @@ def demanded_of_all_at() -> datetime | None:
 
 def demand_of_all(*, is_on: bool) -> None:
     """Demand it of everybody from now on, or of the roles of production alone."""
+    if is_on is (demanded_of_all_at() is not None):
+        return
     insert_once(DeskRule, id=1)
     rule = db.session.get_one(DeskRule, 1, with_for_update=True, populate_existing=True)
     rule.two_step_at = (rule.two_step_at or clock.now()) if is_on else None

@@ -28,6 +28,7 @@ class Browser(Reader):
         self.pressed: set[str | None] = set()
 
     def open(self, *args: Any, **given: Any) -> TestResponse:
+        given.setdefault("buffered", True)  # what is streamed ends with its own request
         with self.application.app_context(), _watched() as commits:
             answer = super().open(*args, **given)
         sent = given.get("data")

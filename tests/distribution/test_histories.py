@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -348,5 +349,6 @@ def test_many_histories(app: Flask, frozen: Clock) -> None:
 
 def test_without_its_triggers_histories_are_counted_wrongly(app: Flask, frozen: Clock) -> None:
     count_no_more()
-    with pytest.raises(AssertionError):
+    # What one history left uncounted is there in the next: told again, it fails elsewhere.
+    with pytest.raises((AssertionError, Flaky)):
         _live(frozen, 4, 20)

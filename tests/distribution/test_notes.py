@@ -92,7 +92,7 @@ def test_addresses_in_notes_arrive_to_the_letter_everywhere(
         == 303
     )
     seen = {"draft": desk.get(EDITION).text, "preview": desk.get(f"{EDITION}/letter").text}
-    plain = re.findall(r"<pre>(.*?)</pre>", seen["draft"], re.DOTALL)[0]
+    plain = re.findall(r"<pre[^>]*>(.*?)</pre>", seen["draft"], re.DOTALL)[0]
     release_now(reread(edition))
     ((_, text, html),) = _notices(send())
     seen |= {"letter": html, "library": app.test_client().get(library_in(html)).text}

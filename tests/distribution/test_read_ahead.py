@@ -22,6 +22,7 @@ from store.entitlements import (
     links,
     notices,
     order_moves,
+    parting,
     second_addresses,
 )
 from store.entitlements.models import Link
@@ -86,6 +87,14 @@ def _merge(at: At) -> None:
     addresses.merge_customers(at.customer, dora, "Olga")
 
 
+def _made_one(at: At) -> None:
+    addresses.merge_customers(find_or_add_customer(DORA, "Dora"), at.customer, "Olga")
+
+
+def _part(at: At) -> None:
+    parting.part_customers(parting.merges_of(at.customer.id)[0].id, at.customer.id, "Olga")
+
+
 def _come_back(at: At) -> None:
     first = sa.select(Delivery).where(Delivery.customer_id == at.customer.id)
     letter = db.session.scalars(first.order_by(Delivery.id).limit(1)).one()
@@ -125,6 +134,7 @@ CHANGES = {
         before=lambda at: addresses.correct_address(at.customer, DORA, "Olga"),
     ),
     "two become one": Change(_merge, goes_to=DORA, before=_another),
+    "two are parted again": Change(_part, before=_made_one),
     "links": Change(lambda at: fresh_links.end_links(at.customer, "Olga")),
     "second address out": Change(
         lambda at: second_addresses.remove_second(at.customer, "Olga"), before=_second
@@ -330,6 +340,11 @@ WRITERS: dict[str, set[str] | str] = {
     "mail.outbox.retry": "nobody has claimed such a letter",
     "mail.outbox.forget_addresses": "nobody has claimed such a letter",
     "orders.customers.rename": {"name"},
+    "distribution.tallies.keep": "counts for the pages of the desk",
+    "entitlements.parting.part_customers": {"two are parted again"},
+    "entitlements.parting._give_back": {"two are parted again"},
+    "entitlements.parting._part_rights": {"two are parted again"},
+    "entitlements.parting._part_stops": {"two are parted again"},
     "payments.inbox._taken_up": "of a gateway's event",
     "payments.fulfilment._hold_back": "of a checkout",
     "payments.fulfilment._take_payment": "of a checkout",

@@ -178,7 +178,7 @@ def test_within_the_delay_nothing_has_left_and_one_press_takes_it_back(
     assert releasing.release_due() == 0
     assert reread(edition).status == EditionStatus.DRAFT
     with transaction():
-        with pytest.raises(releasing.MomentTooSoon, match="2027-03-01T10:20 "):
+        with pytest.raises(releasing.MomentTooSoon, match="1 March 2027, 10:20 GMT"):
             too_soon = clock.now() + timedelta(minutes=9)
             releasing.schedule_release(edition, too_soon, "Olga")
         releasing.schedule_release(edition, clock.now() + timedelta(days=31), "Olga")
