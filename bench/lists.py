@@ -34,7 +34,7 @@ DESK = (
     ("orders by part of a name", "/admin/orders?q=eader+42", 5, None),
     ("orders of no such name", "/admin/orders?q=nobodyatall", 5, None),
     ("the search of the head by an address", "/admin/search?q=reader42@reader.example", 2, None),
-    ("the search of the head by part of a name", "/admin/search?q=eader+4", 5, None),
+    ("the search of the head by part of a name", "/admin/search?q=eader+42", 5, None),
     ("the search of the head for nothing known", "/admin/search?q=nobodyatall", 5, None),
     ("home", "/admin/", 2, None),
     ("a draft", f"/admin/publications/{SLUG}/editions/2", 2, None),

@@ -194,7 +194,8 @@ def _tally(edition: Edition) -> tallies.Tally | None:
     tally = tallies.kept(TallyKind.REHEARSAL, edition.id)
     if tally is None or tally.is_older_than(_OLD):
         return None
-    of_it = Entitlement.publication_id == edition.publication_id
+    # By the few newest rights, and not by all of the publication's: the sum is no column of an index.
+    of_it = Entitlement.publication_id + 0 == edition.publication_id
     since = sa.exists().where(Entitlement.id > tally.found["newest"], of_it)
     return None if db.session.scalar(sa.select(since)) else tally
 

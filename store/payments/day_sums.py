@@ -148,7 +148,9 @@ def _moved(intervals: list[Interval]) -> sa.CompoundSelect[Any]:
 @cache
 def _sources() -> tuple[tuple[Any, Any, Any, str, tuple[Any, ...]], ...]:
     """The tables of movements: when, how much, of what kind, and which rows count; as in `sums`."""
-    is_sold = (Order.status == OrderStatus.PAID, Order.given_reason == "")
+    # Not to be found by the index of statuses: most orders are paid, and few of one day.
+    status = sa.type_coerce(Order.status, sa.String).concat("")
+    is_sold = (status == OrderStatus.PAID.value, Order.given_reason == "")
     counted = Refund.status.in_(RefundStatus.counted())
     return (
         (Order, Order.paid_at, sa.literal(1), "sales", is_sold),

@@ -499,19 +499,20 @@ def test_a_letter_shows_its_tries_and_is_tried_again(desk: FlaskClient) -> None:
 def test_letters_are_found_by_whom_they_went_to(desk: FlaskClient) -> None:
     publication = a_shop()
     a_paid_order(publication)
+    press(desk, f"/admin/customers/{anna().id}/resend", seen_on=f"/admin/customers/{anna().id}")
     with transaction() as session:
         edition = draft(publication, 2)
         session.flush()
         send_test(edition, "olga@publisher.example")
     for text, found in (
-        (ANNA, ["Order confirmation"]),
-        (" ANNA@reader.example ", ["Order confirmation"]),
-        ("berg", ["Order confirmation"]),
+        (ANNA, ["Find my copies", "Order confirmation"]),
+        (" ANNA@reader.example ", ["Find my copies", "Order confirmation"]),
+        ("berg", ["Find my copies", "Order confirmation"]),
         ("olga@publisher.example", ["Edition notice"]),
         ("nobody@reader.example", []),
     ):
         page = page_at(desk, f"/admin/letters?{urlencode({'q': text})}")
-        kinds = re.findall(r"(Order confirmation|Edition notice)<span", page)
+        kinds = re.findall(r"(Order confirmation|Find my copies|Edition notice)<span", page)
         assert kinds == found, text
         assert ('class="tag off">Test' in page) is (found == ["Edition notice"]), text
 
