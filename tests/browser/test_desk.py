@@ -6,10 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from store.demo.seed import edition_files
 from store.kit import clock
+from store.orders.models import Order
 from tests.browser.conftest import DESK_DARK, Look, Walker, looks, new_context, sign_in
 from tests.browser.shop import LiveShop, open_shop
 
@@ -71,6 +73,43 @@ def test_from_home_to_sent_are_four_presses(browser: Browser, tmp_path: Path) ->
         own.letter(f"anna@{slug}.example", "edition 2")
         page.context.close()
     assert len(presses) == 4
+
+
+def test_a_lost_letter_a_refund_and_a_gift_are_three_presses_from_home(
+    visit: Callable[[Look], Page], shop: LiveShop
+) -> None:
+    page = visit(DESK_DARK)
+    slug = shop.publication(editions=1)
+    lost, refunded, given = (f"{name}@{slug}.example" for name in ("lost", "back", "gift"))
+    for address in (lost, refunded):
+        shop.order(slug, address)
+    reference = shop.ask(sa.select(Order.reference).where(Order.email == refunded))
+    sign_in(page, shop)
+
+    def find(text: str) -> None:  # the first press of each
+        page.goto("/admin/")
+        search = page.get_by_role("banner").get_by_role("searchbox")
+        search.fill(text)
+        search.press("Enter")
+
+    find(lost)
+    page.get_by_role("button", name="Send the links again").first.click()
+    shop.letter(lost, "your copies")
+
+    find(reference)
+    page.get_by_role("link", name="Refund…").click()
+    page.get_by_role("button", name=f"Refund order {reference}").click()
+    shop.letter(refunded, "refund")
+
+    page.goto("/admin/")
+    page.get_by_role("navigation", name="Desk").get_by_role("link", name="Publications").click()
+    page.locator("main tr", has=page.locator(f'a[href$="/{slug}"]')).get_by_text(
+        "Give a copy"
+    ).click()
+    page.get_by_label("E-mail address").fill(given)
+    page.get_by_label("Reason").fill("helped with the research")
+    page.get_by_role("button", name="Give this copy").click()
+    shop.letter(given)
 
 
 def _reloaded(page: Page, words: str) -> bool:
