@@ -19,6 +19,7 @@ from store.admin import release_pages as pages
 from store.admin.editions import find
 from store.catalog.models import Edition
 from store.distribution import corrections, people
+from store.distribution.live import live
 from store.kit.database import transaction
 from store.kit.errors import NotFound
 from store.kit.forms import place_in_list, searched, status, typed
@@ -72,6 +73,7 @@ def listed(slug: str, number: int, column: str) -> Any:
             for name, words in COLUMNS.items()
             if name in _columns_of(edition)
         ],
+        counts=_counts(edition),
         csv_url=url_for("coverage.csv", **here, **kept),
     )
 
@@ -159,6 +161,15 @@ def _encoded(lines: Iterator[str]) -> Iterator[bytes]:
     yield "\ufeff".encode()
     for piece in lines:
         yield piece.encode()
+
+
+def _counts(edition: Edition) -> dict[str, int]:
+    """How many stand in each column, as far as a page can say so without counting rows."""
+    if edition.released_at is None:
+        return {}
+    now = live(edition)
+    columns = {name: getattr(now, name) for name in people.COLUMNS if name != people.LEFT_OUT}
+    return columns | {people.LEFT_OUT: sum(now.left_out.values())}
 
 
 def _columns_of(edition: Edition) -> tuple[str, ...]:

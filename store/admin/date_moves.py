@@ -31,7 +31,7 @@ from store.staff.guard import EDITORS, opens_to, who
 
 bp = Blueprint("date_moves", __name__, url_prefix="/admin/publications/<slug>/date")
 
-UNREADABLE = "Enter the new date, like 2027-03-31."
+UNREADABLE = "Choose the new date."
 
 
 @bp.route("", methods=["GET", "POST"])

@@ -59,8 +59,8 @@ def customers(slug: str) -> Any:
 
 def _read(values: Typed) -> tuple[date, date]:
     reader = Reader(values)
-    first = reader.day("first", "Enter the first day, like 2027-01-01.", needed=True)
-    last = reader.day("last", "Enter the last day, like 2027-03-31.", needed=True)
+    first = reader.day("first", "Choose the first day.", needed=True)
+    last = reader.day("last", "Choose the last day.", needed=True)
     if first and last and last < first:
         reader.faults["last"] = "The last day is before the first one."
     reader.check()

@@ -80,7 +80,9 @@ def release(slug: str, number: int) -> Any:
                 leaves_at = releasing.schedule_release(edition, at, who())
                 facts = {"at": leaves_at, "people": values["people"]}
                 audit.record(Act.EDITION_RELEASED, edition, after=facts)
-        except (clock.UnclearTime, releasing.MomentTooSoon) as refusal:
+        except clock.UnclearTime as refusal:
+            errors = {"at": refusal.in_picker}
+        except releasing.MomentTooSoon as refusal:
             errors = {"at": refusal.sentence}
         except releasing.NothingToRelease as refusal:
             errors = {"form": refusal.sentence}

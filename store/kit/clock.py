@@ -15,6 +15,8 @@ class UnclearTime(Refusal):
 
     status = 422
     sentence = "Enter a date and time like 2027-04-01T09:00."
+    # The same for who picks a day and a time, and cannot say an offset.
+    in_picker = "Enter a date and a time."
 
 
 def machine_time() -> datetime:
@@ -59,9 +61,10 @@ def parse_moment(text: str, zone: ZoneInfo) -> datetime:
     # With a gap, fold 1 gives the earlier moment; with a repeat, fold 0 does (PEP 495).
     what = "does not exist" if early > late else "comes twice"
     choices = " or ".join(m.astimezone(zone).isoformat() for m in sorted((early, late)))
-    raise UnclearTime(
-        f"{given:%d %B %Y, %H:%M} {what} in {zone.key}, because the clocks change. Say {choices}."
-    )
+    why = f"{given:%d %B %Y, %H:%M} {what} in {zone.key}, because the clocks change."
+    refusal = UnclearTime(f"{why} Say {choices}.")
+    refusal.in_picker = f"{why} Choose a time an hour before or after."
+    raise refusal
 
 
 def add_months(day: date, months: int) -> date:

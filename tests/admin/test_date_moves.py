@@ -78,7 +78,7 @@ def test_from_the_publication_to_the_account_of_its_letters(desk: FlaskClient) -
 
 def test_what_cannot_be_told_comes_back_with_what_was_typed(desk: FlaskClient) -> None:
     for typed, at, words in (
-        ({"new_on": ""}, "new_on", "Enter the new date, like 2027-03-31."),
+        ({"new_on": ""}, "new_on", "Choose the new date."),
         ({"new_on": "2027-02-28"}, "new_on", "28 February 2027 has passed."),
         ({"new_on": "2027-04-01"}, "new_on", "That is the date already."),
         ({"reason": ""}, "reason", "Say why, in a sentence or two"),

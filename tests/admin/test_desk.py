@@ -316,10 +316,10 @@ def test_who_bought_meanwhile_is_shown_before_the_press_counts(
 @pytest.mark.parametrize(
     ("at", "sentence"),
     [
-        ("", "Enter a date and time"),
+        ("", "Enter a date and a time."),
         ("2027-02-28T09:00", "That is too soon"),
-        ("2027-03-28T01:30", "does not exist in Europe/London"),
-        ("2027-10-31T01:30", "comes twice in Europe/London"),
+        ("2027-03-28T01:30", "because the clocks change. Choose a time an hour"),
+        ("2027-10-31T01:30", "comes twice in Europe/London, because the clocks"),
     ],
 )
 def test_an_unclear_moment_is_refused_and_kept(
