@@ -1,4 +1,4 @@
-"""Random histories of orders, transfers, cancellations and dates that move: whoever waits knows the
+"""Random histories of orders, transfers, cancellations and dates that move: who waits knows the
 present date, each is told once a change, and nobody is told who waits no more."""
 
 from collections.abc import Callable
