@@ -8,6 +8,7 @@ from store.admin import letters
 from store.admin.order_states import states_of
 from store.admin.timeline import customer_story
 from store.catalog.editions import edition_by_id
+from store.catalog.publications import list_publications
 from store.distribution.coverage import coverage_of
 from store.distribution.reached import reached
 from store.entitlements import (
@@ -83,7 +84,8 @@ def page_of(customer_id: int, **more: Any) -> str:
     """The customer's page, with what was typed on it and its faults."""
     customer = find(customer_id)
     page = letters.letters_of(customer_id=customer.id, place=place_in_list())
-    theirs = orders.orders_of(customer.id)
+    theirs, owned = orders.orders_of(customer.id), shelves.shelves(customer.id)
+    has = {one.publication.id for one in owned if not one.is_refunded}
     notes = notes_of(customer.id, place_in_list("note_"))
 
     def here(**there: Any) -> str:
@@ -94,7 +96,8 @@ def page_of(customer_id: int, **more: Any) -> str:
         customer=customer,
         second=on_file.second_of(customer.id),
         is_in_repair=open_repairs.is_in_repair(customer.id),
-        shelves=shelves.shelves(customer.id),
+        shelves=owned,
+        others=[one for one in list_publications().rows if one.id not in has],
         reached=reached(customer, access.ever_released_for(customer.id)),
         orders=theirs,
         states=states_of(theirs.rows),

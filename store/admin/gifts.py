@@ -8,6 +8,8 @@ from store.catalog.publications import publication_by_slug
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Typed, fresh_key, status, typed
+from store.kit.paging import id_in
+from store.orders.customers import customer_by_id
 from store.orders.gifts import give_copy
 from store.orders.models import Order
 from store.orders.orders import order_by_reference
@@ -15,7 +17,7 @@ from store.payments.cancellation import NotAGift, take_back_gift
 from store.payments.checkout import begin_checkout
 from store.staff import audit
 from store.staff.acts import Act
-from store.staff.guard import EDITORS, SUPPORT, opens_to, who
+from store.staff.guard import EDITORS, SUPPORT, may, opens_to, who
 
 bp = Blueprint("gifts", __name__, url_prefix="/admin")
 
@@ -24,7 +26,7 @@ bp = Blueprint("gifts", __name__, url_prefix="/admin")
 @opens_to(EDITORS)
 def give(slug: str) -> Any:
     """Give a copy; the key of the form makes two presses one gift."""
-    values, errors = Typed(form_key=fresh_key()), {}
+    values, errors = Typed(form_key=fresh_key(), **_recipient()), {}
     if request.method == "POST":
         values, person = typed(), who()
         end_read()
@@ -50,6 +52,15 @@ def give(slug: str) -> Any:
         "admin/give.html", publication=publication_by_slug(slug), values=values, errors=errors
     )
     return page, status(errors)
+
+
+def _recipient() -> dict[str, str]:
+    """The customer from whose page somebody came, for who may see customers."""
+    customer_id = id_in(request.args.get("to")) if may("support") else None
+    if customer_id is None:
+        return {}
+    customer = customer_by_id(customer_id)
+    return {"email": customer.email, "name": customer.name}
 
 
 @bp.route("/orders/<reference>/take-back", methods=["GET", "POST"])

@@ -570,6 +570,22 @@ def test_a_notice_shows_why_it_is_owed_and_why_it_was_left_out(desk: FlaskClient
     assert "Asked us to stop news of new editions; a first copy still comes." in shown
 
 
+def test_a_copy_of_something_else_is_given_from_the_page_of_a_customer(
+    app: Flask, desk: FlaskClient
+) -> None:
+    a_paid_order(a_shop())
+    with transaction():
+        other = a_publication(slug="other", title="Another guide")
+    page = page_at(desk, f"/admin/customers/{anna().id}")
+    ways = re.findall(r'href="(/admin/publications/[a-z-]+/give\?to=\d+)"', page)
+    assert ways == [f"/admin/publications/{other.slug}/give?to={anna().id}"]
+    form = page_at(desk, ways[0])
+    assert (f'value="{ANNA}"' in form, 'value="Anna Berg"' in form) == (True, True)
+    editor = signed_in(app.test_client(), "editor")
+    assert ANNA not in editor.get(ways[0]).text  # an editor learns no address by a number
+    assert desk.get("/admin/publications/other/give?to=999999").status_code == 404
+
+
 LISTS = ("/admin/orders", "/admin/customers", "/admin/letters", "/admin/publications", "/admin/")
 
 
