@@ -148,6 +148,11 @@ def cleaned(token: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-].*", "", text, flags=re.DOTALL).rstrip(".")
 
 
+def without_tokens(text: str) -> str:
+    """The text with three dots in place of each token, wherever it stands in an address."""
+    return _WHOLE.sub("…", text)
+
+
 def unsigned(reference: str) -> str:
     """What is left of a token without its signature: it names the row and opens nothing."""
     return _padded(f'"{reference}"'.encode())

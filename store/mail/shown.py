@@ -1,20 +1,17 @@
 """The words of one letter for who looks after the shop: with links that open nothing."""
 
-import re
-
 from store.kit.database import transaction
+from store.kit.tokens import without_tokens
 from store.mail.letters import Letter, facts_of, render_letter
 from store.mail.models import Delivery
-
-# What stands behind the door in a link of ours: who holds it is taken for its reader.
-_TOKEN = re.compile(r"(https?://[^\s/]+/[a-z-]+/)[\w.-]{16,}")
 
 
 def as_written_now(delivery: Delivery) -> tuple[str, str]:
     """Subject and text of a letter as it would be written now, which is as it was written unless
     its facts have changed since; where it would not be written any more, no subject and the reason.
 
-    Links are cut short: a page of the desk opens nobody's library. Nothing is kept of it, not even
+    Links are cut short, for who holds one is taken for its reader: a page of the desk opens nobody's
+    library, and lets nobody in by an invitation to somebody else. Nothing is kept of it, not even
     a link that had to be made for it.
     """
     with transaction() as session:
@@ -26,4 +23,4 @@ def as_written_now(delivery: Delivery) -> tuple[str, str]:
             text = render_letter(delivery.kind, found.context)
         finally:
             nested.rollback()
-    return text.subject, _TOKEN.sub(r"\1…", text.text)
+    return text.subject, without_tokens(text.text)

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from store.cli import main
 from store.commands import base
 from store.kit.database import db, transaction
+from store.mail.models import Delivery
 from store.orders.customers import rename
 from store.orders.models import Customer
 from store.staff import audit, membership
@@ -26,7 +27,7 @@ from tests.admin.test_account import told, with_app
 from tests.conftest import Clock, on_both, on_postgresql
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import sent
-from tests.pages import check_page, read
+from tests.pages import check_page, page_at, read
 from tests.races import at_once, until_waiting
 from tests.statements import statements
 from tests.storefront.forms import text_of
@@ -105,6 +106,16 @@ def test_a_link_ends_by_time_by_another_one_and_by_removal(
     else:
         remove_at_desk(desk, person().id)
     assert app.test_client().get(join).status_code == 410
+
+
+def test_who_looks_after_letters_does_not_come_in_by_an_invitation_to_somebody_else(
+    app: Flask, desk: FlaskClient
+) -> None:
+    invite(desk, "owner")
+    letter_id = db.session.scalars(sa.select(Delivery.id).filter_by(kind="staff_invitation")).one()
+    helper = signed_in(app.test_client(), "support")
+    shown = page_at(helper, f"/admin/letters/{letter_id}?show=words")
+    assert re.findall(r"/admin/join/\S+", shown) == ["/admin/join/…"]
 
 
 def test_what_is_no_address_is_named_and_who_is_there_is_not_invited(desk: FlaskClient) -> None:
