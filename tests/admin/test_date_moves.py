@@ -132,6 +132,18 @@ def test_an_editor_moves_a_date_and_learns_no_address_by_it(
     assert ("@reader.example" in pages, "2</b>waiting" in pages) == (False, True)
 
 
+def test_an_editor_sees_one_letter_about_a_date_and_not_one_after_the_other(
+    shop: Clock, client: FlaskClient
+) -> None:
+    editor = signed_in(client, "editor")
+    asked = "new_on=2027-05-14&reason=Late."
+    seen = [page_at(editor, f"{PAGE}?{asked}"), page_at(editor, f"{PAGE}?{asked}&after=1")]
+    seen += [editor.get(f"{PAGE}/letter?{asked}&after={number}").text for number in (0, 1)]
+    assert ["Ben" in one for one in seen] == [False] * 4
+    assert ["Dear Anna" in one for one in seen] == [True] * 4
+    assert "somebody else" not in seen[0]
+
+
 def test_home_asks_for_a_new_date_before_anything_else(desk: FlaskClient, shop: Clock) -> None:
     assert f'href="{PAGE}"' not in page_at(desk, "/admin/")
     shop.advance(days=25)
