@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
 from store.catalog import editions, uploads
-from store.catalog.models import Asset, Edition, Publication
+from store.catalog.models import Edition, Publication
 from store.catalog.publications import publication_by_slug
 from store.kit.config import config
 from store.kit.database import end_read, transaction
@@ -133,7 +133,7 @@ def find(slug: str, number: int) -> Edition:
 
 
 def files_shown(edition: Edition) -> list[dict[str, Any]]:
-    """The files of an edition with what the gate found, as the templates want them."""
+    """The files of an edition, as the templates want them."""
     return [
         {
             "format": asset.format.upper(),
@@ -147,21 +147,13 @@ def files_shown(edition: Edition) -> list[dict[str, Any]]:
                 number=edition.number,
                 format=asset.format,
             ),
-            "findings": _findings(asset),
         }
         for asset in edition.assets
     ]
 
 
-def _findings(asset: Asset) -> list[dict[str, str]]:
-    """What needs a look first, then what passed."""
-    order = ("fail", "warn", "pass")
-    shown = [{"verdict": one["level"], "text": one["sentence"]} for one in asset.findings]
-    return sorted(shown, key=lambda one: order.index(one["verdict"]))
-
-
 def _upload_page(
-    publication: Publication, values: Typed, errors: dict[str, str], refused: list[dict[str, str]]
+    publication: Publication, values: Typed, errors: dict[str, str], refused: list[str]
 ) -> Any:
     draft = editions.draft_of(publication.id)
     page = render_template(
@@ -179,13 +171,13 @@ def _upload_page(
     return page, status(errors), {"Content-Security-Policy": DRAFT_POLICY}
 
 
-def _receive_all() -> tuple[list[uploads.ReceivedFile], list[dict[str, str]], dict[str, str]]:
-    """Every chosen file through the gate: those taken, findings of those refused, the error."""
+def _receive_all() -> tuple[list[uploads.ReceivedFile], list[str], dict[str, str]]:
+    """Every chosen file through the gate: those taken, why others are refused, the error."""
     chosen = [file for file in request.files.getlist("files") if file.filename]
     if not chosen:
         return [], [], {"files": "Choose a PDF or an EPUB to upload."}
     received: list[uploads.ReceivedFile] = []
-    refused: list[dict[str, str]] = []
+    refused: list[str] = []
     for file in chosen:
         try:
             name = file.filename or "The file"
@@ -193,8 +185,5 @@ def _receive_all() -> tuple[list[uploads.ReceivedFile], list[dict[str, str]], di
         except uploads.NoSpaceForFile as refusal:
             return received, refused, {"files": refusal.sentence}
         except uploads.FileRefused as refusal:
-            refused += [
-                {"verdict": one.level, "text": f"{refusal.name}: {one.sentence}"}
-                for one in refusal.report.failures
-            ]
-    return received, refused, {"files": refused[0]["text"]} if refused else {}
+            refused += [f"{refusal.name}: {one.sentence}" for one in refusal.report.failures]
+    return received, refused, {"files": refused[0]} if refused else {}
