@@ -43,10 +43,11 @@ def held_lock(folder: Path) -> Iterator[None]:
 
 
 class NoTurns(Turns):
-    """Everybody asks at once, as it was before."""
+    """Everybody stands in the queue and asks at once, as it was before."""
 
     @contextmanager
     def turn(self, deadline: float) -> Iterator[bool]:
+        self._line.append(threading.Lock())
         yield True
 
 
@@ -121,8 +122,10 @@ def test_one_thread_of_a_process_asks_for_the_lock_while_the_others_sleep(
         with held_lock(tmp_path):
             done = [pool.submit(write) for _ in range(THREADS)]
             came.wait(60)
+            with app.app_context():
+                queue = engine._turns_of[db.engine]
+            until(lambda: queue.waiting() == THREADS, "all stand in the queue")
             until(lambda: most[0] >= at_once, "so many ask")
-            time.sleep(0.3)
         assert [one.result(60) for one in done] == [None] * THREADS
     assert most[0] == at_once
     _close(app)
@@ -198,7 +201,12 @@ def test_as_many_orders_as_threads_wait_for_a_held_lock_and_all_are_taken(
         with held_lock(tmp_path):
             done = [pool.submit(order, number) for number in range(THREADS)]
             came.wait(60)
-            time.sleep(1)
+            with app.app_context():
+                queue, connections = engine._turns_of[db.engine], db.engine.pool
+            if gives_back:
+                until(lambda: queue.waiting() == THREADS, "all wait for the lock")
+            else:
+                until(lambda: connections.checkedout() == THREADS, "no connection is left")  # type: ignore[attr-defined]
         codes = [one.result(60) for one in done]
     assert (codes == [303] * THREADS) is gives_back, codes
     if gives_back:
