@@ -313,7 +313,8 @@ def _changes(entity: str, ids: Any) -> Iterator[Event]:
     for one in _rows(query.order_by(StatusChange.id.desc())):
         sentence = _CHANGES.get((entity, one.from_status, one.to_status))
         if sentence:
-            yield Event(sentence.format(who=named(one.who)), one.at, one.why)
+            told = sentence.format(who=named(one.who))
+            yield Event(told, one.at, one.why if one.why.lower() != told.lower() else "")
 
 
 def _rows(query: sa.Select[Any]) -> Any:

@@ -199,8 +199,8 @@ def _shared_identifiers(edition: Edition) -> list[Check]:
         _about(
             now[identifier],
             Rank.LOOK,
-            f"The identifier inside the file, {identifier}, is that of “{title}” too. Reading apps "
-            "would put one in the place of the other: give each publication its own.",
+            f"It has the same identifier as “{title}”. Reading apps would put one in the place of "
+            f"the other: give each publication its own. In both files stands {identifier}.",
         )
         for identifier, title in db.session.execute(others)
     ]

@@ -19,6 +19,8 @@ from store.orders.models import Customer
 
 # Whose answer is no, and a person can mend it.
 TROUBLED = (DeliveryStatus.HELD, DeliveryStatus.FAILED, DeliveryStatus.BOUNCED)
+# What came back was accepted first: the server's last word on it would say that all is well.
+_REFUSED = (DeliveryStatus.HELD, DeliveryStatus.FAILED)
 _NOT_DUE = "not_concerned"
 
 
@@ -37,7 +39,7 @@ def reached(customer: Customer, editions: Sequence[Edition]) -> list[Reached]:
     address and no link."""
     ids = [one.id for one in editions]
     letters, fetched = _letters(customer.id, ids), _fetched(customer.id, ids)
-    words = _server_words([one.id for one in letters.values() if one.status in TROUBLED])
+    words = _server_words([one.id for one in letters.values() if one.status in _REFUSED])
     bare = [one for one in editions if one.id not in letters]
     owed, imported = _owed(customer.id, bare), _imported(customer.id, bare)
     rights = _rights(customer.id)

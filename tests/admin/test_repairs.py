@@ -58,6 +58,12 @@ def test_home_leads_to_what_came_back_and_the_page_says_all_that_is_known(
     assert "Nothing to repair" in read(desk, REPAIRS)
     bounced()
     assert "1 reader’s letter came back" in read(desk, "/admin/")
+    customer = read(desk, f"/admin/customers/{the_repair().customer_id}")
+    reached = customer.partition('id="reached"')[2].partition("</table>")[0]
+    assert "The letter was handed over and came back: 550 5.1.1" in reached
+    letter = read(desk, f"/admin/letters/{the_repair().delivery_id}")
+    assert "It came back" in letter
+    assert ", it came back" not in letter
     page = read(desk, REPAIRS)
     customer_id = db.session.scalars(sa.select(Repair.customer_id)).one()
     assert "Letters to this address come back" in read(desk, f"/admin/customers/{customer_id}")

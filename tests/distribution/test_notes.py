@@ -248,8 +248,8 @@ def test_two_publications_of_one_identifier_are_warned_of(
 
     assert found == [
         (
-            "EPUB: The identifier inside the file, urn:uuid:1, is that of “Another” too. Reading apps"
-            " would put one in the place of the other: give each publication its own."
+            "EPUB: It has the same identifier as “Another”. Reading apps would put one in the place"
+            " of the other: give each publication its own. In both files stands urn:uuid:1."
         )
     ]
 
@@ -273,4 +273,5 @@ def test_a_second_edition_with_another_identifier_is_warned_of_with_both(
 
     shown = desk.get("/admin/publications/send-early-years/editions/2").text
 
-    assert "changed from urn:uuid:first-1 to urn:uuid:second-2" in shown
+    assert "<b>EPUB: Its identifier is another than that of the last edition.</b>" in shown
+    assert "It was urn:uuid:first-1, and is urn:uuid:second-2." in shown

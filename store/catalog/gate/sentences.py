@@ -56,7 +56,7 @@ _ANY: dict[str, tuple[Level, str]] = {
     ),
     "identifier-differs": (
         "warn",
-        "The identifier inside the file changed from {before} to {now}. Check that it is the right publication: reading apps will treat it as a different book.",
+        "Its identifier is another than that of the last edition. Check that it is the right publication: reading apps will treat it as a different book. It was {before}, and is {now}.",
     ),
     "modified-not-newer": (
         "warn",
