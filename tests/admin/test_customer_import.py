@@ -12,13 +12,15 @@ from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
 from store.distribution import imports, recalling
+from store.distribution.import_export import CHUNK
 from store.distribution.models import CustomerImport, ImportLine
 from store.entitlements.models import Entitlement
 from store.kit import clock, jobs
 from store.kit.database import db, transaction
 from store.orders.models import Customer
+from store.staff.models import AuditEntry
 from tests.admin.sign_in import press, signed_in
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_postgresql
 from tests.distribution.test_csv_columns import GUMROAD
 from tests.distribution.test_import_export import a_hundred_rows
 from tests.editions import drafted_and_released
@@ -26,6 +28,7 @@ from tests.factories import a_publication, a_seller
 from tests.letters import send
 from tests.pages import Page, check_page
 from tests.purchases import buy
+from tests.races import at_once, until_waiting
 
 PUBLICATION = "/admin/publications/send-early-years"
 ROWS = "email,name\nann@reader.example,Ann\nnobody,Nobody\nanna@reader.example,Anna\nann@reader.example,Ann\n"
@@ -266,6 +269,61 @@ def test_what_a_worker_left_that_died_is_taken_up_by_the_next(
     imports.bring_in(1)
     assert holders() == 251
     assert "<b>250 of 250</b> people done, 250 of them new." in desk.get(url).text
+
+
+@on_postgresql
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "control"])
+def test_two_workers_at_once_count_each_row_once(
+    app: Flask,
+    desk: FlaskClient,
+    publication: Publication,
+    monkeypatch: pytest.MonkeyPatch,
+    is_guarded: bool,
+) -> None:
+    press(desk, choose_file(desk, a_list(CHUNK + 5)), {"act": "start"})
+    grant, came = imports.grant_rows, list[int]()
+
+    def meet(*given: Any, **named: Any) -> Any:
+        came.append(len(given[1]))
+        until_waiting(lambda: len(came) > 1)
+        return grant(*given, **named)
+
+    monkeypatch.setattr(imports, "grant_rows", meet)
+    if not is_guarded:
+        monkeypatch.setattr(sa.Select, "with_for_update", lambda query, **_: query)
+    faults = at_once(app, lambda: imports.bring_in(1), lambda: imports.bring_in(1))
+    found = db.session.scalars(sa.select(CustomerImport)).one()
+    is_right = (faults, found.done, found.added, came) == ([], CHUNK + 5, CHUNK + 5, [CHUNK, 5])
+    assert is_right is is_guarded, (faults, found.done, found.added, came)
+
+
+def test_a_worker_whose_time_is_over_lets_another_go_on(
+    desk: FlaskClient, publication: Publication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press(desk, choose_file(desk, a_list(5)), {"act": "start"})
+    rung = list[tuple[str, int]]()
+    monkeypatch.setattr(jobs, "ring", lambda name, *ids: rung.append((name, *ids)))
+    monkeypatch.setattr(imports, "_LONGEST_SECONDS", 0)
+    imports.bring_in(1)
+    assert (rung, holders()) == ([("bring_in", 1)], 1)
+
+
+def test_what_goes_in_is_stopped_at_the_desk_and_not_chosen_again_meanwhile(
+    desk: FlaskClient, publication: Publication
+) -> None:
+    with transaction():
+        a_publication("other")
+    url = choose_file(desk, a_list(5))
+    assert press(desk, url, {"act": "start"}).status_code == 303
+    for act in ("look", "start"):
+        assert press(desk, url, {"act": act}).status_code == 409
+    assert desk.get(url.replace("send-early-years", "other")).status_code == 404
+    assert press(desk, url, {"act": "stop"}).status_code == 303
+    imports.bring_in(1)
+    assert holders() == 1
+    db.session.rollback()
+    acts = db.session.scalars(sa.select(AuditEntry.act).order_by(AuditEntry.id)).all()
+    assert acts[-2:] == ["customers_imported", "import_stopped"]
 
 
 def test_a_file_is_forgotten_after_30_days_and_its_count_stays(
