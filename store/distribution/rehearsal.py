@@ -17,12 +17,12 @@ from store.distribution.tallies import TallyKind
 from store.entitlements.models import Entitlement
 from store.entitlements.received import NOTICE
 from store.kit import clock
-from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.mail import outbox
-from store.mail.letters import Letter, preview_letter, render_letter
+from store.mail.letters import Letter, preview_letter
 from store.mail.mime import LetterText
 from store.mail.models import Delivery, Occasion
+from store.mail.shown import to_look_at
 from store.orders.customers import parse_address
 from store.orders.models import Customer
 
@@ -249,8 +249,4 @@ def _letter(
     found = edition_notice(unsaved)
     letter = found if isinstance(found, Letter) else preview_letter(NOTICE)
     customer = db.session.get(Customer, customer_id) if customer_id else None
-    # The customer's own addresses open their library: nobody else is shown them.
-    base = config().base_url
-    links = {"library_url": f"{base}/library/…", "stop_url": f"{base}/stop/…"}
-    context = letter.context | links | {"is_test": False}
-    return render_letter(NOTICE, context), customer
+    return to_look_at(NOTICE, letter.context | {"is_test": False}), customer

@@ -1,18 +1,28 @@
-"""The words of one letter for who looks after the shop: with links that open nothing."""
+"""Letters as who looks after the shop reads them: with links that open nothing. Who holds a link is taken
+for its reader, so that a page of the desk would open somebody's library, or let in by an invitation.
+"""
+
+from dataclasses import replace
+from typing import Any
 
 from store.kit.database import transaction
 from store.kit.tokens import without_tokens
 from store.mail.letters import Letter, facts_of, render_letter
+from store.mail.mime import LetterText
 from store.mail.models import Delivery
+
+
+def to_look_at(kind: str, context: dict[str, Any]) -> LetterText:
+    """A letter with these values, its links cut short."""
+    text = render_letter(kind, context)
+    return replace(text, text=without_tokens(text.text), html=without_tokens(text.html))
 
 
 def as_written_now(delivery: Delivery) -> tuple[str, str]:
     """Subject and text of a letter as it would be written now, which is as it was written unless
     its facts have changed since; where it would not be written any more, no subject and the reason.
 
-    Links are cut short, for who holds one is taken for its reader: a page of the desk opens nobody's
-    library, and lets nobody in by an invitation to somebody else. Nothing is kept of it, not even
-    a link that had to be made for it.
+    Nothing is kept of it, not even a link that had to be made for it.
     """
     with transaction() as session:
         nested = session.begin_nested()
@@ -20,7 +30,7 @@ def as_written_now(delivery: Delivery) -> tuple[str, str]:
             found = facts_of(delivery)
             if not isinstance(found, Letter):
                 return "", found.reason
-            text = render_letter(delivery.kind, found.context)
+            text = to_look_at(delivery.kind, found.context)
         finally:
             nested.rollback()
-    return text.subject, without_tokens(text.text)
+    return text.subject, text.text

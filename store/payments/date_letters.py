@@ -18,9 +18,10 @@ from store.kit.database import db
 from store.kit.money import format_money
 from store.kit.text import clean_text
 from store.mail import outbox
-from store.mail.letters import Letter, Skip, letter, render_letter
+from store.mail.letters import Letter, Skip, letter
 from store.mail.mime import LetterText, Mailbox
 from store.mail.models import Batch, Delivery, DeliveryStatus
+from store.mail.shown import to_look_at
 from store.orders.consents import promise_in_words
 from store.orders.customers import parse_address
 from store.orders.models import Customer, Order, OrderLine, OrderStatus
@@ -263,12 +264,7 @@ def _letter_to(customer_id: int, publication: Publication, new_on: date, reason:
     customer = db.session.get_one(Customer, customer_id)
     promises = [one for one in promises_to(customer_id, publication.id) if one.left_out is None]
     move = Move(publication, publication.expected_on, new_on, clean_text(reason))
-    context = _letter(move, customer, promises).context
-    base = config().base_url
-    # The customer's own addresses open their order: nobody else is shown them.
-    orders = [one | {"url": one["url"] and f"{base}/orders/…/cancel"} for one in context["orders"]]
-    hidden = {"page_url": f"{base}/orders/…", "orders": orders}
-    return render_letter(KIND, context | hidden)
+    return to_look_at(KIND, _letter(move, customer, promises).context)
 
 
 def _all_due_back(publication_id: int, customers: sa.Select[int]) -> list[str]:

@@ -1,5 +1,6 @@
 """A date moved at the desk: looked at, tried, pressed, and accounted for (journeys A14)."""
 
+import re
 from datetime import date
 
 import pytest
@@ -13,10 +14,10 @@ from store.mail.models import CapturedLetter
 from tests.admin.sign_in import press, signed_in
 from tests.conftest import Clock
 from tests.editions import drafted_and_released
-from tests.factories import a_publication, a_seller
+from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import send
 from tests.pages import check_page, page_at
-from tests.purchases import buy
+from tests.purchases import buy, give_imported
 
 PUBLICATION = "/admin/publications/send-early-years"
 PAGE = f"{PUBLICATION}/date"
@@ -74,6 +75,14 @@ def test_from_the_publication_to_the_account_of_its_letters(desk: FlaskClient) -
     assert ("2</b>handed over" in told, "anna@reader.example" in told) == (True, True)
     seen = page_at(desk, PUBLICATION)
     assert "instead of 1 April 2027, set by owner@publisher.example on 1 March 2027" in seen
+
+
+def test_the_letter_to_who_came_from_a_list_shows_where_it_leads(desk: FlaskClient) -> None:
+    with transaction():
+        publication = db.session.scalars(sa.select(Publication)).one()
+        give_imported(a_customer("ian@reader.example", "Ian"), publication, notify=False)
+    letter = desk.get(f"{PAGE}/letter?new_on=2027-05-14&reason=Late.&after=2").text
+    assert ("Dear Ian" in letter, re.findall(r"/[a-z]+/…", letter)) == (True, ["/library/…"])
 
 
 def test_what_cannot_be_told_comes_back_with_what_was_typed(desk: FlaskClient) -> None:
