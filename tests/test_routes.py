@@ -145,13 +145,19 @@ def shop(app: Flask) -> Stocked:
     return stock(app)
 
 
-def test_the_map_of_addresses_is_as_it_was(app: Flask) -> None:
+def test_the_map_of_addresses_and_who_may_come_is_as_it_was(app: Flask) -> None:
     lines = sorted(
         f"{rule.rule}  {' '.join(sorted((rule.methods or set()) - {'HEAD', 'OPTIONS'}))}"
-        f"  {rule.endpoint}\n"
+        f"  {rule.endpoint}{_who_may_come(app, rule)}\n"
         for rule in app.url_map.iter_rules()
     )
     snapshot("urls.txt", "".join(lines))
+
+
+def _who_may_come(app: Flask, rule: Rule) -> str:
+    """The roles that a door of the desk opens to, said apart from the door itself."""
+    roles = getattr(app.view_functions[rule.endpoint], "opens_to", ())
+    return f"  {', '.join(sorted(roles))}" if roles else ""
 
 
 def test_addresses_are_those_of_the_plan(app: Flask) -> None:
