@@ -166,6 +166,8 @@ def _return(letter_id: int, values: Typed) -> dict[str, str]:
             return {
                 "form": "This letter is not with a mail server now, so it cannot have come back."
             }
+        if letter.customer_id is None:
+            return {"form": "This letter went to staff. They know best whether it arrived."}
         if not take_by_hand(letter, ReturnKind(values["kind"]), values.cut("words", 1000)):
             return {"form": "This letter left more than 30 days ago. Correct the address instead."}
         audit.record(Act.LETTER_RETURNED, letter, after={"said": values["kind"]})

@@ -554,6 +554,18 @@ def test_a_letter_that_came_back_to_a_mailbox_is_entered_by_hand(desk: FlaskClie
     assert (again.status_code, "not with a mail server now" in again.text) == (422, True)
 
 
+def test_no_letter_to_staff_is_entered_as_returned(desk: FlaskClient) -> None:
+    a_shop()
+    press(desk, "/admin/settings/letter", seen_on="/admin/settings")
+    send()
+    db.session.rollback()
+    path = f"/admin/letters/{db.session.scalars(sa.select(Delivery.id)).one()}/returned"
+    answer = press(desk, path, {"kind": "hard", "words": "no such user here"})
+    assert (answer.status_code, "This letter went to staff." in answer.text) == (422, True)
+    db.session.rollback()
+    assert db.session.scalars(sa.select(Delivery.status)).one() is DeliveryStatus.SENT
+
+
 def test_a_notice_shows_why_it_is_owed_and_why_it_was_left_out(desk: FlaskClient) -> None:
     order = a_paid_order(a_shop(), wants_now=False)
     with transaction() as session:
