@@ -24,7 +24,7 @@ from store.kit.database import transaction
 from store.kit.errors import NotFound
 from store.kit.forms import place_in_list, searched, status, typed
 from store.kit.limits import TooOften
-from store.kit.paging import PAGE_SIZE
+from store.kit.paging import PAGE_SIZE, id_in
 from store.mail import outbox
 from store.mail.models import Delivery
 from store.payments.charge import is_money_under_way
@@ -98,7 +98,7 @@ def csv(slug: str, number: int, column: str) -> Response:
 @opens_to(SUPPORT)
 def retry(slug: str, number: int) -> Any:
     """Send again what could not be delivered to those who are ticked."""
-    ticked = [int(one) for one in request.form.getlist("letter") if one.isdecimal()]
+    ticked = [one for one in map(id_in, request.form.getlist("letter")) if one]
     with transaction():
         edition = find(slug, number)
         which = Delivery.id.in_(ticked[:PAGE_SIZE])

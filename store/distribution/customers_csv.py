@@ -377,11 +377,12 @@ def read_moment(text: str, *, is_utc: bool) -> datetime:
             at = datetime.fromisoformat(f"{day}T{time}{offset}")
         else:
             at = datetime.fromisoformat(f"{day}T{time}").replace(tzinfo=zone)
-    except ValueError:
+        at = at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError(f"there is no date “{clean_line(text)[:40]}”") from None
-    if at.astimezone(UTC) > clock.now() + timedelta(days=1):
+    if at > clock.now() + timedelta(days=1):
         raise ValueError(f"the date “{clean_line(text)[:40]}” is still to come")
-    return at.astimezone(UTC)
+    return at
 
 
 def _filled(named: Mapping[str, str], headings: Iterable[str]) -> str:

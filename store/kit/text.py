@@ -86,8 +86,12 @@ def read_number(text: str) -> int | None:
 
 
 def read_day(text: str) -> date | None:
-    """A day like 2027-03-31, none where nothing was typed. Raises `ValueError`."""
-    return date.fromisoformat(text.strip()) if text.strip() else None
+    """A day like 2027-03-31, none where nothing was typed. Raises `ValueError`, also for the first
+    and the last year there are, where clocks of other zones show a day that there is not."""
+    day = date.fromisoformat(text.strip()) if text.strip() else None
+    if day is not None and day.year in (date.min.year, date.max.year):
+        raise ValueError(text)
+    return day
 
 
 def listed(words: list[str]) -> str:

@@ -91,7 +91,7 @@ def _moment(of_day: Callable[[date, ZoneInfo], datetime]) -> Callable[[object], 
         try:
             day = read_day(value)
             return of_day(day, config().zone) if day else None
-        except (ValueError, OverflowError):
+        except ValueError:
             sentence = f"“{value[:40]}” is not a day of the calendar. Leave it empty for none."
             raise ValueError(sentence) from None
 

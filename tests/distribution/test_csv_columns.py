@@ -169,6 +169,7 @@ def test_stripe_s_payments_are_readers_once_and_a_second_import_adds_nothing(
         ("Purchase Date", "03/04/2026", "the date “03/04/2026” is not written like 2027-03-31"),
         ("Purchase Date", "2026-02-30", "there is no date “2026-02-30”"),
         ("Purchase Date", "2028-02-29", "the date “2028-02-29” is still to come"),
+        ("Purchase Date", "9999-12-31", "there is no date “9999-12-31”"),
         ("Purchase Date", "", "no date of the order"),
     ],
 )

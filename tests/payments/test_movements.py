@@ -150,6 +150,8 @@ def test_the_desk_and_the_command_line_give_the_same_file(
     desk = signed_in(client)
     wrong = press(desk, "/admin/accounts", {"first": "2027-03-31", "last": "2027-03-01"})
     assert (wrong.status_code, "The last day is before" in wrong.text) == (422, True)
+    endless = press(desk, "/admin/accounts", {"first": "2027-03-01", "last": "9999-12-31"})
+    assert (endless.status_code, "Choose the last day." in endless.text) == (422, True)
     days = {"first": "2027-03-01", "last": "2027-03-31"}
     file = press(desk, "/admin/accounts", days)
     assert file.headers["Content-Disposition"].endswith('"money-2027-03-01-2027-03-31.csv"')
