@@ -60,6 +60,27 @@ def test_what_the_page_counts_is_what_the_rows_say(app: Flask, frozen: Clock) ->
 
 
 @on_both
+def test_a_letter_that_leaves_its_release_or_changes_its_reason_is_counted(
+    app: Flask, frozen: Clock
+) -> None:
+    a_release(3)
+    letters = sa.select(Delivery.id).where(Delivery.batch_id.is_not(None)).order_by(Delivery.id)
+    first, second, third = db.session.scalars(letters).all()
+    db.session.rollback()
+    for letter_id, changes in (
+        (first, {"status": "skipped", "reason": "recalled"}),
+        (first, {"reason": "withdrawn"}),
+        (second, {"batch_id": None}),
+    ):
+        with transaction() as session:
+            session.execute(sa.update(Delivery).filter_by(id=letter_id).values(changes))
+        assert counted_otherwise() == {}, changes
+    with transaction() as session:
+        session.execute(sa.delete(Delivery).filter_by(id=third))
+    assert counted_otherwise() == {}
+
+
+@on_both
 def test_letters_that_move_at_once_are_all_counted(app: Flask, frozen: Clock) -> None:
     edition_id = a_release(40)
     with transaction() as session:
