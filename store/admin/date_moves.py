@@ -8,8 +8,6 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
-from store.admin.editions import DRAFT_POLICY
-from store.admin.release_pages import LETTER_POLICY
 from store.catalog.models import DateMove, Publication
 from store.catalog.publications import PublicationUnknown, moves_of, publication_by_slug
 from store.distribution.rehearsal import TYPED_ABOVE
@@ -18,6 +16,7 @@ from store.kit.config import config
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Reader, Typed, place_in_list, status, typed
+from store.kit.web import FRAMING_POLICY, shut_in
 from store.mail import outbox
 from store.orders.consents import promise_in_words
 from store.orders.customers import customers_of
@@ -120,7 +119,7 @@ def _page(publication: Publication, values: Typed, errors: dict[str, str]) -> Re
         tester=who(),
     )
     answer = Response(page, status=status(errors))
-    answer.headers["Content-Security-Policy"] = DRAFT_POLICY
+    answer.headers["Content-Security-Policy"] = FRAMING_POLICY
     return answer
 
 
@@ -149,12 +148,7 @@ def letter(slug: str) -> Response:
     values = Typed(request.args.items())
     day = Reader(values).day("new_on", UNREADABLE)
     found = rehearse(publication_by_slug(slug), day, values["reason"], _after(values))
-    html = found.letter.html if found.letter else ""
-    answer = Response(html, content_type="text/html; charset=utf-8")
-    answer.headers["Content-Security-Policy"] = LETTER_POLICY
-    answer.headers["X-Frame-Options"] = "SAMEORIGIN"
-    answer.headers["Cross-Origin-Opener-Policy"] = "unsafe-none"
-    return answer
+    return shut_in(found.letter.html if found.letter else "")
 
 
 @bp.get("/<int:number>")

@@ -12,7 +12,7 @@ from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields, NotFound
 from store.kit.forms import Typed, of_row, status, typed
 from store.kit.storage import storage
-from store.kit.web import PAGE_POLICY
+from store.kit.web import FRAMING_POLICY
 from store.staff import audit, recorded
 from store.staff.acts import Act
 from store.staff.guard import EDITORS, STAFF, opens_to, takes
@@ -32,7 +32,6 @@ TEXTS = ("label", "notes", "severity")
 CHANGED = (*TEXTS, "correction")
 # Notes that are too long come back with what was typed, if they are not longer than this.
 LARGEST_TEXT = 8_000_000
-DRAFT_POLICY = f"{PAGE_POLICY}; frame-src 'self'"
 NOTES_HINT = (
     "Customers read this in the letter and in their library. Markdown: a hyphen begins a list, stars "
     "make it *stand out*, and an address becomes a link. A letter holds about 10,000 words; longer "
@@ -168,7 +167,7 @@ def _upload_page(
         largest=config().max_upload,
     )
     # Where scripts run, the draft's page with its letter takes the place of this one.
-    return page, status(errors), {"Content-Security-Policy": DRAFT_POLICY}
+    return page, status(errors), {"Content-Security-Policy": FRAMING_POLICY}
 
 
 def _receive_all() -> tuple[list[uploads.ReceivedFile], list[str], dict[str, str]]:

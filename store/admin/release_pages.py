@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, render_template, request, url_for
 
-from store.admin.editions import DRAFT_POLICY, SEVERITIES, files_shown
+from store.admin.editions import SEVERITIES, files_shown
 from store.admin.stories import edition_story
 from store.catalog.models import Edition
 from store.distribution import live, people, recalling
@@ -18,13 +18,10 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.forms import Typed, status
 from store.kit.paging import id_in
+from store.kit.web import FRAMING_POLICY, shut_in
 from store.mail.models import Batch, BatchStatus, Occasion
 from store.staff.guard import may, who
 
-LETTER_POLICY = (
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; "
-    "frame-ancestors 'self'"
-)
 # Of those whose letters are in trouble, so many stand on the page itself.
 _SHOWN = 5
 Count = tuple[int, str, str | None]
@@ -62,18 +59,13 @@ def draft(
         tester=who(),
     )
     answer = Response(page, status=status(errors))
-    answer.headers["Content-Security-Policy"] = DRAFT_POLICY
+    answer.headers["Content-Security-Policy"] = FRAMING_POLICY
     return answer
 
 
 def letter(edition: Edition) -> Response:
     """The letter's HTML, which asks for nothing and opens nothing."""
-    html = in_prospect(edition, _chosen()).letter.html
-    answer = Response(html, content_type="text/html; charset=utf-8")
-    answer.headers["Content-Security-Policy"] = LETTER_POLICY
-    answer.headers["X-Frame-Options"] = "SAMEORIGIN"
-    answer.headers["Cross-Origin-Opener-Policy"] = "unsafe-none"
-    return answer
+    return shut_in(in_prospect(edition, _chosen()).letter.html)
 
 
 def scheduled(edition: Edition) -> str:

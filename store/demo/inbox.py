@@ -10,19 +10,14 @@ from store.kit.database import db
 from store.kit.errors import NotFound
 from store.kit.forms import place_in_list
 from store.kit.paging import SHORT_PAGE, paginate
-from store.kit.web import PAGE_POLICY, private_page
+from store.kit.web import FRAMING_POLICY, private_page, shut_in
 from store.mail.captured import captured, read_message
 from store.mail.models import CapturedLetter
 
 bp = Blueprint("inbox", __name__, url_prefix="/demo/inbox")
 
-# A letter is somebody else's page: no scripts, no forms, no origin of ours. Its links open in the
-# window that shows the inbox, and only when they are pressed.
+# Links of a letter open in the window that shows the inbox, and only when they are pressed.
 SANDBOX = "allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation"
-LETTER_POLICY = (
-    f"sandbox {SANDBOX}; default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; "
-    "frame-ancestors 'self'"
-)
 _HEAD = re.compile(r"<head[^>]*>", re.IGNORECASE)
 
 
@@ -61,7 +56,7 @@ def letter(letter_id: int) -> AnyResponse:
         sandbox=SANDBOX,
     )
     answer = private_page(page)
-    answer.headers["Content-Security-Policy"] = f"{PAGE_POLICY}; frame-src 'self'"
+    answer.headers["Content-Security-Policy"] = FRAMING_POLICY
     return answer
 
 
@@ -70,12 +65,7 @@ def letter_html(letter_id: int) -> AnyResponse:
     """The HTML part by itself, shut in by its own policy."""
     body = read_message(_letter(letter_id)).get_body(("html",))
     html = body.get_content() if body else ""
-    answer = private_page(_HEAD.sub(r'\g<0><base target="_top">', html, count=1))
-    answer.headers["Content-Security-Policy"] = LETTER_POLICY
-    answer.headers["X-Frame-Options"] = "SAMEORIGIN"
-    # A sandboxed page with an opener policy is refused by browsers when opened by itself.
-    answer.headers["Cross-Origin-Opener-Policy"] = "unsafe-none"
-    return answer
+    return shut_in(_HEAD.sub(r'\g<0><base target="_top">', html, count=1), SANDBOX)
 
 
 @bp.get("/<int:letter_id>/source")

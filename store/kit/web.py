@@ -24,6 +24,8 @@ PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+# Of a page that shows another one of ours in a frame.
+FRAMING_POLICY = f"{PAGE_POLICY}; frame-src 'self'"
 
 
 class ForeignForm(Refusal):
@@ -102,6 +104,21 @@ def private_page(answer: BaseResponse | str, status: int | None = None) -> Respo
     answer.status_code = status or answer.status_code
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["X-Robots-Tag"] = "noindex"
+    return answer
+
+
+def shut_in(html: str, allowed: str = "") -> Response:
+    """Somebody else's page, to stand in a frame of ours: no scripts, no forms, no origin of ours, and
+    of what a sandbox forbids only what is `allowed`."""
+    answer = private_page(html)
+    sandbox = f"sandbox {allowed}".rstrip()
+    answer.headers["Content-Security-Policy"] = (
+        f"{sandbox}; default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; "
+        "frame-ancestors 'self'"
+    )
+    answer.headers["X-Frame-Options"] = "SAMEORIGIN"
+    # A sandboxed page with an opener policy is refused by browsers when opened by itself.
+    answer.headers["Cross-Origin-Opener-Policy"] = "unsafe-none"
     return answer
 
 
