@@ -29,12 +29,14 @@ from store.payments.date_moves import (
     look_after_moves,
 )
 from store.payments.gateways.base import MANUAL
+from store.payments.models import Checkout
 from tests.conftest import Clock, on_both
 from tests.editions import drafted_and_released
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import links_in, sent, text_of
 from tests.payments.bank import arrive
-from tests.purchases import buy, give, give_imported, pay, placed_order
+from tests.payments.gateway_side import failed_slowly
+from tests.purchases import buy, give, give_imported, pay, placed_order, start
 
 SENT, SKIPPED, QUEUED = DeliveryStatus.SENT, DeliveryStatus.SKIPPED, DeliveryStatus.QUEUED
 PROMISED = date(2027, 4, 1)
@@ -68,10 +70,14 @@ def _buy(*names: str) -> dict[str, int]:
     return orders
 
 
-def _order_by_transfer(name: str) -> int:
+def _place(name: str) -> int:
     with transaction():
         details = Details(email=f"{name.lower()}@reader.example", name=name, wants_now=False)
-        order_id = placed_order(_guide(), details).id
+        return placed_order(_guide(), details).id
+
+
+def _order_by_transfer(name: str) -> int:
+    order_id = _place(name)
     begin_checkout(order_id, MANUAL)
     sent()
     return order_id
@@ -178,6 +184,21 @@ def test_open_transfers_gifts_and_imports_are_told_what_they_can_do(shop: Clock)
     assert [one[:9] for one in links_in(letters["Ian"])] == ["/library/"]
 
 
+def test_money_that_takes_days_counts_until_the_bank_says_no_and_a_look_at_the_payment_never(
+    shop: Clock,
+) -> None:
+    slow, refused, looked = (_place(name) for name in ("Sam", "Rob", "Lea"))
+    for order_id in (slow, looked):
+        start(order_id)
+    failed_slowly(refused)
+    with transaction() as session:
+        theirs = sa.update(Checkout).where(Checkout.order_id == slow)
+        session.execute(theirs.values(processing_at=clock.now()))
+    _move()
+    assert _letters().keys() == {"Sam"}
+    assert _told() == {"Sam": (SENT, "")}
+
+
 def test_who_has_cancelled_is_left_out_and_so_is_who_cancels_before_it_leaves(shop: Clock) -> None:
     orders = _buy("Anna", "Ben", "Carl")
     transfer = _order_by_transfer("Tom")
@@ -250,9 +271,7 @@ def test_a_date_that_comes_back_before_anybody_was_told_needs_no_letter(shop: Cl
 
 def test_who_pays_late_is_told_too_and_who_orders_afterwards_is_not(shop: Clock) -> None:
     transfer = _order_by_transfer("Tom")
-    with transaction():
-        details = Details(email="eve@reader.example", name="Eve", wants_now=False)
-        eve = placed_order(_guide(), details).id
+    eve = _place("Eve")
     shop.advance(minutes=1)
     _move()
     assert _letters().keys() == {"Tom"}
