@@ -31,6 +31,8 @@ def all() -> Any:
     if request.method == "POST":
         values = typed()
         try:
+            membership.check_invitation(values["email"], values["role"])
+            _prove_for_owner(values["role"])
             with transaction():
                 person = membership.invite(values["email"], values["role"])
                 audit.record(Act.STAFF_INVITED, person, after={"role": person.role})
@@ -87,6 +89,8 @@ def one(number: int) -> Any:
     if request.method == "POST":
         values = typed()
         try:
+            if person.role is not Role.OWNER:
+                _prove_for_owner(values["role"])
             with transaction():
                 was = membership.member(number).role
                 person = membership.change_role(number, values["role"])
@@ -171,7 +175,7 @@ def _proven(
     """The page of an act that takes the owner's own password, and code where they have one."""
     number, errors, me = person.id, dict[str, str](), signed_in()
     if request.method == "POST":
-        errors = password_faults(me) or (code_faults(me) if me.has_two_step else {})
+        errors = _proof_faults(me)
         if not errors:
             with transaction():
                 person = rule(number)
@@ -182,3 +186,19 @@ def _proven(
         person = membership.member(number)
     page = render_template("admin/staff_prove.html", what=what, member=person, me=me, errors=errors)
     return page, status(errors)
+
+
+def _prove_for_owner(role: str) -> None:
+    """Refuse (`InvalidFields`) to make somebody an owner without one's own proof: a desk left open
+    gives nobody everything for good. Opens its own transaction."""
+    if role != Role.OWNER:
+        return
+    faults = {"password": "An owner may do everything. Enter your own password to make one."}
+    if request.form.get("password"):
+        faults = _proof_faults(signed_in())
+    if faults:
+        raise InvalidFields(faults)
+
+
+def _proof_faults(me: StaffMember) -> dict[str, str]:
+    return password_faults(me) or (code_faults(me) if me.has_two_step else {})

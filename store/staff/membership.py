@@ -105,15 +105,22 @@ def member_by_address(text: str) -> StaffMember:
     return found
 
 
-def invite(email: str, role: str) -> StaffMember:
-    """Owe a letter with a link that lets somebody in; who is invited already gets a new one, and
-    the old one ends. Refuses (`InvalidFields`)."""
+def check_invitation(email: str, role: str) -> str:
+    """The address by which somebody can be invited. Refuses (`InvalidFields`)."""
     key = _checked(email)
     if role not in set(Role):
         raise InvalidFields({"role": "Say what they may do."})
     person = staff_by_address(key)
     if person is not None and person.active:
         raise InvalidFields({"email": f"{key} may use the desk already."})
+    return key
+
+
+def invite(email: str, role: str) -> StaffMember:
+    """Owe a letter with a link that lets somebody in; who is invited already gets a new one, and
+    the old one ends. Refuses (`InvalidFields`)."""
+    key = check_invitation(email, role)
+    person = staff_by_address(key)
     if person is None:
         person = StaffMember(email=key, created_at=clock.now())
         db.session.add(person)

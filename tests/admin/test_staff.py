@@ -55,7 +55,8 @@ def link_of_letter(email: str = INES) -> str:
 
 def invite(desk: FlaskClient, role: str = "editor") -> str:
     """Invite Ines at the desk; the path of the link in her letter."""
-    assert press(desk, STAFF, {"email": INES, "role": role}).status_code == 303
+    proof = {"password": PASSWORD} if role == "owner" else {}
+    assert press(desk, STAFF, {"email": INES, "role": role} | proof).status_code == 303
     return link_of_letter()
 
 
@@ -181,6 +182,30 @@ def test_another_role_holds_from_the_next_press_on(app: Flask, desk: FlaskClient
     db.session.rollback()
     line = db.session.scalars(sa.select(AuditEntry).filter_by(act="role_changed")).one()
     assert (line.before, line.after) == ({"role": "support"}, {"role": "editor"})
+
+
+@pytest.mark.parametrize("is_member", [False, True])
+def test_nobody_makes_an_owner_at_a_desk_left_open(desk: FlaskClient, is_member: bool) -> None:
+    number = person(a_member(INES, "support")).id if is_member else 0
+    path = f"{STAFF}/{number}" if is_member else STAFF
+    asked = press(desk, path, {"email": INES, "role": "owner"})
+    assert (asked.status_code, "Enter your own password to make one." in asked.text) == (422, True)
+    check_page(asked.text, path=path)
+    wrong = press(desk, path, {"email": INES, "role": "owner", "password": "not this one"})
+    assert (wrong.status_code, "That is not your password." in wrong.text) == (422, True)
+    db.session.rollback()
+    assert db.session.scalars(sa.select(StaffMember.email).filter_by(role=Role.OWNER)).all() == [
+        OWNER
+    ]
+    made = press(desk, path, {"email": INES, "role": "owner", "password": PASSWORD})
+    assert (made.status_code, person().role) == (303, Role.OWNER)
+
+
+def test_who_has_a_second_step_makes_an_owner_with_a_code(desk: FlaskClient) -> None:
+    codes = with_app(OWNER)
+    named = {"email": INES, "role": "owner", "password": PASSWORD}
+    assert "Enter the code." in press(desk, STAFF, named).text
+    assert press(desk, STAFF, named | {"code": codes[0]}).status_code == 303
 
 
 def test_the_last_owner_neither_goes_nor_becomes_less(desk: FlaskClient) -> None:
