@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
+from flask import Blueprint, Response, render_template, request, url_for
 
 from store.kit.config import config
 from store.kit.forms import Reader, Typed, place_in_list, status
 from store.kit.paging import BEGINNING, Place
-from store.kit.spreadsheets import to_csv
+from store.kit.spreadsheets import csv_file, to_csv
 from store.staff import audit_lines
 from store.staff.acts import BY_WORD, Kind
 from store.staff.audit_lines import Asked, Thing
@@ -81,9 +81,7 @@ def all() -> Any:
 def as_csv() -> Response:
     """All the lines that were asked for, for a spreadsheet, in pieces while they are read."""
     asked, _ = _asked(Typed((name, request.args.get(name, "")[:320]) for name in NAMES))
-    answer = Response(stream_with_context(_pieces(asked)), content_type="text/csv; charset=utf-8")
-    answer.headers["Content-Disposition"] = 'attachment; filename="record-of-acts.csv"'
-    return answer
+    return csv_file(_pieces(asked), "record-of-acts.csv")
 
 
 def shown(entries: Sequence[AuditEntry]) -> list[Shown]:
@@ -131,7 +129,7 @@ def _asked(values: Typed) -> tuple[Asked, dict[str, str]]:
 
 
 def _pieces(asked: Asked) -> Iterator[str]:
-    yield "\ufeff" + to_csv([HEAD])
+    yield to_csv([HEAD])
     zone, place = config().zone, cast(Place | None, BEGINNING)
     while place is not None:
         found = audit_lines.lines(asked, place, size=PIECE)

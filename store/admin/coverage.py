@@ -1,7 +1,6 @@
 """The people behind the numbers of a release: listed, found, written to again, their addresses
 corrected; and the account of it on one page."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from flask import (
@@ -11,7 +10,6 @@ from flask import (
     redirect,
     render_template,
     request,
-    stream_with_context,
     url_for,
 )
 
@@ -25,6 +23,7 @@ from store.kit.errors import NotFound
 from store.kit.forms import place_in_list, searched, status, typed
 from store.kit.limits import TooOften
 from store.kit.paging import PAGE_SIZE, id_in
+from store.kit.spreadsheets import csv_file
 from store.mail import outbox
 from store.mail.models import Delivery
 from store.payments.charge import is_money_under_way
@@ -88,10 +87,7 @@ def csv(slug: str, number: int, column: str) -> Response:
         facts = {"column": column, "why": why}
         audit.record(Act.CUSTOMERS_EXPORTED, find(slug, number), after=facts)
     lines = people.people_csv(rows, searched())
-    answer = Response(stream_with_context(_encoded(lines)), content_type="text/csv; charset=utf-8")
-    name = f"{slug}-edition-{number}-{column.replace('_', '-')}.csv"
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+    return csv_file(lines, f"{slug}-edition-{number}-{column.replace('_', '-')}.csv")
 
 
 @bp.post("/people/undeliverable/retry")
@@ -154,13 +150,6 @@ def _corrected(edition: Edition, count: int, left: list[corrections.Correction])
         flash(f"Line {one.line}, {one.old}: {one.fault}", "warn")
     here: dict[str, Any] = {"slug": edition.publication.slug, "number": edition.number}
     return redirect(url_for("coverage.listed", **here, column="undeliverable"), 303)
-
-
-def _encoded(lines: Iterator[str]) -> Iterator[bytes]:
-    """With a mark in front, so that spreadsheets keep every letter."""
-    yield "\ufeff".encode()
-    for piece in lines:
-        yield piece.encode()
 
 
 def _counts(edition: Edition) -> dict[str, int]:

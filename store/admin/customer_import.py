@@ -4,8 +4,6 @@ Editors bring a list in without learning from it who is a customer: of rows whos
 publication already they see no count, no name, and none of their own file's.
 """
 
-import codecs
-from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
@@ -18,6 +16,7 @@ from store.distribution.csv_columns import FileUnclear
 from store.distribution.models import CustomerImport
 from store.kit.database import transaction
 from store.kit.forms import Typed, place_in_list, status, typed
+from store.kit.spreadsheets import csv_file
 from store.staff import audit, recorded
 from store.staff.acts import Act
 from store.staff.guard import EDITORS, may, opens_to, signed_in, takes
@@ -75,14 +74,9 @@ def one(slug: str, import_id: int) -> Any:
 def left_out(slug: str, import_id: int) -> Response:
     """Every row that is left out, with its line and the reason."""
     found = imports.import_of(publication_by_slug(slug), import_id)
+    # Made whole, so that a file that was forgotten is refused on a page.
     rows = list(imports.left_out_csv(found, with_customers=may("support")))
-
-    def pieces() -> Iterator[bytes]:
-        yield codecs.BOM_UTF8
-        yield from (piece.encode() for piece in rows)
-
-    headers = {"Content-Disposition": f"attachment; filename=left-out-{import_id}.csv"}
-    return Response(pieces(), mimetype="text/csv", headers=headers)
+    return csv_file(rows, f"left-out-{import_id}.csv")
 
 
 def _file() -> tuple[str, bytes]:

@@ -1,11 +1,9 @@
 """Lists to take out as CSV: every movement of money, for the accountant, and who holds a publication."""
 
-import codecs
-from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request, stream_with_context
+from flask import Blueprint, render_template, request
 
 from store.catalog.publications import publication_by_slug
 from store.distribution.import_export import export_customers
@@ -14,7 +12,7 @@ from store.kit.config import config
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Reader, Typed, status, typed
-from store.kit.spreadsheets import to_csv
+from store.kit.spreadsheets import csv_file, to_csv
 from store.payments.movements import movements
 from store.payments.sums import left_by_order
 from store.staff import audit
@@ -42,7 +40,7 @@ def accounts() -> Any:
             with transaction():
                 audit.record(Act.MONEY_EXPORTED, after={"from": first, "to": until})
             rows = (to_csv(piece) for piece in movements(first, until))
-            return _file(rows, f"money-{first}-{until}.csv")
+            return csv_file(rows, f"money-{first}-{until}.csv")
     page = render_template("admin/accounts.html", values=values, errors=errors)
     return page, status(errors)
 
@@ -54,7 +52,7 @@ def customers(slug: str) -> Any:
     with transaction():
         audit.record(Act.CUSTOMERS_EXPORTED, publication_by_slug(slug))
     found = export_customers(publication_by_slug(slug), left_by_order)
-    return _file(found, f"customers-{slug}.csv")
+    return csv_file(found, f"customers-{slug}.csv")
 
 
 def _read(values: Typed) -> tuple[date, date]:
@@ -65,18 +63,3 @@ def _read(values: Typed) -> tuple[date, date]:
         reader.faults["last"] = "The last day is before the first one."
     reader.check()
     return first or date.min, last or date.min
-
-
-def _file(pieces: Iterable[str], name: str) -> Response:
-    """A file that is written while it is read, so that no list is too long."""
-    return Response(
-        stream_with_context(_octets(pieces)),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
-
-
-def _octets(pieces: Iterable[str]) -> Iterator[bytes]:
-    yield codecs.BOM_UTF8
-    for piece in pieces:
-        yield piece.encode()

@@ -1,11 +1,14 @@
 """Rows as CSV, so that a spreadsheet shows them as they are."""
 
+import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+
+from flask import Response, stream_with_context
 
 # What Excel, LibreOffice and Google Sheets take for the beginning of a formula (OWASP, CSV
 # injection); text that has apostrophes before it already gets one more, so that reading is exact.
@@ -23,6 +26,20 @@ def to_csv(rows: Iterable[Sequence[Cell]]) -> str:
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerows([safe_cell(cell) for cell in row] for row in rows)
     return out.getvalue()
+
+
+def csv_file(pieces: Iterable[str], name: str) -> Response:
+    """A file of this name that is written while it is read, so that no list is too long."""
+    answer = Response(stream_with_context(_octets(pieces)), content_type="text/csv; charset=utf-8")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _octets(pieces: Iterable[str]) -> Iterator[bytes]:
+    """With a mark in front, so that Excel keeps every letter."""
+    yield codecs.BOM_UTF8
+    for piece in pieces:
+        yield piece.encode()
 
 
 def safe_cell(cell: Cell) -> str:
