@@ -16,6 +16,7 @@ from store.kit.config import config
 from store.kit.database import transaction
 from store.kit.errors import InvalidFields
 from store.kit.forms import Reader, Typed, place_in_list, status, typed
+from store.kit.paging import id_in
 from store.kit.web import FRAMING_POLICY, shut_in
 from store.mail import outbox
 from store.orders.consents import promise_in_words
@@ -137,8 +138,7 @@ def _today() -> date:
 def _after(values: Typed) -> int:
     """Behind whom the customer comes whose letter is shown. Who may not see customers sees the first
     alone: one after the other would be the list of them."""
-    number = values.matching("after", r"\d{1,9}")
-    return int(number) if number and may("support") else 0
+    return (id_in(values["after"]) or 0) if may("support") else 0
 
 
 @bp.get("/letter")

@@ -8,6 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from store.kit.database import alongside, end_read
 from store.kit.forms import Reader, Typed, fresh_key, status, typed
 from store.kit.money import format_money, to_decimal
+from store.kit.paging import id_in
 from store.orders.models import Order
 from store.orders.orders import order_by_reference
 from store.payments import money_back, refunds, sums
@@ -97,8 +98,9 @@ def refund(reference: str) -> Any:
 
 def _refund(order: Order, values: Typed) -> dict[str, str]:
     order_id, reader = order.id, Reader(values)
-    ids, text = [one.id for one in sums.payments_of(order_id)], values["payment"]
-    payment_id = int(text) if text.isascii() and text.isdigit() and int(text) in ids else None
+    ids, payment_id = [one.id for one in sums.payments_of(order_id)], id_in(values["payment"])
+    if payment_id not in ids:
+        payment_id = None
     if payment_id is None and len(ids) > 1:
         reader.faults["payment"] = "Choose which payment goes back."
     amount = reader.amount("amount", order.currency)

@@ -11,6 +11,7 @@ from store.entitlements.holdings import holdings
 from store.kit.database import transaction
 from store.kit.forms import Typed, status, typed
 from store.kit.limits import TooOften
+from store.kit.paging import id_in
 from store.orders.customers import CustomerUnknown, customer_by_address, customer_by_id
 from store.orders.models import Customer
 from store.staff import audit
@@ -30,7 +31,7 @@ def merge(customer_id: int) -> Any:
     customer = customers.find(customer_id)
     if request.method == "POST":
         values = typed()
-        second = customers.find(_number(values["other"]))
+        second = customers.find(id_in(values["other"]) or 0)
         errors, code = _merge(customer, second, values)
         if not errors:
             kept = url_for("customers.one", customer_id=int(values["keep"]))
@@ -100,10 +101,9 @@ def _other(customer: Customer, asked: str) -> tuple[Customer | None, dict[str, s
     """Who is meant by an address or a number, if anybody is said."""
     if not asked:
         return None, {}
-    found = None
-    if asked.isascii() and asked.isdecimal() and len(asked) < 10:
+    if number := id_in(asked):
         try:
-            found = customer_by_id(int(asked))
+            found = customer_by_id(number)
         except CustomerUnknown:
             found = None
     else:
@@ -133,7 +133,3 @@ def _page(customer: Customer, other: Customer | None, values: Typed, errors: dic
 def _step() -> dict[str, Any]:
     person = signed_in()
     return {"has_two_step": person.has_two_step, "settles_at": settles_at(person)}
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0

@@ -199,7 +199,7 @@ def edition_by_number(publication: Publication, number: int) -> Edition:
 
 def edition_by_id(edition_id: int) -> Edition:
     """One edition. Refuses `EditionUnknown` (404)."""
-    edition = db.session.get(Edition, edition_id) if edition_id < 2**31 else None
+    edition = db.session.get(Edition, edition_id)
     if edition is None:
         raise EditionUnknown
     return edition

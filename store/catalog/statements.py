@@ -34,7 +34,7 @@ def standing(kind: StatementKind, at: datetime | None = None) -> Statement | Non
 
 def statement_by_id(kind: StatementKind, number: int) -> Statement:
     """One version, to be read as it stood. Refuses (`StatementUnknown`)."""
-    found = db.session.get(Statement, number) if number < 2**31 else None
+    found = db.session.get(Statement, number)
     if found is None or found.kind is not kind:
         raise StatementUnknown
     return found

@@ -76,7 +76,7 @@ def letter_source(letter_id: int) -> AnyResponse:
 
 
 def _letter(letter_id: int) -> CapturedLetter:
-    found = db.session.get(CapturedLetter, letter_id) if letter_id < 2**31 else None
+    found = db.session.get(CapturedLetter, letter_id)
     if found is None:
         raise LetterUnknown
     return found

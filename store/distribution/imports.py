@@ -141,7 +141,7 @@ def _groups(rows: Sequence[LeftOut]) -> list[dict[str, Any]]:
 
 def import_of(publication: Publication, import_id: int) -> CustomerImport:
     """One file of a publication. Refuses (`ImportUnknown`)."""
-    found = db.session.get(CustomerImport, import_id) if import_id < 2**31 else None
+    found = db.session.get(CustomerImport, import_id)
     if found is None or found.publication_id != publication.id:
         raise ImportUnknown
     return found

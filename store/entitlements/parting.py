@@ -113,7 +113,7 @@ def merges_of(customer_id: int) -> list[CustomerMerge]:
 
 def merge_by_id(number: int, customer_id: int) -> CustomerMerge:
     """One of them. Refuses `MergeUnknown`, `TooLateToPart`."""
-    found = db.session.get(CustomerMerge, number) if number < 2**31 else None
+    found = db.session.get(CustomerMerge, number)
     if found is None or found.kept_id != customer_id:
         raise MergeUnknown
     if found.parted_at is not None or found.before is None or found.merged_at <= _too_old():

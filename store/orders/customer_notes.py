@@ -41,7 +41,7 @@ def add_note(customer: Customer, text: str, who: str) -> CustomerNote:
 
 def remove_note(number: int, customer_id: int) -> None:
     """Take a note out for good. Refuses `NoteUnknown`."""
-    found = db.session.get(CustomerNote, number) if number < 2**31 else None
+    found = db.session.get(CustomerNote, number)
     if found is None or found.customer_id != customer_id:
         raise NoteUnknown
     db.session.delete(found)

@@ -148,7 +148,7 @@ def mask(email: str) -> str:
 
 def customer_by_id(customer_id: int) -> Customer:
     """The customer of this number, brought together with another or not. Refuses with 404."""
-    found = db.session.get(Customer, customer_id) if customer_id < 2**31 else None
+    found = db.session.get(Customer, customer_id)
     if found is None:
         raise CustomerUnknown
     return found

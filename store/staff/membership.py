@@ -91,7 +91,7 @@ def members() -> list[Member]:
 
 def member(number: int) -> StaffMember:
     """The one of this number who may sign in or is invited. Refuses (`StaffUnknown`)."""
-    found = db.session.get(StaffMember, number) if number < 2**31 else None
+    found = db.session.get(StaffMember, number)
     if found is None or found.removed_at is not None:
         raise StaffUnknown
     return found

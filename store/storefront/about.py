@@ -1,6 +1,5 @@
 """Who we are and what holds: terms, privacy, accessibility; and whether the shop is up."""
 
-import re
 from datetime import UTC, timedelta
 from urllib.parse import quote
 
@@ -15,6 +14,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import NotFound
 from store.kit.mailboxes import own_address
+from store.kit.paging import id_in
 from store.kit.space import can_write, unrecorded_downloads
 from store.kit.storage import storage
 from store.kit.text import listed
@@ -64,10 +64,7 @@ def terms_of(version: str) -> str:
 def _number(name: str) -> int | None:
     """A row's number in the address; one that no row has for what is none."""
     asked = request.args.get(name)
-    if asked is None:
-        return None
-    # No more digits than it has on every database.
-    return int(asked) if re.fullmatch("[0-9]{1,9}", asked) else 0
+    return None if asked is None else id_in(asked) or 0
 
 
 @bp.get("/cancellation-form")
