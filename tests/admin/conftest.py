@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from flask import Flask
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
-from store.kit.database import db
+from store.catalog.models import Publication
+from store.kit import clock
+from store.kit.database import db, transaction
 from tests.admin.contested import desk, order_id  # noqa: F401 - fixtures
 from tests.conftest import Reader
+from tests.factories import a_publication, a_seller
 
 # Counts of tries, and the codes that a sign-in uses up before it is let in.
 NOT_ACTS = {"rate_counts"}
@@ -78,3 +82,11 @@ def _browser(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     # The cheapest hash there is: what it costs is the library's business, not these tests'.
     cheapest = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
     monkeypatch.setattr("store.staff.credentials.HASHER", cheapest)
+
+
+@pytest.fixture
+def publication(app: Flask) -> Publication:
+    """A publication on sale, expected so soon that buyers must agree to get it at once."""
+    with transaction():
+        a_seller()
+        return a_publication(expected_on=clock.now().date() + timedelta(days=5))

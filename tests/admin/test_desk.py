@@ -4,7 +4,7 @@ import io
 import re
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,16 +15,14 @@ from flask.testing import FlaskClient
 from store.catalog.models import Edition, EditionStatus, Publication
 from store.catalog.publications import publication_by_slug
 from store.distribution import live, releasing
-from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.status import StatusChange
 from store.mail.counts import BatchCount
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus
 from store.orders.models import Customer
-from tests.admin.sign_in import press, sign_in, signed_in, token_in
+from tests.admin.sign_in import press, sign_in, token_in
 from tests.conftest import Clock, on_both_when_long
 from tests.editions import draft, drafted_and_released
-from tests.factories import a_publication, a_seller
 from tests.letters import deliveries, send
 from tests.pages import check_page, page_at
 from tests.purchases import buy
@@ -32,20 +30,6 @@ from tests.purchases import buy
 SAMPLE = Path("store/demo/sample")
 PUBLICATION = "/admin/publications/send-early-years"
 EDITION = f"{PUBLICATION}/editions/1"
-
-
-@pytest.fixture
-def desk(client: FlaskClient) -> FlaskClient:
-    """An owner at the desk."""
-    return signed_in(client)
-
-
-@pytest.fixture
-def publication(app: Flask) -> Publication:
-    """A publication on sale, expected so soon that buyers must agree to get it at once."""
-    with transaction():
-        a_seller()
-        return a_publication(expected_on=clock.now().date() + timedelta(days=5))
 
 
 def sample(*suffixes: str) -> dict[str, object]:

@@ -51,12 +51,6 @@ from tests.rows import count_rows
 from tests.statements import statements
 
 
-@pytest.fixture
-def desk(client: FlaskClient) -> FlaskClient:
-    """An owner at the desk."""
-    return signed_in(client)
-
-
 def a_really_paid_order(client: FlaskClient) -> str:
     """A pre-order that went through the demonstration's gateway; returns its reference."""
     order_id = an_order()

@@ -2,25 +2,22 @@
 the letter, and the part of it that is asked for again."""
 
 import re
-from datetime import timedelta
 from html import unescape
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Edition, EditionStatus, Publication
 from store.distribution import people, releasing
 from store.distribution.recipients import STOPPED
 from store.entitlements import notices
-from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.paging import BEGINNING
 from tests.admin.sign_in import press, signed_in
 from tests.conftest import Clock, on_both
 from tests.distribution.reached import a_copy_came_before
 from tests.editions import draft, release, reread
-from tests.factories import a_customer, a_publication, a_seller, an_asset, an_edition
+from tests.factories import a_customer, an_asset, an_edition
 from tests.letters import send
 from tests.pages import check_page, page_at
 from tests.purchases import buy, give_imported
@@ -34,20 +31,6 @@ FILE_LINKS = {
     "sentence": "Links in this PDF point to files on the author's own machine (3). They will not "
     "work for buyers: change them to web addresses.",
 }
-
-
-@pytest.fixture
-def desk(client: FlaskClient) -> FlaskClient:
-    """An owner at the desk."""
-    return signed_in(client)
-
-
-@pytest.fixture
-def publication(app: Flask) -> Publication:
-    """A publication on sale that nobody has bought yet."""
-    with transaction():
-        a_seller()
-        return a_publication(expected_on=clock.now().date() + timedelta(days=5))
 
 
 def test_checks_are_ranked_and_each_is_said_once(

@@ -3,9 +3,7 @@
 import re
 from datetime import timedelta
 
-import pytest
 import sqlalchemy as sa
-from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Edition, Publication
@@ -16,29 +14,14 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Customer
 from store.staff.credentials import new_secret, turn_on_two_step
 from store.staff.people import staff_by_address
-from tests.admin.sign_in import press, signed_in
+from tests.admin.sign_in import press
 from tests.editions import draft, edition_of, release
-from tests.factories import a_publication, a_seller
 from tests.letters import deliveries, send, sent, text_of
 from tests.pages import check_page, page_at
 from tests.purchases import buy
 
 PUBLICATION = "/admin/publications/send-early-years"
 EDITION = f"{PUBLICATION}/editions/1"
-
-
-@pytest.fixture
-def desk(client: FlaskClient) -> FlaskClient:
-    """An owner at the desk."""
-    return signed_in(client)
-
-
-@pytest.fixture
-def publication(app: Flask) -> Publication:
-    """A publication on sale, expected so soon that buyers must agree to get it at once."""
-    with transaction():
-        a_seller()
-        return a_publication(expected_on=clock.now().date() + timedelta(days=5))
 
 
 def _failed(publication: Publication, *names: str) -> dict[str, Delivery]:

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from store.catalog.editions import edition_by_number
 from store.catalog.models import Asset, Publication
 from store.kit.database import transaction
-from tests.admin.sign_in import press, signed_in
+from tests.admin.sign_in import press
 from tests.catalog.files import Entry, archive, book, book_entries
 from tests.conftest import on_both_when_long
 from tests.factories import a_publication, a_seller
@@ -21,12 +21,6 @@ from tests.pages import check_page
 
 UPLOAD = "/admin/publications/send-early-years/upload"
 EDITION = "/admin/publications/send-early-years/editions/1"
-
-
-@pytest.fixture
-def desk(client: FlaskClient) -> FlaskClient:
-    """An owner at the desk."""
-    return signed_in(client)
 
 
 @pytest.fixture
