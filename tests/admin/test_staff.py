@@ -160,12 +160,15 @@ def test_who_is_removed_is_out_at_once_and_stays_on_record(app: Flask, desk: Fla
 
 
 def test_a_lost_authenticator_is_reset_by_an_owner_and_told(app: Flask, desk: FlaskClient) -> None:
-    a_member(INES, "editor")
+    thief = app.test_client()
+    sign_in(thief, a_member(INES, "editor"))
     with_app(INES)
     path = f"{STAFF}/{person().id}/second-step"
     check_page(read(desk, path), path=path)
+    assert thief.get("/admin/").status_code == 200
     assert press(desk, path, {"password": PASSWORD}).status_code == 303
     assert not person().has_two_step
+    assert thief.get("/admin/").location.startswith("/admin/sign-in")
     lost = f"{INES} has no second step any more: an owner reset it, as the authenticator was lost"
     assert told() == [(INES, lost), (OWNER, lost)]
     assert sign_in(app.test_client(), INES).location == "/admin/"

@@ -16,7 +16,7 @@ from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.mail import outbox
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
-from store.orders.models import Customer, Order
+from store.orders.models import Customer, Order, OrderLine
 from store.orders.placing import Details
 from store.payments import cancellation
 from store.payments.checkout import begin_checkout
@@ -31,7 +31,7 @@ from store.payments.date_moves import (
 from store.payments.gateways.base import MANUAL
 from store.payments.models import Checkout
 from tests.conftest import Clock, on_both
-from tests.editions import drafted_and_released
+from tests.editions import drafted_and_released, withdraw
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import links_in, sent, text_of
 from tests.payments.bank import arrive
@@ -277,6 +277,7 @@ def test_who_pays_late_is_told_too_and_who_orders_afterwards_is_not(shop: Clock)
     assert _letters().keys() == {"Tom"}
     shop.advance(minutes=1)
     _buy("Late")
+    _order_by_transfer("Later")
 
     pay(eve)
     arrive(transfer, 1250)
@@ -284,6 +285,34 @@ def test_who_pays_late_is_told_too_and_who_orders_afterwards_is_not(shop: Clock)
 
     assert _letters().keys() == {"Tom", "Eve"}
     assert _told() == {"Tom": (SENT, ""), "Eve": (SENT, "")}
+
+
+def test_who_ordered_beside_the_change_with_the_date_of_before_is_told(shop: Clock) -> None:
+    _move()
+    shop.advance(seconds=1)
+    orders = _buy("Anna", "Ben")
+    with transaction() as session:
+        hers = sa.update(OrderLine).where(OrderLine.order_id == orders["Anna"])
+        session.execute(hers.values(expected_on=PROMISED))
+    look_after_moves()
+    assert _letters().keys() == {"Anna"}
+    assert _told() == {"Anna": (SENT, "")}
+
+
+def test_who_had_an_edition_that_is_withdrawn_is_promised_no_date(shop: Clock) -> None:
+    _buy("Anna")
+    _order_by_transfer("Tom")
+    shop.advance(days=1)
+    edition = drafted_and_released(_guide())
+    shop.advance(days=1)
+    _buy("Ben")
+    withdraw(edition)
+    shop.advance(days=1)
+    _buy("Cleo")
+    sent()
+    _move()
+    assert _letters().keys() == {"Cleo"}
+    assert _told() == {"Cleo": (SENT, "")}
 
 
 def test_a_release_ends_it(shop: Clock) -> None:
