@@ -16,7 +16,7 @@ from tests.links import order_path
 from tests.pages import check_page, read
 from tests.payments.bank import a_transfer_order, arrive, backs, reference_of
 from tests.rows import order_of, rows
-from tests.storefront.forms import fields_of
+from tests.storefront.forms import fields_of, text_of
 
 GIVE = "/admin/publications/send-early-years/give"
 
@@ -55,6 +55,7 @@ def test_staff_mark_a_transfer_in_two_parts_and_the_buyer_reads_of_each(
     assert "£5.00 of £12.50 has arrived" in read(desk, "/admin/transfers")
     assert "£5.00 of £12.50 has arrived" in app.test_client().get(order_path(order_id)).text
 
+    assert "£5.00 Still due £7.50" in text_of(read(desk, form))
     rest = fields_of(read(desk, form), "amount")
     assert rest["amount"] == "7.50"
     desk.post(form, data=rest)
