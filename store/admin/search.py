@@ -33,28 +33,31 @@ class Found:
     by_card: Page[Order] | None = None
 
     @property
+    def groups(self) -> list[Page[Any]]:
+        """Those that may be opened."""
+        all_four = self.publications, self.customers, self.orders, self.by_card
+        return [one for one in all_four if one is not None]
+
+    @property
     def is_empty(self) -> bool:
-        groups = self.publications, self.customers, self.orders, self.by_card
-        return not any(one.rows for one in groups if one)
+        return not any(one.rows for one in self.groups)
 
     @property
     def alone(self) -> str | None:
         """The address of what alone fits. A person with orders of theirs is one thing."""
-        of_orders = [one for one in (self.orders, self.by_card) if one]
-        groups = [self.publications, self.customers, *of_orders]
-        if any(one.total is None for one in groups if one):
+        if any(one.total is None for one in self.groups):
             return None
-        people = [one.id for one in self.customers.rows] if self.customers else []
-        orders = {one.reference: one for group in of_orders for one in group.rows}
-        if self.publications.rows:
-            is_all = len(self.publications.rows) == 1 and not people and not orders
-            slug = self.publications.rows[0].slug
-            return url_for("publications.one", slug=slug) if is_all else None
-        if len(people) == 1 and all(one.customer_id == people[0] for one in orders.values()):
-            return url_for("customers.one", customer_id=people[0])
-        if not people and len(orders) == 1:
-            return url_for("orders.one", reference=next(iter(orders)))
-        return None
+        rows = [row for one in self.groups for row in one.rows]
+        people = {row.id for row in rows if isinstance(row, Customer)}
+        places = set()
+        for row in rows:
+            if isinstance(row, Publication):
+                places.add(url_for("publications.one", slug=row.slug))
+            elif isinstance(row, Customer):
+                places.add(url_for("customers.one", customer_id=row.id))
+            elif row.customer_id not in people:
+                places.add(url_for("orders.one", reference=row.reference))
+        return places.pop() if len(places) == 1 else None
 
 
 @bp.get("")
