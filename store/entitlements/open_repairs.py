@@ -56,12 +56,6 @@ def open_repairs(place: Place = BEGINNING, size: int = SHORT_PAGE) -> Page[OpenR
     return replace(page, rows=_told(page.rows))
 
 
-def count_open() -> int:
-    """How many repairs wait."""
-    waiting = sa.select(sa.func.count()).select_from(Repair).where(Repair.ended_at.is_(None))
-    return db.session.scalar(waiting) or 0
-
-
 def is_in_repair(customer_id: int) -> bool:
     """Whether letters to this customer come back, and nobody has mended it yet."""
     theirs = Repair.customer_id == customer_id, Repair.ended_at.is_(None)

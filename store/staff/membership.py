@@ -62,7 +62,6 @@ class Member:
     """Somebody on the list of staff."""
 
     person: StaffMember
-    is_last_owner: bool
 
     @property
     def is_invited(self) -> bool:
@@ -84,9 +83,7 @@ class Member:
 def members() -> list[Member]:
     """Who may sign in, and who is invited, in the order of coming."""
     query = sa.select(StaffMember).where(StaffMember.removed_at.is_(None))
-    found = db.session.scalars(query.order_by(StaffMember.id)).all()
-    owners = [one for one in found if one.active and one.role is Role.OWNER]
-    return [Member(one, [one] == owners) for one in found]
+    return [Member(one) for one in db.session.scalars(query.order_by(StaffMember.id))]
 
 
 def member(number: int) -> StaffMember:
