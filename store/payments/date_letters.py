@@ -94,12 +94,13 @@ def date_moved(delivery: Delivery) -> Letter | Skip:
     if _is_told_beside(delivery):
         return Skip(ONE_LETTER)
     promises = promises_to(delivery.customer_id or 0, move.publication_id)
-    standing = [promise for promise in promises if promise.left_out is None]
+    standing = [one for one in promises if one.left_out is None]
     if not standing:
-        return Skip((promises and promises[0].left_out) or GIVEN_UP)
-    known = [_known_date(promise, move) for promise in standing]
-    others = [old for old in known if old != move.new_on]
-    if move.new_on is None or (not others and not _may_have_read_another(move, delivery)):
+        reasons = [one.left_out for one in promises if one.left_out]
+        return Skip(reasons[0] if reasons else GIVEN_UP)
+    others = [old for one in standing if (old := _known_date(one, move)) != move.new_on]
+    is_known = not others and not _may_have_read_another(move, delivery)
+    if is_known or move.new_on is None:
         return Skip(KNOWN)
     old = others[0] if others else move.old_on
     customer = db.session.get_one(Customer, delivery.customer_id)

@@ -63,9 +63,10 @@ def change_date(publication: Publication, new_on: date | None, reason: str, who:
     )
     db.session.add(move)
     edit_publication(publication, expected_on=new_on)
-    batch = Batch(reason=BATCH, subject_id=0, status=BatchStatus.RUNNING, created_at=clock.now())
     db.session.flush()
-    batch.subject_id = move.id
+    batch = Batch(
+        reason=BATCH, subject_id=move.id, status=BatchStatus.RUNNING, created_at=clock.now()
+    )
     db.session.add(batch)
     db.session.flush()
     _end_batches(_of_publication(publication.id, Batch.id != batch.id), MOVED_AGAIN, who)
