@@ -8,6 +8,7 @@ from store.admin import customers
 from store.entitlements import parting
 from store.entitlements.addresses import merge_customers
 from store.entitlements.holdings import holdings
+from store.entitlements.merging import ObjectionOpen, refuse_open_objection
 from store.kit.database import transaction
 from store.kit.forms import Typed, status, typed
 from store.kit.limits import TooOften
@@ -78,11 +79,16 @@ def _merge(customer: Customer, other: Customer, values: Typed) -> tuple[dict[str
         return {"with": "That is the same customer."}, 422
     if values["keep"] not in pair:
         return {"keep": "Say which address stays."}, 422
+    kept_id = int(values["keep"])
+    gone_id = next(one.id for one in pair.values() if one.id != kept_id)
+    try:
+        # Before a code is used up for it.
+        refuse_open_objection(customer_by_id(gone_id))
+    except ObjectionOpen as refusal:
+        return {"keep": refusal.sentence}, 422
     errors, code = _code_faults()
     if errors:
         return errors, code
-    kept_id = int(values["keep"])
-    gone_id = next(one.id for one in pair.values() if one.id != kept_id)
     with transaction():
         merge_customers(customer_by_id(gone_id), customer_by_id(kept_id), who())
         audit.record(Act.CUSTOMERS_MERGED, (Customer, kept_id), after={"merged": gone_id})

@@ -20,7 +20,12 @@ from store.entitlements.links import (
     revoke_links,
     use_up,
 )
-from store.entitlements.merging import bring_together, lock_histories, refuse_merged
+from store.entitlements.merging import (
+    bring_together,
+    lock_histories,
+    refuse_merged,
+    refuse_open_objection,
+)
 from store.entitlements.models import Entitlement, Link, OrderMove
 from store.entitlements.on_file import Why, end_second
 from store.entitlements.order_moves import ACCEPT, hand_over
@@ -170,13 +175,15 @@ def undo_change(link: Link) -> Customer:
 
 def merge_customers(gone: Customer, kept: Customer, who: str) -> Customer:
     """Staff's way of bringing two customers together under the address of `kept`; all links of
-    both end, and both addresses are told. `parting.part_customers` takes it back for 14 days. Refuses with `SameAddress`, and with `CustomerMerged`
-    where either was brought together with another meanwhile."""
+    both end, and both addresses are told. `parting.part_customers` takes it back for 14 days. Refuses
+    with `SameAddress`, `ObjectionOpen`, and `CustomerMerged` where either was brought together with
+    another meanwhile."""
     if gone.id == kept.id:
         raise SameAddress("That is the same customer.")
     customers = lock_histories([gone.id, kept.id])
     gone, kept = customers[gone.id], customers[kept.id]
     refuse_merged(gone, kept)
+    refuse_open_objection(gone)
     before, gone_id = remember(gone, kept), gone.id
     old = gone.email
     end_offers(old)

@@ -8,13 +8,15 @@ import sqlalchemy as sa
 
 from store.catalog.publications import lock_publication
 from store.entitlements.access import has_rights
-from store.entitlements.links import Ended, revoke_pending
-from store.entitlements.models import Entitlement, NoticeStop
+from store.entitlements.links import Ended, revoke_pending, undo_ends_at
+from store.entitlements.models import Entitlement, Link, NoticeStop
 from store.entitlements.notices import UNSENT, notice_key
 from store.entitlements.on_file import Why, end_second
 from store.entitlements.received import NOTICE
+from store.kit import clock
 from store.kit.database import Base, db
 from store.kit.errors import Refusal
+from store.kit.formatting import format_moment
 from store.kit.status import StatusChange, advance, record_change
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus
@@ -42,6 +44,13 @@ class CustomerMerged(Refusal):
     sentence = (
         "This customer was brought together with another one. Look at the other before you go on."
     )
+
+
+class ObjectionOpen(Refusal):
+    """A customer whose address was changed, while the mailbox before can still undo that."""
+
+    status = 409
+    heading = "That change of address can still be undone"
 
 
 def lock_histories(
@@ -72,6 +81,19 @@ def refuse_merged(*customers: Customer) -> None:
     read before may have been another's to change."""
     if any(customer.merged_into_id is not None for customer in customers):
         raise CustomerMerged
+
+
+def refuse_open_objection(gone: Customer) -> None:
+    """Refuse (`ObjectionOpen`) to give away what a mailbox can still take back: who took it over by
+    another address would be rid of the objection by becoming one with a third."""
+    which = Link.customer_id == gone.id, Link.purpose == "undo", Link.order_id.is_(None)
+    links = db.session.scalars(sa.select(Link).where(*which, Link.revoked_at.is_(None)))
+    ends_at = max((undo_ends_at(link) for link in links), default=None)
+    if ends_at is not None and ends_at >= clock.now():
+        raise ObjectionOpen(
+            f"The address {gone.email} is new, and the mailbox before can undo the change until "
+            f"{format_moment(ends_at)}. Let {gone.email} be the one that stays, or wait until then."
+        )
 
 
 def _has_more(query: sa.Select[int], known: set[int]) -> bool:

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
+from store.entitlements.addresses import correct_address
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.orders.customers import find_or_add_customer, rename
@@ -92,6 +93,21 @@ def test_who_cannot_be_the_other_is_said_and_kept(
     check_page(answer.text, path=path)
     assert sentence in answer.text
     assert f'value="{asked}"' in answer.text
+
+
+def test_while_a_change_can_be_undone_that_customer_stays(desk: FlaskClient, frozen: Clock) -> None:
+    anna, ben = ids()
+    path, secret = f"/admin/customers/{anna}/merge", with_two_step("owner@publisher.example")
+    with transaction() as session:
+        moved = session.get_one(Customer, anna)
+        correct_address(moved, "thief@reader.example", "Olga", has_money=lambda _order: False)
+    typed, seen_on = {"other": str(ben), "code": code(frozen, secret)}, f"{path}?with={ben}"
+    refused = press(desk, path, typed | {"keep": str(ben)}, seen_on=seen_on)
+    assert refused.status_code == 422
+    check_page(refused.text, path=path)
+    assert "Let thief@reader.example be the one that stays, or wait until then." in refused.text
+    done = press(desk, path, typed | {"keep": str(anna)}, seen_on=seen_on)
+    assert done.status_code == 303
 
 
 def test_an_address_that_is_taken_leads_to_both(desk: FlaskClient) -> None:

@@ -8,6 +8,8 @@ from flask.testing import FlaskClient
 from store.catalog.models import Publication
 from store.distribution import releasing
 from store.distribution.coverage import coverage
+from store.entitlements.addresses import merge_customers
+from store.entitlements.merging import ObjectionOpen
 from store.entitlements.models import Download, Entitlement, Link, NoticeStop
 from store.entitlements.notices import notice_key, stop_notices
 from store.entitlements.shelves import shelves
@@ -22,7 +24,7 @@ from tests.factories import a_publication, a_seller
 from tests.letters import links_in, sent, text_of
 from tests.links import anna, path_to
 from tests.pages import check_page
-from tests.purchases import ANNA, a_paid_order, annas_order, give_imported
+from tests.purchases import ANNA, a_paid_order, annas_order, buy, give_imported
 from tests.rows import count_rows
 
 pytestmark = pytest.mark.usefixtures("frozen")
@@ -108,6 +110,26 @@ def test_the_one_who_took_the_address_cannot_end_the_undo(
     changed(client, customer_id, C)
     assert client.post(undo, data=SURE).status_code == 200
     assert address_of(customer_id) == ANNA
+
+
+def test_who_took_the_address_is_not_rid_of_the_undo_by_becoming_one_with_a_third(
+    client: FlaskClient, customer_id: int, frozen: Clock
+) -> None:
+    undo = changed(client, customer_id, B)
+    with transaction() as session:
+        buy(session.scalars(sa.select(Publication)).one(), C)
+
+    def become_one() -> None:
+        with transaction() as session:
+            gone = session.get_one(Customer, customer_id)
+            merge_customers(gone, find_or_add_customer(C), "Olga")
+
+    with pytest.raises(ObjectionOpen, match=f"Let {B} be the one that stays"):
+        become_one()
+    db.session.rollback()
+    assert client.post(undo, data=SURE).status_code == 200
+    assert address_of(customer_id) == ANNA
+    become_one()
 
 
 def test_after_14_days_nothing_is_undone(
