@@ -76,9 +76,10 @@ def take(
 def take_by_hand(delivery: Delivery, kind: ReturnKind, words: str) -> bool:
     """Take what a person has read in a mailbox of the shop of a letter that came back there, once
     for each time that it was handed over; False where it comes too late to be a mail server's."""
-    return take(
-        delivery.id, kind, words=clean_line(words), key=f"by hand {delivery.id} {delivery.tries}"
-    )
+    # Not by its tries, which are counted from the start once it is sent again.
+    tried = sa.select(sa.func.max(Attempt.id)).where(Attempt.delivery_id == delivery.id)
+    key = f"by hand {delivery.id} attempt {db.session.scalar(tried)}"
+    return take(delivery.id, kind, words=clean_line(words), key=key)
 
 
 def settle_late() -> None:

@@ -159,6 +159,18 @@ def test_who_is_removed_is_out_at_once_and_stays_on_record(app: Flask, desk: Fla
     ]
 
 
+def test_an_owner_with_a_second_step_removes_nobody_by_the_password_alone(
+    desk: FlaskClient,
+) -> None:
+    a_member(INES, "editor")
+    codes, number = with_app(OWNER), person().id
+    assert "Enter the code" in remove_at_desk(desk, number)
+    assert person().active
+    typed = {"password": PASSWORD, "code": codes[0]}
+    assert press(desk, f"{STAFF}/{number}/remove", typed).status_code == 303
+    assert not person().active
+
+
 def test_a_lost_authenticator_is_reset_by_an_owner_and_told(app: Flask, desk: FlaskClient) -> None:
     thief = app.test_client()
     sign_in(thief, a_member(INES, "editor"))

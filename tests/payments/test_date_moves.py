@@ -2,6 +2,7 @@
 letter leaves (journeys C20)."""
 
 from datetime import date, timedelta
+from email.message import EmailMessage
 
 import pytest
 import sqlalchemy as sa
@@ -10,12 +11,14 @@ from flask.testing import FlaskClient
 
 from store.catalog.models import DateMove, Publication
 from store.catalog.publications import publication_by_slug
+from store.entitlements.addresses import merge_customers
 from store.entitlements.granting import settle_access
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
 from store.mail import outbox
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
+from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer, Order, OrderLine
 from store.orders.placing import Details
 from store.payments import cancellation
@@ -107,13 +110,16 @@ def _told(move_id: int | None = None) -> dict[str, tuple[DeliveryStatus, str]]:
     return found
 
 
+def _letters_sent() -> list[EmailMessage]:
+    return [letter for letter in sent() if " comes " in letter["Subject"]]
+
+
 def _letters() -> dict[str, str]:
     """The text of each letter about a date, by its reader; several of one joined."""
     found: dict[str, str] = {}
-    for letter in sent():
-        if " comes " in letter["Subject"]:
-            name = letter["To"].addresses[0].display_name
-            found[name] = found.get(name, "") + text_of(letter)
+    for letter in _letters_sent():
+        name = letter["To"].addresses[0].display_name
+        found[name] = found.get(name, "") + text_of(letter)
     return found
 
 
@@ -267,6 +273,28 @@ def test_a_date_that_comes_back_before_anybody_was_told_needs_no_letter(shop: Cl
     assert _told() == {"Anna": (SKIPPED, KNOWN)}
     look_after_moves()
     assert _told() == {"Anna": (SKIPPED, KNOWN)}
+
+
+def test_who_may_have_read_another_date_is_told_that_the_first_one_holds(shop: Clock) -> None:
+    _buy("Anna")
+    _move()
+    assert _letters().keys() == {"Anna"}
+    with transaction() as session:  # it came back, and may have been read all the same
+        session.execute(
+            sa.update(Delivery).filter_by(kind="date_moved").values(status=DeliveryStatus.BOUNCED)
+        )
+    shop.advance(minutes=1)
+    _move(PROMISED, "It was a slip.")
+    assert "It was a slip." in _letters()["Anna"]
+
+
+def test_two_customers_who_become_one_are_told_by_one_letter(shop: Clock) -> None:
+    _buy("Anna", "Ben")
+    _move()
+    with transaction():
+        names = ("ben@reader.example", "anna@reader.example")
+        merge_customers(*map(find_or_add_customer, names), "Olga")
+    assert [one["To"].addresses[0].display_name for one in _letters_sent()] == ["Anna"]
 
 
 def test_who_pays_late_is_told_too_and_who_orders_afterwards_is_not(shop: Clock) -> None:
