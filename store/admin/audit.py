@@ -97,8 +97,10 @@ def _shown(
     begins, _, ends = words.partition("{}")
     thing, url = None, None
     if "{}" in words and entry.entity_id is not None:
-        gone = Thing(f"{entry.entity.rstrip('s')} {entry.entity_id}")
-        thing = things.get((entry.entity, entry.entity_id), gone)
+        thing = things.get((entry.entity, entry.entity_id))
+        if thing is None or not thing.name:  # gone, or a customer who is one with another
+            name = f"{entry.entity.rstrip('s')} {entry.entity_id}"
+            thing = Thing(name, thing.key if thing else None)
         url = _url(entry.entity, thing)
     person = people.get(entry.staff_id or 0)
     who = person.known_as if person else f"{entry.operator}, at the shop’s machine"

@@ -56,12 +56,14 @@ def test_two_become_one_after_a_look_at_both_and_part_again(
     page = page_at(desk, f"{path}/merge?with={BEN}")
     check_page(page, path=path)
     assert all(words in page for words in ("Anna Berg", ANNA, BEN, "Both of them"))
+    assert press(desk, f"{path}/resend", seen_on=path).status_code == 303
     wanted = {"other": str(ben), "keep": str(ben)}
     assert press(desk, f"{path}/merge?with={ben}", wanted | {"code": "000000"}).status_code == 422
     asked = {**wanted, "code": code(frozen, secret)}
     answer = press(desk, f"{path}/merge", asked, seen_on=f"{path}/merge?with={ben}")
     assert (answer.status_code, answer.location) == (303, f"/admin/customers/{ben}")
     assert desk.get(path).location == f"/admin/customers/{ben}"
+    assert f"Sent all links to customer {anna}," in desk.get("/admin/audit/record.csv").text
 
     kept = page_at(desk, f"/admin/customers/{ben}")
     found = re.search(rf'href="(/admin/customers/{ben}/part/\d+)"', kept)
