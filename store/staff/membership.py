@@ -179,9 +179,8 @@ def join(token: str, name: str, password: str) -> StaffMember:
     """Let in whom a link invites, once, with a password of their own (hashed). Refuses
     (`InvitationOver`, `InvalidFields`)."""
     named = checked_name(name)
-    person = _locked(invited_by(token).id)
-    if person.invitation is None:  # somebody has just followed it
-        raise InvitationOver
+    _locked(invited_by(token).id)
+    person = invited_by(token)  # somebody may just have followed it, or sent another one
     person.name, person.password = named, password
     person.active, person.invitation, person.signed_in_at = True, None, clock.now()
     end_sessions(person)

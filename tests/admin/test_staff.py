@@ -22,7 +22,7 @@ from store.staff.acts import Act
 from store.staff.membership import change_role, remove
 from store.staff.models import AuditEntry, Role, StaffMember
 from store.staff.people import LastOwner, staff_by_address
-from tests.admin.sign_in import PASSWORD, a_member, press, sign_in, signed_in
+from tests.admin.sign_in import PASSWORD, a_member, press, sign_in, signed_in, token_in
 from tests.admin.test_account import told, with_app
 from tests.conftest import Clock, on_both, on_postgresql
 from tests.factories import a_customer, a_publication, a_seller
@@ -107,6 +107,27 @@ def test_a_link_ends_by_time_by_another_one_and_by_removal(
     else:
         remove_at_desk(desk, person().id)
     assert app.test_client().get(join).status_code == 410
+
+
+def test_a_link_lets_nobody_in_once_another_is_on_its_way(
+    app: Flask, desk: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join = invite(desk)
+    look, looked = membership.invited_by, list[str]()
+
+    def look_and_be_overtaken(token: str) -> StaffMember:
+        found = look(token)
+        looked.append(token)
+        if len(looked) == 2:  # the page has looked before the press does
+            membership.send_link(found.id)
+        return found
+
+    ines = app.test_client()
+    page = ines.get(join).text
+    monkeypatch.setattr(membership, "invited_by", look_and_be_overtaken)
+    typed = {"csrf_token": token_in(page), "name": "Ines", "new_password": "four plain words here"}
+    assert ines.post(join, data=typed).status_code == 410
+    assert not person().active
 
 
 def test_who_looks_after_letters_does_not_come_in_by_an_invitation_to_somebody_else(
