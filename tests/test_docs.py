@@ -140,6 +140,17 @@ def test_the_guide_shows_the_pictures_that_its_script_takes_and_each_is_small() 
     assert max(files.values()) <= 100_000
 
 
+def test_the_guide_names_what_staff_press_as_the_pages_name_it() -> None:
+    guide = (ROOT / "docs" / "shopkeepers-guide.md").read_text(encoding="utf-8")
+    named = {" ".join(one.split()) for one in re.findall(r"\*\*([A-Z][^*]+…)\*\*", guide)}
+    named |= {" ".join(one.split()) for one in re.findall(r"press \*\*([^*]+)\*\*", guide)}
+    pages = [*ROOT.glob("templates/**/*.html"), *ROOT.glob("store/admin/*.py")]
+    said = " ".join(" ".join(page.read_text(encoding="utf-8") for page in pages).split())
+    # Where a number stands, or whom it is about, the page has words of its own.
+    without = {one: re.split(r"[\d…]", one)[0].strip() for one in named}
+    assert [one for one, words in without.items() if words not in said] == []
+
+
 def test_the_readme_names_its_two_commands_in_two_minutes() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"^make [a-z-]+", readme, re.MULTILINE) == ["make demo", "make test"]

@@ -109,6 +109,11 @@ def publication(slug: str) -> Response:
     return _public(kept_pages().page(slug, (rows, today), lambda: written(read_window(rows))))
 
 
+def _day(promised: date) -> str:
+    """`12 March 2027`, or `the end of March 2027` where a month was promised."""
+    return promise_in_words(promised).removeprefix("on ").removeprefix("by ")
+
+
 def written(found: InWindow) -> str:
     """The page of what was found, and of the settings."""
     shown, seller = _shown(_sold(found.publication), found.edition), found.seller
@@ -121,7 +126,7 @@ def written(found: InWindow) -> str:
         has_members_price=found.has_members_price,
         countries=[name for _, name in countries_sold_to(seller)],
         timeline_items=what_happens_when(shown),
-        dates_before=[format_day(day) for day in found.dates_before] if shown.is_preorder else [],
+        dates_before=[_day(one) for one in found.dates_before] if shown.is_preorder else [],
         file_facts=file_facts(shown.publication, shown.edition),
         structured=structured(shown, seller),
         canonical_url=config().base_url + shown.path,
