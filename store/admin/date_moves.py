@@ -19,6 +19,7 @@ from store.kit.forms import Reader, Typed, place_in_list, status, typed
 from store.kit.paging import id_in
 from store.kit.web import FRAMING_POLICY, shut_in
 from store.mail import outbox
+from store.mail.batches import COLUMNS
 from store.orders.consents import promise_in_words
 from store.orders.customers import customers_of
 from store.payments import date_batches
@@ -158,7 +159,7 @@ def told(slug: str, number: int) -> Any:
     change = _change(slug, number)
     account = date_batches.account_of(change)
     column = request.args.get("column", "")
-    column = column if column in date_batches.COLUMNS else "handed_over"
+    column = column if column in COLUMNS.values() else "handed_over"
     rows = date_batches.letters_in(change, column, place_in_list())
     here: dict[str, Any] = {"slug": slug, "number": number, "column": column}
     return render_template(

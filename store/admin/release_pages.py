@@ -168,7 +168,7 @@ def _columns(edition: Edition, account: Coverage) -> list[tuple[int, str, str, s
         (account.missing, "missing", "fail" if account.missing else ""),
         (sum(account.left_out.values()), "left out", ""),
     ]
-    names = [*people.STATUSES, "missing", people.LEFT_OUT]
+    names = people.COLUMNS
     return [(*one, _list_url(edition, name)) for one, name in zip(shown, names, strict=True)]
 
 

@@ -1,7 +1,6 @@
 """The account of a release: every entitled customer in exactly one column, with the reason; and of
 one customer, in sentences that can be read out to them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,6 +16,7 @@ from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.formatting import format_day, format_moment
+from store.mail.batches import COLUMNS, in_columns
 from store.mail.models import (
     Attempt,
     Batch,
@@ -29,16 +29,6 @@ from store.mail.models import (
     stands_at,
 )
 from store.orders.models import Customer, OrderLine
-
-COLUMNS = {
-    DeliveryStatus.SENT: "handed_over",
-    DeliveryStatus.QUEUED: "waiting",
-    DeliveryStatus.SENDING: "waiting",
-    DeliveryStatus.HELD: "held",
-    DeliveryStatus.FAILED: "undeliverable",
-    DeliveryStatus.BOUNCED: "came_back",
-    DeliveryStatus.SKIPPED: "left_out",
-}
 
 # Why a notice is owed, for the desk.
 OCCASIONS = {
@@ -175,20 +165,6 @@ def _by_status(batch: Batch) -> list[tuple[DeliveryStatus, str, int]]:
         .group_by(Delivery.status, Delivery.reason)
     )
     return [(row[0], row[1], row[2]) for row in rows]
-
-
-def in_columns(
-    letters: Iterable[tuple[DeliveryStatus, str, int]],
-) -> tuple[dict[str, Any], dict[str, int]]:
-    """Letters by status and reason as people in columns, and who was left out by the reason."""
-    columns: dict[str, Any] = {}
-    left_out: dict[str, int] = {}
-    for status, reason, people in letters:
-        into, name = (
-            (left_out, reason) if status == DeliveryStatus.SKIPPED else (columns, COLUMNS[status])
-        )
-        into[name] = into.get(name, 0) + people
-    return columns, left_out
 
 
 def left_out_with(left_out: dict[str, int], imported: int) -> dict[str, int]:

@@ -13,7 +13,6 @@ from store.distribution.coverage import (
     NotReleasedYet,
     coverage,
     given_up_of,
-    in_columns,
     left_out_with,
     possibly_twice,
 )
@@ -23,6 +22,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.mail import counts, outbox
+from store.mail.batches import in_columns
 from store.mail.models import (
     PRIORITIES,
     Attempt,

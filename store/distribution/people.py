@@ -25,14 +25,13 @@ from store.kit.database import UtcDateTime, db
 from store.kit.formatting import format_moment
 from store.kit.paging import BEGINNING, BY_NAME, PAGE_SIZE, Page, Place, paginate
 from store.kit.spreadsheets import Cell, to_csv
-from store.mail import outbox
+from store.mail import batches, outbox
 from store.mail.answers import Cause, judge
 from store.mail.models import (
     Attempt,
     Delivery,
     DeliveryStatus,
     Occasion,
-    open_letters,
     stands_at,
 )
 from store.orders.customers import suggest_correction
@@ -45,16 +44,9 @@ _CODE = re.compile(r"\s*([245]\d\d)\b")
 
 _NO_LETTER = sa.cast(sa.null(), sa.Integer)
 
-GETS, LEFT_OUT = "gets", "left_out"
-# Columns of the account after the release, by the statuses of their letters.
-STATUSES = {
-    "handed_over": (DeliveryStatus.SENT,),
-    "waiting": (DeliveryStatus.QUEUED, DeliveryStatus.SENDING),
-    "held": (DeliveryStatus.HELD,),
-    "undeliverable": (DeliveryStatus.FAILED,),
-    "came_back": (DeliveryStatus.BOUNCED,),
-}
-COLUMNS = (*STATUSES, "missing", LEFT_OUT)
+GETS, LEFT_OUT = "gets", batches.LEFT_OUT
+# Columns of the account after the release.
+COLUMNS = ("handed_over", "waiting", "held", "undeliverable", "came_back", "missing", LEFT_OUT)
 # Why people are told, and why they are not, as the page says it of several of them.
 WHY_TOLD = {
     Occasion.RELEASED: "have an edition already",
@@ -124,7 +116,7 @@ def of_column(edition: Edition, column: str, why: str = "") -> sa.Select[Any]:
         absent = missing(edition).subquery("absent")
         return sa.select(absent.c.customer_id, sa.literal("").label("reason"), none, never)
     if column != LEFT_OUT:
-        return _carried(edition, _stands_in(column))
+        return _carried(edition, batches.stands_in(column))
     skipped = _carried(edition, stands_at(DeliveryStatus.SKIPPED))
     if why:
         skipped = skipped.where(Delivery.reason == why)
@@ -134,16 +126,6 @@ def of_column(edition: Edition, column: str, why: str = "") -> sa.Select[Any]:
     imported = sa.select(having.c[0], sa.literal(IMPORTED), none, never)
     both = sa.union_all(skipped, imported).subquery("both")
     return sa.select(both.c[0], both.c[1], both.c[2].label("letter_id"), both.c[3])
-
-
-def _stands_in(column: str) -> sa.ColumnElement[bool]:
-    statuses = STATUSES[column]
-    if DeliveryStatus.SENT in statuses:
-        return Delivery.status == DeliveryStatus.SENT
-    if DeliveryStatus.QUEUED in statuses:
-        is_open = Delivery.id.in_(open_letters(Delivery.id))
-        return sa.and_(Delivery.status.in_(statuses), is_open)
-    return stands_at(statuses[0])
 
 
 def _carried(edition: Edition, which: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -8,12 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.models import Asset, Edition, EditionStatus
-from store.distribution.coverage import COLUMNS, status_in_words
+from store.distribution.coverage import status_in_words
 from store.distribution.recipients import IMPORTED, concerned, imported_as_having
 from store.entitlements.models import Download, Entitlement
 from store.entitlements.received import NOTICE
 from store.kit.database import db
 from store.kit.formatting import format_day
+from store.mail.batches import COLUMNS
 from store.mail.models import Attempt, Delivery, DeliveryStatus
 from store.orders.models import Customer
 

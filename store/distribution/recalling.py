@@ -13,7 +13,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.status import advance
-from store.mail import outbox, rests
+from store.mail import batches, outbox
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, open_letters, stands_at
 
 
@@ -44,25 +44,15 @@ class NotReleased(Refusal):
 def pause(edition: Edition, who: str, why: str = "") -> None:
     """Hold the letters that have not left, until `resume`. Refuses `NotSending`."""
     batch = batch_of(edition)
-    if batch is None or batch.status != BatchStatus.RUNNING:
+    if batch is None or not batches.pause(batch, who, why):
         raise NotSending
-    if not advance(batch, BatchStatus.PAUSED, who=who, why=why):
-        raise NotSending
-    batch.pause_reason = why
-    db.session.flush()
 
 
 def resume(edition: Edition, who: str) -> None:
     """Let paused letters go on. Refuses `NotPaused`."""
     batch = batch_of(edition)
-    if batch is None or batch.status != BatchStatus.PAUSED:
+    if batch is None or not batches.resume(batch, who):
         raise NotPaused
-    if not advance(batch, BatchStatus.RUNNING, who=who):
-        raise NotPaused
-    batch.pause_reason = ""
-    db.session.flush()
-    rests.try_now(db.session())
-    outbox.wake()
 
 
 def recall(edition: Edition, who: str) -> int:
