@@ -2,6 +2,7 @@
 as it is still where it went, and each has links of their own. What came meanwhile stays, but for what
 belongs to an order that goes back, and what was ordered at the address that was free."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -252,31 +253,36 @@ def _give_back(before: dict[str, Any], gone_id: int, kept_id: int) -> None:
             )
 
 
+def _lost(
+    rows: list[dict[str, Any]], gone_id: int
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """The rows that became one with another's of the same publication, each with that other, whose
+    customer may have become one with a third since."""
+    theirs = {row["publication_id"]: row for row in rows if row["customer_id"] != gone_id}
+    for row in rows:
+        if row["customer_id"] == gone_id and row["publication_id"] in theirs:
+            yield row, theirs[row["publication_id"]]
+
+
 def _part_rights(rows: list[dict[str, Any]], gone_id: int, kept_id: int) -> None:
     """Of two imported rights that became one, each is what it was, unless it was ended since."""
-    of_kept = {row["publication_id"]: row for row in rows if row["customer_id"] == kept_id}
-    for row in rows:
-        mine = of_kept.get(row["publication_id"])
-        if row["customer_id"] != gone_id or mine is None:
-            continue
+    for row, mine in _lost(rows, gone_id):
         values = {name: _read(Entitlement, name, mine[name]) for name in _JOINED}
-        right = Entitlement.id == mine["id"], Entitlement.revoked_at.is_(None)
-        db.session.execute(sa.update(Entitlement).where(*right).values(values))
+        right = Entitlement.id == mine["id"], Entitlement.customer_id == kept_id
+        is_open = Entitlement.revoked_at.is_(None)
+        db.session.execute(sa.update(Entitlement).where(*right, is_open).values(values))
         lost = {name: _read(Entitlement, name, value) for name, value in row.items()}
         del lost["id"]  # which may be another's by now
         db.session.execute(sa.insert(Entitlement).values(lost))
 
 
 def _part_stops(rows: list[dict[str, Any]], gone_id: int, kept_id: int) -> None:
-    of_kept = {row["publication_id"]: row for row in rows if row["customer_id"] == kept_id}
-    for row in rows:
-        mine = of_kept.get(row["publication_id"])
-        if row["customer_id"] != gone_id or mine is None:
-            continue
+    for row, mine in _lost(rows, gone_id):
         if mine["stopped_at"] is None:
             stopped_at = _read(NoticeStop, "stopped_at", row["stopped_at"])
-            stop = NoticeStop.id == mine["id"], NoticeStop.stopped_at == stopped_at
-            db.session.execute(sa.update(NoticeStop).where(*stop).values(stopped_at=None))
+            stop = NoticeStop.id == mine["id"], NoticeStop.customer_id == kept_id
+            is_same = NoticeStop.stopped_at == stopped_at
+            db.session.execute(sa.update(NoticeStop).where(*stop, is_same).values(stopped_at=None))
         lost = {name: _read(NoticeStop, name, value) for name, value in row.items()}
         del lost["id"]
         db.session.execute(sa.insert(NoticeStop).values(lost))
