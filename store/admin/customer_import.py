@@ -1,7 +1,8 @@
 """Customers who bought elsewhere, brought in from a spreadsheet's file through the desk.
 
 Editors bring a list in without learning from it who is a customer: of rows whose people have the
-publication already they see no count, no name, and none of their own file's.
+publication already they see no count, no name, and none of their own file's. The files of others
+name people, so they are closed to them.
 """
 
 from typing import Any
@@ -43,7 +44,7 @@ def choose_file(slug: str) -> Any:
         except FileUnclear as refusal:
             errors = {"file": refusal.sentence}
             publication = publication_by_slug(slug)
-    page = imports.list_imports(publication, place_in_list())
+    page = imports.list_imports(publication, place_in_list(), staff_id=_whose())
     answer = render_template(
         "admin/import.html",
         publication=publication,
@@ -65,7 +66,7 @@ def one(slug: str, import_id: int) -> Any:
         errors = _press(slug, import_id, values)
         if not errors:
             return redirect(_url(slug, import_id), 303)
-    found = imports.import_of(publication_by_slug(slug), import_id)
+    found = imports.import_of(publication_by_slug(slug), import_id, staff_id=_whose())
     return _page(slug, found, errors), status(errors)
 
 
@@ -73,10 +74,15 @@ def one(slug: str, import_id: int) -> Any:
 @opens_to(EDITORS)
 def left_out(slug: str, import_id: int) -> Response:
     """Every row that is left out, with its line and the reason."""
-    found = imports.import_of(publication_by_slug(slug), import_id)
+    found = imports.import_of(publication_by_slug(slug), import_id, staff_id=_whose())
     # Made whole, so that a file that was forgotten is refused on a page.
     rows = list(imports.left_out_csv(found, with_customers=may("support")))
     return csv_file(rows, f"left-out-{import_id}.csv")
+
+
+def _whose() -> int | None:
+    """Whose files are open to who is signed in: their own alone, or None for everybody's."""
+    return None if may("support") else signed_in().id
 
 
 def _file() -> tuple[str, bytes]:
@@ -95,7 +101,7 @@ def _press(slug: str, import_id: int, values: Typed) -> dict[str, str]:
         return errors
     with transaction():
         publication = publication_by_slug(slug)
-        found = imports.import_of(publication, import_id)
+        found = imports.import_of(publication, import_id, staff_id=_whose())
         act, notify = values["act"], values.is_ticked("notify")
         if act == "look":
             item = values.cut("item", 200).strip() or publication.title

@@ -139,20 +139,30 @@ def _groups(rows: Sequence[LeftOut]) -> list[dict[str, Any]]:
     ]
 
 
-def import_of(publication: Publication, import_id: int) -> CustomerImport:
-    """One file of a publication. Refuses (`ImportUnknown`)."""
+def import_of(
+    publication: Publication, import_id: int, *, staff_id: int | None = None
+) -> CustomerImport:
+    """One file of a publication, and where `staff_id` is given, one that they brought in. Refuses
+    (`ImportUnknown`)."""
     found = db.session.get(CustomerImport, import_id)
     if found is None or found.publication_id != publication.id:
+        raise ImportUnknown
+    if staff_id is not None and found.staff_id != staff_id:
         raise ImportUnknown
     return found
 
 
-def list_imports(publication: Publication, place: Place) -> Page[CustomerImport]:
-    """Files whose rows are in, or on their way, newest first."""
+def list_imports(
+    publication: Publication, place: Place, *, staff_id: int | None = None
+) -> Page[CustomerImport]:
+    """Files whose rows are in, or on their way, newest first; those of one of staff alone, where
+    `staff_id` is given."""
     query = sa.select(CustomerImport).where(
         CustomerImport.publication_id == publication.id,
         CustomerImport.status != ImportStatus.LOOKED,
     )
+    if staff_id is not None:
+        query = query.where(CustomerImport.staff_id == staff_id)
     return paginate(query, place, CustomerImport.id.desc(), size=10)
 
 

@@ -142,6 +142,20 @@ def test_an_editor_learns_from_a_file_of_nobody_who_is_a_customer(
     assert "Bring in 1 person" in told[0][0]
 
 
+def test_an_editor_sees_no_file_that_somebody_else_brought_in(
+    app: Flask, client: FlaskClient, publication: Publication
+) -> None:
+    owner = signed_in(client)
+    url = choose_file(owner, ROWS)
+    let_in(owner, url)
+    editor = signed_in(app.test_client(), "editor")
+    for path in (url, f"{url}/left-out.csv"):
+        assert editor.get(path).status_code == 404
+    assert press(editor, url, {"act": "stop"}).status_code == 404
+    assert "brought in" not in editor.get(f"{PUBLICATION}/import").text
+    assert "brought in" in owner.get(f"{PUBLICATION}/import").text
+
+
 def test_columns_are_chosen_on_the_page_and_kept(
     desk: FlaskClient, publication: Publication
 ) -> None:
