@@ -41,7 +41,8 @@ _TAKES_LONG = clock.MINUTE
 # With a pace, no worker sits on more than it may send in this time.
 _SECONDS_AHEAD = 10
 
-# However few wait, a claim costs a commit; of what somebody waits for each takes a fair part.
+# A claim costs a commit, so each takes so many while there are as many for each; the last ones are
+# shared out, or connections would look on. Of what somebody waits for each takes a fair part.
 _FEWEST_NOTICES = 5
 
 # What a person sends again after a recall has the priority of what somebody waits for.
@@ -156,7 +157,8 @@ def claim(
 def _fair_part(awaited: int, notices: int = 0) -> int:
     """How many to claim, where so many wait that somebody waits for, and so many notices."""
     rate, shares = config().mail_rate, _shares()
-    fair = -(-awaited // shares) if awaited else max(_FEWEST_NOTICES, -(-notices // shares))
+    fewest = min(_FEWEST_NOTICES, -(-notices // config().mail_connections))
+    fair = -(-awaited // shares) if awaited else max(fewest, -(-notices // shares))
     ahead = max(1, int(rate * _SECONDS_AHEAD)) if rate else MOST_CLAIMED
     return min(fair, awaited + notices, MOST_CLAIMED, ahead)
 
