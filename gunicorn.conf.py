@@ -1,7 +1,13 @@
 """How gunicorn serves the shop, for `store web` and for `gunicorn wsgi:app` alike."""
 
 from store.commands.base import load_settings
-from store.serving import GRACE_SECONDS, WebLog, refuse_broken_bodies, watch_parent
+from store.serving import (
+    GRACE_SECONDS,
+    WebLog,
+    keep_for_good,
+    refuse_broken_bodies,
+    watch_parent,
+)
 
 _settings = load_settings()
 
@@ -26,4 +32,7 @@ def when_ready(_server: object) -> None:
     watch_parent()
 
 
-post_worker_init = refuse_broken_bodies
+def post_worker_init(worker: object) -> None:
+    """Each process of the server, before its first page."""
+    refuse_broken_bodies(worker)
+    keep_for_good()

@@ -16,9 +16,11 @@ from bench.shops import KEY, postgresql, shop
 from bench.sink import sink
 from store import settings
 from store.app import create_app
+from store.serving import keep_for_good
 
 CONNECTIONS = 4
 LETTERS = 2_000
+BARE_LETTERS = 8_000  # as long as ours take, or the machine's moods tell more than they do
 PEER_LETTERS = 1_000
 FAR_CONNECTIONS = 16
 FAR_LETTERS = 640
@@ -57,9 +59,12 @@ def _on_sqlite(folder: Path, port: int) -> list[Figure]:
 
 def _beside_bare(name: str, folder: Path, port: int, database: str) -> Figure:
     must, aim = (0.22, 0.30) if database else (0.28, 0.40)
-    size = CONNECTIONS, LETTERS
     with shop(folder, **sending_to(port, CONNECTIONS, database)) as app:
-        ratio = rounds(3, lambda: _ours(app, *size), lambda: peers.bare(port, *size))
+        ratio = rounds(
+            5,
+            lambda: _ours(app, CONNECTIONS, LETTERS),
+            lambda: peers.bare(port, CONNECTIONS, BARE_LETTERS),
+        )
     return Figure(
         f"letters a second through the outbox, {CONNECTIONS} connections, {name}",
         f"a bare smtplib loop with {CONNECTIONS} connections (sink: bench/sink.py)",
@@ -122,6 +127,7 @@ def _by_processes(count: int, given: dict[str, Any]) -> float:
 
 def _work(given: dict[str, Any], ready: Barrier) -> None:
     app = create_app(settings.load({}, **given))
+    keep_for_good()
     ready.wait(120)
     drain(app, CONNECTIONS)
     ready.wait(120)

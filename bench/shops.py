@@ -20,6 +20,7 @@ from store.entitlements.models import Entitlement, Link
 from store.kit import tokens
 from store.kit.database import Base, db, transaction
 from store.orders.models import Customer
+from store.serving import keep_for_good
 
 KEY = "a-key-for-measuring-that-is-long-enough"
 # What the configuration of gunicorn reads in each server that is measured, the bare ones too.
@@ -52,6 +53,7 @@ def shop(folder: Path, **given: Any) -> Iterator[Flask]:
         upgrade()
         with transaction():
             state_seller(trading_name="Sample Press", email="hello@press.example")
+        keep_for_good()  # as each process of a shop that is served does
         yield app
         db.session.remove()
         db.engine.dispose()

@@ -17,6 +17,7 @@ from store.app import create_app
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Customer
+from store.serving import keep_for_good
 
 CONNECTIONS = 4
 WRITES = 600
@@ -67,6 +68,7 @@ def _while_sending(folder: Path, port: int) -> list[float]:
 
 def _work(given: dict[str, Any], is_ready: Event) -> None:
     app = create_app(settings.load({}, **given))
+    keep_for_good()
     is_ready.set()
     drain(app, CONNECTIONS)
 

@@ -1,5 +1,7 @@
 """`store serve` as real processes: how it starts, what it tells nobody, and how it ends."""
 
+import gc
+import runpy
 import shutil
 import signal
 import socket
@@ -7,11 +9,14 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 
 from store.app import create_app
 from store.kit import tokens
@@ -50,6 +55,44 @@ def _ends(shop: "subprocess.Popen[str]", family: list[psutil.Process]) -> tuple[
     said, _ = shop.communicate(timeout=60)
     until(lambda: gone(family), "every process that the shop started has ended")
     return shop.returncode, said
+
+
+@pytest.fixture
+def nothing_kept() -> Iterator[None]:
+    """What the tests' own process has left out of the search for garbage is in it meanwhile."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_a_process_of_the_web_server_leaves_what_it_begins_with_out_of_the_search_for_garbage(
+    app: Flask, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment(data_dir, 0).items():
+        monkeypatch.setenv(name, value)
+    begin = runpy.run_path(str(ROOT / "gunicorn.conf.py"))["post_worker_init"]
+    begin(SimpleNamespace(wsgi=app))
+    assert gc.get_freeze_count() > len(gc.get_objects())
+
+
+def test_a_worker_leaves_what_it_begins_with_out_of_the_search_for_garbage(data_dir: Path) -> None:
+    told = """
+import gc
+from types import SimpleNamespace
+from store import serving, settings
+idle = SimpleNamespace(run=lambda: print(gc.get_freeze_count() > len(gc.get_objects())))
+serving.jobs.make_consumer = lambda *_given: idle
+serving.run_worker(settings.load())
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", told],
+        env=environment(data_dir, 0),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "True\n"
 
 
 def test_pages_answer_and_term_ends_everything_in_order(data_dir: Path) -> None:
