@@ -17,6 +17,7 @@ import store.payments.date_letters
 import store.payments.letters  # noqa: F401 - letters register themselves
 from store import tasks
 from store.admin import desk
+from store.catalog.covers import cover_path
 from store.catalog.drawn_covers import draw_cover
 from store.catalog.sellers import SellerUnknown, StatedSeller, current_seller
 from store.demo import inbox, pay
@@ -38,6 +39,7 @@ from store.storefront import (
     order,
     order_move,
     order_page,
+    pictures,
     publication,
     receipt,
     second_address,
@@ -49,6 +51,7 @@ PACKAGE = Path(__file__).parent
 CUSTOMERS_DOORS = (
     about,
     publication,
+    pictures,
     order,
     offer,
     order_page,
@@ -99,7 +102,7 @@ def create_app(settings: Settings) -> Flask:
     matching.register_customers(customers_at)
     limits.init_app(app)
     web.init_app(app, place("static"))
-    app.jinja_env.globals["draw_cover"] = draw_cover
+    app.jinja_env.globals.update(draw_cover=draw_cover, cover_path=cover_path)
     register_doors(app, settings)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

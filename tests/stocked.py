@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.app import place
+from store.catalog.covers import cover_path
 from store.catalog.models import Publication
 from store.catalog.publications import publication_by_slug
 from store.entitlements.addresses import request_change
@@ -44,6 +45,7 @@ class Stocked:
     move: str
     second: str
     refuse: str
+    cover: str
     pay: str
     offer: str
     letter_id: int
@@ -58,6 +60,7 @@ class Stocked:
             "/orders/<token>/move": f"/orders/{self.preorder}/move",
             "/orders/<token>/consent": f"/orders/{self.waiting}/consent",
             "/terms/<version>": "/terms/2026-1",
+            "/covers/<digest>/<int:width>.<kind>": cover_path(self.cover, 320, "webp"),
             "/static/<name>": StaticFiles(place("static")).url("colophon.css"),
         }
         if rule in whole:
@@ -107,6 +110,7 @@ def stock(app: Flask) -> Stocked:
         move=_last(move),
         second=_last(second),
         refuse=_last(refuse),
+        cover=hashlib.sha256(picture()).hexdigest(),
         pay=pay,
         offer=_last(offer),
         letter_id=db.session.scalars(sa.select(sa.func.max(CapturedLetter.id))).one(),

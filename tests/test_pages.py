@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from store.catalog.covers import cover_path
 from store.catalog.drawn_covers import draw_cover
 from tests.pages import check_letter_html, check_page
 
@@ -125,7 +126,7 @@ def templates() -> Environment:
         undefined=StrictUndefined,
     )
     environment.globals["asset"] = lambda name: f"/static/{name}"
-    environment.globals["draw_cover"] = draw_cover
+    environment.globals.update(draw_cover=draw_cover, cover_path=cover_path)
     environment.globals["csrf_token"] = lambda: "token"
     environment.globals["get_flashed_messages"] = lambda **_: [("warn", "Saved & kept")]
     return environment
@@ -172,9 +173,13 @@ EVERYTHING = """{% extends "base.html" %}
 {{ parts.empty_state("None", "Yet", "/p", "Begin") }}{% endblock %}"""
 
 
-def publication(slug: str, title: str, cover_url: str | None = None) -> SimpleNamespace:
+def publication(slug: str, title: str, cover_sha256: str | None = None) -> SimpleNamespace:
     return SimpleNamespace(
-        slug=slug, title=title, subtitle="And & more", author="A. Author", cover_url=cover_url
+        slug=slug,
+        title=title,
+        subtitle="And & more",
+        author="A. Author",
+        cover_sha256=cover_sha256,
     )
 
 
@@ -265,8 +270,9 @@ def test_a_cover_is_always_the_same_for_a_slug_and_differs_between_slugs(
 
 def test_an_uploaded_cover_is_shown_instead(templates: Environment) -> None:
     cover = templates.get_template("components/cover.html").module.cover  # type: ignore[attr-defined]
-    shown = cover(publication("a", "Mud", "/covers/a.jpg"))
-    assert 'src="/covers/a.jpg"' in shown
+    shown = cover(publication("a", "Mud", "a" * 64))
+    assert f'src="/covers/{"a" * 64}/640.jpg"' in shown
+    assert f"/covers/{'a' * 64}/320.webp 320w" in shown
     assert 'alt="Cover of Mud"' in shown
     assert "<svg" not in shown
 

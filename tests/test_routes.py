@@ -24,6 +24,7 @@ PUBLIC_GETS = [
     "/accessibility",
     "/address/<token>",
     "/cancellation-form",
+    "/covers/<digest>/<int:width>.<kind>",
     "/demo/inbox",
     "/demo/inbox/<int:letter_id>",
     "/demo/inbox/<int:letter_id>/html",

@@ -2,17 +2,16 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin.timeline import publication_story
 from store.catalog import editions, publications, uploads
 from store.catalog.models import VatTreatment
 from store.entitlements.access import count_customers
 from store.kit.database import end_read, transaction
-from store.kit.errors import InvalidFields, NotFound
+from store.kit.errors import InvalidFields
 from store.kit.forms import Reader, Typed, of_row, place_in_list, status, typed
 from store.kit.money import to_decimal
-from store.kit.storage import storage
 from store.orders.consents import promise_in_words
 from store.payments import promised as promises
 from store.payments.date_moves import change_details
@@ -88,9 +87,7 @@ def one(slug: str) -> Any:
         publication=publication,
         editions=its_editions,
         expected=promise_in_words(promised) if promised else "",
-        cover_url=url_for("publications.cover_picture", slug=slug)
-        if publications.cover_of(publication)
-        else None,
+        cover_sha256=publications.cover_of(publication),
         customers=count_customers(publication.id),
         has_date=waits,
         moves=publications.moves_of(publication.id)[::-1],
@@ -187,18 +184,6 @@ def cover(slug: str) -> Any:
         "admin/cover.html", publication=publication, errors=errors, largest=uploads.LARGEST_BYTES
     )
     return page, status(errors)
-
-
-@bp.get("/<slug>/cover.png")
-@opens_to(STAFF)
-def cover_picture(slug: str) -> Any:
-    """The picture, also of a publication that is not on sale."""
-    digest = publications.cover_of(publications.publication_by_slug(slug))
-    end_read()
-    try:
-        return Response(storage().read(f"covers/{digest}"), content_type="image/png")
-    except FileNotFoundError:
-        raise NotFound from None
 
 
 def _read(values: Typed) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, render_template
 from sqlalchemy.orm import selectinload
 
 from store.catalog import publications
+from store.catalog.covers import KINDS, WIDTHS, cover_file, cover_path
 from store.catalog.models import Edition, EditionStatus, Publication, PublicationStatus, Seller
 from store.catalog.sellers import countries_sold_to
 from store.kit import clock
@@ -23,8 +24,6 @@ from store.kit.formatting import format_day
 from store.kit.forms import place_in_list
 from store.kit.kept_pages import kept_pages
 from store.kit.money import format_money, to_decimal
-from store.kit.static_files import YEAR_SECONDS
-from store.kit.storage import storage
 from store.orders.consents import promise_in_words, term_in_words
 from store.orders.prices import quote
 from store.storefront.file_facts import file_facts
@@ -137,20 +136,16 @@ def written(found: InWindow) -> str:
 
 @bp.get("/publications/<slug>/cover.png")
 def cover(slug: str) -> Response:
-    """The picture of the cover, to be kept for as long as it stays the same."""
+    """The picture that is the cover now, whatever was the cover before."""
     digest = show(on_sale(slug)).cover_sha256
     if digest is None:
         raise NoCover
     try:
-        picture = storage().read(f"covers/{digest}")
+        picture = cover_file(digest, WIDTHS[-1], "jpg")
     except FileNotFoundError:
         raise NoCover from None
-    answer = Response(picture, content_type="image/png")
-    answer.set_etag(digest)
-    named = request.args.get("v") == digest[:12]
-    keep = f"max-age={YEAR_SECONDS}, immutable" if named else "max-age=0, must-revalidate"
-    answer.headers["Cache-Control"] = f"public, {keep}"
-    answer.make_conditional(request)
+    answer = _public(picture)
+    answer.content_type = KINDS["jpg"]
     return answer
 
 
@@ -216,8 +211,7 @@ class Shown:
 
     @property
     def cover_url(self) -> str:
-        digest = self.cover_sha256
-        return f"{self.path}/cover.png?v={digest[:12]}" if digest else ""
+        return cover_path(self.cover_sha256) if self.cover_sha256 else ""
 
     @property
     def when(self) -> str:

@@ -294,7 +294,7 @@ def test_the_cover_is_re_encoded_as_png(tmp_path: Path, kind: str) -> None:
 
     assert report.cover_png is not None
     with Image.open(io.BytesIO(report.cover_png)) as cover:
-        assert (cover.format, cover.size) == ("PNG", (480, 640))
+        assert (cover.format, cover.size) == ("PNG", (640, 853))
 
 
 def test_an_epub_2_cover_is_found(tmp_path: Path) -> None:

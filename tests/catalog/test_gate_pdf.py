@@ -33,7 +33,7 @@ def test_a_sound_pdf_passes_with_a_cover_and_its_words(tmp_path: Path) -> None:
     assert (facts["pages"], facts["words"], facts["text_sample"]) == (1, 2, "Good morning")
     assert report.cover_png is not None
     with Image.open(io.BytesIO(report.cover_png)) as cover:
-        assert (cover.format, cover.width, cover.height) == ("PNG", 480, 680)
+        assert (cover.format, cover.width, cover.height) == ("PNG", 640, 906)
 
 
 def test_an_encrypted_pdf_that_needs_a_password_is_refused(tmp_path: Path) -> None:
