@@ -35,10 +35,11 @@ def choose_file(slug: str) -> Any:
     if request.method == "POST":
         try:
             name, data = _file()
-            with transaction():
-                publication = publication_by_slug(slug)
-                found = imports.open_import(publication, signed_in().id, name, data)
-                audit.record(Act.CUSTOMERS_LOOKED_AT, publication)
+            found = imports.open_import(publication, signed_in().id, name, data)
+            with transaction() as session:
+                session.add(found)
+                audit.record(Act.CUSTOMERS_LOOKED_AT, publication_by_slug(slug))
+                session.flush()
                 import_id = found.id
             return redirect(_url(slug, import_id), 303)
         except FileUnclear as refusal:
@@ -99,25 +100,37 @@ def _press(slug: str, import_id: int, values: Typed) -> dict[str, str]:
     columns, errors = _columns(values)
     if errors:
         return errors
+    act, notify = values["act"], values.is_ticked("notify")
+    found = imports.import_of(publication_by_slug(slug), import_id, staff_id=_whose())
+    is_changed = act == "start" and bool(columns) and columns != found.columns
+    if act == "look" or is_changed:
+        _look_again(slug, found, columns, values)
+        if is_changed:
+            flash("You changed the columns. This is what would happen now; nothing is written yet.")
+        return {}
     with transaction():
         publication = publication_by_slug(slug)
         found = imports.import_of(publication, import_id, staff_id=_whose())
-        act, notify = values["act"], values.is_ticked("notify")
-        if act == "look":
-            item = values.cut("item", 200).strip() or publication.title
-            imports.choose(found, columns, item, notify=notify)
-            audit.record(Act.CUSTOMERS_LOOKED_AT, publication)
-        elif act == "start" and columns and columns != found.columns:
-            imports.choose(found, columns, found.item, notify=notify)
-            flash("You changed the columns. This is what would happen now; nothing is written yet.")
-            audit.record(Act.CUSTOMERS_LOOKED_AT, publication)
-        elif act == "start":
+        if act == "start":
             imports.start(found, notify=notify)
             recorded.customers_imported(slug, found.looked["total"])
         elif act == "stop":
             imports.stop(found)
             audit.record(Act.IMPORT_STOPPED, publication)
     return {}
+
+
+def _look_again(slug: str, found: CustomerImport, columns: dict[str, str], values: Typed) -> None:
+    item = found.item
+    if values["act"] == "look":
+        item = values.cut("item", 200).strip() or publication_by_slug(slug).title
+    # Before the transaction: to read a long file takes seconds, and nobody else could write.
+    looked = imports.look(found.publication_id, found.data, columns, item)
+    with transaction():
+        publication = publication_by_slug(slug)
+        found = imports.import_of(publication, found.id, staff_id=_whose())
+        imports.choose(found, columns, item, looked, notify=values.is_ticked("notify"))
+        audit.record(Act.CUSTOMERS_LOOKED_AT, publication)
 
 
 def _columns(values: Typed) -> tuple[dict[str, str], dict[str, str]]:

@@ -2,8 +2,10 @@
 by piece by a worker, so that a browser may close, a worker may die, and who stops it may go on."""
 
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -47,59 +49,65 @@ class FileGone(Refusal):
 
 
 def open_import(publication: Publication, staff_id: int, name: str, data: bytes) -> CustomerImport:
-    """Keep a file and look at it, its columns taken for what their headings say.
+    """A file as it is to be kept, looked at with its columns taken for what their headings say.
+    Reads only, as a long file takes seconds: for the session of a transaction that comes after it.
 
     Refuses (`FileUnclear`) one of which nobody could say what its columns are.
     """
     if not data:
         raise FileUnclear("This file is empty.")
-    now = clock.now()
-    found = CustomerImport(
+    now, columns = clock.now(), columns_of(data).chosen
+    return CustomerImport(
         publication_id=publication.id,
         staff_id=staff_id,
         status=ImportStatus.LOOKED,
         file_name=name[-200:],
         data=data,
-        columns=columns_of(data).chosen,
+        columns=columns,
         item=publication.title,
         is_notified=False,
-        looked={},
+        looked=look(publication.id, data, columns, publication.title),
         done_line=0,
         done=0,
         added=0,
         created_at=now,
         changed_at=now,
     )
-    look(found)
-    db.session.add(found)
-    db.session.flush()
-    return found
 
 
-def choose(found: CustomerImport, columns: Mapping[str, str], item: str, *, notify: bool) -> None:
-    """Look again, with the columns that a person chose: a heading for each meaning."""
+def choose(
+    found: CustomerImport,
+    columns: Mapping[str, str],
+    item: str,
+    looked: dict[str, Any],
+    *,
+    notify: bool,
+) -> None:
+    """Keep the columns that a person chose, a heading for each meaning, with what `look` said of
+    them. Refuses (`FileGone`) where the file went in meanwhile."""
     if found.status is not ImportStatus.LOOKED or found.data is None:
         raise FileGone
     found.columns, found.item, found.is_notified = dict(columns), item, notify
-    look(found)
+    found.looked = looked
 
 
-def look(found: CustomerImport) -> None:
-    """Keep what would become of each row: counts, groups with some examples, or why it cannot be
-    read as it stands."""
+def look(
+    publication_id: int, data: bytes | None, columns: Mapping[str, str], item: str
+) -> dict[str, Any]:
+    """What would become of each row: counts, groups with some examples, or why it cannot be read
+    as it stands. Reads only."""
     try:
-        given = _read(found)
+        given = _rows(data, columns, item)
     except FileUnclear as fault:
-        found.looked = {"fault": fault.sentence}
-        return
-    known = list(_have_it(found.publication_id, given))
+        return {"fault": fault.sentence}
+    known = list(_have_it(publication_id, given))
     unreadable = [one for one in given.left_out if one.kind != TWICE]
     slips = [
         (row.line, f"{row.email}: meant {meant}?")
         for row in given.rows
         if (meant := suggest_correction(row.email))
     ]
-    found.looked = {
+    return {
         "total": given.total,
         "people": len(given.rows),
         "known": len(known),
@@ -113,9 +121,13 @@ def look(found: CustomerImport) -> None:
 
 
 def _read(found: CustomerImport) -> CustomerRows:
-    if found.data is None:
+    return _rows(found.data, found.columns, found.item)
+
+
+def _rows(data: bytes | None, columns: Mapping[str, str], item: str) -> CustomerRows:
+    if data is None:
         raise FileGone
-    return read_customers(found.data, found.columns, found.item)
+    return read_customers(data, columns, item)
 
 
 def _have_it(publication_id: int, given: CustomerRows) -> Iterator[LeftOut]:
@@ -204,8 +216,8 @@ def bring_in(import_id: int) -> None:
             ).one()
             if found.status is not ImportStatus.RUNNING:
                 return
-            line = found.done_line
-            piece = [row for row in rows if row.line > line][:CHUNK]
+            begin = bisect_right(rows, found.done_line, key=attrgetter("line"))
+            piece = rows[begin : begin + CHUNK]
             publication = session.get_one(Publication, found.publication_id)
             left = grant_rows(publication, piece, notify=found.is_notified)
             lines = [{"import_id": import_id} | one.as_dict() for one in left]
