@@ -36,7 +36,7 @@ DOORS = (
     "store/demo/",
     "store/kit/web.py",
     "store/kit/asked.py",
-    "store/kit/static_files.py",
+    "store/kit/packed.py",
 )
 RULES = tuple(
     f"store/{room}/"

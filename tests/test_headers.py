@@ -1,6 +1,7 @@
 """What goes along with every answer and every letter, kept as snapshots; hosts and sizes refused."""
 
 import email
+import gzip
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -294,3 +295,29 @@ def test_every_kind_of_letter_has_a_preview(app: Flask, kind: str) -> None:
     assert shown.subject
     assert shown.text
     assert shown.html
+
+
+def test_what_is_public_is_compressed_and_no_page_with_a_secret(
+    shop: Stocked, client: FlaskClient
+) -> None:
+    def how(rule: str) -> tuple[str | None, str | None]:
+        answer = client.get(shop.path(rule), headers={"Accept-Encoding": "br;q=1.0, gzip;q=0.8"})
+        return answer.headers.get("Content-Encoding"), answer.headers.get("Vary")
+
+    for rule in ("/", "/publications/<slug>", "/terms", "/privacy", "/static/<name>"):
+        path = shop.path(rule)
+        assert how(rule) == ("gzip", "Accept-Encoding"), rule
+        packed = client.get(path, headers={"Accept-Encoding": "gzip"})
+        plain = client.get(path, headers={"Accept-Encoding": "gzip;q=0"})
+        assert gzip.decompress(packed.data) == plain.data
+        assert len(packed.data) < len(plain.data) * 2 // 3
+    for rule in (
+        "/library/<token>",
+        "/orders/<token>",
+        "/publications/<slug>/order",
+        "/stop/<token>",
+        "/find-my-copies",
+        "/admin/sign-in",
+        "/covers/<digest>/<int:width>.<kind>",
+    ):
+        assert how(rule)[0] is None, rule

@@ -1,11 +1,10 @@
 """The few files beside the templates: read once, named by their content, kept for a year."""
 
-import gzip
 import hashlib
 import mimetypes
 from pathlib import Path
 
-from flask import Response, request
+from flask import Response
 
 YEAR_SECONDS = 31_536_000
 
@@ -14,7 +13,7 @@ class StaticFiles:
     """The few files beside the templates, read once, named by their content."""
 
     def __init__(self, folder: Path) -> None:
-        self._named: dict[str, tuple[bytes, bytes, str]] = {}
+        self._named: dict[str, tuple[bytes, str]] = {}
         self.names: dict[str, str] = {}
         for path in sorted(folder.glob("*.*")):
             data = path.read_bytes()
@@ -22,21 +21,16 @@ class StaticFiles:
             hashed = f"{path.stem}.{digest}{path.suffix}"
             kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
             self.names[path.name] = hashed
-            self._named[hashed] = (data, gzip.compress(data, mtime=0), kind)
+            self._named[hashed] = (data, kind)
 
     def url(self, name: str) -> str:
         """The address of a file by its plain name."""
         return f"/static/{self.names[name]}"
 
     def serve(self, name: str) -> Response:
-        """The file, compressed where that is asked for, to be kept for a year."""
+        """The file, to be kept for a year."""
         if name not in self._named:
             return Response(status=404)
-        data, packed, kind = self._named[name]
-        wants_gzip = request.accept_encodings["gzip"] > 0
-        answer = Response(packed if wants_gzip else data, content_type=kind)
-        if wants_gzip:
-            answer.headers["Content-Encoding"] = "gzip"
+        answer = Response(self._named[name][0], content_type=self._named[name][1])
         answer.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
-        answer.headers["Vary"] = "Accept-Encoding"
         return answer

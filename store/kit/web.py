@@ -16,6 +16,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.formatting import FILTERS
+from store.kit.packed import pack
 from store.kit.static_files import YEAR_SECONDS, StaticFiles
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ def init_app(app: Flask, static_folder: Path) -> None:
     app.before_request(patience.begin_page)
     app.teardown_request(patience.end_page)
     app.after_request(_secure)
+    app.after_request(pack)
 
 
 def same_site(given: Request) -> None:
@@ -95,6 +97,11 @@ def same_site(given: Request) -> None:
         ok = origin is None or urlsplit(origin).netloc == given.host
     if not ok:
         raise ForeignForm
+
+
+def public_page(page: str | bytes) -> Response:
+    """A page that is the same for everybody: kept by anybody who asks each time whether it still holds."""
+    return Response(page, headers={"Cache-Control": "public, max-age=0, must-revalidate"})
 
 
 def private_page(answer: BaseResponse | str, status: int | None = None) -> Response:

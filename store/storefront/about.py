@@ -18,6 +18,7 @@ from store.kit.paging import id_in
 from store.kit.space import can_write, unrecorded_downloads
 from store.kit.storage import storage
 from store.kit.text import listed
+from store.kit.web import public_page
 from store.mail import standstills
 from store.orders.consents import CURRENT_TERMS, TERMS_VERSIONS
 
@@ -39,13 +40,13 @@ Date:
 
 
 @bp.get("/terms")
-def terms() -> str:
+def terms() -> Response:
     """What a buyer and we agree on, to be saved or printed."""
     return _terms_page(CURRENT_TERMS, _seller(), standing(StatementKind.TERMS))
 
 
 @bp.get("/terms/<version>")
-def terms_of(version: str) -> str:
+def terms_of(version: str) -> Response:
     """A version of the terms, with `seller` and the shop's `own` paragraphs as they were told to the
     orders that name them."""
     if version not in TERMS_VERSIONS:
@@ -68,26 +69,27 @@ def _number(name: str) -> int | None:
 
 
 @bp.get("/cancellation-form")
-def cancellation_form() -> str:
+def cancellation_form() -> Response:
     """The model form, to be printed or sent as a mail."""
     seller, letter = _seller(), ""
     if seller is not None:
         words = f"subject={quote('I cancel my order')}&body={quote(CANCELLING, safe='')}"
         letter = f"mailto:{quote(seller.email, safe='@')}?{words}"
-    return render_template("storefront/cancellation_form.html", letter=letter)
+    return public_page(render_template("storefront/cancellation_form.html", letter=letter))
 
 
 @bp.get("/privacy")
-def privacy() -> str:
+def privacy() -> Response:
     """Which data we keep, why and how long."""
-    return render_template("storefront/privacy.html", own=standing(StatementKind.PRIVACY))
+    own = standing(StatementKind.PRIVACY)
+    return public_page(render_template("storefront/privacy.html", own=own))
 
 
 @bp.get("/accessibility")
-def accessibility() -> str:
+def accessibility() -> Response:
     """How far everybody can use the shop and the publications, and whom to ask."""
     own = standing(StatementKind.ACCESSIBILITY)
-    return render_template("storefront/accessibility.html", own=own)
+    return public_page(render_template("storefront/accessibility.html", own=own))
 
 
 @bp.get("/healthz")
@@ -134,8 +136,10 @@ def security() -> Response:
     return Response("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
 
 
-def _terms_page(version: str, trader: Seller | StatedSeller | None, own: Statement | None) -> str:
-    return render_template(
+def _terms_page(
+    version: str, trader: Seller | StatedSeller | None, own: Statement | None
+) -> Response:
+    page = render_template(
         "storefront/terms.html",
         own=own,
         version=version,
@@ -145,6 +149,7 @@ def _terms_page(version: str, trader: Seller | StatedSeller | None, own: Stateme
         countries=listed([name for _, name in countries_sold_to(trader)] if trader else []),
         others=[(name, day) for name, day in TERMS_VERSIONS.items() if name != version],
     )
+    return public_page(page)
 
 
 def _seller() -> StatedSeller | None:

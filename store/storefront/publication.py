@@ -24,6 +24,7 @@ from store.kit.formatting import format_day
 from store.kit.forms import place_in_list
 from store.kit.kept_pages import kept_pages
 from store.kit.money import format_money, to_decimal
+from store.kit.web import public_page
 from store.orders.consents import promise_in_words, term_in_words
 from store.orders.prices import quote
 from store.storefront.file_facts import file_facts
@@ -95,7 +96,7 @@ def home() -> Response:
     page = page.linked(lambda **there: f"/?{urlencode(there)}")
     canonical = config().base_url + "/" + (place.query if page.previous else "")
     shelf = show_all(page.rows)
-    return _public(
+    return public_page(
         render_template("storefront/home.html", shelf=shelf, page=page, canonical_url=canonical)
     )
 
@@ -105,7 +106,7 @@ def publication(slug: str) -> Response:
     """One publication: what it is, what it costs, what happens when. Written once for as long as its
     rows and the day stay the same."""
     rows, today = rows_in_window(slug), clock.today(config().zone)
-    return _public(kept_pages().page(slug, (rows, today), lambda: written(read_window(rows))))
+    return public_page(kept_pages().page(slug, (rows, today), lambda: written(read_window(rows))))
 
 
 def _day(promised: date) -> str:
@@ -144,7 +145,7 @@ def cover(slug: str) -> Response:
         picture = cover_file(digest, WIDTHS[-1], "jpg")
     except FileNotFoundError:
         raise NoCover from None
-    answer = _public(picture)
+    answer = public_page(picture)
     answer.content_type = KINDS["jpg"]
     return answer
 
@@ -161,10 +162,6 @@ def _sold(publication: Publication) -> Publication:
     if publication.status is PublicationStatus.RETIRED:
         raise NoLongerSold
     return publication
-
-
-def _public(page: str | bytes) -> Response:
-    return Response(page, headers={"Cache-Control": "public, max-age=0, must-revalidate"})
 
 
 @dataclass(frozen=True)
