@@ -2,11 +2,21 @@
 
 import hashlib
 import mimetypes
+import re
 from pathlib import Path
 
 from flask import Response
 
 YEAR_SECONDS = 31_536_000
+
+
+def thinned(style: str) -> str:
+    """A stylesheet without comments and needless spaces: a tenth less to send. One before a colon
+    stays, as it may stand between an element and what is in it."""
+    style = re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL)
+    style = re.sub(r"\s+", " ", style).strip()
+    style = re.sub(r" ?([{};,>]) ?", r"\1", style)
+    return style.replace(": ", ":").replace(";}", "}")
 
 
 class StaticFiles:
@@ -17,6 +27,8 @@ class StaticFiles:
         self.names: dict[str, str] = {}
         for path in sorted(folder.glob("*.*")):
             data = path.read_bytes()
+            if path.suffix == ".css":
+                data = thinned(data.decode()).encode()
             digest = hashlib.sha256(data).hexdigest()[:12]
             hashed = f"{path.stem}.{digest}{path.suffix}"
             kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
