@@ -32,6 +32,9 @@ from store.storefront.window_rows import InWindow, read_window, rows_in_window
 
 bp = Blueprint("publication", __name__)
 
+# So many titles stand large on the front page; more are a shelf of tiles.
+MOST_SHOWN_LARGE = 3
+
 # What a person is not called.
 _OF_MANY = frozenset(
     [
@@ -96,8 +99,17 @@ def home() -> Response:
     page = page.linked(lambda **there: f"/?{urlencode(there)}")
     canonical = config().base_url + "/" + (place.query if page.previous else "")
     shelf = show_all(page.rows)
+    is_whole = not (page.previous_url or page.next_url)
     return public_page(
-        render_template("storefront/home.html", shelf=shelf, page=page, canonical_url=canonical)
+        render_template(
+            "storefront/home.html",
+            shelf=shelf,
+            is_few=is_whole and len(shelf) <= MOST_SHOWN_LARGE,
+            vat_note=lambda shown: quote(shown.publication).note,
+            term=lambda shown: term_in_words(shown.publication.updates_months),
+            page=page,
+            canonical_url=canonical,
+        )
     )
 
 
@@ -211,10 +223,22 @@ class Shown:
         return cover_path(self.cover_sha256) if self.cover_sha256 else ""
 
     @property
+    def promise(self) -> str:
+        """The first paragraph of the description, in Markdown."""
+        return self.publication.description.strip().partition("\n\n")[0]
+
+    @property
+    def formats(self) -> str:
+        """`PDF and EPUB`; nothing before the first edition."""
+        found = [one.format for one in self.edition.assets] if self.edition else []
+        return " and ".join(one.upper() for one in sorted(found, reverse=True))
+
+    @property
     def when(self) -> str:
         """Since when or from when it can be had; never a date that has passed as if to come."""
         if self.edition is not None and self.edition.released_at is not None:
-            return f"Edition {self.edition.number}, {format_day(self.edition.released_at)}"
+            renewed = "renewed on " if self.edition.number > 1 else ""
+            return f"Edition {self.edition.number}, {renewed}{format_day(self.edition.released_at)}"
         if self.promised is None:
             return "Not published yet"
         return f"Published {promise_in_words(self.promised)}"

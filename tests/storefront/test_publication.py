@@ -248,7 +248,7 @@ def test_the_front_page_shows_what_is_on_sale_in_a_fixed_number_of_statements(
     assert statements() == few
     words = text_of(get(client, "/"))
     assert "Number 8" in words
-    assert "Edition 2, 1 March 2027." in words
+    assert "Edition 2, renewed on 1 March 2027" in words
     assert "Hidden" not in words
 
 
