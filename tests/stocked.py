@@ -12,6 +12,7 @@ from store.catalog.covers import cover_path
 from store.catalog.models import Publication
 from store.catalog.publications import publication_by_slug
 from store.entitlements.addresses import request_change
+from store.entitlements.fresh_links import mail_data_link
 from store.entitlements.links import link_url, make_link, order_url
 from store.entitlements.order_moves import request_move
 from store.entitlements.second_addresses import request_second
@@ -45,6 +46,7 @@ class Stocked:
     move: str
     second: str
     refuse: str
+    data: str
     cover: str
     pay: str
     offer: str
@@ -69,6 +71,7 @@ class Stocked:
         tokens |= {"address": self.address, "demo": self.pay, "offer": self.offer}
         tokens |= {"undo": self.undo, "move": self.move}
         tokens |= {"second-address": self.second, "refuse": self.refuse}
+        tokens |= {"your-data": self.data}
         token = tokens.get(rule.split("/")[1], "")
         path = rule.replace("<token>", token).replace("<slug>", "send-early-years")
         return path.replace("<int:letter_id>", str(self.letter_id))
@@ -93,6 +96,7 @@ def stock(app: Flask) -> Stocked:
         undo = link_url(make_link("undo", customer_id, new_email="anna@old.example"))
         refuse = link_url(given_second(anna(), "anna@second.example"))
         second = link_url(request_second(anna(), "anna@third.example"))
+        data = link_url(mail_data_link(anna()))
     library, stop = path_to("library", customer_id), path_to("stop", customer_id)
     pay = start(_placed("later"))
     sent()
@@ -110,6 +114,7 @@ def stock(app: Flask) -> Stocked:
         move=_last(move),
         second=_last(second),
         refuse=_last(refuse),
+        data=_last(data),
         cover=hashlib.sha256(picture()).hexdigest(),
         pay=pay,
         offer=_last(offer),

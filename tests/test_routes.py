@@ -36,6 +36,7 @@ PUBLIC_GETS = [
     "/healthz",
     "/library/<token>",
     "/library/<token>/address",
+    "/library/<token>/data",
     "/library/<token>/end-links",
     "/library/<token>/second-address",
     "/library/<token>/second-address/remove",
@@ -61,6 +62,8 @@ PUBLIC_GETS = [
     "/terms",
     "/terms/<version>",
     "/undo/<token>",
+    "/your-data/<token>",
+    "/your-data/<token>/copy.json",
 ]
 NO_PAGES = {"/demo/inbox/<int:letter_id>/html"}
 # What each form sends; the refusal comes before anything is read, so that less would do.
@@ -71,6 +74,7 @@ PUBLIC_POSTS = {
     "/find-my-copies": {"who": "anna@reader.example"},
     "/find-my-copies/renew": {},
     "/library/<token>/address": {"email": "other@reader.example"},
+    "/library/<token>/data": {},
     "/library/<token>/end-links": {"sure": "yes"},
     "/library/<token>/second-address": {"email": "other@reader.example", "sure": "yes"},
     "/library/<token>/second-address/remove": {"sure": "yes"},
@@ -104,6 +108,7 @@ BEYOND = {
         "/find-my-copies",
         "/find-my-copies/renew",
         "/library/<token>/address",
+        "/library/<token>/data",
         "/library/<token>/second-address",
         "/offer/<token>",
         "/orders/<token>/billing",
@@ -115,6 +120,7 @@ BEYOND = {
     },
     "count": {
         "/library/<token>/address",
+        "/library/<token>/data",
         "/library/<token>/second-address",
         "/offer/<token>",
         "/orders/<token>/move",

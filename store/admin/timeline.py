@@ -56,6 +56,7 @@ _LETTERS = {
     "second_address_added": "The letter about a second address",
     "second_address_ended": "The letter that the second address has ended",
     "transfer_details": "The letter on how to pay by bank",
+    "your_data": "The letter with the link to their data",
 }
 _BECAME = {
     DeliveryStatus.QUEUED: "waits to leave",

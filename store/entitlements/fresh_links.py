@@ -33,6 +33,7 @@ from store.orders.offers import end_offers
 from store.orders.orders import reference_in
 
 FIND = "find_my_copies"
+DATA = "your_data"
 # How the dedupe key of one begins that was asked for with a second address.
 SECOND = "find:second:"
 # Within these minutes, counted from the one on the clock when it was asked, there is one letter.
@@ -131,6 +132,15 @@ def ask_mailbox(
         address=address,
         priority=0,
     )
+    return link
+
+
+def mail_data_link(customer: Customer) -> Link:
+    """Mail the first address a link to the copy of a customer's data, good for 24 hours: a library
+    link may have been passed on, so that the mailbox is asked. Only the newest counts."""
+    revoke_pending("data", Ended.NEWER, customer_id=customer.id)
+    link = make_link("data", customer.id)
+    outbox.owe(DATA, f"{DATA}:{link.id}", customer_id=customer.id, link_id=link.id, priority=0)
     return link
 
 

@@ -9,6 +9,7 @@ from store.catalog.models import Edition, EditionStatus, Publication, Seller
 from store.catalog.publications import moves_of, newest_released, promised_date
 from store.entitlements.access import copy_waits, readable_editions, rights_of_order
 from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED, count_orders_along
+from store.entitlements.fresh_links import DATA
 from store.entitlements.granting import earlier_twin
 from store.entitlements.links import library_url, link_url, order_url, stop_url, undo_ends_at
 from store.entitlements.models import Entitlement, Link
@@ -239,6 +240,15 @@ def confirm_second_address(delivery: Delivery) -> Letter | Skip:
     if link is None or link.revoked_at is not None or link.new_email is None:
         return Skip("a later one was asked for, or it was refused")
     return Letter(Mailbox(link.new_email), {"url": link_url(link)})
+
+
+@letter(DATA, sample=lambda: {"url": f"{config().base_url}/your-data/sample"})
+def your_data(delivery: Delivery) -> Letter | Skip:
+    """The link to the copy of somebody's data, while it is the newest that was asked for."""
+    link = db.session.get(Link, delivery.link_id)
+    if link is None or link.revoked_at is not None:
+        return Skip("it was asked for again, or all links ended")
+    return Letter(Mailbox(link.customer.email, link.customer.name), {"url": link_url(link)})
 
 
 def _sample_second() -> dict[str, object]:

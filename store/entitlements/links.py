@@ -28,6 +28,7 @@ MAX_AGE = {
     "undo": 14 * DAY,
     "second": DAY,
     "refuse": 14 * DAY,
+    "data": DAY,
     "download": DAY,
     "order_download": DAY,
 }
@@ -44,6 +45,7 @@ PATHS = {
     "undo": "/undo/",
     "second": "/second-address/",
     "refuse": "/refuse/",
+    "data": "/your-data/",
 }
 # They belong to the mailbox that lost something or was told, and hold while all others end.
 OBJECTING = ("undo", "refuse")

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page
 from store.catalog.publications import publication_by_slug, retire
 from store.catalog.sellers import state_seller
 from store.entitlements.addresses import confirm_change, request_change
-from store.entitlements.fresh_links import end_links
+from store.entitlements.fresh_links import end_links, mail_data_link
 from store.entitlements.links import library_url, link_url, order_url
 from store.entitlements.models import Link
 from store.entitlements.order_moves import accept_move, hold_order, request_move
@@ -162,6 +162,7 @@ class Places:
             p["refuse"] = _path(given_second(held_one, "second@places.example"))
             p["second"] = _path(request_second(held_one, "third@places.example"))
             p["seconds_library"] = urlsplit(library_url(held_one.id)).path
+            p["data"] = _path(mail_data_link(held_one))
             p["seconds_customer"] = str(held_one.id)
             invited = invite("ines@places.example", "editor")
             p["member"], p["join"] = str(invited.id), urlsplit(invitation_url(invited)).path
@@ -332,6 +333,9 @@ PUBLIC = {
     "end links not sure (422)": Place(
         "{library}/end-links", (press("End my links, mail me a fresh one"),)
     ),
+    "your data to be asked for": Place("{library}/data"),
+    "your data asked for": Place("{library}/data", (press("Mail me the link to my data"),)),
+    "your data": Place("{data}"),
     "link ended (410)": Place("{ended}"),
     "move": Place("{accept_order}/move"),
     "move with errors (422)": Place("{accept_order}/move", (press("Mail the link"),)),
