@@ -252,6 +252,27 @@ def test_the_front_page_shows_what_is_on_sale_in_a_fixed_number_of_statements(
     assert "Hidden" not in words
 
 
+def test_three_titles_stand_large_with_a_button_and_a_fourth_makes_a_shelf(
+    client: FlaskClient,
+) -> None:
+    def buttons() -> list[str]:
+        return re.findall(r'<a class="button [a-z]*" href="([^"]+)">', get(client, "/"))
+
+    publish()
+    release()
+    for number in range(2):
+        with transaction():
+            factories.a_publication(f"number-{number}", title=f"Number {number}")
+    orders = [f"{PATH}/order", "/publications/number-0/order", "/publications/number-1/order"]
+    assert sorted(buttons()) == sorted(orders)
+    covers = re.findall(r'<a class="cover" href="([^"]+)">', get(client, "/"))
+    assert [f"{one}/order" for one in covers] == buttons()
+    with transaction():
+        factories.a_publication("number-2", title="Number 2")
+    assert buttons() == []
+    assert get(client, "/").count('<a class="stand"') == 4
+
+
 def test_an_empty_shop_says_what_will_stand_there(client: FlaskClient) -> None:
     assert "Nothing is on sale yet" in text_of(get(client, "/"))
 
