@@ -14,6 +14,7 @@ TITLES = ("Effective SEND Practice in the Early Years", "Next steps following th
 PAGES = [
     "/",
     "/publications/<slug>",
+    "/publications/<slug>/editions",
     "/publications/<slug>/order",
     "/orders/<token>",
     "/orders/<token>/cancel",

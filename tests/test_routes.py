@@ -51,6 +51,8 @@ PUBLIC_GETS = [
     "/privacy",
     "/publications/<slug>",
     "/publications/<slug>/cover.png",
+    "/publications/<slug>/editions",
+    "/publications/<slug>/editions.atom",
     "/publications/<slug>/members",
     "/publications/<slug>/order",
     "/readyz",

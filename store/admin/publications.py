@@ -30,6 +30,9 @@ TEXTS = (
     "description",
     "contents",
     "audience",
+    "planned_formats",
+    "planned_length",
+    "planned_access",
     "currency",
     "vat_treatment",
 )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
 import sqlalchemy as sa
+from sqlalchemy.orm import selectinload
 
 from store.catalog.models import Asset, Edition, EditionStatus, Publication
 from store.catalog.publications import lock_publication
@@ -16,9 +17,11 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.markup import Cut, cut_markdown, dead_links, pictures
+from store.kit.paging import BEGINNING, Page, Place, paginate
 from store.kit.text import clean_line, clean_text
 
 SEVERITIES = ("law", "guidance", "minor")
+EDITIONS_SHOWN = 12
 LONGEST_NOTES = 600_000  # characters
 LONGEST_CORRECTION = 600
 # Bytes of HTML. Gmail shows no more than 102 kB of a letter, and the way to stop such letters
@@ -257,6 +260,16 @@ def ever_released(publication_id: int) -> Sequence[Edition]:
         Edition.publication_id == publication_id, Edition.released_at.is_not(None)
     )
     return db.session.scalars(query.order_by(Edition.number)).all()
+
+
+def released_editions(publication_id: int, place: Place = BEGINNING) -> Page[Edition]:
+    """The editions that were released, withdrawn since or not, newest first, a page of them with their
+    files."""
+    query = sa.select(Edition).where(
+        Edition.publication_id == publication_id, Edition.released_at.is_not(None)
+    )
+    order = (Edition.number.desc(), Edition.id.desc())
+    return paginate(query.options(selectinload(Edition.assets)), place, *order, size=EDITIONS_SHOWN)
 
 
 def asset_filename(asset: Asset | ReleasedFile) -> str:

@@ -92,6 +92,10 @@ class Publication(Base):
     description: Mapped[str] = mapped_column(sa.Text, default="")  # Markdown
     contents: Mapped[str] = mapped_column(sa.Text, default="")  # Markdown
     audience: Mapped[str] = mapped_column(sa.Text, default="")  # Markdown
+    # What staff plan the first edition to be, in their words; shown as planned until it is out.
+    planned_formats: Mapped[str] = mapped_column(sa.String(100), default="", server_default="")
+    planned_length: Mapped[str] = mapped_column(sa.String(100), default="", server_default="")
+    planned_access: Mapped[str] = mapped_column(sa.String(300), default="", server_default="")
     price_amount: Mapped[int]
     currency: Mapped[str] = mapped_column(sa.String(3))
     vat_treatment: Mapped[VatTreatment] = mapped_column(

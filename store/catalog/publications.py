@@ -37,6 +37,9 @@ _LONGEST = {
     "author": (200, "The author"),
     "language": (20, "The language code"),
     "isbn": (20, "The ISBN"),
+    "planned_formats": (100, "What is planned of the formats"),
+    "planned_length": (100, "What is planned of the length"),
+    "planned_access": (300, "What is planned of the accessibility"),
 }
 _OTHERS = ("price_amount", "currency", "expected_on", "updates_months", "vat_treatment")
 _BY_TITLE = (Publication.title, Publication.id)

@@ -47,6 +47,9 @@ def _fields(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--description", type=MARKDOWN, help="Markdown file."),
             click.option("--contents", type=MARKDOWN, help="Markdown file."),
             click.option("--audience", type=MARKDOWN, help="Markdown file: who it is for."),
+            click.option("--planned-formats", help="Of a pre-order, such as “PDF and EPUB”."),
+            click.option("--planned-length", help="Of a pre-order, such as “about 48 pages”."),
+            click.option("--planned-access", help="Of a pre-order: for whom it is accessible."),
             click.option(
                 "--expected", help="Date of the first edition, YYYY-MM-DD; “none” clears."
             ),
@@ -250,6 +253,9 @@ def _told(found: Publication) -> dict[str, Any]:
         "vat_treatment": found.vat_treatment,
         "expected": found.expected_on.isoformat() if found.expected_on else None,
         "updates_months": found.updates_months,
+        "planned_formats": found.planned_formats,
+        "planned_length": found.planned_length,
+        "planned_access": found.planned_access,
     }
 
 

@@ -75,6 +75,9 @@ def seed_publication() -> Publication:
         description=DESCRIPTION,
         contents=CONTENTS,
         audience=AUDIENCE,
+        planned_formats="PDF and EPUB",
+        planned_length="about 12 pages",
+        planned_access="PDF tagged for screen readers, EPUB to WCAG 2.2 AA",
         expected_on=_expected(),
     )
     put_on_sale(publication, WHO)

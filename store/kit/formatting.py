@@ -21,6 +21,11 @@ def format_day(value: date | datetime) -> str:
     return _day(value)
 
 
+def iso_day(moment: datetime) -> str:
+    """`2027-03-03`, in the shop's zone: what machines read beside the words."""
+    return moment.astimezone(config().zone).date().isoformat()
+
+
 @lru_cache(maxsize=1024)
 def _day(value: date) -> str:
     return format_date(value, "d MMMM y", locale="en_GB")
@@ -96,6 +101,7 @@ def breakable(text: str) -> Markup:
 FILTERS: dict[str, Callable[..., Any]] = {
     "money": format_money,
     "date": format_day,
+    "isoday": iso_day,
     "datetime": format_moment,
     "time": format_time,
     "near": format_near,

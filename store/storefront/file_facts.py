@@ -1,6 +1,6 @@
 """What a publication's files are, in words: formats, sizes, language, what they open on. Read from
 the facts that the upload gate noted; of accessibility, what it found in their content, and apart
-from it what only their publisher states."""
+from it what only their publisher states. Before there are files, what is planned, and said to be."""
 
 from functools import lru_cache
 from typing import Any
@@ -8,8 +8,11 @@ from typing import Any
 from babel import Locale, UnknownLocaleError
 
 from store.catalog.models import Asset, Edition, Publication
+from store.catalog.publications import promised_date
 from store.kit.formatting import format_day, format_size
 from store.kit.text import listed
+from store.orders.consents import promise_in_words
+from store.storefront.history import History
 
 NO_COPY_PROTECTION = "None: the files are yours to keep, copy to your devices and print."
 WORKS_ON = {
@@ -19,6 +22,7 @@ WORKS_ON = {
         "Kindle by Send to Kindle."
     ),
 }
+_WORDS_A_MINUTE = 230
 # The schema.org vocabulary for accessibility features, as EPUB Accessibility 1.1 uses it.
 _FEATURES = {
     "tableOfContents": "table of contents",
@@ -38,22 +42,95 @@ _FEATURES = {
 _STATED = {"highContrastDisplay": "high contrast", "largePrint": "large print"}
 
 
-def file_facts(publication: Publication, edition: Edition | None) -> list[tuple[str, str]]:
+def file_facts(
+    publication: Publication, edition: Edition | None, history: History, countries: list[str]
+) -> list[tuple[str, str]]:
     """Term and words for each thing that is known, in the order of the page."""
-    assets = list(edition.assets) if edition else []
-    by_format = {asset.format: asset for asset in assets}
-    pages = by_format["pdf"].facts.get("pages") if "pdf" in by_format else None
-    opens = [words for format, words in WORKS_ON.items() if not by_format or format in by_format]
+    if edition is None:
+        measured = _planned(publication)
+    else:
+        by_format = {asset.format: asset for asset in edition.assets}
+        measured = [
+            ("Edition", edition_in_words(edition, history).removeprefix("Edition ")),
+            ("Formats", ". ".join(_with_size(asset) for asset in edition.assets)),
+            ("Length", _length(by_format)),
+            ("Language", _language(publication, edition)),
+            ("Accessibility", _accessibility(by_format)),
+            ("Works on", " ".join(words for one, words in WORKS_ON.items() if one in by_format)),
+        ]
     return [
-        ("Formats", _formats(assets)),
-        ("Edition", _edition(edition)),
-        ("Length", f"{pages} pages" if pages and pages != 1 else "1 page" if pages else ""),
-        ("Language", language_in_words(publication.language)),
+        *measured,
         ("ISBN", publication.isbn),
-        ("Accessibility", _accessibility(by_format)),
         ("Copy protection", NO_COPY_PROTECTION),
-        ("Works on", " ".join(opens)),
+        ("Sold to", listed(countries)),
     ]
+
+
+def glance(publication: Publication, edition: Edition | None) -> str:
+    """Formats and length in a line, behind the edition or, of a pre-order, as planned: `PDF and EPUB,
+    64 pages`."""
+    if edition is None:
+        known = [publication.planned_formats, publication.planned_length]
+        return ", ".join(words.rstrip(".") for words in known if words)
+    formats = listed([asset.format.upper() for asset in edition.assets])
+    pages = _pages({asset.format: asset for asset in edition.assets})
+    return ", ".join(words for words in (formats, pages, "no copy protection") if words)
+
+
+def edition_in_words(edition: Edition, history: History) -> str:
+    """`Edition 3, Spring, renewed on 4 March 2027`."""
+    label = f", {edition.label}" if edition.label else ""
+    words = f"Edition {edition.number}{label}"
+    if edition.released_at is None:
+        return words
+    return f"{words}, {'renewed' if history.renewed else 'published'} on {format_day(edition.released_at)}"
+
+
+def _planned(publication: Publication) -> list[tuple[str, str]]:
+    expected = promised_date(publication)
+    return [
+        ("Published", _capital(promise_in_words(expected)) if expected else "No date is set yet"),
+        ("Formats, planned", _capital(publication.planned_formats) or "PDF, EPUB or both"),
+        ("Length, planned", _capital(publication.planned_length)),
+        ("Language", language_in_words(publication.language)),
+        ("Accessibility, planned", _capital(publication.planned_access)),
+    ]
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _with_size(asset: Asset) -> str:
+    return f"{asset.format.upper()}, {format_size(asset.size)}"
+
+
+def _pages(by_format: dict[str, Asset]) -> str:
+    pages = by_format["pdf"].facts.get("pages") if "pdf" in by_format else None
+    return f"{pages} page{'s' * (pages != 1)}" if pages else ""
+
+
+def _length(by_format: dict[str, Asset]) -> str:
+    counts = [asset.facts.get("words") or 0 for asset in by_format.values()]
+    return ", ".join(filter(None, [_pages(by_format), _time_to_read(max(counts, default=0))]))
+
+
+def _time_to_read(words: int) -> str:
+    """`about 2 hours to read`; of a text so short or so full of pictures that nobody asks, nothing."""
+    minutes = words / _WORDS_A_MINUTE
+    if minutes < 5:
+        return ""
+    if minutes < 50:
+        return f"about {5 * round(minutes / 5)} minutes to read"
+    hours = max(1, round(minutes / 60))
+    return f"about {hours} hour{'s' * (hours != 1)} to read"
+
+
+def _language(publication: Publication, edition: Edition) -> str:
+    """Of the files, where the gate found theirs; else what staff say."""
+    found = [str(asset.facts.get("language") or "") for asset in edition.assets]
+    said = [language_in_words(code) for code in found if code]
+    return listed(list(dict.fromkeys(said)) or [language_in_words(publication.language)])
 
 
 @lru_cache(maxsize=256)
@@ -64,20 +141,6 @@ def language_in_words(code: str) -> str:
     except (UnknownLocaleError, ValueError):
         name = None
     return name or code
-
-
-def _formats(assets: list[Asset]) -> str:
-    if not assets:
-        return "Files to download: PDF, EPUB or both. Sizes stand here once it is published."
-    return ", ".join(f"{one.format.upper()} ({format_size(one.size)})" for one in assets)
-
-
-def _edition(edition: Edition | None) -> str:
-    if edition is None or edition.released_at is None:
-        return ""
-    name = f"Edition {edition.number}"
-    label = f", {edition.label}" if edition.label else ""
-    return f"{name}{label}, published on {format_day(edition.released_at)}"
 
 
 def _accessibility(by_format: dict[str, Asset]) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, render_template
+from markupsafe import Markup
 from sqlalchemy.orm import selectinload
 
 from store.catalog import publications
@@ -23,11 +24,13 @@ from store.kit.errors import NotFound, Refusal
 from store.kit.formatting import format_day
 from store.kit.forms import place_in_list
 from store.kit.kept_pages import kept_pages
+from store.kit.markup import render_markdown
 from store.kit.money import format_money, to_decimal
 from store.kit.web import public_page
 from store.orders.consents import promise_in_words, term_in_words
 from store.orders.prices import quote
-from store.storefront.file_facts import file_facts
+from store.storefront.file_facts import edition_in_words, file_facts, glance
+from store.storefront.history import History
 from store.storefront.window_rows import InWindow, read_window, rows_in_window
 
 bp = Blueprint("publication", __name__)
@@ -121,14 +124,40 @@ def publication(slug: str) -> Response:
     return public_page(kept_pages().page(slug, (rows, today), lambda: written(read_window(rows))))
 
 
-def _day(promised: date) -> str:
+def told_moves(history: History) -> list[tuple[str, str, str]]:
+    """How the promised date has moved, the last change first: since when, which date, and why."""
+    moves = history.moves
+    told = [(f"Since {format_day(one.moved_at)}", _date(one.new_on), one.reason) for one in moves]
+    if moves and moves[-1].old_on:
+        told.append(("Before that", _date(moves[-1].old_on), ""))
+    return told
+
+
+def _date(promised: date | None) -> str:
     """`12 March 2027`, or `the end of March 2027` where a month was promised."""
+    if promised is None:
+        return "No date"
     return promise_in_words(promised).removeprefix("on ").removeprefix("by ")
+
+
+def _term(publication: Publication) -> str:
+    months = publication.updates_months
+    return "" if months is None else f", {term_in_words(months)}"
+
+
+def first_paragraph(text: str) -> tuple[Markup, Markup]:
+    """Markdown as HTML: what is inside its first paragraph, and all that follows it."""
+    html = render_markdown(text, config().base_url)
+    before, _, after = html.partition("</p>")
+    if not before.startswith("<p>"):
+        return Markup(), html
+    return Markup(before.removeprefix("<p>")), Markup(after.strip())  # noqa: S704 - cut from Markup
 
 
 def written(found: InWindow) -> str:
     """The page of what was found, and of the settings."""
-    shown, seller = _shown(_sold(found.publication), found.edition), found.seller
+    shown, seller = _shown(sold(found.publication), found.edition), found.seller
+    countries = [name for _, name in countries_sold_to(seller)]
     return render_template(
         "storefront/publication.html",
         shown=shown,
@@ -136,10 +165,14 @@ def written(found: InWindow) -> str:
         publication=shown.publication,
         vat=quote(shown.publication).note,
         has_members_price=found.has_members_price,
-        countries=[name for _, name in countries_sold_to(seller)],
         timeline_items=what_happens_when(shown),
-        dates_before=[_day(one) for one in found.dates_before] if shown.is_preorder else [],
-        file_facts=file_facts(shown.publication, shown.edition),
+        history=found.history,
+        moves=told_moves(found.history) if shown.is_preorder else [],
+        edition_words=edition_in_words(shown.edition, found.history) if shown.edition else "",
+        glance=glance(shown.publication, shown.edition),
+        term=_term(shown.publication),
+        about=first_paragraph(shown.publication.description),
+        file_facts=file_facts(shown.publication, shown.edition, found.history, countries),
         structured=structured(shown, seller),
         canonical_url=config().base_url + shown.path,
         og_type="book",
@@ -165,10 +198,10 @@ def cover(slug: str) -> Response:
 def on_sale(slug: str) -> Publication:
     """The listed publication at an address; refuses a draft as unknown (404) and says of a retired
     one that it is no longer sold."""
-    return _sold(publications.publication_by_slug(slug))
+    return sold(publications.publication_by_slug(slug))
 
 
-def _sold(publication: Publication) -> Publication:
+def sold(publication: Publication) -> Publication:
     if publication.status is PublicationStatus.DRAFT:
         raise publications.PublicationUnknown
     if publication.status is PublicationStatus.RETIRED:

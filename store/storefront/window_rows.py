@@ -3,22 +3,21 @@ the day."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from itertools import chain
 from typing import Any, cast
 
 import sqlalchemy as sa
 
-from store.catalog.models import Asset, DateMove, Edition, EditionStatus, Publication, Seller
+from store.catalog.models import Asset, Edition, EditionStatus, Publication, Seller
 from store.catalog.publications import PublicationUnknown
 from store.catalog.sellers import SellerUnknown
 from store.kit import clock
-from store.kit.database import Base, UtcDateTime, formatted, one_look
+from store.kit.database import Base, UtcDateTime, one_look
 from store.orders.prices import members_rule
+from store.storefront.history import COLUMNS, History, read_history
 
 # What stands on no page of the window: it may be long, and each column costs a little.
 _LEFT_OUT = {
-    "publications.created_at",
     "publications.overdue_alerted_on",
     "publications.warned_on",
     "editions.notes",
@@ -53,20 +52,12 @@ _EDITION = (
     .scalar_subquery()
 )
 _SELLER = sa.select(sa.func.max(Seller.id)).correlate(None).scalar_subquery()
-# The dates that were promised before this one, each behind its number.
-_moves = cast(sa.Table, DateMove.__table__).c
-_BEFORE = (
-    sa.select(sa.func.aggregate_strings(formatted("{:010} {}", _moves.number, _moves.old_on), ","))
-    .where(_moves.publication_id == Publication.id)
-    .correlate(Publication)
-    .scalar_subquery()
-)
 _NOW = sa.bindparam("now", type_=UtcDateTime())
 _ROWS = (
     sa.select(
         members_rule(Publication.id, Publication.currency, _NOW).label("members_rule"),
         *(column.label(f"c{i}") for i, column in enumerate(chain.from_iterable(_COLUMNS))),
-        _BEFORE.label("dates_before"),
+        *COLUMNS,
     )
     .select_from(Publication)
     .outerjoin(Edition, Edition.id == _EDITION)
@@ -79,14 +70,14 @@ _ROWS = (
 
 @dataclass(frozen=True)
 class InWindow:
-    """A publication, its newest edition with files, and its seller, as they stood at one moment: in
-    no session, so that nothing more can be asked of them."""
+    """A publication, its newest edition with files, its seller and its past, as they stood at one
+    moment: in no session, so that nothing more can be asked of them."""
 
     publication: Publication
     edition: Edition | None
     seller: Seller
     has_members_price: bool
-    dates_before: list[date]  # that were promised, the first one first
+    history: History
 
 
 def rows_in_window(slug: str) -> Sequence[Any]:
@@ -105,9 +96,7 @@ def read_window(rows: Sequence[Any]) -> InWindow:
         raise SellerUnknown
     if edition is not None:
         edition.assets = [file for _, _, file, _ in parts if file is not None]
-    told = sorted(rows[0].dates_before.split(",")) if rows[0].dates_before else []
-    before = [date.fromisoformat(one.partition(" ")[2]) for one in told]
-    return InWindow(publication, edition, seller, bool(rows[0].members_rule), before)
+    return InWindow(publication, edition, seller, bool(rows[0].members_rule), read_history(rows[0]))
 
 
 def _parts(row: Any) -> list[Any]:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 def fill_in(page: Page, slug: str, address: str) -> None:
     """From the publication's page to the review."""
     page.goto(f"/publications/{slug}")
-    page.get_by_role("link", name="Pre-order for £12.50").click()
+    page.get_by_role("link", name="Pre-order for £12.50").first.click()
     page.get_by_label("E-mail address").fill(address)
     page.get_by_label("Your name").fill("Zoë Ní Bhriain")
     page.get_by_role("button", name="Continue").click()

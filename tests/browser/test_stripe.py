@@ -50,7 +50,7 @@ def visitor(
 def _to_the_payment(page: Page) -> None:
     page.goto("/publications/send-early-years")
     expect(page.locator("body")).to_contain_text("with Stripe in test mode")
-    page.get_by_role("link", name=re.compile("Pre-order for £12.50")).click()
+    page.get_by_role("link", name=re.compile("Pre-order for £12.50")).first.click()
     page.get_by_label("E-mail address").fill("anna@reader.example")
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("button", name="Continue to payment").click()

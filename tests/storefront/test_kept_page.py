@@ -9,7 +9,15 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from store.catalog.models import Asset, Edition, Publication, Seller, VatTreatment
+from store.catalog.editions import ever_released
+from store.catalog.models import (
+    Asset,
+    Edition,
+    EditionStatus,
+    Publication,
+    Seller,
+    VatTreatment,
+)
 from store.catalog.publications import (
     edit_publication,
     moves_of,
@@ -26,6 +34,7 @@ from store.orders.discounts import add_discount, end_discount
 from store.orders.prices import _unfit, has_members_price
 from store.staff.sessions import DeskSessions
 from store.storefront import window_rows
+from store.storefront.history import History, MovedDate, PastEdition
 from store.storefront.publication import written
 from store.storefront.window_rows import InWindow, read_window, rows_in_window
 from tests import factories
@@ -84,18 +93,18 @@ def with_members() -> None:
 
 CHANGES: dict[str, tuple[Callable[[], None], str]] = {
     "price": (edited(price_amount=1999), "Buy for £19.99"),
-    "title": (edited(title="Another title"), "Published Another title"),
+    "title": (edited(title="Another title"), "Press Another title"),
     "subtitle": (edited(subtitle="Another subtitle"), "Another subtitle"),
-    "author": (edited(author="Anna Berg"), "By Anna Berg."),
-    "description": (edited(description="Now **more**"), "About this publication Now more"),
+    "author": (edited(author="Anna Berg"), "By Anna Berg, published by"),
+    "description": (edited(description="First\n\nNow **more**"), "About this guide Now more"),
     "contents": (edited(contents="Ten chapters"), "What is inside Ten chapters"),
     "audience": (edited(audience="Key persons"), "Who it is for Key persons"),
     "language": (edited(language="cy"), "Language Welsh"),
     "isbn": (edited(isbn="9780000000002"), "ISBN 9780000000002"),
     "VAT": (edited(vat_treatment=VatTreatment.NOT_REGISTERED), "No VAT is charged"),
     "term": (edited(updates_months=24), "free, for 2 years"),
-    "seller": (seller_moved, "United Kingdom, Ireland"),
-    "edition": (renewed, "Edition 2, Spring, published on 1 March 2027"),
+    "seller": (seller_moved, "Sold to United Kingdom and Ireland"),
+    "edition": (renewed, "Edition 2, Spring, renewed on 1 March 2027"),
     "withdrawal": (withdrawn, "Pre-order for £12.50"),
     "members": (with_members, "Members: ask for your price"),
 }
@@ -145,7 +154,7 @@ def test_what_is_typed_at_the_desk_shows_on_the_next_request(client: FlaskClient
     assert "Buy for £15.00" in words_now(client)
     seller = {"trading_name": "Press of the desk", "email": "a@press.example", "countries": "GB"}
     assert press(desk, "/admin/seller", seller).status_code == 303
-    assert "From Press of the desk." in words_now(client)
+    assert "Published by Press of the desk" in words_now(client)
 
 
 @on_both_when_long
@@ -154,15 +163,15 @@ def test_the_day_and_the_moment_count(client: FlaskClient, frozen: Clock) -> Non
         factories.a_publication("awaited", expected_on=date(2027, 3, 31))
         add_discount("Members", percent="10", domains="x.example", ends_on="2027-03-30")
     awaited = "/publications/awaited"
-    assert "Published by the end of March 2027." in text_of(client.get(awaited).text)
+    assert "Pre-order: published by the end of March 2027" in text_of(client.get(awaited).text)
     assert "Members: ask for your price" in words_now(client)
     frozen.set(datetime(2027, 3, 30, 22, 59, tzinfo=UTC))
     assert "Members: ask for your price" in words_now(client)
     frozen.set(datetime(2027, 3, 30, 23, 0, tzinfo=UTC))  # midnight in London
     assert "Members: ask for your price" not in words_now(client)
-    assert "Published by the end of March 2027." in text_of(client.get(awaited).text)
+    assert "Pre-order: published by the end of March 2027" in text_of(client.get(awaited).text)
     frozen.set(datetime(2027, 3, 31, 23, 0, tzinfo=UTC))
-    assert "Not published yet." in text_of(client.get(awaited).text)
+    assert "Pre-order: not published yet" in text_of(client.get(awaited).text)
 
 
 @on_both_when_long
@@ -234,10 +243,22 @@ def _from_a_session(app: Flask) -> str:
     publication = this()
     edition, seller = newest_released(publication.id), current_seller()
     with app.test_request_context(PATH):
-        before = [one.old_on for one in moves_of(publication.id) if one.old_on]
-        return written(
-            InWindow(publication, edition, seller, has_members_price(publication), before)
+        shown = InWindow(
+            publication, edition, seller, has_members_price(publication), _past(publication.id)
         )
+        return written(shown)
+
+
+def _past(publication_id: int) -> History:
+    """The past as whole rows tell it."""
+    out = ever_released(publication_id)[::-1]
+    standing = [one for one in out if one.status is EditionStatus.RELEASED]
+    moves = [
+        MovedDate(one.old_on, one.new_on, one.moved_at, one.reason)
+        for one in moves_of(publication_id)[::-1]
+    ]
+    editions = tuple(PastEdition.whole(one) for one in out)
+    return History(editions, len(out), len(standing), tuple(moves))
 
 
 def test_the_control_a_column_that_is_not_read_is_missed(
@@ -255,7 +276,7 @@ def test_the_control_a_column_that_is_not_read_is_missed(
     assert client.get(PATH).text != _from_a_session(app)
 
 
-def test_long_texts_that_no_page_of_the_window_shows_are_not_read(app: Flask) -> None:
+def test_of_long_texts_no_more_is_read_than_the_page_shows(app: Flask) -> None:
     with transaction() as session:
         session.scalars(sa.select(Edition)).one().notes = "x" * 100_000
     assert len(str(rows_in_window(SLUG))) < 10_000

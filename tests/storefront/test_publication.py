@@ -24,12 +24,14 @@ from tests.pages import Page, check_page
 from tests.storefront.forms import text_of
 
 PATH = "/publications/send-early-years"
-PDF = {"pages": 12, "tagged": True, "pdfua": "1", "bookmarks": True}
+PDF = {"pages": 12, "words": 12_000, "tagged": True, "pdfua": "1", "bookmarks": True}
+PDF |= {"language": "cy"}
 EPUB = {
+    "language": "en-GB",
     "accessibility": {
         "accessibilityFeature": ["alternativeText", "tableOfContents", "unknownFeature"],
         "conformsTo": "EPUB Accessibility 1.1 - WCAG 2.2 Level AA",
-    }
+    },
 }
 
 
@@ -72,9 +74,12 @@ def test_a_preorder_says_what_happens_when(client: FlaskClient) -> None:
     publish(expected_on=date(2027, 3, 31), updates_months=24)
     words = text_of(get(client))
     for sentence in (
-        "From Early Years Sample Press.",
-        "£12.50 No VAT to pay. Published by the end of March 2027.",
-        "Pre-order for £12.50",
+        "Published by Early Years Sample Press",
+        (
+            "Pre-order: published by the end of March 2027 £12.50 No VAT to pay "
+            "You can cancel until it is published. Pre-order for £12.50"
+        ),
+        "Formats, planned PDF, EPUB or both",
         "Today You are charged £12.50 and get a receipt.",
         "Until it is published (by the end of March 2027) You can cancel and get all of it back.",
         "On the day of release You get the link to your copy by e\N{NON-BREAKING HYPHEN}mail.",
@@ -88,18 +93,23 @@ def test_after_the_release_the_same_page_sells_for_immediate_download(client: Fl
     release()
     words = text_of(get(client))
     for sentence in (
-        "Buy for £12.50",
-        "Edition 1, 1 March 2027.",
+        (
+            "£12.50 No VAT to pay Edition 1, published on 1 March 2027. "
+            "PDF and EPUB, 12 pages, no copy protection. Later editions are yours too. Buy for £12.50"
+        ),
+        "Editions Edition 1, published on 1 March 2027",
+        "First edition, on sale now 1 March 2027, 12 pages First point Second point",
         "At once You get the link to your copy by e\N{NON-BREAKING HYPHEN}mail.",
-        "PDF (1.9 MB), EPUB (84 kB)",
-        "Edition 1, published on 1 March 2027",
-        "12 pages",
-        "English",
+        (
+            "Edition 1, published on 1 March 2027 Formats PDF, 1.9 MB. EPUB, 84 kB "
+            "Length 12 pages, about 1 hour to read Language Welsh and English Accessibility"
+        ),
         "The PDF is tagged for screen readers, says that it follows PDF/UA-1 and has bookmarks.",
         "The EPUB has pictures described in words and table of contents.",
         "Of the EPUB its publisher states: made to EPUB Accessibility 1.1 - WCAG 2.2 Level AA.",
         "None: the files are yours to keep, copy to your devices and print.",
         "PDF: computers, tablets and phones, in any PDF reader.",
+        "Sold to United Kingdom",
     ):
         assert sentence in words
     assert "re-order" not in words
@@ -108,11 +118,11 @@ def test_after_the_release_the_same_page_sells_for_immediate_download(client: Fl
 def test_no_page_promises_the_past(client: FlaskClient, frozen: Clock) -> None:
     publish(expected_on=date(2027, 3, 31))
     frozen.set(datetime(2027, 3, 31, 22, 59, tzinfo=UTC))
-    assert "Published by the end of March 2027." in text_of(get(client))
+    assert "Published by the end of March 2027" in text_of(get(client))
     frozen.set(datetime(2027, 3, 31, 23, 0, tzinfo=UTC))  # midnight in London
     for path in (PATH, "/"):
         page = get(client, path)
-        assert "Not published yet." in text_of(page)
+        assert "Not published yet" in text_of(page)
         assert "2027" not in page
     assert "Until it is published You can cancel" in text_of(get(client))
 
@@ -189,8 +199,8 @@ def test_the_page_tells_others_what_it_is(client: FlaskClient) -> None:
     assert metas["og:title"] == "Effective SEND Practice in the Early Years"
     assert metas["description"] == metas["og:description"]
     assert metas["description"] == (
-        "Next steps following the Improvement Plan 2023. £12.50, pre-order. "
-        "Renewed editions are included."
+        "Next steps following the Improvement Plan 2023. Pre-order for £12.50, "
+        "published by the end of March 2027. Renewed editions are included."
     )
 
 
@@ -206,7 +216,7 @@ def test_what_staff_write_is_text_or_clean_markdown(client: FlaskClient) -> None
     assert "<li>Two</li>" in html
     assert "&lt;b&gt;Bold&lt;/b&gt; &amp; more" in html
     assert "<script>alert" not in html
-    assert "Who it is for Key persons What is inside One Two" in text_of(html)
+    assert "What is inside One Two Who it is for Key persons" in text_of(html)
 
 
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/order", f"{PATH}/cover.png"])

@@ -1,0 +1,202 @@
+"""What has become of a publication: its editions, each with its day and what changed, and the dates
+that were promised, as the window and the feed tell of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import reduce
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from store.catalog.models import Asset, DateMove, Edition, EditionStatus, Publication
+
+# Of each edition the window has the beginning of what changed; the page of all editions has the whole.
+LONGEST_BEGINNING = 1200  # characters
+MOST_SHOWN = 8
+MOST_MOVES = 10
+
+
+@dataclass(frozen=True)
+class PastEdition:
+    """An edition that was released. `notes` are Markdown: none where it was withdrawn, as what it
+    held is given to nobody."""
+
+    number: int
+    label: str
+    released_at: datetime
+    withdrawn_at: datetime | None
+    pages: int | None
+    notes: str
+    is_cut: bool = False
+
+    @classmethod
+    def told(
+        cls,
+        number: int,
+        label: str,
+        released_at: datetime,
+        withdrawn_at: datetime | None,
+        pages: int | None,
+        notes: str,
+    ) -> "PastEdition":
+        """As the window shows it; of the notes one character more than their beginning is enough."""
+        said = "" if withdrawn_at else notes
+        is_cut = len(said) > LONGEST_BEGINNING
+        said = _beginning(said) if is_cut else said
+        return cls(number, label, released_at, withdrawn_at, pages, said, is_cut)
+
+    @classmethod
+    def whole(cls, edition: Edition) -> "PastEdition":
+        """With all that changed, of an edition that was released and has its files at hand."""
+        if edition.released_at is None:
+            raise ValueError("an edition that was never released has no past")
+        counts = [one.facts.get("pages") for one in edition.assets if one.format == "pdf"]
+        notes = "" if edition.withdrawn_at else edition.notes
+        return cls(
+            edition.number,
+            edition.label,
+            edition.released_at,
+            edition.withdrawn_at,
+            next(iter(counts), None),
+            notes,
+        )
+
+    @property
+    def name(self) -> str:
+        """`Edition 3`, `First edition`; with its label, if it has one."""
+        name = "First edition" if self.number == 1 else f"Edition {self.number}"
+        return f"{name}, {self.label}" if self.label else name
+
+
+@dataclass(frozen=True)
+class MovedDate:
+    """A change of the promised date, and why, as those who waited were told."""
+
+    old_on: date | None
+    new_on: date | None
+    moved_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class History:
+    """The newest editions, newest first; how many were ever out, and how many of them stand."""
+
+    editions: tuple[PastEdition, ...] = ()
+    ever: int = 0
+    standing: int = 0
+    moves: tuple[MovedDate, ...] = ()  # of the date, the last one first
+
+    @property
+    def newest(self) -> PastEdition | None:
+        """The one that a buyer gets today."""
+        return next((one for one in self.editions if one.withdrawn_at is None), None)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the page of all editions says more than these."""
+        return self.ever > len(self.editions) or any(one.is_cut for one in self.editions)
+
+    @property
+    def renewed(self) -> str:
+        """`Renewed twice`; empty where one edition stands, or none."""
+        often = self.standing - 1
+        words = {1: "once", 2: "twice"}
+        return f"Renewed {words.get(often, f'{often} times')}" if often > 0 else ""
+
+
+def _beginning(notes: str) -> str:
+    """Whole lines, as half a line may be half a link; whole words where the first line is too long."""
+    cut = notes[:LONGEST_BEGINNING]
+    lines = cut.rpartition("\n")[0].rstrip()
+    return lines or f"{cut.rpartition(' ')[0] or cut} …"
+
+
+# Each column below is one text, so that what a publication has been through takes no rows and no
+# statement of its own: its rows and fields stand behind marks that no text holds
+# (`kit.text.clean_text`), in the order in which the database finds them.
+_ROW, _FIELD = "\x1e", "\x1f"
+_edition = cast(sa.Table, Edition.__table__).alias("past").c
+_move = cast(sa.Table, DateMove.__table__).alias("moved").c
+_file = cast(sa.Table, Asset.__table__).alias("measured").c
+_its_id = (
+    sa.select(Publication.id).where(Publication.slug == sa.bindparam("slug")).scalar_subquery()
+)
+_was_out = sa.and_(_edition.publication_id == _its_id, _edition.released_at.is_not(None))
+_pages = (
+    sa.select(_file.facts["pages"].as_string())
+    .where(_file.edition_id == _edition.id, _file.format == "pdf")
+    .scalar_subquery()
+)
+
+
+def _as_text(rows: sa.Select[Any]) -> sa.ScalarSelect[str]:
+    found = rows.subquery()
+    fields: list[sa.ColumnElement[str]] = [
+        sa.func.coalesce(sa.cast(column, sa.Text), "") for column in found.c
+    ]
+    spelled = reduce(lambda said, more: said + _FIELD + more, fields)
+    return sa.select(sa.func.aggregate_strings(spelled, _ROW)).select_from(found).scalar_subquery()
+
+
+COLUMNS = (
+    _as_text(
+        sa.select(
+            _edition.number,
+            _edition.label,
+            _edition.released_at,
+            _edition.withdrawn_at,
+            _pages.label("pages"),
+            sa.func.substr(_edition.notes, 1, LONGEST_BEGINNING + 1).label("notes"),
+        )
+        .where(_was_out)
+        .order_by(_edition.number.desc())
+        .limit(MOST_SHOWN)
+    ).label("editions_told"),
+    _as_text(
+        sa.select(_move.number, _move.old_on, _move.new_on, _move.moved_at, _move.reason)
+        .where(_move.publication_id == _its_id)
+        .order_by(_move.number.desc())
+        .limit(MOST_MOVES)
+    ).label("moves_told"),
+    sa.select(sa.func.count()).where(_was_out).scalar_subquery().label("ever"),
+    sa.select(sa.func.count())
+    .where(_was_out, _edition.status == EditionStatus.RELEASED)
+    .scalar_subquery()
+    .label("standing"),
+)
+
+
+def read_history(row: Any) -> History:
+    """What a row with these columns says."""
+    editions = tuple(
+        PastEdition.told(
+            int(number), label, _moment(out), _moment(gone) if gone else None, _number(pages), notes
+        )
+        for number, label, out, gone, pages, notes in _rows(row.editions_told)
+    )
+    moves = tuple(
+        MovedDate(_date(old), _date(new), _moment(at), reason)
+        for _, old, new, at, reason in _rows(row.moves_told)
+    )
+    return History(editions, row.ever, row.standing, moves)
+
+
+def _rows(told: str | None) -> Iterator[list[str]]:
+    """The rows of a text, each as its fields; the highest number, which comes first in each, first."""
+    rows = [one.split(_FIELD) for one in (told or "").split(_ROW) if one]
+    yield from sorted(rows, key=lambda fields: -int(fields[0]))
+
+
+def _moment(told: str) -> datetime:
+    moment = datetime.fromisoformat(told)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _date(told: str) -> date | None:
+    return date.fromisoformat(told) if told else None
+
+
+def _number(told: str) -> int | None:
+    return int(told) if told.isdecimal() else None
