@@ -72,9 +72,13 @@ def glance(publication: Publication, edition: Edition | None) -> str:
     if edition is None:
         known = [publication.planned_formats, publication.planned_length]
         return ", ".join(words.rstrip(".") for words in known if words)
-    formats = listed([asset.format.upper() for asset in edition.assets])
     pages = _pages({asset.format: asset for asset in edition.assets})
-    return ", ".join(words for words in (formats, pages, "no copy protection") if words)
+    return ", ".join(filter(None, (formats(edition), pages, "no copy protection")))
+
+
+def formats(edition: Edition) -> str:
+    """`PDF and EPUB`."""
+    return listed([asset.format.upper() for asset in edition.assets])
 
 
 def edition_in_words(edition: Edition, history: History) -> str:

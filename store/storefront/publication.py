@@ -29,7 +29,7 @@ from store.kit.money import format_money, to_decimal
 from store.kit.web import public_page
 from store.orders.consents import promise_in_words, term_in_words
 from store.orders.prices import quote
-from store.storefront.file_facts import edition_in_words, file_facts, glance
+from store.storefront.file_facts import edition_in_words, file_facts, formats, glance
 from store.storefront.history import History
 from store.storefront.window_rows import InWindow, read_window, rows_in_window
 
@@ -170,6 +170,7 @@ def written(found: InWindow) -> str:
         moves=told_moves(found.history) if shown.is_preorder else [],
         edition_words=edition_in_words(shown.edition, found.history) if shown.edition else "",
         glance=glance(shown.publication, shown.edition),
+        formats=formats(shown.edition) if shown.edition else "",
         term=_term(shown.publication),
         about=first_paragraph(shown.publication.description),
         file_facts=file_facts(shown.publication, shown.edition, found.history, countries),
