@@ -1,5 +1,5 @@
-// Everything at the desk works without this file. "/" leads to the search of the head; the menu closes on Escape, on a
-// press beside it, and when the focus leaves it.
+// Everything at the desk works without this file. "/" leads to the search of the head, unless one turned it off;
+// the menu closes on Escape, on a press beside it, and when the focus leaves it.
 (() => {
   "use strict";
   const menu = () => document.querySelector(".menu[open]");
@@ -12,7 +12,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") close(true);
     const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
-    const find = document.getElementById("find");
+    const find = document.querySelector("#find[aria-keyshortcuts]");
     if (event.key !== "/" || !plain || !find || event.target.closest("input, textarea, select")) return;
     event.preventDefault();
     find.focus();

@@ -52,6 +52,19 @@ def name() -> Any:
     return render_template("admin/account_name.html", values=values, errors=errors), status(errors)
 
 
+@bp.post("/shortcut")
+@opens_to(STAFF)
+def shortcut() -> Any:
+    """Whether "/" leads to the search of the head."""
+    with transaction():
+        person = signed_in()
+        person.has_shortcut = typed()["shortcut"] == "on"
+        record(Act.SHORTCUT_CHANGED, person)
+        is_on = person.has_shortcut
+    flash("The key “/” leads to the search now." if is_on else "The key “/” is off.")
+    return redirect(url_for("account.show"), 303)
+
+
 @bp.route("/password", methods=["GET", "POST"])
 @opens_to(STAFF)
 def password() -> Any:

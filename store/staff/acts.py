@@ -108,6 +108,7 @@ class Act(StrEnum):
     STAFF_JOINED = "staff_joined", Kind.STAFF, "Came in by the invitation"
     STAFF_REMINDED = "staff_reminded", Kind.STAFF, "Asked {} to turn on the second step"
     STAFF_RENAMED = "staff_renamed", Kind.STAFF, "Changed the name of {}"
+    SHORTCUT_CHANGED = "shortcut_changed", Kind.STAFF, "Turned the key for the search on or off"
     ROLE_CHANGED = "role_changed", Kind.STAFF, "Changed what {} may do"
     STAFF_REMOVED = "staff_removed", Kind.STAFF, "Removed {} from the staff"
     TWO_STEP_RESET = "two_step_reset", Kind.STAFF, "Reset the second step of {}"

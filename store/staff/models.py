@@ -44,6 +44,8 @@ class StaffMember(UserMixin, Base):  # type: ignore[misc] # Flask-Login has no t
     invitation: Mapped[str | None] = mapped_column(sa.String(22), unique=True)
     invited_at: Mapped[datetime | None]
     removed_at: Mapped[datetime | None]
+    # Whether "/" leads to the search of the head; who speaks to the computer may turn it off (WCAG 2.1.4).
+    has_shortcut: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
 
     def get_id(self) -> str:
         """What Flask-Login keeps in the session."""

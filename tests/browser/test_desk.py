@@ -240,6 +240,19 @@ def test_a_slash_leads_to_the_search_and_the_menu_closes_by_itself(owner: Walker
     expect(menu).not_to_have_attribute("open", "")
 
 
+def test_a_slash_that_was_turned_off_leads_nowhere(owner: Walker) -> None:
+    page = owner.go("desk account")
+    page.get_by_role("button", name="Turn the key off").click()
+    find = page.get_by_role("banner").get_by_role("searchbox")
+    expect(page.get_by_role("button", name="Turn the key on")).to_be_visible()
+    page.keyboard.press("/")
+    expect(find).not_to_be_focused()
+    page.get_by_role("button", name="Turn the key on").click()
+    expect(page.get_by_role("button", name="Turn the key off")).to_be_visible()
+    page.keyboard.press("/")
+    expect(find).to_be_focused()
+
+
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_the_head_is_one_row_at_every_width(owner: Walker, width: int) -> None:
     page = owner.go("desk orders")
