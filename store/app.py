@@ -18,8 +18,9 @@ import store.payments.letters  # noqa: F401 - letters register themselves
 from store import tasks
 from store.admin import desk
 from store.catalog.covers import cover_path
-from store.catalog.drawn_covers import draw_cover
-from store.catalog.sellers import SellerUnknown, StatedSeller, current_seller
+from store.catalog.drawn_covers import DrawnCover, draw_cover
+from store.catalog.faces import PLAIN
+from store.catalog.sellers import SellerUnknown, current_face, current_seller
 from store.demo import inbox, pay
 from store.entitlements.on_file import customers_at
 from store.kit import jobs, limits, web
@@ -106,7 +107,7 @@ def create_app(settings: Settings) -> Flask:
     matching.register_customers(customers_at)
     limits.init_app(app)
     web.init_app(app, place("static"))
-    app.jinja_env.globals.update(draw_cover=draw_cover, cover_path=cover_path)
+    app.jinja_env.globals.update(draw_cover=_cover_in_our_colour, cover_path=cover_path)
     register_doors(app, settings)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
@@ -114,12 +115,18 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
-def _seller_on_page() -> StatedSeller | None:
-    """Who sells, for head and foot of every page; none where nobody has said, or nobody can ask."""
+def _house_on_page() -> dict[str, Any]:
+    """Who sells, for head and foot of every page, and how the house looks; none where nobody has said,
+    or nobody can ask."""
     try:
-        return current_seller()
+        seller = current_seller()
     except (SellerUnknown, SQLAlchemyError):
-        return None
+        return {"seller": None, "face": PLAIN}
+    return {"seller": seller, "face": seller.face}
+
+
+def _cover_in_our_colour(slug: str, title: str, subtitle: str, author: str) -> DrawnCover:
+    return draw_cover(slug, title, subtitle, author, current_face().accent)
 
 
 def register_doors(app: Flask, settings: Settings) -> None:
@@ -127,11 +134,14 @@ def register_doors(app: Flask, settings: Settings) -> None:
     is_demo = settings.env != "production"
     is_stripe = settings.stripe_secret_key is not None
     app.context_processor(
-        lambda: {
-            "seller": _seller_on_page(),
-            "demo_mode": is_demo,
-            "stripe_test_mode": is_demo and is_stripe,
-        }
+        lambda: (
+            {
+                "base_url": settings.base_url,
+                "demo_mode": is_demo,
+                "stripe_test_mode": is_demo and is_stripe,
+            }
+            | _house_on_page()
+        )
     )
     for door in CUSTOMERS_DOORS:
         app.register_blueprint(door.bp)

@@ -9,6 +9,7 @@ from flask import Flask
 
 from store.app import place
 from store.catalog.covers import cover_path
+from store.catalog.faces import stylesheet_path
 from store.catalog.models import Publication
 from store.catalog.publications import publication_by_slug
 from store.entitlements.addresses import request_change
@@ -63,6 +64,7 @@ class Stocked:
             "/orders/<token>/consent": f"/orders/{self.waiting}/consent",
             "/terms/<version>": "/terms/2026-1",
             "/covers/<digest>/<int:width>.<kind>": cover_path(self.cover, 320, "webp"),
+            "/face/<name>": stylesheet_path("#7a2f2b"),
             "/static/<name>": StaticFiles(place("static")).url("colophon.css"),
         }
         if rule in whole:

@@ -32,6 +32,7 @@ PUBLIC_GETS = [
     "/demo/pay/<token>",
     "/download/<token>/<asset>",
     "/download/<token>/<asset>/<filename>",
+    "/face/<name>",
     "/find-my-copies",
     "/healthz",
     "/library/<token>",

@@ -13,6 +13,7 @@ from store.admin import (
     disputes,
     editions,
     exports,
+    face,
     gifts,
     home,
     letters,
@@ -61,6 +62,7 @@ DOORS = (
     repairs.bp,
     staff.bp,
     audit.bp,
+    face.bp,
     settings.bp,
 )
 

@@ -173,7 +173,7 @@ def cover(slug: str) -> Any:
         end_read()
         try:
             digest = None if "give_up" in request.form else _uploaded_cover()
-        except uploads.CoverRefused as refusal:
+        except uploads.PictureRefused as refusal:
             errors = {"cover": refusal.sentence}
             publication = publications.publication_by_slug(slug)
         else:
@@ -216,5 +216,5 @@ def _faults(refusal: InvalidFields | publications.SlugTaken) -> dict[str, str]:
 def _uploaded_cover() -> str:
     file = request.files.get("cover")
     if file is None or not file.filename:
-        raise uploads.CoverRefused("Choose a PNG or JPEG.")
+        raise uploads.PictureRefused("Choose a PNG or JPEG.")
     return uploads.store_cover(file.stream.read(uploads.LARGEST_BYTES + 1))

@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 # Pixels; each is also the last part of its address. Letters show the smaller one as JPEG, which
 # every mail program draws.
 WIDTHS = (320, 640)
-KINDS = {"webp": "image/webp", "jpg": "image/jpeg"}
+MADE = ("webp", "jpg")
+KINDS = {"webp": "image/webp", "jpg": "image/jpeg", "png": "image/png"}
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -30,7 +31,7 @@ def cover_path(digest: str, width: int = WIDTHS[-1], kind: str = "jpg") -> str:
 def cover_file(digest: str, width: int, kind: str) -> bytes:
     """The picture in this width (pixels). Raises FileNotFoundError where there is no such cover,
     width or kind."""
-    if not _DIGEST.fullmatch(digest) or width not in WIDTHS or kind not in KINDS:
+    if not _DIGEST.fullmatch(digest) or width not in WIDTHS or kind not in MADE:
         raise FileNotFoundError(digest)
     key = f"covers/{digest}"
     made = f"{key}.{width}.{kind}"

@@ -4,6 +4,8 @@ import textwrap
 from dataclasses import dataclass
 from functools import lru_cache
 
+from store.kit.colours import mixed, nearest, turned
+
 # Ground, two colours of the shape, ink.
 PALETTES = (
     ("#0e5a52", "#d8a24a", "#c4572e", "#fdf9ef"),
@@ -12,6 +14,14 @@ PALETTES = (
     ("#3b4a2f", "#c8c08a", "#8a9a55", "#fbf8ea"),
     ("#4a2f52", "#d9a5a0", "#9a6a9c", "#fcf5f1"),
     ("#efe3cb", "#0e5a52", "#c4572e", "#2a241c"),
+)
+GOLD, RED, SAND, NIGHT, WHITE, INK = (
+    "#d8a24a",
+    "#c4572e",
+    "#efe3cb",
+    "#1f2428",
+    "#fdf9ef",
+    "#2a241c",
 )
 SHAPES = ("hills", "sun", "town")
 WIDTH = 174  # between the margins, of 210
@@ -35,9 +45,10 @@ class DrawnCover:
 
 
 @lru_cache(maxsize=256)
-def draw_cover(slug: str, title: str, subtitle: str, author: str) -> DrawnCover:
-    """One of three shapes in one of six palettes, always the same for a slug; the title as large as
-    fits into its field."""
+def draw_cover(slug: str, title: str, subtitle: str, author: str, accent: str = "") -> DrawnCover:
+    """One of three shapes in one of six palettes, always the same for a slug and the colour of the
+    house; the title as large as fits into its field."""
+    palettes = palettes_of(accent)
     number = _number(slug)
     title = title or "Untitled"
     size = next(
@@ -47,8 +58,8 @@ def draw_cover(slug: str, title: str, subtitle: str, author: str) -> DrawnCover:
     if len(author) > AUTHOR_LETTERS:
         author = author[: AUTHOR_LETTERS - 1] + "…"
     return DrawnCover(
-        palette=PALETTES[number % len(PALETTES)],
-        shape=SHAPES[number // len(PALETTES) % len(SHAPES)],
+        palette=palettes[number % len(palettes)],
+        shape=SHAPES[number // len(palettes) % len(SHAPES)],
         author=author,
         title=title,
         title_size=size,
@@ -56,6 +67,23 @@ def draw_cover(slug: str, title: str, subtitle: str, author: str) -> DrawnCover:
             title, size, int(TITLE_HEIGHT / size / LEADING), 32 + size, size * LEADING
         ),
         subtitle_lines=_lines(subtitle, 10, 3, below_title + 4, 13),
+    )
+
+
+@lru_cache(maxsize=16)
+def palettes_of(accent: str) -> tuple[tuple[str, str, str, str], ...]:
+    """Those of a house with this colour (`#rrggbb`), all of which show it or its neighbours."""
+    if not accent:
+        return PALETTES
+    warm, cool = nearest(turned(accent, 32), WHITE, 6), nearest(turned(accent, -32), WHITE, 6)
+    pale, paler = mixed(accent, WHITE, 0.45), mixed(accent, WHITE, 0.7)
+    return (
+        (accent, GOLD, RED, WHITE),
+        (mixed(accent, NIGHT, 0.6), pale, paler, WHITE),
+        (warm, mixed(warm, WHITE, 0.6), accent, WHITE),
+        (cool, paler, mixed(cool, WHITE, 0.35), WHITE),
+        (nearest(mixed(accent, "#808080", 0.5), WHITE, 6), GOLD, paler, WHITE),
+        (SAND, accent, RED, INK),
     )
 
 

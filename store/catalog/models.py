@@ -75,6 +75,21 @@ class Seller(Base):
     stated_at: Mapped[datetime]
 
 
+class Face(Base):
+    """How the house looks on pages and in letters: one row. Pictures stand under their SHA-256."""
+
+    __tablename__ = "faces"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    accent: Mapped[str] = mapped_column(sa.String(7), default="")  # #rrggbb; empty: our green
+    line: Mapped[str] = mapped_column(sa.String(160), default="")
+    logo_sha256: Mapped[str] = mapped_column(sa.String(64), default="")
+    logo_width: Mapped[int] = mapped_column(default=0)  # CSS pixels, as it is shown
+    logo_height: Mapped[int] = mapped_column(default=0)
+    logo_has_name: Mapped[bool] = mapped_column(default=False)
+    social_sha256: Mapped[str] = mapped_column(sa.String(64), default="")
+
+
 class Publication(Base):
     """The titled work on sale."""
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, cast
 import sqlalchemy as sa
 from babel import Locale
 
-from store.catalog.models import Seller
+from store.catalog.faces import COLUMNS, PLAIN, HouseFace, face_of
+from store.catalog.models import Face, Seller
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import InvalidFields, Refusal
@@ -61,12 +62,15 @@ class StatedSeller(NamedTuple):
     countries: str
     bank_details: str
     stated_at: datetime
+    face: HouseFace  # of today, whatever the wording
 
 
 # Built once: building and taking apart a statement costs more than running it.
 _sellers = cast(sa.Table, Seller.__table__)
+_WORDING = StatedSeller._fields[:-1]
 _NEWEST = (
-    sa.select(*(_sellers.c[name] for name in StatedSeller._fields))
+    sa.select(*(_sellers.c[name] for name in _WORDING), *COLUMNS)
+    .outerjoin(Face, Face.id == 1)
     .order_by(_sellers.c.id.desc())
     .limit(1)
 )
@@ -84,6 +88,12 @@ def current_seller() -> StatedSeller:
     if seller is None:
         raise SellerUnknown
     return seller
+
+
+def current_face() -> HouseFace:
+    """How the house looks, read with who sells; the plain face where nobody sells yet."""
+    seller = _newest_seller()
+    return seller.face if seller is not None else PLAIN
 
 
 def state_seller(**fields: str) -> Seller:
@@ -152,6 +162,8 @@ def _newest_seller() -> StatedSeller | None:
     asked_in, known = session.info.get("seller", (None, None))
     if known is None or asked_in is not session.get_transaction():
         found = session.connection().execute(_NEWEST).first()
-        known = StatedSeller(*found) if found is not None else None
+        if found is not None:
+            face = face_of(found[len(_WORDING) :])
+            known = StatedSeller._make((*found[: len(_WORDING)], face))
         session.info["seller"] = (session.get_transaction(), known)
     return cast(StatedSeller | None, known)

@@ -25,9 +25,9 @@ from store.kit.text import clean_line
 # Longer than any inspection may take; what is older was left by a process that died.
 _ABANDONED_SECONDS = 3600
 _NEXT_TO_NOTHING = 65_536  # bytes
-LARGEST_BYTES = 10_000_000  # of a cover
+LARGEST_BYTES = 10_000_000  # of a picture
 _MOST_PIXELS = 40_000_000
-_COVER_FORMATS = ("PNG", "JPEG")
+_PICTURE_FORMATS = ("PNG", "JPEG")
 
 
 class FileRefused(Refusal):
@@ -42,11 +42,10 @@ class FileRefused(Refusal):
         super().__init__(f"{self.name}: {told}" if name else told)
 
 
-class CoverRefused(Refusal):
+class PictureRefused(Refusal):
     """A picture that cannot be taken."""
 
     status = 422
-    sentence = "The cover must be a PNG or JPEG."
 
 
 class NoSpaceForFile(NoSpace):
@@ -117,23 +116,29 @@ def _receive(source: Path | BinaryIO, folder: Path, name: str) -> ReceivedFile:
 
 def store_cover(content: bytes) -> str:
     """Store a PNG or JPEG picture as a PNG of our own, without what else the file held; returns
-    its SHA-256. Refuses (`CoverRefused`) what is empty, too large or no such picture."""
-    if not content:
-        raise CoverRefused("The cover file is empty. Choose the picture again.")
-    if len(content) > LARGEST_BYTES:
-        raise CoverRefused(f"The cover must be {LARGEST_BYTES // 1_000_000} MB or smaller.")
-    try:
-        with Image.open(io.BytesIO(content), formats=_COVER_FORMATS) as picture:
-            pixels = picture.width * picture.height
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise CoverRefused from None
-    if pixels > _MOST_PIXELS:
-        raise CoverRefused("The cover has too many pixels. 2,000 in height are plenty.")
+    its SHA-256. Refuses (`PictureRefused`) what is empty, too large or no such picture."""
+    judge_picture(content, "cover")
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "cover.png"
         if not cover_from(content, made):
-            raise CoverRefused("The cover could not be opened. Export the picture again.")
+            raise PictureRefused("The cover could not be opened. Export the picture again.")
         return _keep_cover(made.read_bytes())
+
+
+def judge_picture(content: bytes, what: str) -> None:
+    """Refuse (`PictureRefused`) a `what` (“cover”) that is empty, too large, or no PNG or JPEG by its
+    content."""
+    if not content:
+        raise PictureRefused(f"The {what} file is empty. Choose the picture again.")
+    if len(content) > LARGEST_BYTES:
+        raise PictureRefused(f"The {what} must be {LARGEST_BYTES // 1_000_000} MB or smaller.")
+    try:
+        with Image.open(io.BytesIO(content), formats=_PICTURE_FORMATS) as picture:
+            pixels = picture.width * picture.height
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise PictureRefused(f"The {what} must be a PNG or JPEG.") from None
+    if pixels > _MOST_PIXELS:
+        raise PictureRefused(f"The {what} has too many pixels. 2,000 in height are plenty.")
 
 
 def forget_broken_uploads() -> None:

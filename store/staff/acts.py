@@ -114,6 +114,7 @@ class Act(StrEnum):
     TWO_STEP_RESET = "two_step_reset", Kind.STAFF, "Reset the second step of {}"
     TWO_STEP_DEMANDED = "two_step_demanded", Kind.STAFF, "Changed who must have a second step"
     SELLER_STATED = "seller_stated", Kind.STAFF, "Changed who sells"
+    FACE_CHANGED = "face_changed", Kind.STAFF, "Changed how the house looks"
     STATEMENT_CHANGED = "statement_changed", Kind.STAFF, "Changed what the shop says for itself"
     CONNECTIONS_TRIED = "connections_tried", Kind.STAFF, "Tried the connections"
     TEST_MAILED = "test_mailed", Kind.STAFF, "Sent a test letter to {}"

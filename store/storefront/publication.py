@@ -162,6 +162,7 @@ def written(found: InWindow) -> str:
         "storefront/publication.html",
         shown=shown,
         seller=seller,
+        face=found.face,
         publication=shown.publication,
         vat=quote(shown.publication).note,
         has_members_price=found.has_members_price,

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from store.catalog.models import Asset, Edition, EditionStatus, Publication, Seller
+from store.catalog.faces import HouseFace, face_of
+from store.catalog.models import Asset, Edition, EditionStatus, Face, Publication, Seller
 from store.catalog.publications import PublicationUnknown
 from store.catalog.sellers import SellerUnknown
 from store.kit import clock
@@ -40,7 +41,7 @@ def _columns(model: type[Base]) -> list[sa.ColumnElement[Any]]:
     return [column for column in columns if str(column) not in _LEFT_OUT]
 
 
-_MODELS: tuple[type[Base], ...] = (Publication, Edition, Asset, Seller)
+_MODELS: tuple[type[Base], ...] = (Publication, Edition, Asset, Seller, Face)
 _COLUMNS = [_columns(model) for model in _MODELS]
 _newest = sa.alias(Edition.__table__)
 _EDITION = (
@@ -63,6 +64,7 @@ _ROWS = (
     .outerjoin(Edition, Edition.id == _EDITION)
     .outerjoin(Asset, Asset.edition_id == Edition.id)
     .outerjoin(Seller, Seller.id == _SELLER)
+    .outerjoin(Face, Face.id == 1)
     .where(Publication.slug == sa.bindparam("slug"))
     .order_by(Asset.format.desc())
 )
@@ -76,6 +78,7 @@ class InWindow:
     publication: Publication
     edition: Edition | None
     seller: Seller
+    face: HouseFace
     has_members_price: bool
     history: History
 
@@ -91,12 +94,13 @@ def read_window(rows: Sequence[Any]) -> InWindow:
     if not rows:
         raise PublicationUnknown
     parts = [_parts(row) for row in rows]
-    publication, edition, _, seller = parts[0]
+    publication, edition, _, seller, face = parts[0]
     if seller is None:
         raise SellerUnknown
     if edition is not None:
-        edition.assets = [file for _, _, file, _ in parts if file is not None]
-    return InWindow(publication, edition, seller, bool(rows[0].members_rule), read_history(rows[0]))
+        edition.assets = [file for _, _, file, *_ in parts if file is not None]
+    members, history = bool(rows[0].members_rule), read_history(rows[0])
+    return InWindow(publication, edition, seller, face_of(face), members, history)
 
 
 def _parts(row: Any) -> list[Any]:

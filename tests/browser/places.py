@@ -455,6 +455,7 @@ DESK = {
     "desk settings": Place("/admin/settings"),
     "desk connections tried": Place("/admin/settings", (press("Try the connections"),)),
     "desk paragraphs": Place("/admin/settings/terms"),
+    "desk face": Place("/admin/settings/face"),
     "desk record": Place("/admin/audit"),
     "desk bank details": Place("/admin/seller/bank"),
     "desk account": Place("/admin/account"),

@@ -244,7 +244,12 @@ def _from_a_session(app: Flask) -> str:
     edition, seller = newest_released(publication.id), current_seller()
     with app.test_request_context(PATH):
         shown = InWindow(
-            publication, edition, seller, has_members_price(publication), _past(publication.id)
+            publication,
+            edition,
+            seller,
+            seller.face,
+            has_members_price(publication),
+            _past(publication.id),
         )
         return written(shown)
 
