@@ -7,7 +7,7 @@ from flask import Flask
 
 from store.catalog import uploads
 from store.distribution import imports, live, recalling, rehearsal, releasing
-from store.entitlements import addresses, fresh_links, parting, repairs
+from store.entitlements import addresses, clearing, fresh_links, parting, repairs
 from store.kit import jobs, limits
 from store.kit.database import end_read, transaction
 from store.mail import rests, returned_mailbox, returns, standstills, worker
@@ -107,4 +107,5 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     uploads.forget_broken_uploads,
     imports.go_on,
     imports.forget_files,
+    clearing.clear_old,
 )

@@ -250,6 +250,7 @@ TABLES: dict[str, Held] = {
 NOBODYS: dict[str, str] = {
     "assets": "files of editions",
     "batch_counts": "numbers",
+    "clearings": "how far each clearing has come",
     "batches": "releases, with the words of the mail server about us",
     "customer_imports": "a file of many people, which goes after 30 days; what was in it is theirs "
     "by then, and stands in their own rows",

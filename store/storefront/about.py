@@ -9,6 +9,7 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from store.catalog.models import Seller, Statement, StatementKind
 from store.catalog.sellers import SellerUnknown, StatedSeller, countries_sold_to, current_seller
 from store.catalog.statements import standing, statement_by_id
+from store.entitlements.keeping import KEPT
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
@@ -82,7 +83,7 @@ def cancellation_form() -> Response:
 def privacy() -> Response:
     """Which data we keep, why and how long."""
     own = standing(StatementKind.PRIVACY)
-    return public_page(render_template("storefront/privacy.html", own=own))
+    return public_page(render_template("storefront/privacy.html", own=own, kept=KEPT))
 
 
 @bp.get("/accessibility")
