@@ -34,6 +34,7 @@ from store.storefront import (
     about,
     address,
     download,
+    front,
     library,
     lost_links,
     offer,
@@ -53,6 +54,7 @@ from store.storefront import (
 PACKAGE = Path(__file__).parent
 CUSTOMERS_DOORS = (
     about,
+    front,
     publication,
     pictures,
     past_editions,

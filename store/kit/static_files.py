@@ -15,7 +15,7 @@ def thinned(style: str) -> str:
     stays, as it may stand between an element and what is in it."""
     style = re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL)
     style = re.sub(r"\s+", " ", style).strip()
-    style = re.sub(r" ?([{};,>]) ?", r"\1", style)
+    style = re.sub(r" ?([{};,>/]) ?", r"\1", style)
     return style.replace(": ", ":").replace(";}", "}")
 
 

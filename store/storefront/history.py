@@ -62,6 +62,12 @@ class PastEdition:
             notes,
         )
 
+    @classmethod
+    def begun(cls, edition: Edition) -> "PastEdition":
+        """The same with the beginning of what changed."""
+        it = cls.whole(edition)
+        return cls.told(it.number, it.label, it.released_at, it.withdrawn_at, it.pages, it.notes)
+
     @property
     def name(self) -> str:
         """`Edition 3`, `First edition`; with its label, if it has one."""

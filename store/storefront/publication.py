@@ -1,28 +1,21 @@
-"""The shop window: what is on sale, one publication as it stands now, its cover, and the same for
-machines."""
+"""One publication as it stands now, its cover, and the same for machines."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
-from urllib.parse import urlencode
 
-import sqlalchemy as sa
 from flask import Blueprint, Response, render_template
 from markupsafe import Markup
-from sqlalchemy.orm import selectinload
 
 from store.catalog import publications
 from store.catalog.covers import KINDS, WIDTHS, cover_file, cover_path
-from store.catalog.models import Edition, EditionStatus, Publication, PublicationStatus, Seller
+from store.catalog.models import Edition, Publication, PublicationStatus, Seller
 from store.catalog.sellers import countries_sold_to
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import db
 from store.kit.errors import NotFound, Refusal
 from store.kit.formatting import format_day
-from store.kit.forms import place_in_list
 from store.kit.kept_pages import kept_pages
 from store.kit.markup import render_markdown
 from store.kit.money import format_money, to_decimal
@@ -34,9 +27,6 @@ from store.storefront.history import History
 from store.storefront.window_rows import InWindow, read_window, rows_in_window
 
 bp = Blueprint("publication", __name__)
-
-# So many titles stand large on the front page; more are a shelf of tiles.
-MOST_SHOWN_LARGE = 3
 
 # What a person is not called.
 _OF_MANY = frozenset(
@@ -94,28 +84,6 @@ class NoCover(NotFound):
     """A publication without a picture of its own; its pages draw one."""
 
 
-@bp.get("/")
-def home() -> Response:
-    """Everything that is on sale."""
-    place = place_in_list()
-    page = publications.listed_publications(place)
-    page = page.linked(lambda **there: f"/?{urlencode(there)}")
-    canonical = config().base_url + "/" + (place.query if page.previous else "")
-    shelf = show_all(page.rows)
-    is_whole = not (page.previous_url or page.next_url)
-    return public_page(
-        render_template(
-            "storefront/home.html",
-            shelf=shelf,
-            is_few=is_whole and len(shelf) <= MOST_SHOWN_LARGE,
-            vat_note=lambda shown: quote(shown.publication).note,
-            term=lambda shown: term_in_words(shown.publication.updates_months),
-            page=page,
-            canonical_url=canonical,
-        )
-    )
-
-
 @bp.get("/publications/<slug>")
 def publication(slug: str) -> Response:
     """One publication: what it is, what it costs, what happens when. Written once for as long as its
@@ -156,7 +124,7 @@ def first_paragraph(text: str) -> tuple[Markup, Markup]:
 
 def written(found: InWindow) -> str:
     """The page of what was found, and of the settings."""
-    shown, seller = _shown(sold(found.publication), found.edition), found.seller
+    shown, seller = shown_with(sold(found.publication), found.edition), found.seller
     countries = [name for _, name in countries_sold_to(seller)]
     return render_template(
         "storefront/publication.html",
@@ -258,17 +226,6 @@ class Shown:
         return cover_path(self.cover_sha256) if self.cover_sha256 else ""
 
     @property
-    def promise(self) -> str:
-        """The first paragraph of the description, in Markdown."""
-        return self.publication.description.strip().partition("\n\n")[0]
-
-    @property
-    def formats(self) -> str:
-        """`PDF and EPUB`; nothing before the first edition."""
-        found = [one.format for one in self.edition.assets] if self.edition else []
-        return " and ".join(one.upper() for one in sorted(found, reverse=True))
-
-    @property
     def when(self) -> str:
         """Since when or from when it can be had; never a date that has passed as if to come."""
         if self.edition is not None and self.edition.released_at is not None:
@@ -281,27 +238,12 @@ class Shown:
 
 def show(publication: Publication) -> Shown:
     """The publication with its newest edition and the date that is still promised."""
-    return _shown(publication, publications.newest_released(publication.id))
+    return shown_with(publication, publications.newest_released(publication.id))
 
 
-def _shown(publication: Publication, edition: Edition | None) -> Shown:
+def shown_with(publication: Publication, edition: Edition | None) -> Shown:
     promised = publications.promised_date(publication) if edition is None else None
     return Shown(publication, edition, promised)
-
-
-def show_all(listed: Sequence[Publication]) -> list[Shown]:
-    """The same for a list, in as few statements for many as for one."""
-    released = (
-        sa.select(Edition)
-        .where(
-            Edition.publication_id.in_([one.id for one in listed]),
-            Edition.status == EditionStatus.RELEASED,
-        )
-        .options(selectinload(Edition.assets))
-        .order_by(Edition.number)
-    )
-    newest = {edition.publication_id: edition for edition in db.session.scalars(released)}
-    return [_shown(one, newest.get(one.id)) for one in listed]
 
 
 def what_happens_when(shown: Shown) -> list[tuple[str, str, bool]]:
