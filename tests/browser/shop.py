@@ -40,7 +40,7 @@ from store.payments.checkout import begin_checkout
 from tests.conftest import make_settings
 from tests.serving import free_port
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 T = TypeVar("T")
 
 
