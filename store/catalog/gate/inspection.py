@@ -65,18 +65,22 @@ def inspect_file(
     format_ = kind_of(first)
     if format_ is None:
         return Report(None, [finding("wrong-type", what=describe(first))])
-    ended = _run_child(format_, path.resolve(), work_folder.resolve(), limits)
+    for name in (_VERDICT, _COVER, _REPAIRED):
+        (work_folder / name).unlink(missing_ok=True)
+    ended = run_child(_PROGRAM, [format_, str(path.resolve())], work_folder.resolve(), limits)
     return _read_verdict(format_, work_folder, ended)
 
 
-def _run_child(format_: Format, path: Path, work_folder: Path, limits: Limits) -> int | None:
-    """The child's exit status, negative for a signal; None when the clock ended it."""
-    for name in (_VERDICT, _COVER, _REPAIRED):
-        (work_folder / name).unlink(missing_ok=True)
-    command = [sys.executable, "-P", "-X", "utf8", "-m", _PROGRAM]
+def run_child(
+    program: str, arguments: list[str], work_folder: Path, limits: Limits = _DEFAULT_LIMITS
+) -> int | None:
+    """Run a module of ours as a program that keeps to these limits: its arguments, then the folder
+    and the limits. The answer is its exit status, negative for a signal; None when the clock ended
+    it."""
+    command = [sys.executable, "-P", "-X", "utf8", "-m", program]
     with (work_folder / "child.log").open("wb") as complaints:
         child = subprocess.Popen(  # noqa: S603 - our own module, arguments are paths of ours
-            [*command, format_, str(path), str(work_folder), json.dumps(asdict(limits))],
+            [*command, *arguments, str(work_folder), json.dumps(asdict(limits))],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=complaints,
@@ -123,12 +127,12 @@ def _main(arguments: list[str]) -> None:
     """The child: inspect the file named in the arguments; the verdict is a file in the work folder."""
     format_, path, folder, limits = arguments
     work_folder = Path(folder)
-    _keep_to(Limits(**json.loads(limits)))
+    keep_to(Limits(**json.loads(limits)))
     report = judge("pdf" if format_ == "pdf" else "epub", Path(path), work_folder)
     (work_folder / _VERDICT).write_text(json.dumps(report.to_json()), encoding="utf-8")
 
 
-def _keep_to(limits: Limits) -> None:
+def keep_to(limits: Limits) -> None:
     """Put this process under the limits, for good.
 
     Where the system refuses one (macOS knows no settable address space), the others stand.
