@@ -10,6 +10,8 @@ from store.catalog.models import (
     EditionStatus,
     Publication,
     PublicationStatus,
+    Sample,
+    SampleChapter,
     Seller,
 )
 from store.kit import clock
@@ -86,6 +88,27 @@ def an_asset(
         "uploaded_at": clock.now(),
     }
     return _add(Asset(edition_id=edition.id, format=format, **(values | given)))
+
+
+def a_sample(publication: Publication) -> Sample:
+    """An EPUB for everybody, with one chapter to read."""
+    data = b"sample"
+    digest = hashlib.sha256(data).hexdigest()
+    storage().put_bytes(f"assets/{digest}", data)
+    sample: Sample = _add(
+        Sample(
+            publication_id=publication.id,
+            format="epub",
+            sha256=digest,
+            size=len(data),
+            chapters=1,
+            opening=["Chapter one", "Once upon a time."],
+            put_at=clock.now(),
+        )
+    )
+    html = "<h2>Chapter one</h2>\n<p>Once upon a time.</p>"
+    _add(SampleChapter(sample_id=sample.id, number=1, title="Chapter one", html=html))
+    return sample
 
 
 def a_customer(email: str = "anna@reader.example", name: str = "Anna Berg") -> Customer:

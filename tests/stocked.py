@@ -26,6 +26,7 @@ from store.orders.models import Offer
 from store.orders.offers import ask_for_offer, offer_url
 from tests.catalog.files import picture
 from tests.editions import a_shop
+from tests.factories import a_sample
 from tests.letters import sent
 from tests.links import anna, given_second, path_to
 from tests.pages import Page
@@ -65,6 +66,9 @@ class Stocked:
             "/terms/<version>": "/terms/2026-1",
             "/covers/<digest>/<int:width>.<kind>": cover_path(self.cover, 320, "webp"),
             "/face/<name>": stylesheet_path("#7a2f2b"),
+            "/publications/<slug>/sample/<filename>": (
+                "/publications/send-early-years/sample/send-early-years-sample.epub"
+            ),
             "/static/<name>": StaticFiles(place("static")).url("colophon.css"),
         }
         if rule in whole:
@@ -90,6 +94,7 @@ def stock(app: Flask) -> Stocked:
     customer_id = anna().id
     with transaction() as session:
         _put_cover(session.get_one(Publication, publication_id))
+        a_sample(session.get_one(Publication, publication_id))
         change = link_url(request_change(anna(), "anna@new.example"))
         add_discount("Members", percent=20, domains="nursery.example")
         ask_for_offer(session.get_one(Publication, publication_id), "anna@nursery.example")

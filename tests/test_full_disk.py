@@ -215,7 +215,7 @@ def test_an_upload_at_the_desk_is_refused_by_the_space_and_keeps_what_was_typed(
     assert "guide.pdf: There is not enough space left on the shop’s disk for this file" in page
     assert "What I typed" in page
     assert _files_of(app) == before
-    assert list(uploads._work_room().iterdir()) == []
+    assert list(uploads.work_room().iterdir()) == []
 
 
 def test_a_copy_that_does_not_fit_leaves_nothing(
@@ -227,7 +227,7 @@ def test_a_copy_that_does_not_fit_leaves_nothing(
 
     with pytest.raises(uploads.NoSpaceForFile):
         uploads.receive_file(Stream(), name="guide.pdf")
-    assert list(uploads._work_room().iterdir()) == []
+    assert list(uploads.work_room().iterdir()) == []
 
 
 def _command(app: Flask, database_url: str, *words: str) -> Any:

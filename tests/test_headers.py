@@ -81,6 +81,7 @@ def test_headers_of_answers_are_as_they_were(shop: Stocked, client: FlaskClient)
         "the stop page": "/stop/<token>",
         "a download": "/download/<token>/<asset>",
         "a cover": "/covers/<digest>/<int:width>.<kind>",
+        "a free sample": "/publications/<slug>/sample/<filename>",
         "a static file": "/static/<name>",
         "a letter in the inbox": "/demo/inbox/<int:letter_id>",
         "its HTML": "/demo/inbox/<int:letter_id>/html",

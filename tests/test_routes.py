@@ -56,6 +56,8 @@ PUBLIC_GETS = [
     "/publications/<slug>/editions.atom",
     "/publications/<slug>/members",
     "/publications/<slug>/order",
+    "/publications/<slug>/sample",
+    "/publications/<slug>/sample/<filename>",
     "/readyz",
     "/refuse/<token>",
     "/robots.txt",

@@ -207,6 +207,40 @@ class Asset(Base):
     edition: Mapped[Edition] = relationship(back_populates="assets")
 
 
+class Sample(Base):
+    """A file of the free sample of a publication, one of each format: for everybody to read."""
+
+    __tablename__ = "samples"
+    __table_args__ = (sa.UniqueConstraint("publication_id", "format"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    publication_id: Mapped[int] = mapped_column(sa.ForeignKey("publications.id"))
+    format: Mapped[str] = mapped_column(sa.String(10))  # pdf, epub
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    size: Mapped[int]  # bytes
+    pages: Mapped[int | None]  # of a PDF
+    # Of an EPUB: how many chapters stand in `sample_chapters`, and a heading and the paragraphs
+    # behind it, for a look inside.
+    chapters: Mapped[int] = mapped_column(default=0, server_default="0")
+    opening: Mapped[list[Any]]
+    # What it was cut from, in words; empty: a file that staff uploaded.
+    origin: Mapped[str] = mapped_column(sa.String(100), default="", server_default="")
+    put_at: Mapped[datetime]
+
+
+class SampleChapter(Base):
+    """A page of a sample as it is read in the shop: HTML that was cleaned as it came in."""
+
+    __tablename__ = "sample_chapters"
+    __table_args__ = (sa.UniqueConstraint("sample_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sample_id: Mapped[int] = mapped_column(sa.ForeignKey("samples.id"))
+    number: Mapped[int]
+    title: Mapped[str] = mapped_column(sa.String(200))
+    html: Mapped[str] = mapped_column(sa.Text)
+
+
 class StatementKind(StrEnum):
     """The pages to which a shop adds paragraphs of its own."""
 

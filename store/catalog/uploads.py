@@ -80,7 +80,7 @@ def receive_file(source: Path | BinaryIO, *, name: str = "") -> ReceivedFile:
     left behind.
     """
     try:
-        with tempfile.TemporaryDirectory(dir=_work_room(), prefix="upload-") as folder:
+        with tempfile.TemporaryDirectory(dir=work_room(), prefix="upload-") as folder:
             return _receive(source, Path(folder), name)
     except OSError as fault:
         if is_full(fault):
@@ -144,12 +144,13 @@ def judge_picture(content: bytes, what: str) -> None:
 def forget_broken_uploads() -> None:
     """Remove what a process that died in the middle of an upload left; the timetable calls it."""
     oldest = time.time() - _ABANDONED_SECONDS
-    for folder in _work_room().iterdir():
+    for folder in work_room().iterdir():
         if folder.stat().st_mtime < oldest:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _work_room() -> Path:
+def work_room() -> Path:
+    """Where files on their way in lie; each in a folder of its own that begins with `upload-`."""
     room = config().data_dir.absolute() / "work"
     room.mkdir(parents=True, exist_ok=True)
     return room

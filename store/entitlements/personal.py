@@ -265,6 +265,8 @@ NOBODYS: dict[str, str] = {
     "publications": "what is published",
     "rate_counts": "digests that lead back to nobody, for an hour or a day",
     "rests": "mail servers",
+    "sample_chapters": "what is published",
+    "samples": "what is published",
     "sellers": "who sells",
     "staff": "who works here, and is no customer by that",
     "standstills": "what a mail server said while no letter left",

@@ -54,6 +54,8 @@ class Act(StrEnum):
     DATE_RESUMED = "date_resumed", Kind.CATALOGUE, "Let the letters about the date of {} go on"
     DATE_RETRIED = "date_retried", Kind.CATALOGUE, "Tried failed letters about the date of {} again"
     COVER_CHANGED = "cover_changed", Kind.CATALOGUE, "Changed the cover of {}"
+    SAMPLE_PUT = "sample_put", Kind.CATALOGUE, "Put a free sample beside {}"
+    SAMPLE_REMOVED = "sample_removed", Kind.CATALOGUE, "Took the free sample of {} away"
     DISCOUNT_ADDED = "discount_added", Kind.CATALOGUE, "Added the discount {}"
     DISCOUNT_ENDED = "discount_ended", Kind.CATALOGUE, "Ended the discount {}"
 

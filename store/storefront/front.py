@@ -10,6 +10,7 @@ from sqlalchemy.orm import selectinload
 
 from store.catalog import publications
 from store.catalog.models import Edition, EditionStatus, Publication
+from store.catalog.samples import samples_shown
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.forms import place_in_list
@@ -36,7 +37,11 @@ def home() -> Response:
     page = page.linked(lambda **there: f"/?{urlencode(there)}")
     canonical = config().base_url + "/" + (place.query if page.previous else "")
     released = released_of(page.rows)
-    shelf = [shown_with(one, next(iter(released.get(one.id, [])), None)) for one in page.rows]
+    samples = samples_shown([one.id for one in page.rows])
+    shelf = [
+        shown_with(one, next(iter(released.get(one.id, [])), None), samples.get(one.id))
+        for one in page.rows
+    ]
     is_few = len(shelf) <= MOST_SHOWN_LARGE and not (page.previous_url or page.next_url)
     return public_page(
         render_template(

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from store.catalog import publications
 from store.catalog.covers import KINDS, WIDTHS, cover_file, cover_path
 from store.catalog.models import Edition, Publication, PublicationStatus, Seller
+from store.catalog.samples import SampleShown
 from store.catalog.sellers import countries_sold_to
 from store.kit import clock
 from store.kit.config import config
@@ -124,7 +125,8 @@ def first_paragraph(text: str) -> tuple[Markup, Markup]:
 
 def written(found: InWindow) -> str:
     """The page of what was found, and of the settings."""
-    shown, seller = shown_with(sold(found.publication), found.edition), found.seller
+    shown = shown_with(sold(found.publication), found.edition, found.sample)
+    seller = found.seller
     countries = [name for _, name in countries_sold_to(seller)]
     return render_template(
         "storefront/publication.html",
@@ -186,6 +188,7 @@ class Shown:
     publication: Publication
     edition: Edition | None
     promised: date | None
+    sample: SampleShown | None = None
 
     @property
     def slug(self) -> str:
@@ -241,9 +244,11 @@ def show(publication: Publication) -> Shown:
     return shown_with(publication, publications.newest_released(publication.id))
 
 
-def shown_with(publication: Publication, edition: Edition | None) -> Shown:
+def shown_with(
+    publication: Publication, edition: Edition | None, sample: SampleShown | None = None
+) -> Shown:
     promised = publications.promised_date(publication) if edition is None else None
-    return Shown(publication, edition, promised)
+    return Shown(publication, edition, promised, sample)
 
 
 def what_happens_when(shown: Shown) -> list[tuple[str, str, bool]]:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from store.catalog.faces import HouseFace, face_of
 from store.catalog.models import Asset, Edition, EditionStatus, Face, Publication, Seller
 from store.catalog.publications import PublicationUnknown
+from store.catalog.samples import SAMPLE_FACTS, SAMPLE_OPENING, SampleShown, read_sample
 from store.catalog.sellers import SellerUnknown
 from store.kit import clock
 from store.kit.database import Base, UtcDateTime, one_look
@@ -59,6 +60,8 @@ _ROWS = (
         members_rule(Publication.id, Publication.currency, _NOW).label("members_rule"),
         *(column.label(f"c{i}") for i, column in enumerate(chain.from_iterable(_COLUMNS))),
         *COLUMNS,
+        SAMPLE_FACTS.label("sample_facts"),
+        SAMPLE_OPENING.label("sample_opening"),
     )
     .select_from(Publication)
     .outerjoin(Edition, Edition.id == _EDITION)
@@ -81,6 +84,7 @@ class InWindow:
     face: HouseFace
     has_members_price: bool
     history: History
+    sample: SampleShown | None = None
 
 
 def rows_in_window(slug: str) -> Sequence[Any]:
@@ -100,7 +104,8 @@ def read_window(rows: Sequence[Any]) -> InWindow:
     if edition is not None:
         edition.assets = [file for _, _, file, *_ in parts if file is not None]
     members, history = bool(rows[0].members_rule), read_history(rows[0])
-    return InWindow(publication, edition, seller, face_of(face), members, history)
+    sample = read_sample(rows[0].sample_facts, rows[0].sample_opening)
+    return InWindow(publication, edition, seller, face_of(face), members, history, sample)
 
 
 def _parts(row: Any) -> list[Any]:

@@ -343,7 +343,7 @@ def test_the_front_page_asks_for_each_thing_once(app: Flask, client: FlaskClient
     client.get("/")
     sa.event.remove(db.engine, "before_cursor_execute", note)
 
-    assert asked == ["publications", "editions", "sellers"]
+    assert asked == ["publications", "editions", "samples", "sellers"]
 
 
 def test_what_staff_change_shows_on_the_next_page(app: Flask, client: FlaskClient) -> None:

@@ -1,0 +1,166 @@
+"""The free sample of a publication: put beside it at the desk, and read by everybody in the shop."""
+
+import hashlib
+import io
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from store.catalog.models import Publication, PublicationStatus, Sample
+from store.demo.seed import edition_files
+from store.kit.database import db, transaction
+from store.staff.models import AuditEntry
+from tests.admin.sign_in import press
+from tests.catalog.files import book, package, page
+from tests.conftest import on_both_when_long
+from tests.factories import an_asset, an_edition
+from tests.pages import check_page
+from tests.storefront.forms import text_of
+
+DESK = "/admin/publications/send-early-years/sample"
+SHOP = "/publications/send-early-years"
+WORDS = " ".join(["word"] * 60)
+EPUB = book({"EPUB/c1.xhtml": page(f"<h1>Chapter one</h1><p>{WORDS}</p>")})
+
+
+def put(desk: FlaskClient, *files: bytes) -> TestResponse:
+    sent = [(io.BytesIO(one), "part") for one in files]
+    return press(desk, DESK, {"files": sent}, content_type="multipart/form-data")
+
+
+def told() -> list[tuple[str, Any, Any]]:
+    db.session.rollback()
+    query = sa.select(AuditEntry).where(AuditEntry.act.startswith("sample"))
+    return [(one.act, one.before, one.after) for one in db.session.scalars(query)]
+
+
+def with_edition(publication: Publication) -> bytes:
+    """The real PDF of the demonstration's first edition, as a draft's file; 12 pages."""
+    pdf = edition_files(1)[0].read_bytes()
+    with transaction() as session:
+        edition = an_edition(session.get_one(Publication, publication.id))
+        an_asset(edition, "pdf", pdf, facts={"pages": 12, "words": 4000})
+    return pdf
+
+
+@on_both_when_long
+def test_an_epub_is_uploaded_read_by_strangers_replaced_and_taken_away(
+    desk: FlaskClient, client: FlaskClient, publication: Publication
+) -> None:
+    assert client.get(f"{SHOP}/sample").status_code == 404
+    assert f"{SHOP}/sample" not in client.get(SHOP).text
+
+    assert put(desk, EPUB).status_code == 303
+
+    assert "Look inside Chapter one word word" in text_of(client.get(SHOP).text)
+    assert f'<a href="{SHOP}/sample">Read a sample<span' in client.get("/").text
+    answer = client.get(f"{SHOP}/sample")
+    check_page(answer.text, path="sample")
+    assert f"<h2>Chapter one</h2>\n<p>{WORDS}</p>" in answer.text
+    again = client.get(f"{SHOP}/sample", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, answer.headers.getlist("Set-Cookie")) == (304, [])
+    file = client.get(f"{SHOP}/sample/send-early-years-sample.epub")
+    assert (file.data, file.content_type) == (EPUB, "application/epub+zip")
+
+    other = book({"EPUB/c1.xhtml": page("<h1>Another</h1><p>Short.</p>")})
+    assert put(desk, other).status_code == 303
+    assert "Another Short." in text_of(client.get(f"{SHOP}/sample").text)
+    assert "Look inside" in client.get(SHOP).text
+
+    pressed = {"format": "epub"}
+    assert press(desk, f"{DESK}/remove", pressed, seen_on=DESK).status_code == 303
+    assert client.get(f"{SHOP}/sample").status_code == 404
+    assert f"{SHOP}/sample" not in client.get(SHOP).text
+    assert [act for act, _, _ in told()] == ["sample_put", "sample_put", "sample_removed"]
+
+
+def test_pages_are_chosen_from_the_newest_pdf_and_downloaded_in_ranges(
+    desk: FlaskClient, client: FlaskClient, publication: Publication
+) -> None:
+    with_edition(publication)
+    chosen = {"first": "2", "last": "4"}
+
+    assert press(desk, f"{DESK}/pages", chosen, seen_on=DESK).status_code == 303
+
+    sample = db.session.scalars(sa.select(Sample)).one()
+    assert (sample.pages, sample.origin) == (3, "pages 2 to 4 of edition 1")
+    ((_, _, after),) = told()
+    assert after["from"] == "pages 2 to 4 of edition 1"
+    path = f"{SHOP}/sample/send-early-years-sample.pdf"
+    whole = client.get(path)
+    part = client.get(path, headers={"Range": "bytes=0-4"})
+    assert hashlib.sha256(whole.data).hexdigest() == sample.sha256
+    assert (part.status_code, part.data) == (206, b"%PDF-")
+    assert whole.headers["Cache-Control"] == "public, max-age=0, must-revalidate"
+    assert "send-early-years-sample.pdf" in whole.headers["Content-Disposition"]
+    assert "X-Robots-Tag" not in whole.headers
+    words = text_of(client.get(f"{SHOP}/sample").text)
+    assert f"As PDF, 3 pages, {round(sample.size / 1000)} kB" in words
+
+
+def test_what_would_give_an_edition_away_is_refused(
+    desk: FlaskClient, client: FlaskClient, publication: Publication
+) -> None:
+    whole = with_edition(publication)
+    refusals = {
+        "This is the file of an edition": put(desk, whole),
+        "A sample is a part. Leave some pages out.": press(
+            desk, f"{DESK}/pages", {"first": "1", "last": "12"}, seen_on=DESK
+        ),
+        "Choose pages from 1 to 12": press(
+            desk, f"{DESK}/pages", {"first": "7", "last": "13"}, seen_on=DESK
+        ),
+        "Enter the number of a page.": press(
+            desk, f"{DESK}/pages", {"first": "x", "last": "3"}, seen_on=DESK
+        ),
+        "This has 15 pages, and edition 1 has 12.": put(desk, edition_files(2)[0].read_bytes()),
+        "The file must be a PDF or EPUB.": put(desk, b"words"),
+        "Choose a PDF or an EPUB to upload.": put(desk),
+    }
+    for sentence, answer in refusals.items():
+        assert answer.status_code == 422, sentence
+        assert sentence in text_of(answer.text)
+        check_page(answer.text, path=DESK)
+    assert told() == []
+    assert client.get(f"{SHOP}/sample").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(PublicationStatus.DRAFT, 404), (PublicationStatus.RETIRED, 410)]
+)
+def test_of_what_is_not_on_sale_strangers_see_no_sample(
+    desk: FlaskClient,
+    client: FlaskClient,
+    publication: Publication,
+    status: PublicationStatus,
+    code: int,
+) -> None:
+    put(desk, EPUB)
+    with transaction() as session:
+        session.get_one(Publication, publication.id).status = status
+    for path in (f"{SHOP}/sample", f"{SHOP}/sample/send-early-years-sample.epub"):
+        assert client.get(path).status_code == code
+    assert desk.get(f"{DESK}/epub").data == EPUB
+
+
+def test_a_long_sample_is_read_a_chapter_at_a_time(
+    desk: FlaskClient, client: FlaskClient, publication: Publication
+) -> None:
+    long = " ".join(["word"] * 2400)
+    item = '<item id="c2" href="c2.xhtml" media-type="application/xhtml+xml"/>'
+    opf = package(items=item).replace(b"</spine>", b'<itemref idref="c2"/></spine>')
+    parts = {
+        f"EPUB/c{number}.xhtml": page(f"<h1>Chapter {number}</h1><p>{long}</p>")
+        for number in (1, 2)
+    }
+    assert put(desk, book({"EPUB/package.opf": opf, **parts})).status_code == 303
+    first, second = client.get(f"{SHOP}/sample"), client.get(f"{SHOP}/sample?chapter=2")
+    assert f'<a href="{SHOP}/sample?chapter=2" rel="next">Next chapter</a>' in first.text
+    assert ("<h2>Chapter 2</h2>" in first.text, "<h2>Chapter 2</h2>" in second.text) == (
+        False,
+        True,
+    )
+    assert {client.get(f"{SHOP}/sample?chapter={n}").status_code for n in ("3", "0", "x")} == {404}
