@@ -1,6 +1,7 @@
 """The front of the shop: what is on sale, a few titles large or many as a shelf."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +18,7 @@ from store.kit.forms import place_in_list
 from store.kit.web import public_page
 from store.orders.consents import term_in_words
 from store.orders.prices import quote
-from store.storefront.file_facts import glance
+from store.storefront.file_facts import formats, glance
 from store.storefront.history import History, PastEdition
 from store.storefront.publication import Shown, first_paragraph, shown_with
 
@@ -79,13 +80,14 @@ def _large(shown: Shown) -> dict[str, Any]:
     return {
         "shown": shown,
         "vat": quote(publication).note,
-        "glance": glance(publication, shown.edition),
+        "glance": formats(shown.edition) if shown.edition else glance(publication, None),
         "about": first_paragraph(publication.description)[0],
         "term": term_in_words(publication.updates_months),
     }
 
 
 def _past(released: Sequence[Edition]) -> History:
-    """The last few of these editions."""
-    newest = tuple(PastEdition.begun(one) for one in released[:MOST_IN_FRONT])
-    return History(newest, ever=len(released), standing=len(released))
+    """The last few of these editions; what changed of the newest alone."""
+    told = [PastEdition.begun(one) for one in released[:MOST_IN_FRONT]]
+    short = [replace(one, notes="", is_cut=False) for one in told[1:]]
+    return History((*told[:1], *short), ever=len(released), standing=len(released))
