@@ -217,6 +217,12 @@ def one_of(column: str, enum: type[StrEnum]) -> sa.CheckConstraint:
     return sa.CheckConstraint(words, name=enum.__name__.lower())
 
 
+def written_out(value: str | int) -> sa.ColumnElement[Any]:
+    """A constant of our own in the statement itself: each value that is bound is handled at each
+    execution."""
+    return sa.literal_column(f"'{value}'" if isinstance(value, str) else str(value))
+
+
 def formatted(pattern: str, *values: Any) -> sa.ColumnElement[str]:
     """`pattern.format(*values)` as the database computes it, where values are columns; so that
     Python and SQL spell a key from the same pattern. It knows `{}`, and `{:010}` for

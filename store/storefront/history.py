@@ -10,6 +10,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from store.catalog.models import Asset, DateMove, Edition, EditionStatus, Publication
+from store.kit.database import written_out
 
 # Of each edition the window has the beginning of what changed; the page of all editions has the whole.
 LONGEST_BEGINNING = 1200  # characters
@@ -126,24 +127,30 @@ _ROW, _FIELD = "\x1e", "\x1f"
 _edition = cast(sa.Table, Edition.__table__).alias("past").c
 _move = cast(sa.Table, DateMove.__table__).alias("moved").c
 _file = cast(sa.Table, Asset.__table__).alias("measured").c
-_its_id = (
-    sa.select(Publication.id).where(Publication.slug == sa.bindparam("slug")).scalar_subquery()
-)
-_was_out = sa.and_(_edition.publication_id == _its_id, _edition.released_at.is_not(None))
+
+
 _pages = (
     sa.select(_file.facts["pages"].as_string())
-    .where(_file.edition_id == _edition.id, _file.format == "pdf")
+    .where(_file.edition_id == _edition.id, _file.format == written_out("pdf"))
     .scalar_subquery()
 )
+_stands = sa.case((_edition.status == written_out(EditionStatus.RELEASED), written_out(1)))
 
 
-def _as_text(rows: sa.Select[Any]) -> sa.ScalarSelect[str]:
-    found = rows.subquery()
-    fields: list[sa.ColumnElement[str]] = [
-        sa.func.coalesce(sa.cast(column, sa.Text), "") for column in found.c
+def _as_text(rows: sa.Select[Any], of: Any, number: Any, most: int) -> sa.ScalarSelect[str]:
+    found = (
+        rows.where(of == Publication.id)
+        .order_by(number.desc())
+        .limit(written_out(most))
+        .offset(written_out(0))
+    )
+    there = found.correlate(Publication).subquery()
+    fields: list[Any] = [
+        sa.func.coalesce(sa.cast(one, sa.Text), written_out("")) for one in there.c
     ]
-    spelled = reduce(lambda said, more: said + _FIELD + more, fields)
-    return sa.select(sa.func.aggregate_strings(spelled, _ROW)).select_from(found).scalar_subquery()
+    spelled = reduce(lambda said, more: said + written_out(_FIELD) + more, fields)
+    told = sa.func.aggregate_strings(spelled, _ROW)
+    return sa.select(told).select_from(there).scalar_subquery()
 
 
 COLUMNS = (
@@ -154,39 +161,40 @@ COLUMNS = (
             _edition.released_at,
             _edition.withdrawn_at,
             _pages.label("pages"),
-            sa.func.substr(_edition.notes, 1, LONGEST_BEGINNING + 1).label("notes"),
-        )
-        .where(_was_out)
-        .order_by(_edition.number.desc())
-        .limit(MOST_SHOWN)
+            sa.func.substr(
+                _edition.notes, written_out(1), written_out(LONGEST_BEGINNING + 1)
+            ).label("notes"),
+            sa.func.count(_edition.id).over().label("ever"),
+            sa.func.count(_stands).over().label("standing"),
+        ).where(_edition.released_at.is_not(None)),
+        _edition.publication_id,
+        _edition.number,
+        MOST_SHOWN,
     ).label("editions_told"),
     _as_text(
-        sa.select(_move.number, _move.old_on, _move.new_on, _move.moved_at, _move.reason)
-        .where(_move.publication_id == _its_id)
-        .order_by(_move.number.desc())
-        .limit(MOST_MOVES)
+        sa.select(_move.number, _move.old_on, _move.new_on, _move.moved_at, _move.reason),
+        _move.publication_id,
+        _move.number,
+        MOST_MOVES,
     ).label("moves_told"),
-    sa.select(sa.func.count()).where(_was_out).scalar_subquery().label("ever"),
-    sa.select(sa.func.count())
-    .where(_was_out, _edition.status == EditionStatus.RELEASED)
-    .scalar_subquery()
-    .label("standing"),
 )
 
 
 def read_history(row: Any) -> History:
     """What a row with these columns says."""
+    told = list(_rows(row.editions_told))
+    ever, standing = (int(count) for count in told[0][6:]) if told else (0, 0)
     editions = tuple(
         PastEdition.told(
             int(number), label, _moment(out), _moment(gone) if gone else None, _number(pages), notes
         )
-        for number, label, out, gone, pages, notes in _rows(row.editions_told)
+        for number, label, out, gone, pages, notes, _, _ in told
     )
     moves = tuple(
         MovedDate(_date(old), _date(new), _moment(at), reason)
         for _, old, new, at, reason in _rows(row.moves_told)
     )
-    return History(editions, row.ever, row.standing, moves)
+    return History(editions, ever, standing, moves)
 
 
 def _rows(told: str | None) -> Iterator[list[str]]:

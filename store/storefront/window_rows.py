@@ -14,16 +14,18 @@ from store.catalog.publications import PublicationUnknown
 from store.catalog.samples import SAMPLE_FACTS, SAMPLE_OPENING, SampleShown, read_sample
 from store.catalog.sellers import SellerUnknown
 from store.kit import clock
-from store.kit.database import Base, UtcDateTime, one_look
+from store.kit.database import Base, UtcDateTime, db, one_look, written_out
 from store.orders.prices import members_rule
 from store.storefront.history import COLUMNS, History, read_history
 
 # What stands on no page of the window: it may be long, and each column costs a little.
 _LEFT_OUT = {
     "publications.overdue_alerted_on",
+    "publications.search_key",
     "publications.warned_on",
     "editions.notes",
     "editions.severity",
+    "editions.correction",
     "editions.created_at",
     "editions.release_at",
     "editions.withdrawn_at",
@@ -42,14 +44,23 @@ def _columns(model: type[Base]) -> list[sa.ColumnElement[Any]]:
     return [column for column in columns if str(column) not in _LEFT_OUT]
 
 
+def _bare(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """As the driver hands it over: it is compared more often than it is read."""
+    return sa.type_coerce(column, sa.types.NullType())
+
+
 _MODELS: tuple[type[Base], ...] = (Publication, Edition, Asset, Seller, Face)
 _COLUMNS = [_columns(model) for model in _MODELS]
 _newest = sa.alias(Edition.__table__)
 _EDITION = (
     sa.select(_newest.c.id)
-    .where(_newest.c.publication_id == Publication.id, _newest.c.status == EditionStatus.RELEASED)
+    .where(
+        _newest.c.publication_id == Publication.id,
+        _newest.c.status == written_out(EditionStatus.RELEASED),
+    )
     .order_by(_newest.c.number.desc())
-    .limit(1)
+    .limit(written_out(1))
+    .offset(written_out(0))
     .correlate(Publication)
     .scalar_subquery()
 )
@@ -58,7 +69,7 @@ _NOW = sa.bindparam("now", type_=UtcDateTime())
 _ROWS = (
     sa.select(
         members_rule(Publication.id, Publication.currency, _NOW).label("members_rule"),
-        *(column.label(f"c{i}") for i, column in enumerate(chain.from_iterable(_COLUMNS))),
+        *(_bare(column).label(f"c{i}") for i, column in enumerate(chain.from_iterable(_COLUMNS))),
         *COLUMNS,
         SAMPLE_FACTS.label("sample_facts"),
         SAMPLE_OPENING.label("sample_opening"),
@@ -67,7 +78,7 @@ _ROWS = (
     .outerjoin(Edition, Edition.id == _EDITION)
     .outerjoin(Asset, Asset.edition_id == Edition.id)
     .outerjoin(Seller, Seller.id == _SELLER)
-    .outerjoin(Face, Face.id == 1)
+    .outerjoin(Face, Face.id == written_out(1))
     .where(Publication.slug == sa.bindparam("slug"))
     .order_by(Asset.format.desc())
 )
@@ -111,9 +122,16 @@ def read_window(rows: Sequence[Any]) -> InWindow:
 def _parts(row: Any) -> list[Any]:
     """Publication, edition, file and seller of a row; None for each that is not there."""
     found, start = [], 1
+    dialect = db.engine.dialect
     for model, columns in zip(_MODELS, _COLUMNS, strict=True):
-        names = [str(column.key) for column in columns]
-        values = dict(zip(names, row[start : start + len(names)], strict=True))
-        found.append(model(**values) if values["id"] is not None else None)
-        start += len(names)
+        values = dict(zip(columns, row[start : start + len(columns)], strict=True))
+        there = {str(column.key): _read(column.type, values[column], dialect) for column in columns}
+        found.append(model(**there) if there["id"] is not None else None)
+        start += len(columns)
     return found
+
+
+def _read(kind: sa.types.TypeEngine[Any], value: Any, dialect: sa.Dialect) -> Any:
+    """A value as its column's type makes it of what the driver handed over."""
+    read = kind.dialect_impl(dialect).result_processor(dialect, None)
+    return read(value) if read is not None and value is not None else value
