@@ -259,6 +259,7 @@ NOBODYS: dict[str, str] = {
     "desk_rules": "a rule for staff",
     "discounts": "prices",
     "editions": "what is published",
+    "faces": "how the shop looks",
     "gateway_events": "ids of a payment firm’s messages; what they brought stands with the payment",
     "mailbox_places": "how far a mailbox was read",
     "pace": "when the next letter leaves",
