@@ -1,12 +1,15 @@
-"""Lists to take out as CSV: every movement of money, for the accountant, and who holds a publication."""
+"""What can be taken out as a file: every movement of money, for the accountant, who holds a publication,
+and all that is held about one customer."""
 
 from datetime import date, timedelta
 from typing import Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, Response, render_template, request, stream_with_context
 
+from store.admin.customers import find
 from store.catalog.publications import publication_by_slug
 from store.distribution.import_export import export_customers
+from store.entitlements.own_data import copy_of
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import transaction
@@ -17,7 +20,7 @@ from store.payments.movements import movements
 from store.payments.sums import left_by_order
 from store.staff import audit
 from store.staff.acts import Act
-from store.staff.guard import SUPPORT, opens_to
+from store.staff.guard import OWNERS, SUPPORT, opens_to
 
 bp = Blueprint("exports", __name__, url_prefix="/admin")
 
@@ -43,6 +46,20 @@ def accounts() -> Any:
             return csv_file(rows, f"money-{first}-{until}.csv")
     page = render_template("admin/accounts.html", values=values, errors=errors)
     return page, status(errors)
+
+
+@bp.post("/customers/<int:customer_id>/data.json")
+@opens_to(OWNERS)
+def data(customer_id: int) -> Any:
+    """All that is held about a customer, as they fetch it themselves."""
+    with transaction():
+        customer = find(customer_id)
+        audit.record(Act.DATA_COPIED, customer)
+        number = customer.id
+    pieces = (piece.encode() for piece in copy_of(number))
+    answer = Response(stream_with_context(pieces), mimetype="application/json")
+    answer.headers["Content-Disposition"] = f'attachment; filename="data-{number}.json"'
+    return answer
 
 
 @bp.post("/publications/<slug>/customers.csv")

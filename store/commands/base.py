@@ -110,18 +110,19 @@ def _need_terminal() -> None:
         raise Refused("Nobody can be asked here. Pass --yes to go on without a question.")
 
 
-def write_file(pieces: Iterable[str], output: Path | None) -> None:
-    """Write a CSV piece by piece to a file, or to standard output."""
+def write_file(pieces: Iterable[str], output: Path | None, begins: bytes = codecs.BOM_UTF8) -> None:
+    """Write a CSV piece by piece to a file, or to standard output; what is no CSV `begins` with
+    nothing."""
     if output is None:
-        _write(pieces, sys.stdout.buffer)
+        _write(pieces, sys.stdout.buffer, begins)
         return
     # So that what breaks off leaves no half of a list under the name that was asked for.
     part = output.with_name(f"{output.name}.part")
     with part.open("wb") as file:
-        _write(pieces, file)
+        _write(pieces, file, begins)
     part.replace(output)
 
 
-def _write(pieces: Iterable[str], file: BinaryIO) -> None:
-    file.write(codecs.BOM_UTF8)
+def _write(pieces: Iterable[str], file: BinaryIO, begins: bytes) -> None:
+    file.write(begins)
     file.writelines(piece.encode() for piece in pieces)

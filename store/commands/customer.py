@@ -12,6 +12,7 @@ from store.distribution.customers_csv import read_customers
 from store.distribution.import_export import ImportReport, export_customers, import_customers
 from store.entitlements.addresses import correct_address, merge_customers
 from store.entitlements.fresh_links import end_links
+from store.entitlements.own_data import copy_of
 from store.entitlements.parting import merge_with, part_customers
 from store.kit.database import alongside, transaction
 from store.orders.customers import known_customer, parse_address
@@ -80,6 +81,19 @@ def export(slug: str, output: Path | None) -> None:
     with transaction():
         record(Act.CUSTOMERS_EXPORTED, publication_by_slug(slug))
     write_file(export_customers(publication_by_slug(slug), left_by_order), output)
+
+
+@customer.command("data")
+@click.argument("address")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file.")
+@in_shop
+def data(address: str, output: Path | None) -> None:
+    """All that is held about a customer, as JSON: what they fetch behind their library link."""
+    with transaction():
+        found = known_customer(address)
+        record(Act.DATA_COPIED, found)
+        customer_id = found.id
+    write_file(copy_of(customer_id), output, begins=b"")
 
 
 @customer.command("correct")

@@ -254,11 +254,14 @@ def _plain(value: Any) -> str:
 
 def _in_words(row: dict[str, Any]) -> list[tuple[str, str]]:
     """A row for people: what is empty says nothing."""
-    return [
-        (_LABELS.get(name, name.removesuffix("_at").removeprefix("is_").replace("_", " ")), text)
-        for name, value in row.items()
-        if (text := _text(name, value))
-    ]
+    found = ((_label(name), _text(name, value)) for name, value in row.items())
+    return [(label, text) for label, text in found if text]
+
+
+def _label(name: str) -> str:
+    words = name.removesuffix("_at").removeprefix("is_").replace("_", " ")
+    words = _LABELS.get(name, words)
+    return words[:1].upper() + words[1:]
 
 
 def _text(name: str, value: Any) -> str:

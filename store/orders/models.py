@@ -33,6 +33,14 @@ class Customer(Base):
     """A person known by an e-mail address, kept as typed and compared without regard to case."""
 
     __tablename__ = "customers"
+    __table_args__ = (
+        sa.Index(
+            "ix_customers_merged_into_id",
+            "merged_into_id",
+            sqlite_where=sa.text("merged_into_id IS NOT NULL"),
+            postgresql_where=sa.text("merged_into_id IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(sa.String(320))

@@ -91,6 +91,7 @@ class Act(StrEnum):
         Kind.CUSTOMERS,
         "Took out the list of customers of {}",
     )
+    DATA_COPIED = "data_copied", Kind.CUSTOMERS, "Took out a copy of all that is held about {}"
     LETTER_RETURNED = "letter_returned", Kind.CUSTOMERS, "Noted that {} came back"
     LETTER_RETRIED = "letter_retried", Kind.CUSTOMERS, "Sent {} again"
     STANDSTILL_SEEN = "standstill_seen", Kind.CUSTOMERS, "Had the mail server asked again"

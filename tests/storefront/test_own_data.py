@@ -3,12 +3,17 @@ with nothing of anybody else in it."""
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
+from flask import Flask
 from flask.testing import FlaskClient
 
+from store.cli import main
+from store.commands import base
 from store.entitlements import own_data
 from store.entitlements.addresses import merge_customers
 from store.entitlements.models import Entitlement, Link
@@ -20,6 +25,7 @@ from store.orders.customers import find_or_add_customer
 from store.orders.models import OrderLine
 from store.orders.placing import Details
 from tests.admin.contested import contest
+from tests.admin.sign_in import press, signed_in
 from tests.conftest import Clock
 from tests.editions import a_shop
 from tests.letters import links_in, sent, text_of
@@ -105,7 +111,7 @@ def test_the_copy_has_everything_of_a_person_and_nothing_of_others(
     path = mailed(client, story)
     answer = client.get(f"{path}/copy.json")
     text = answer.get_data(as_text=True)
-    data: dict[str, Any] = {name: part["rows"] for name, part in json.loads(text)["data"].items()}
+    data = held_in(text)
     assert [(one["email"], one["name"], one["network"]) for one in data["orders"]] == [
         (ANNA, "Anna Berg", "203.0.113.9"),
         (OLD, "Anna Berg", ""),
@@ -144,3 +150,28 @@ def test_a_library_link_alone_opens_no_data_and_the_mailed_one_works_for_a_day(
     assert [client.get(one).status_code for one in answers] == [404, 410, 410, 200]
     frozen.advance(hours=25)
     assert client.get(second).status_code == 410
+
+
+def test_owners_and_operators_take_out_the_same_copy_on_record(
+    app: Flask, client: FlaskClient, story: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    number, file = anna().id, tmp_path / "anna.json"
+    path = mailed(client, story)
+    theirs = held_in(client.get(f"{path}/copy.json").get_data(as_text=True))
+    desk = signed_in(client)
+    owners = press(desk, f"/admin/customers/{number}/data.json").get_data(as_text=True)
+    monkeypatch.setattr(base, "the_shop", lambda: app)
+    CliRunner().invoke(main, ["customer", "data", ANNA, "--output", str(file)])
+    copies = [held_in(owners), held_in(file.read_text(encoding="utf-8"))]
+    acts = [copy.pop("audit_entries") for copy in (theirs, *copies)]
+    assert [[one["act"] for one in lines] for lines in acts] == [
+        [],
+        ["data_copied"],
+        ["data_copied"] * 2,
+    ]
+    assert copies == [theirs, theirs]
+
+
+def held_in(text: str) -> dict[str, Any]:
+    """The rows of a copy by table."""
+    return {name: part["rows"] for name, part in json.loads(text)["data"].items()}
