@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(400)
 
 FIRST_PORT = 8000
 STORY = """\
-  “TITLE” is on sale for pre-order at £12.50.
+  “TITLE” is on sale for pre-order at £12.50, with a free sample.
   Anna Berg orders (pre-order) and pays £12.50.
   Ben Okafor orders (pre-order) and pays £12.50.
   Chloé O’Neil orders (pre-order) and pays £12.50.

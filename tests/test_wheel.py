@@ -75,6 +75,7 @@ def test_everything_beside_the_package_is_in_the_wheel(wheel: Path) -> None:
     beside.add("store/_beside/gunicorn.conf.py")
     assert beside - inside == set()
     samples = {f"store/demo/sample/edition-{n}.{kind}" for n in (1, 2) for kind in ("pdf", "epub")}
+    samples |= {f"store/demo/sample/free-sample.{kind}" for kind in ("pdf", "epub")}
     assert samples <= inside
     assert not [name for name in inside if name.startswith(("tests/", "bench/", "docs/"))]
 

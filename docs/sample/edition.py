@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from markdown_it.token import Token
@@ -74,4 +74,8 @@ class Edition:
 EDITIONS = (
     Edition(1, datetime(2026, 11, 2, tzinfo=UTC)),
     Edition(2, datetime(2026, 11, 3, tzinfo=UTC)),
+)
+# A part of the first one, for everybody: a work of its own for reading apps.
+SAMPLE = replace(
+    EDITIONS[0], label="Free sample", identifier="urn:uuid:0f6dd0f5-2b53-4a38-8d8b-7f7f1f3a9c55"
 )

@@ -48,6 +48,11 @@ def edition_files(number: int) -> list[Path]:
     return [SAMPLE / f"edition-{number}.{suffix}" for suffix in ("pdf", "epub")]
 
 
+def sample_files() -> list[Path]:
+    """The free sample: its first chapters as PDF and EPUB."""
+    return [SAMPLE / f"free-sample.{suffix}" for suffix in ("pdf", "epub")]
+
+
 def edition_notes(number: int) -> str:
     """What changed in that edition, in Markdown."""
     return (SAMPLE / f"edition-{number}-notes.md").read_text(encoding="utf-8")

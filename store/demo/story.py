@@ -11,8 +11,16 @@ from urllib.parse import quote, urlsplit
 
 from store.catalog.editions import upload_edition
 from store.catalog.models import Edition, Publication
+from store.catalog.samples import put_sample, receive_sample
 from store.catalog.uploads import receive_file
-from store.demo.seed import WHO, edition_files, edition_notes, seed_publication, seed_seller
+from store.demo.seed import (
+    WHO,
+    edition_files,
+    edition_notes,
+    sample_files,
+    seed_publication,
+    seed_seller,
+)
 from store.demo.visitor import Page, StoryEnds, Visitor
 from store.distribution.coverage import coverage
 from store.distribution.releasing import schedule_release
@@ -55,11 +63,14 @@ class Told:
 
 def tell(visitor: Visitor, say: Callable[[str], None], payment: Payment = HERE) -> str:
     """Play the main job on one more sample publication; returns its slug. Raises `StoryEnds`."""
+    samples = [receive_sample(path) for path in sample_files()]
     with transaction():
         seed_seller()
         publication = seed_publication()
+        for sample in samples:
+            put_sample(publication, sample)
         told = Told(say, visitor, payment, publication.slug, publication.id)
-        say(f"“{publication.title}” is on sale for pre-order at £12.50.")
+        say(f"“{publication.title}” is on sale for pre-order at £12.50, with a free sample.")
     for name in READERS:
         _order(told, name, "Pre-order")
     _release(told, 1)

@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from playwright.sync_api import Locator, Page
 
 from store.catalog.publications import publication_by_slug, retire
+from store.catalog.samples import put_sample, receive_sample
 from store.catalog.sellers import state_seller
+from store.demo.seed import sample_files
 from store.entitlements.addresses import confirm_change, request_change
 from store.entitlements.fresh_links import end_links, mail_data_link
 from store.entitlements.links import library_url, link_url, order_url
@@ -112,6 +114,7 @@ class Places:
             publication = publication_by_slug(p["later"])
             ask_for_offer(publication, "mia@nursery.example")
             p["offer"] = urlsplit(offer_url(session.scalars(sa.select(Offer)).one())).path
+        self._sample(p["out"])
         self._addresses()
         self._came_back("b" + WHO)
         p["dated"] = shop.publication()
@@ -120,6 +123,14 @@ class Places:
             publication = publication_by_slug(p["dated"])
             later = (publication.expected_on or clock.now().date()) + timedelta(days=40)
             change_date(publication, later, "Two schools are still to read it.", "olga")
+
+    def _sample(self, slug: str) -> None:
+        """Chapters to read, and files to take home."""
+        with self.shop.app.app_context():
+            received = [receive_sample(path) for path in sample_files()]
+            with transaction():
+                for one in received:
+                    put_sample(publication_by_slug(slug), one)
 
     def _came_back(self, email: str) -> None:
         """A letter of this reader came back."""
@@ -383,6 +394,7 @@ DESK = {
     ),
     "desk date moved": Place("/admin/publications/{dated}/date/1"),
     "desk cover": Place("/admin/publications/{out}/cover"),
+    "desk sample": Place("/admin/publications/{out}/sample"),
     "desk retire": Place("/admin/publications/{out}/retire"),
     "desk upload": Place("/admin/publications/{out}/upload"),
     "desk upload with errors (422)": Place("/admin/publications/{out}/upload", (press("Upload"),)),
