@@ -158,7 +158,7 @@ def test_a_long_sample_is_read_a_chapter_at_a_time(
     }
     assert put(desk, book({"EPUB/package.opf": opf, **parts})).status_code == 303
     first, second = client.get(f"{SHOP}/sample"), client.get(f"{SHOP}/sample?chapter=2")
-    assert f'<a href="{SHOP}/sample?chapter=2" rel="next">Next chapter</a>' in first.text
+    assert f'href="{SHOP}/sample?chapter=2">Next chapter</a>' in first.text
     assert ("<h2>Chapter 2</h2>" in first.text, "<h2>Chapter 2</h2>" in second.text) == (
         False,
         True,

@@ -288,6 +288,7 @@ PUBLIC = {
     "form with a wrong code (422)": Place(
         ORDER, (press("Continue", **EMAIL, Discount_code="LATE"),)
     ),
+    "sample": Place("/publications/{out}/sample"),
     "asking for a members' price": Place("/publications/{later}/members"),
     "asked for a members' price": Place(
         "/publications/{later}/members", (press("Mail me my price", **EMAIL),)

@@ -51,6 +51,7 @@ _XLINK_TITLES = ("{*}title", "{*}desc")
 _MOST_SPANNED = 50
 # Short documents (title page, preface) are read on one page with what follows them.
 _WORDS_OF_PAGE = 2500
+_WORDS_OF_TEXT = 60
 _LONGEST_BOOK = 2_000_000  # characters of HTML
 _OPENING_FROM = 40  # words
 _OPENING_UPTO = 130
@@ -75,7 +76,7 @@ def read_book(path: Path) -> Reading:
                     documents.append(_read(root))
         except (Stop, KeyError):
             raise NoPart("This EPUB could not be read.") from None
-    documents = [one for one in documents if one.words]
+    documents = _from_the_text_on([one for one in documents if one.words])
     if sum(len(one.html) for one in documents) > _LONGEST_BOOK:
         raise NoPart("This EPUB is too long to be a sample. Upload some of its chapters.")
     return Reading(list(_gathered(documents)), _opening(documents))
@@ -92,6 +93,12 @@ class _Document:
     @property
     def title(self) -> str:
         return next((text for kind, text in self.told if kind == "h"), "")
+
+
+def _from_the_text_on(documents: list[_Document]) -> list[_Document]:
+    """Without cover and title page, which say what the shop's own page does."""
+    first = next((at for at, one in enumerate(documents) if one.words >= _WORDS_OF_TEXT), 0)
+    return documents[first:]
 
 
 def _gathered(documents: list[_Document]) -> Iterable[Chapter]:
