@@ -22,6 +22,8 @@ from store.catalog.drawn_covers import DrawnCover, draw_cover
 from store.catalog.faces import PLAIN
 from store.catalog.sellers import SellerUnknown, current_face, current_seller
 from store.demo import inbox, pay
+from store.distribution import imports
+from store.entitlements import erasing
 from store.entitlements.on_file import customers_at
 from store.kit import jobs, limits, web
 from store.kit.database import db
@@ -34,6 +36,7 @@ from store.storefront import (
     about,
     address,
     download,
+    erasure,
     front,
     library,
     lost_links,
@@ -66,6 +69,7 @@ CUSTOMERS_DOORS = (
     receipt,
     address,
     second_address,
+    erasure,
     order_move,
     library,
     own_data,
@@ -109,6 +113,7 @@ def create_app(settings: Settings) -> Flask:
     tasks.register_jobs(app)
     letters.register_seller(current_seller)
     matching.register_customers(customers_at)
+    erasing.register_files(imports.forget_addresses)
     limits.init_app(app)
     web.init_app(app, place("static"))
     app.jinja_env.globals.update(draw_cover=_cover_in_our_colour, cover_path=cover_path)

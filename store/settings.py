@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr
     secret_key_fallbacks: SecretList = []
     data_dir: Path = Path("instance")
+    erasure_journal: Path | None = None
     database_url: str = Field(default="", repr=False)  # may hold a password
     storage_url: str = ""
     mail_server: str | None = None
@@ -309,6 +310,12 @@ class Settings(BaseSettings):
     def mail_sender(self) -> str:
         """The address that letters come from."""
         return self.mail_default_sender or f"shop@{urlsplit(self.base_url).hostname}"
+
+    @cached_property
+    def erasures_file(self) -> Path:
+        """The file that says who was erased, whatever becomes of the database: in the data folder
+        unless set."""
+        return (self.erasure_journal or self.data_dir / "erasures.jsonl").absolute()
 
     @cached_property
     def database(self) -> str:

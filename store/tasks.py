@@ -7,7 +7,7 @@ from flask import Flask
 
 from store.catalog import uploads
 from store.distribution import imports, live, recalling, rehearsal, releasing
-from store.entitlements import addresses, clearing, fresh_links, parting, repairs
+from store.entitlements import addresses, clearing, fresh_links, nameless, parting, repairs
 from store.kit import jobs, limits
 from store.kit.database import end_read, transaction
 from store.mail import rests, returned_mailbox, returns, standstills, worker
@@ -18,6 +18,7 @@ from store.payments import (
     date_moves,
     day_sums,
     disputes,
+    erasures,
     inbox,
     refunds,
     transfers,
@@ -73,6 +74,8 @@ def release_due() -> None:
 
 
 TIMETABLE: tuple[Callable[[], object], ...] = (
+    # Before anything is written to who was erased: the database may be one from a backup.
+    erasures.apply_journal,
     limits.forget_ended_windows,
     releasing.release_due,
     releasing.owe_missing,
@@ -97,6 +100,8 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     refunds.send_refunds,
     transfers.look_after_transfers,
     checkout.expire_due,
+    erasures.carry_out_due,
+    nameless.remove_old_accounts,
     disputes.remind,
     day_sums.keep_days,
     fresh_links.forget_unknown_addresses,

@@ -60,6 +60,13 @@ def new_database(server: str, template: str | None = None) -> str:
     return _address(server, name)
 
 
+def copied(server: str, url: str) -> str:
+    """A copy of a database that nobody uses; returns its address."""
+    # Connections that were closed may not have ended there yet.
+    _tell(server, _RENAME[1].format(old=name_of(url)))
+    return new_database(server, template=name_of(url))
+
+
 def _new_name() -> str:
     return f"shop_{uuid.uuid4().hex[:12]}"
 

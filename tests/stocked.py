@@ -13,6 +13,7 @@ from store.catalog.faces import stylesheet_path
 from store.catalog.models import Publication
 from store.catalog.publications import publication_by_slug
 from store.entitlements.addresses import request_change
+from store.entitlements.erasures import ask_erasure
 from store.entitlements.fresh_links import mail_data_link
 from store.entitlements.links import link_url, make_link, order_url
 from store.entitlements.order_moves import request_move
@@ -49,6 +50,7 @@ class Stocked:
     second: str
     refuse: str
     data: str
+    keep: str
     cover: str
     pay: str
     offer: str
@@ -77,7 +79,7 @@ class Stocked:
         tokens |= {"address": self.address, "demo": self.pay, "offer": self.offer}
         tokens |= {"undo": self.undo, "move": self.move}
         tokens |= {"second-address": self.second, "refuse": self.refuse}
-        tokens |= {"your-data": self.data}
+        tokens |= {"your-data": self.data, "keep": self.keep}
         token = tokens.get(rule.split("/")[1], "")
         path = rule.replace("<token>", token).replace("<slug>", "send-early-years")
         return path.replace("<int:letter_id>", str(self.letter_id))
@@ -104,6 +106,7 @@ def stock(app: Flask) -> Stocked:
         refuse = link_url(given_second(anna(), "anna@second.example"))
         second = link_url(request_second(anna(), "anna@third.example"))
         data = link_url(mail_data_link(anna()))
+        ask_erasure(anna(), "customer")
     library, stop = path_to("library", customer_id), path_to("stop", customer_id)
     pay = start(_placed("later"))
     sent()
@@ -122,6 +125,7 @@ def stock(app: Flask) -> Stocked:
         second=_last(second),
         refuse=_last(refuse),
         data=_last(data),
+        keep=_last(path_to("keep", customer_id)),
         cover=hashlib.sha256(picture()).hexdigest(),
         pay=pay,
         offer=_last(offer),

@@ -152,6 +152,11 @@ REFUSALS = {
     "customer end-links who@reader.example": "No customer has this address.",
     "customer merge who@reader.example a@b.example": "No customer has this address.",
     "customer part who@reader.example a@b.example": "No customer has this address.",
+    "customer erase who@reader.example --yes": "No customer has this address.",
+    "customer erase anna@reader.example": (
+        "Nobody can be asked here. Pass --yes to go on without a question."
+    ),
+    "customer keep who@reader.example": "No customer has this address.",
     "order settle 2222-2222 back": "We know no order with that reference.",
     "publication add Send! --title T --price 1": (
         "The address must be small letters, digits and single hyphens, up to 60."
@@ -194,6 +199,7 @@ def test_every_command_that_prints_data_prints_it_as_json(
         f"order sent-back {by_bank[1]} --json",
         "letter list --json",
         "mail repairs --json",
+        "customer erasures list --json",
         "staff list --json",
         f"edition upload send-early-years {files} --json",
         "edition release send-early-years 2 --rehearse --json",
@@ -206,5 +212,5 @@ def test_every_command_that_prints_data_prints_it_as_json(
         result = _run(*line.split())
         assert (result.exit_code, result.stderr) == (0, ""), f"{line}: {result.output}"
         assert isinstance(json.loads(result.stdout), dict | list), line
-    named = {" ".join(line.split()[:2]) for line in lines}
+    named = {name for name in WITH_JSON if any(line.startswith(f"{name} ") for line in lines)}
     assert named == WITH_JSON

@@ -18,6 +18,7 @@ from store.app import create_app
 from store.catalog.models import Publication
 from store.catalog.sellers import state_seller
 from store.entitlements.addresses import confirm_change, undo_change
+from store.entitlements.erasures import stop_erasure
 from store.entitlements.fresh_links import ask_for_copies
 from store.entitlements.links import open_link
 from store.entitlements.models import Link
@@ -216,6 +217,7 @@ def every_letter(frozen: Clock, database_url: str, tmp_path: Path) -> Iterator[d
             anna_id = confirm_change(open_link(shop.address, "address")).id
             ask_for_copies("anna@new.example")
             stop_by_press(anna_id, 2)
+            stop_erasure(anna_id, "customer")
             outbox.alert_staff("A test of alerts", "Nothing happened.", "test-alert")
             drafted = draft(session.get_one(Publication, 1), 2)
         release(drafted)

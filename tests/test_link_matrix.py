@@ -22,6 +22,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from store.catalog.models import Asset, Publication
+from store.entitlements.erasures import ask_erasure
 from store.entitlements.links import make_link, order_link
 from store.entitlements.models import Link
 from store.entitlements.order_moves import accept_move, request_move
@@ -72,6 +73,7 @@ PURPOSES = {
     "undo of a move": "undo",
     "second address": "second",
     "refusal": "refuse",
+    "keep": "keep",
     "offer": OFFER,
     "data": "data",
     "download": "download",
@@ -169,6 +171,7 @@ def _person(name: str) -> Person:
             "undo of a move": _moved(orders["moved"], f"{name}@right.example"),
             "refusal": given_second(customer, f"{name}@second.example").reference,
             "second address": _to(customer.id, "second", f"{name}@third.example").reference,
+            "keep": _keep(customer),
             "offer": offer.reference if offer else "",
             "data": make_link("data", customer.id).reference,
             "form key": session.get_one(Order, orders["guide"]).form_key,
@@ -215,6 +218,11 @@ def _moved(order_id: int, new_email: str) -> str:
     accept_move(request_move(order_id, new_email))
     query = sa.select(Link.reference).where(Link.purpose == "undo", Link.order_id == order_id)
     return db.session.scalars(query).one()
+
+
+def _keep(customer: Customer) -> str:
+    ask_erasure(customer, "customer")
+    return link_to("keep", customer.id).reference
 
 
 def _to(customer_id: int, purpose: str, new_email: str) -> Link:

@@ -14,6 +14,7 @@ from store.distribution.reached import reached
 from store.entitlements import (
     access,
     addresses,
+    erasures,
     fresh_links,
     on_file,
     open_repairs,
@@ -22,7 +23,7 @@ from store.entitlements import (
     second_addresses,
     shelves,
 )
-from store.entitlements.merging import CustomerMerged
+from store.entitlements.merging import CustomerErased, CustomerMerged
 from store.kit.database import transaction
 from store.kit.formatting import format_time
 from store.kit.forms import Typed, place_in_list, searched, status, typed
@@ -31,6 +32,7 @@ from store.orders import customers, orders
 from store.orders.customer_notes import notes_of
 from store.orders.models import Customer
 from store.payments.charge import is_money_under_way
+from store.payments.erasures import why_it_waits
 from store.staff import audit, recorded
 from store.staff.acts import Act
 from store.staff.credentials import settles_at
@@ -87,6 +89,7 @@ def page_of(customer_id: int, **more: Any) -> str:
     theirs, owned = orders.orders_of(customer.id), shelves.shelves(customer.id)
     has = {one.publication.id for one in owned if not one.is_refunded}
     notes = notes_of(customer.id, place_in_list("note_"))
+    waits = erasures.open_erasure(customer.id)
 
     def here(**there: Any) -> str:
         return url_for("customers.one", customer_id=customer.id, **there)
@@ -104,6 +107,8 @@ def page_of(customer_id: int, **more: Any) -> str:
         letters=page.linked(here),
         notes=notes.linked(here, "note_"),
         merges=parting.merges_of(customer.id),
+        to_erase=waits,
+        erasing_waits=why_it_waits(waits) if waits else None,
         letter_words=letters.STATUSES,
         downloads=received.downloads_of(customer.id),
         events=customer_story(customer.id),
@@ -256,4 +261,6 @@ def find(customer_id: int) -> Customer:
         other = url_for("customers.one", customer_id=found.merged_into_id)
         refusal.way_out = (other, "Look at the other customer")
         raise refusal
+    if found.erased_at is not None:
+        raise CustomerErased
     return found

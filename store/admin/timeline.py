@@ -57,6 +57,8 @@ _LETTERS = {
     "second_address_ended": "The letter that the second address has ended",
     "transfer_details": "The letter on how to pay by bank",
     "your_data": "The letter with the link to their data",
+    "erasure_told": "The letter that their data is to be erased",
+    "erasure_stopped": "The letter that nothing is erased",
 }
 _BECAME = {
     DeliveryStatus.QUEUED: "waits to leave",

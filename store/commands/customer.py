@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from store.catalog.publications import publication_by_slug
+from store.commands import erasures
 from store.commands.base import in_shop, json_option, print_json, who_types, write_file
 from store.distribution.csv_columns import FileUnclear
 from store.distribution.customers_csv import read_customers
@@ -31,6 +32,11 @@ _NAMING = (
 @click.group()
 def customer() -> None:
     """The people who bought, or were given a copy."""
+
+
+customer.add_command(erasures.erase)
+customer.add_command(erasures.keep)
+customer.add_command(erasures.erasures)
 
 
 @customer.command("import")

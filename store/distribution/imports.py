@@ -3,7 +3,7 @@ by piece by a worker, so that a browser may close, a worker may die, and who sto
 
 import time
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from operator import attrgetter
 from typing import Any
@@ -263,6 +263,28 @@ def forget_files() -> None:
         )
         for found in session.scalars(sa.select(CustomerImport).where(CustomerImport.id.in_(ids))):
             found.data, found.looked = None, {"total": found.looked["total"]}
+
+
+def forget_addresses(spellings: Collection[str]) -> None:
+    """Remove the files in which one of these addresses stands, and who was left out of them. Rows
+    of one that was stopped half-way, or not begun, do not go in: choose the file again, without
+    them. Called inside a transaction."""
+    with_data = sa.select(CustomerImport).where(CustomerImport.data.is_not(None))
+    sought = {spelled.casefold() for spelled in spellings}
+    for found in db.session.scalars(with_data.with_for_update()).all():
+        # Without the empty halves of letters that a spreadsheet may have written (UTF-16).
+        text = (found.data or b"").replace(b"\0", b"").decode("utf-8", "replace").casefold()
+        if not any(one in text for one in sought):
+            continue
+        db.session.execute(sa.delete(ImportLine).where(ImportLine.import_id == found.id))
+        if found.status is ImportStatus.LOOKED:
+            db.session.delete(found)
+            continue
+        if found.status is ImportStatus.RUNNING:
+            advance(found, ImportStatus.STOPPED, who="shop", why="somebody in it was erased")
+        found.data, found.looked = None, {"total": found.looked.get("total", 0)}
+        found.changed_at = clock.now()
+    db.session.flush()
 
 
 def left_out_csv(found: CustomerImport, *, with_customers: bool) -> Iterator[str]:

@@ -23,6 +23,7 @@ from store.entitlements.models import HELD, REFUNDED, SUSPENDED
 from store.kit import clock
 from store.kit.database import UtcDateTime, db
 from store.kit.formatting import format_moment
+from store.kit.mailboxes import ERASED
 from store.kit.paging import BEGINNING, BY_NAME, PAGE_SIZE, Page, Place, paginate
 from store.kit.spreadsheets import Cell, to_csv
 from store.mail import batches, outbox
@@ -61,6 +62,7 @@ WHY_NOT = {
     HELD: "wait for a decision on an order’s move",
     TERM_OVER: "have editions included no longer",
     IMPORTED: "have it from before their import",
+    ERASED: "were erased, as they asked",
 }
 _WORDS = {
     outbox.ON_HOLD: "Letters to this address came back",
@@ -70,6 +72,7 @@ _WORDS = {
     REFUNDED: "The order was refunded",
     TERM_OVER: "New editions are no longer included",
     IMPORTED: "Had this edition before the import",
+    ERASED: "Erased, as they asked",
 }
 
 

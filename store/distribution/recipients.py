@@ -10,6 +10,7 @@ from store.entitlements.models import HELD, REFUNDED, SUSPENDED, Entitlement, No
 from store.entitlements.received import handed_over, has_copy, has_withdrawn, is_elsewhere
 from store.kit import clock
 from store.kit.database import UtcDateTime, db
+from store.kit.mailboxes import ERASED
 from store.mail.models import Batch, Delivery, Occasion
 
 TERM_OVER = "term over"
@@ -20,7 +21,7 @@ WITHDRAWN = "withdrawn"
 # A customer with several entitlements counts once, with the best of them: 0 is owed the edition,
 # 1 as well unless a copy has reached the customer before.
 _STOPPED = 1
-_RANKS = {2: TERM_OVER, 3: HELD, 4: SUSPENDED, 5: REFUNDED}
+_RANKS = {2: TERM_OVER, 3: HELD, 4: SUSPENDED, 5: REFUNDED, 6: ERASED}
 
 
 def recipients(edition: Edition) -> sa.Select[Any]:
@@ -171,6 +172,7 @@ def _comes_after(edition: Edition, first: Any) -> sa.ColumnElement[bool]:
 
 def _rank(at: datetime) -> sa.Case[int]:
     return sa.case(
+        (Entitlement.revoked_reason == ERASED, 6),
         (Entitlement.revoked_at.is_not(None), 5),
         (Entitlement.suspended_at.is_not(None), 4),
         (Entitlement.held_at.is_not(None), 3),

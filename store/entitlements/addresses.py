@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from store.entitlements.access import has_rights
+from store.entitlements.erasures import end_asked_since, refuse_erasure
 from store.entitlements.fresh_links import SameAddress, ask_mailbox, mail_links, start_afresh
 from store.entitlements.links import (
     Ended,
@@ -156,6 +157,7 @@ def undo_change(link: Link) -> Customer:
     _put(customer, address, "restored address", who="customer")
     use_up(link)
     _end_later_undos(link)
+    end_asked_since(customer.id, link.created_at, "customer")
     stayed = _leave_behind(link, bought, moved)
     start_afresh(customer, Ended.ADDRESS)
     mark = f"{customer.id}:{link.id}"
@@ -176,7 +178,7 @@ def undo_change(link: Link) -> Customer:
 def merge_customers(gone: Customer, kept: Customer, who: str) -> Customer:
     """Staff's way of bringing two customers together under the address of `kept`; all links of
     both end, and both addresses are told. `parting.part_customers` takes it back for 14 days. Refuses
-    with `SameAddress`, `ObjectionOpen`, and `CustomerMerged` where either was brought together with
+    with `SameAddress`, `ObjectionOpen`, `ErasureWaits`, and `CustomerMerged` where either was brought together with
     another meanwhile."""
     if gone.id == kept.id:
         raise SameAddress("That is the same customer.")
@@ -184,6 +186,7 @@ def merge_customers(gone: Customer, kept: Customer, who: str) -> Customer:
     gone, kept = customers[gone.id], customers[kept.id]
     refuse_merged(gone, kept)
     refuse_open_objection(gone)
+    refuse_erasure(gone, kept)
     before, gone_id = remember(gone, kept), gone.id
     old = gone.email
     end_offers(old)

@@ -1,29 +1,40 @@
 """A library link as plain values: it opens what `links.open_link` opens, and what does not open is left
 to that to refuse."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from store.entitlements import links
-from store.entitlements.models import Link
+from store.entitlements.erasures import open_erasure
+from store.entitlements.models import Erasure, Link
 from store.kit import tokens
 from store.kit.database import db
 from store.orders.models import Customer
 
 
 class HeldLink(NamedTuple):
-    """A library link that opens at this moment, and its customer's first address."""
+    """A library link that opens at this moment, its customer's first address, and whether they are
+    to be erased."""
 
     reference: str
     purpose: str
     customer_id: int
     email: str
+    # From when on all that is known of them is erased, where they asked for it.
+    erased_from: datetime | None
 
 
+_WAITS = sa.and_(
+    Erasure.customer_id == Link.customer_id,
+    Erasure.stopped_at.is_(None),
+    Erasure.done_at.is_(None),
+)
 _HELD = (
-    sa.select(Link.reference, Link.purpose, Link.customer_id, Customer.email)
+    sa.select(Link.reference, Link.purpose, Link.customer_id, Customer.email, Erasure.due_at)
     .join(Customer, Customer.id == Link.customer_id)
+    .outerjoin(Erasure, _WAITS)
     .where(
         Link.reference == sa.bindparam("reference"),
         Link.purpose == "library",
@@ -40,4 +51,8 @@ def held_library(token: str) -> HeldLink:
         if found is not None:
             return HeldLink(*found)
     link = links.open_link(token, "library")
-    return HeldLink(link.reference, link.purpose, link.customer_id, link.customer.email)
+    waits = open_erasure(link.customer_id)
+    erased_from = waits.due_at if waits else None
+    return HeldLink(
+        link.reference, link.purpose, link.customer_id, link.customer.email, erased_from
+    )

@@ -101,6 +101,12 @@ KEPT: tuple[Kept, ...] = (
         "Seven years. Then it goes, and so does the name of who left us so long ago.",
     ),
     Kept(
+        "That you asked us to erase what we know of you",
+        ("erasures",),
+        "To do it on the day, and again should an older state of our records come back.",
+        "The day stays, under a number that leads to nobody.",
+    ),
+    Kept(
         "An address that asked for a price",
         ("offers",),
         "To mail you the price.",

@@ -9,6 +9,7 @@ from store.catalog.models import Edition, EditionStatus, Publication, Seller
 from store.catalog.publications import moves_of, newest_released, promised_date
 from store.entitlements.access import copy_waits, readable_editions, rights_of_order
 from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED, count_orders_along
+from store.entitlements.erasures import STOPPED, TOLD, open_erasure
 from store.entitlements.fresh_links import DATA
 from store.entitlements.granting import earlier_twin
 from store.entitlements.links import library_url, link_url, order_url, stop_url, undo_ends_at
@@ -328,3 +329,36 @@ def order_settled(delivery: Delivery) -> Letter | Skip:
     facts = delivery.facts or {}
     words |= {name: facts[name] for name in ("is_given_back", "keeps_it")}
     return Letter(Mailbox(customer.email), words)
+
+
+def _sample_told() -> dict[str, object]:
+    url = f"{config().base_url}/keep/sample"
+    return {"url": url, "due_at": datetime(2027, 3, 15, 10, tzinfo=UTC), "is_at_once": False}
+
+
+@letter(TOLD, sample=_sample_told)
+def erasure_told(delivery: Delivery) -> Letter | Skip:
+    """Tells an address of the person what is to be erased and when, with the way to stop it."""
+    link = db.session.get_one(Link, delivery.link_id)
+    waits = open_erasure(link.customer_id)
+    if link.revoked_at is not None or waits is None:
+        return Skip("it was stopped already")
+    words = {
+        "url": link_url(link),
+        "due_at": waits.due_at,
+        "is_at_once": waits.due_at <= clock.now(),
+    }
+    return Letter(_mailbox(delivery, link.customer), words)
+
+
+@letter(STOPPED, sample=dict)
+def erasure_stopped(delivery: Delivery) -> Letter:
+    """Tells an address of the person that nothing is erased."""
+    return Letter(_mailbox(delivery, db.session.get_one(Customer, delivery.customer_id)), {})
+
+
+def _mailbox(delivery: Delivery, customer: Customer) -> Mailbox:
+    """The address that a letter names, else the one on file with its name."""
+    if delivery.address is not None:
+        return Mailbox(delivery.address)
+    return Mailbox(customer.email, customer.name)

@@ -29,6 +29,7 @@ MAX_AGE = {
     "second": DAY,
     "refuse": 14 * DAY,
     "data": DAY,
+    "keep": 400 * DAY,
     "download": DAY,
     "order_download": DAY,
 }
@@ -46,9 +47,10 @@ PATHS = {
     "second": "/second-address/",
     "refuse": "/refuse/",
     "data": "/your-data/",
+    "keep": "/keep/",
 }
 # They belong to the mailbox that lost something or was told, and hold while all others end.
-OBJECTING = ("undo", "refuse")
+OBJECTING = ("undo", "refuse", "keep")
 
 
 class Ended(StrEnum):
@@ -61,6 +63,8 @@ class Ended(StrEnum):
     USED = "used"
     UNDONE = "undone"  # an earlier undo took back what it would have
     SECOND = "second"  # letters went to a second address too, which was taken out
+    KEPT = "kept"  # an erasure was stopped, so that there is none to stop
+    ERASED = "erased"  # all that is known of its customer is gone
 
 
 class LinkUnknown(Refusal):
@@ -219,7 +223,7 @@ def open_link(token: str, purpose: str) -> Link:
     if link.purpose == "order" and db.session.scalar(owner) != link.customer_id:
         # Its order came to another customer: moved, or placed again under their address.
         raise LinkExpired(link, Ended.MOVED)
-    if purpose in OBJECTING and clock.now() > undo_ends_at(link):
+    if purpose in {"undo", "refuse"} and clock.now() > undo_ends_at(link):
         fault = fault or TOO_OLD
     if fault:
         raise LinkExpired(link, fault)
@@ -316,9 +320,12 @@ def _revoke(why: Ended, *which: sa.ColumnElement[bool]) -> None:
 
 def address_on_file(link: Link) -> Customer:
     """Whose address gets fresh links where this one is dead: the order's customer of today, where
-    it is of an order."""
+    it is of an order. Refuses (`LinkExpired`) where that customer is erased."""
     order = db.session.get(Order, link.order_id) if link.order_id else None
-    return order.customer if order else link.customer
+    customer = order.customer if order else link.customer
+    if customer.erased_at is not None:
+        raise LinkExpired(link, Ended.ERASED)
+    return customer
 
 
 def _query(purpose: str) -> sa.Select[Link]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from store.catalog.publications import lock_publication
 from store.entitlements.access import has_rights
 from store.entitlements.links import Ended, revoke_pending, undo_ends_at
-from store.entitlements.models import Entitlement, Link, NoticeStop
+from store.entitlements.models import Entitlement, Erasure, Link, NoticeStop
 from store.entitlements.notices import UNSENT, notice_key
 from store.entitlements.on_file import Why, end_second
 from store.entitlements.received import NOTICE
@@ -46,6 +46,17 @@ class CustomerMerged(Refusal):
     )
 
 
+class CustomerErased(Refusal):
+    """A customer of whom nothing is known any more."""
+
+    status = 410
+    heading = "This customer is erased"
+    sentence = (
+        "All that was known of this customer is gone, as was asked for. Their orders stay for the "
+        "accounts, without a name."
+    )
+
+
 class ObjectionOpen(Refusal):
     """A customer whose address was changed, while the mailbox before can still undo that."""
 
@@ -77,10 +88,12 @@ def lock_histories(
 
 
 def refuse_merged(*customers: Customer) -> None:
-    """Refuse a customer who was brought together with another. Called under their locks: what was
+    """Refuse a customer who was brought together with another, or erased. Called under their locks: what was
     read before may have been another's to change."""
     if any(customer.merged_into_id is not None for customer in customers):
         raise CustomerMerged
+    if any(customer.erased_at is not None for customer in customers):
+        raise CustomerErased
 
 
 def refuse_open_objection(gone: Customer) -> None:
@@ -111,6 +124,7 @@ def bring_together(gone: Customer, kept: Customer, who: str) -> None:
     outbox.look_again(gone_id)
     end_second(gone_id, Why.MERGED, who, unless_key=kept.email_key)
     revoke_pending("undo", Ended.UNDONE, customer_id=gone_id, order_id=None)
+    _end_erasure(gone_id, who)
     gone.email, gone.email_key = "", f"merged:{gone_id}"
     gone.name = ""
     gone.merged_into_id = kept_id
@@ -124,6 +138,14 @@ def bring_together(gone: Customer, kept: Customer, who: str) -> None:
         take_name(kept, name)
     record_change(db.session(), "customers", kept_id, "two", "one", who=who, why=TOGETHER)
     db.session.flush()
+
+
+def _end_erasure(gone_id: int, who: str) -> None:
+    """What was asked for of the one is not done to both."""
+    revoke_pending("keep", Ended.KEPT, customer_id=gone_id)
+    is_open = Erasure.stopped_at.is_(None), Erasure.done_at.is_(None)
+    ended = sa.update(Erasure).where(Erasure.customer_id == gone_id, *is_open)
+    db.session.execute(ended.values(stopped_at=clock.now(), stopped_by=who))
 
 
 def _hand_over_rows(gone_id: int, kept_id: int) -> None:

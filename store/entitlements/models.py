@@ -178,3 +178,29 @@ class Download(Base):
     user_agent: Mapped[str] = mapped_column(sa.String(300), default="", server_default="")
 
     asset: Mapped[Asset] = relationship()
+
+
+class Erasure(Base):
+    """A customer, or staff for them, asked that all that is known of them goes; times are facts. It
+    waits from `due_at` on for what has to be settled first."""
+
+    __tablename__ = "erasures"
+    __table_args__ = (
+        sa.Index("ix_erasures_customer_id", "customer_id"),
+        sa.Index(
+            "uq_erasures_open",
+            "customer_id",
+            unique=True,
+            sqlite_where=sa.text("stopped_at IS NULL AND done_at IS NULL"),
+            postgresql_where=sa.text("stopped_at IS NULL AND done_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
+    asked_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    who: Mapped[str] = mapped_column(sa.String(200))
+    stopped_at: Mapped[datetime | None]
+    stopped_by: Mapped[str] = mapped_column(sa.String(200), default="")
+    done_at: Mapped[datetime | None]

@@ -112,6 +112,7 @@ _WHOSE: dict[str, Callable[[Any, Person], sa.ColumnElement[bool]]] = {
             "downloads",
             "repairs",
             "customer_notes",
+            "erasures",
         ),
         _customer,
     ),

@@ -51,7 +51,7 @@ TABLES: dict[str, Held] = {
     "customers": _held(
         "Who you are",
         names="email name",
-        tells="created_at",
+        tells="created_at erased_at",
         follows="email_key search_key",
         ours="id merged_into_id",
     ),
@@ -145,6 +145,12 @@ TABLES: dict[str, Held] = {
         "News that you stopped",
         tells="stopped_at complained_at",
         ours="id customer_id publication_id",
+    ),
+    "erasures": _held(
+        "Erasures that were asked for",
+        tells="asked_at due_at stopped_at done_at",
+        others="who stopped_by",
+        ours="id customer_id",
     ),
     "links": _held(
         "Links that we mailed you",

@@ -10,6 +10,9 @@ from email_validator import EmailNotValidError, validate_email
 from store.kit.errors import Refusal
 from store.kit.text import clean_line
 
+# What stands in place of an address, or of words that may hold a name, once its person is erased; the
+# key of their customer begins with it, too.
+ERASED = "erased"
 ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
 _LOCAL_PART = re.compile(rf"[{ATEXT}.\u0080-\U0010ffff]+")
 _ASCII_DOMAIN = re.compile(r"[A-Za-z0-9._-]+")

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from store.kit import clock
 from store.kit.database import db, insert_into
-from store.kit.mailboxes import address_key
+from store.kit.mailboxes import ERASED, address_key
 from store.mail import outbox
 from store.mail.letters import Hold, Skip
 from store.mail.models import AddressHold, Delivery, ReturnedLetter, ReturnKind
@@ -74,6 +74,11 @@ def other_way(delivery: Delivery) -> str | None:
         return None
     second = rules().second_of(delivery.customer_id)
     return second if second and not holds_of([second]) else None
+
+
+def is_erased(customer_id: int | None) -> bool:
+    """Whether nothing is known any more of whom a letter is for, so that none is written."""
+    return customer_id is not None and rules().key_of(customer_id) == f"{ERASED}:{customer_id}"
 
 
 def note_accepted(session: Session, address: str) -> None:

@@ -13,10 +13,10 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from store.kit.database import db, end_read
-from store.kit.mailboxes import AddressUnwritable, address_key
+from store.kit.mailboxes import ERASED, AddressUnwritable, address_key
 from store.mail.claims import Claim, Prepared, Unsent
 from store.mail.cutting import cut_letter
-from store.mail.holds import holds_of, may_leave_all_the_same, other_way
+from store.mail.holds import holds_of, is_erased, may_leave_all_the_same, other_way
 from store.mail.letters import (
     Hold,
     Letter,
@@ -119,7 +119,7 @@ def _claimed_rows(claims: Sequence[Claim]) -> dict[int, Delivery]:
 
 
 def _written(claim: Claim, delivery: Delivery, known: Known | None) -> Prepared | Unsent:
-    found = known.letter if known else facts_of(delivery)
+    found = known.letter if known else _facts_of(delivery)
     if isinstance(found, Skip):
         return Unsent(claim, delivery.kind, DeliveryStatus.SKIPPED, found.reason)
     if isinstance(found, Hold):
@@ -150,6 +150,21 @@ def _written(claim: Claim, delivery: Delivery, known: Known | None) -> Prepared 
         octets=handed_back(message_id) + octets_of(found, text, message_id, who),
         is_on_hold=on_hold is not None,
     )
+
+
+def _facts_of(delivery: Delivery) -> Letter | Skip | Hold:
+    """The facts as they are now; a customer who is erased has none, and is written to no more."""
+    try:
+        found = facts_of(delivery)
+    except _DATABASE_FAULTS:
+        raise
+    except Exception:
+        if is_erased(delivery.customer_id):
+            return Skip(ERASED)
+        raise
+    if isinstance(found, Letter):
+        return Skip(ERASED) if found.to.address == ERASED else found
+    return Skip(ERASED) if isinstance(found, Hold) and is_erased(delivery.customer_id) else found
 
 
 def _message_id(delivery: Delivery, address: str) -> str:

@@ -16,7 +16,7 @@ from store.kit.mailboxes import address_key
 from store.kit.status import advance
 from store.kit.text import clean_line
 from store.mail import models, outbox
-from store.mail.holds import put_hold, rules
+from store.mail.holds import is_erased, put_hold, rules
 from store.mail.models import (
     Attempt,
     Batch,
@@ -44,7 +44,7 @@ def take(
     key: str,
 ) -> bool:
     """Take one report of a letter, inside the caller's transaction; False where `key` was taken
-    before, no letter has the number, or it comes too late to be a mail server's.
+    before, no letter has the number, its reader is erased, or it comes too late to be a mail server's.
 
     `status` as RFC 3463 writes it, `words` the server's own. A report that comes before the
     letter's own outcome is written down waits for it. It is about the address that the letter went
@@ -52,7 +52,7 @@ def take(
     mailbox but its reader's.
     """
     delivery = db.session.get(Delivery, delivery_id)
-    if delivery is None:
+    if delivery is None or is_erased(delivery.customer_id):
         return False
     address, tried_at = _last_try(delivery_id)
     is_late = tried_at is not None and tried_at < clock.now() - _LATEST

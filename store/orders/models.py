@@ -50,6 +50,8 @@ class Customer(Base):
     created_at: Mapped[datetime]
     # The customer this one was merged with, who has all that was theirs; no address then.
     merged_into_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customers.id"))
+    # All that was known of the person is gone; the number stays, as accounts are counted by it.
+    erased_at: Mapped[datetime | None]
 
 
 class CustomerNote(Base):

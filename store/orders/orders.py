@@ -120,7 +120,9 @@ def search_customers(
 ) -> Page[Customer]:
     """Customers whose address or name holds `text`, newest first; unless it `is_part` of one, the
     one alone whose address, or whose order's reference, it is."""
-    query: Any = sa.select(Customer).where(Customer.merged_into_id.is_(None))
+    query: Any = sa.select(Customer).where(
+        Customer.merged_into_id.is_(None), Customer.erased_at.is_(None)
+    )
     key: Any = Customer.id
     if text.strip():
         _, customer_id = (None, None) if is_part else found_exactly(text)

@@ -73,7 +73,9 @@ def apply_state(
         record_refund(order, payment, seen, who=f"gateway:{gateway}")
     for contested in state.disputes:
         record_dispute(order, payment, contested, asked_at=asked_at or clock.now())
-    if before is OrderStatus.CANCELLED and refunded_amount(order.id) < paid_amount(order.id):
+    is_late = before is not OrderStatus.PAID and order.customer.erased_at is not None
+    is_unwanted = before is OrderStatus.CANCELLED or is_late
+    if is_unwanted and refunded_amount(order.id) < paid_amount(order.id):
         # Nobody wants the copy, so all of the money goes back.
         ask_back(order, None, who="shop", why="paid after it was cancelled", key="cancelled")
     settle_order(order)

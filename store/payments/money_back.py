@@ -132,7 +132,7 @@ def record_refund(order: Order, payment: Payment, seen: GatewayRefund, *, who: s
         return
     if seen.standing is RefundStanding.PENDING or refund.status is not RefundStatus.REQUESTED:
         return
-    if not advance(refund, RefundStatus.SUCCEEDED, who=who):
+    if not advance(refund, RefundStatus.SUCCEEDED, who=who) or order.customer.erased_at is not None:
         return
     order_link(order.id, order.customer_id)  # the letter leads there
     owe(

@@ -77,6 +77,8 @@ class Act(StrEnum):
     SECOND_REMOVED = "second_removed", Kind.CUSTOMERS, "Took out the second address of {}"
     CUSTOMERS_MERGED = "customers_merged", Kind.CUSTOMERS, "Made one customer of two: {}"
     CUSTOMERS_PARTED = "customers_parted", Kind.CUSTOMERS, "Parted two customers again: {}"
+    ERASURE_ASKED = "erasure_asked", Kind.CUSTOMERS, "Asked that {} be erased"
+    ERASURE_STOPPED = "erasure_stopped", Kind.CUSTOMERS, "Stopped the erasure of {}"
     CUSTOMER_NOTED = "customer_noted", Kind.CUSTOMERS, "Noted something about {}"
     NOTE_REMOVED = "note_removed", Kind.CUSTOMERS, "Took out a note about {}"
     CUSTOMERS_LOOKED_AT = (

@@ -65,7 +65,11 @@ def library(token: str) -> Response:
     doors = doors_of(link.customer_id)
     shown = [_show(shelf, link, doors) for shelf in shelves(link.customer_id)]
     page = render_template(
-        "storefront/library.html", shelves=shown, masked=mask(link.email), path=f"/library/{token}"
+        "storefront/library.html",
+        shelves=shown,
+        masked=mask(link.email),
+        erased_from=link.erased_from,
+        path=f"/library/{token}",
     )
     return private_page(page)
 

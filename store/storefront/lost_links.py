@@ -69,7 +69,10 @@ def clean(_endpoint: str | None, values: dict[str, Any] | None) -> None:
 @bp.app_errorhandler(links.LinkExpired)
 def expired(refusal: links.LinkExpired) -> Response:
     """What a link that is too old or wrongly signed shows: a button, and nothing of the order."""
-    is_address = refusal.link.purpose in {"address", "move", "undo", "second", "refuse"}
+    if refusal.reason == links.Ended.ERASED:
+        # Nothing leads to anybody any more, so that there is nobody to mail a link to.
+        return private_page(render_template("storefront/link_erased.html"), refusal.status)
+    is_address = refusal.link.purpose in {"address", "move", "undo", "second", "refuse", "keep"}
     # A stranger may have placed the order: the page says nothing of what the customer did.
     ended_by_customer = {links.Ended.ADDRESS, links.Ended.ASKED, links.Ended.SECOND}
     is_hidden = refusal.link.purpose == "order" and refusal.reason in ended_by_customer

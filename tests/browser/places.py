@@ -13,6 +13,8 @@ from store.catalog.samples import put_sample, receive_sample
 from store.catalog.sellers import state_seller
 from store.demo.seed import sample_files
 from store.entitlements.addresses import confirm_change, request_change
+from store.entitlements.erasing import erase_person
+from store.entitlements.erasures import ask_erasure
 from store.entitlements.fresh_links import end_links, mail_data_link
 from store.entitlements.links import library_url, link_url, order_url
 from store.entitlements.models import Link
@@ -150,7 +152,7 @@ class Places:
         """Letters that ask for something: a new address to be confirmed, a change to be undone, an
         order to be accepted, a move to be objected to; and an order that is held."""
         shop, p = self.shop, self.paths
-        names = ("confirm", "undo", "accept", "object", "held")
+        names = ("confirm", "undo", "accept", "object", "held", "leaving", "gone")
         for name in names:
             p[f"{name}_order"] = shop.order(p["out"], f"{name}@places.example")
         with shop.app.app_context(), transaction():
@@ -175,8 +177,20 @@ class Places:
             p["seconds_library"] = urlsplit(library_url(held_one.id)).path
             p["data"] = _path(mail_data_link(held_one))
             p["seconds_customer"] = str(held_one.id)
+            self._erasures()
             invited = invite("ines@places.example", "editor")
             p["member"], p["join"] = str(invited.id), urlsplit(invitation_url(invited)).path
+
+    def _erasures(self) -> None:
+        """A reader who asked to be erased, and one who is."""
+        p, leaving, gone = self.paths, _customer("leaving"), _customer("gone")
+        ask_erasure(leaving, "tests")
+        p["leaving_library"] = urlsplit(library_url(leaving.id)).path
+        p["leaving_customer"] = str(leaving.id)
+        keeps = sa.select(Link).where(Link.customer_id == leaving.id, Link.purpose == "keep")
+        p["keep"] = _path(db.session.scalars(keeps).one())
+        p["erased"] = urlsplit(library_url(gone.id)).path
+        erase_person(gone.id, clock.now())
 
     def _order_path(self, email: str) -> str:
         order_id = self.shop.ask(sa.select(Order.id).where(Order.email == email))
@@ -341,6 +355,12 @@ PUBLIC = {
     "second not taken out (422)": Place(
         "{seconds_library}/second-address/remove", (press("Take it out"),)
     ),
+    "erase": Place("{library}/erase"),
+    "erase not sure (422)": Place("{library}/erase", (press("Erase my data"),)),
+    "erasure that waits": Place("{leaving_library}/erase"),
+    "library to be erased": Place("{leaving_library}"),
+    "erasure to be stopped": Place("{keep}"),
+    "link of somebody erased (410)": Place("{erased}"),
     "end links": Place("{library}/end-links"),
     "end links not sure (422)": Place(
         "{library}/end-links", (press("End my links, mail me a fresh one"),)
@@ -449,6 +469,11 @@ DESK = {
     ),
     "desk search": Place("/admin/search?q=reader"),
     "desk search none found": Place("/admin/search?q=zzzz"),
+    "desk erase": Place("/admin/customers/{customer}/erase"),
+    "desk erase with errors (422)": Place(
+        "/admin/customers/{customer}/erase", (press("Erase them"),)
+    ),
+    "desk customer to be erased": Place("/admin/customers/{leaving_customer}"),
     "desk end links": Place("/admin/customers/{customer}/end-links"),
     "desk second address": Place("/admin/customers/{seconds_customer}/second-address/remove"),
     "desk order held": Place("/admin/orders/{held_reference}"),

@@ -17,6 +17,7 @@ from store.distribution import import_export, recalling
 from store.distribution.recipients import HELD
 from store.entitlements import (
     addresses,
+    erasing,
     fresh_links,
     granting,
     links,
@@ -26,7 +27,9 @@ from store.entitlements import (
     second_addresses,
 )
 from store.entitlements.models import Link
+from store.kit import clock
 from store.kit.database import db, transaction
+from store.kit.mailboxes import ERASED
 from store.mail import claims, outbox, returns, worker
 from store.mail.claims import Claim
 from store.mail.ledger import ledger
@@ -149,6 +152,11 @@ CHANGES = {
     ),
     "order held": Change(
         lambda _: order_moves.hold_order(_link("undo")), left_out=HELD, goes_to=DORA, before=_move
+    ),
+    "erased": Change(
+        lambda at: erasing.erase_person(at.customer.id, clock.now()),
+        left_out=ERASED,
+        goes_to=ERASED,
     ),
     "name": Change(lambda at: import_export._name([(at.customer, "Ben")])),
 }
@@ -317,6 +325,13 @@ WRITERS: dict[str, set[str] | str] = {
     "entitlements.addresses._end_later_undos": "a notice has no link that objects",
     "entitlements.addresses._leave_behind": "a notice has no link that objects",
     "entitlements.addresses.forget_unproved_addresses": "a notice has none of them",
+    "entitlements.erasing._blank": {"erased"},
+    "entitlements.erasing._blank_customers": {"erased"},
+    "entitlements.erasing._end_rights": {"erased"},
+    "entitlements.erasing._forget_elsewhere": {"erased"},
+    "entitlements.erasing._part_from": "of who came back after a restore, with claims taken before",
+    "entitlements.erasures._end": "of an erasure",
+    "entitlements.merging._end_erasure": "of an erasure",
     "entitlements.granting.revoke_order": {"refund", "cancelled", "dispute lost"},
     "entitlements.granting._settle_right": {"dispute"},
     "entitlements.granting.start_supply": {"consent"},
