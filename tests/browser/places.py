@@ -287,6 +287,8 @@ PUBLIC = {
     "home": Place("/"),
     "pre-order": Place("/publications/{later}"),
     "published": Place("/publications/{out}"),
+    "all editions": Place("/publications/{out}/editions"),
+    "pre-order that moved": Place("/publications/{dated}"),
     "no longer sold (410)": Place("/publications/{retired}"),
     "unknown (404)": Place("/no-such-page"),
     "terms": Place("/terms"),

@@ -149,8 +149,12 @@ def test_what_is_typed_at_the_desk_shows_on_the_next_request(client: FlaskClient
     form = f"/admin/publications/{SLUG}/edit"
     typed = {"title": "Typed at the desk", "price": "15.00", "currency": "GBP"}
     typed |= {"vat_treatment": "zero_rated", "language": "en-GB", "expected_on": "2027-03-31"}
+    too_long = press(desk, form, typed | {"planned_length": "x" * 101})
+    assert "What is planned of the length" in too_long.text
+    typed |= {"planned_formats": "EPUB alone"}
     assert press(desk, form, typed).status_code == 303
     assert "Typed at the desk" in words_now(client)
+    assert this().planned_formats == "EPUB alone"
     assert "Buy for £15.00" in words_now(client)
     seller = {"trading_name": "Press of the desk", "email": "a@press.example", "countries": "GB"}
     assert press(desk, "/admin/seller", seller).status_code == 303

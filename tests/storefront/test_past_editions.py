@@ -5,11 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 from xml.etree import ElementTree as ET
 
 import pytest
+from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import DateMove, EditionStatus, PublicationStatus
 from store.catalog.publications import publication_by_slug
+from store.cli import main
+from store.commands import base
 from store.kit.database import db, transaction
 from store.storefront.history import LONGEST_BEGINNING
 from tests import factories
@@ -116,13 +119,15 @@ def test_thirty_editions_fold_into_eight_and_a_page_of_all(client: FlaskClient) 
 
 
 def test_a_preorder_says_what_is_planned_as_planned_and_how_its_date_moved(
-    client: FlaskClient,
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    planned = ("--planned-formats", "PDF and EPUB", "--planned-length", "about 48 pages")
+    planned += ("--planned-access", "PDF tagged for screen readers")
+    monkeypatch.setattr(base, "the_shop", lambda: app)
+    done = CliRunner().invoke(main, ["publication", "edit", SLUG, *planned])
+    assert done.exit_code == 0, done.output
     with transaction() as session:
         publication = publication_by_slug(SLUG)
-        publication.planned_formats = "PDF and EPUB"
-        publication.planned_length = "about 48 pages"
-        publication.planned_access = "PDF tagged for screen readers"
         for number, old_on, new_on, day, reason in (
             (1, date(2027, 3, 31), date(2027, 5, 20), 1, ""),
             (2, date(2027, 5, 20), date(2027, 6, 17), 8, "Two reviewers asked for more time."),
