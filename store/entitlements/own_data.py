@@ -23,7 +23,7 @@ from store.kit.formatting import format_day, format_moment
 from store.kit.mailboxes import address_key
 from store.kit.money import format_money
 
-AT_ONCE = 200
+AT_ONCE = 500
 # Rows of each table that the page shows; the file has all.
 SHOWN = 25
 _ADDRESSES = ("address", "new_email", "recipient")
