@@ -91,6 +91,11 @@ def with_members() -> None:
         add_discount("Members", percent="10", domains="reader.example")
 
 
+def with_sample() -> None:
+    with transaction():
+        factories.a_sample(this())
+
+
 CHANGES: dict[str, tuple[Callable[[], None], str]] = {
     "price": (edited(price_amount=1999), "Buy for £19.99"),
     "title": (edited(title="Another title"), "Press Another title"),
@@ -106,6 +111,7 @@ CHANGES: dict[str, tuple[Callable[[], None], str]] = {
     "seller": (seller_moved, "Sold to United Kingdom and Ireland"),
     "edition": (renewed, "Edition 2, Spring, renewed on 1 March 2027"),
     "withdrawal": (withdrawn, "Pre-order for £12.50"),
+    "sample": (with_sample, "Look inside Chapter one Once upon a time."),
     "members": (with_members, "Members: ask for your price"),
 }
 
