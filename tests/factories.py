@@ -90,8 +90,8 @@ def an_asset(
     return _add(Asset(edition_id=edition.id, format=format, **(values | given)))
 
 
-def a_sample(publication: Publication) -> Sample:
-    """An EPUB for everybody, with one chapter to read."""
+def a_sample(publication: Publication, chapters: int = 1) -> Sample:
+    """An EPUB for everybody, with chapters to read."""
     data = b"sample"
     digest = hashlib.sha256(data).hexdigest()
     storage().put_bytes(f"assets/{digest}", data)
@@ -101,13 +101,15 @@ def a_sample(publication: Publication) -> Sample:
             format="epub",
             sha256=digest,
             size=len(data),
-            chapters=1,
+            chapters=chapters,
             opening=["Chapter one", "Once upon a time."],
             put_at=clock.now(),
         )
     )
-    html = "<h2>Chapter one</h2>\n<p>Once upon a time.</p>"
-    _add(SampleChapter(sample_id=sample.id, number=1, title="Chapter one", html=html))
+    for number in range(1, chapters + 1):
+        title = f"Chapter {number}"
+        html = f"<h2>{title}</h2>\n<p>Once upon a time.</p>"
+        _add(SampleChapter(sample_id=sample.id, number=number, title=title, html=html))
     return sample
 
 

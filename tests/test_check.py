@@ -38,7 +38,7 @@ def test_a_shop_in_order_has_nothing_wrong(app: Flask, tmp_path: Path) -> None:
     assert (done.exit_code, _lines(done.output, "fault")) == (0, [])
     (letter,) = [line for line in _lines(done.output, "ok") if " letter: " in line]
     assert letter.startswith("ok     letter: one was composed, ")
-    assert "ok     files: 2 stored, each with its size\n" in done.output
+    assert "ok     files: 3 stored, each with its size\n" in done.output
 
 
 @pytest.mark.usefixtures("app")
@@ -63,7 +63,7 @@ def test_a_file_that_is_missing_or_cut_short_is_named(app: Flask, tmp_path: Path
     done = _check(tmp_path)
     assert done.exit_code == 1
     (fault,) = _lines(done.output, "fault")
-    assert fault.startswith("fault  files: RuntimeError: 2 of 2: ")
+    assert fault.startswith("fault  files: RuntimeError: 2 of 3: ")
     assert f"{missing[:12]}… is missing" in fault
     assert f"{short[:12]}… has 4 bytes, not " in fault
 

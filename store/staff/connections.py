@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import current_app
 
-from store.catalog.models import Asset, Seller
+from store.catalog.models import Asset, Sample, Seller
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
@@ -119,8 +119,9 @@ def _writing() -> str:
 
 
 def _files() -> str:
-    """Each file that an edition has, by its row, is stored with its size."""
-    assets = db.session.execute(sa.select(Asset.sha256, Asset.size).distinct()).all()
+    """Each file that an edition or a sample has, by its row, is stored with its size."""
+    of_sample = sa.select(Sample.sha256, Sample.size)
+    assets = db.session.execute(sa.select(Asset.sha256, Asset.size).union(of_sample)).all()
     found = {sha256: storage().size(f"assets/{sha256}") for sha256, _ in assets}
     wrong = [
         f"{sha256[:12]}… {'is missing' if found[sha256] is None else f'has {found[sha256]} bytes, not {size}'}"

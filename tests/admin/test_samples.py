@@ -14,9 +14,9 @@ from store.demo.seed import edition_files
 from store.kit.database import db, transaction
 from store.staff.models import AuditEntry
 from tests.admin.sign_in import press
-from tests.catalog.files import book, package, page
+from tests.catalog.files import book, page
 from tests.conftest import on_both_when_long
-from tests.factories import an_asset, an_edition
+from tests.factories import a_sample, an_asset, an_edition
 from tests.pages import check_page
 from tests.storefront.forms import text_of
 
@@ -138,29 +138,22 @@ def test_of_what_is_not_on_sale_strangers_see_no_sample(
     status: PublicationStatus,
     code: int,
 ) -> None:
-    put(desk, EPUB)
     with transaction() as session:
-        session.get_one(Publication, publication.id).status = status
+        found = session.get_one(Publication, publication.id)
+        a_sample(found)
+        found.status = status
     for path in (f"{SHOP}/sample", f"{SHOP}/sample/send-early-years-sample.epub"):
         assert client.get(path).status_code == code
-    assert desk.get(f"{DESK}/epub").data == EPUB
+    assert desk.get(f"{DESK}/epub").data == b"sample"
 
 
 def test_a_long_sample_is_read_a_chapter_at_a_time(
-    desk: FlaskClient, client: FlaskClient, publication: Publication
+    client: FlaskClient, publication: Publication
 ) -> None:
-    long = " ".join(["word"] * 2400)
-    item = '<item id="c2" href="c2.xhtml" media-type="application/xhtml+xml"/>'
-    opf = package(items=item).replace(b"</spine>", b'<itemref idref="c2"/></spine>')
-    parts = {
-        f"EPUB/c{number}.xhtml": page(f"<h1>Chapter {number}</h1><p>{long}</p>")
-        for number in (1, 2)
-    }
-    assert put(desk, book({"EPUB/package.opf": opf, **parts})).status_code == 303
+    with transaction() as session:
+        a_sample(session.get_one(Publication, publication.id), chapters=2)
     first, second = client.get(f"{SHOP}/sample"), client.get(f"{SHOP}/sample?chapter=2")
     assert f'href="{SHOP}/sample?chapter=2">Next chapter</a>' in first.text
-    assert ("<h2>Chapter 2</h2>" in first.text, "<h2>Chapter 2</h2>" in second.text) == (
-        False,
-        True,
-    )
+    shown = ["<h2>Chapter 2</h2>" in one.text for one in (first, second)]
+    assert shown == [False, True]
     assert {client.get(f"{SHOP}/sample?chapter={n}").status_code for n in ("3", "0", "x")} == {404}

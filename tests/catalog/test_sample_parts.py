@@ -13,7 +13,8 @@ from store.catalog.gate.inspection import judge
 from store.catalog.gate.pdf_part import cut
 from store.catalog.gate.pieces import Reading
 from store.catalog.samples import _clean
-from tests.catalog.files import book, page, raw_pdf, stream
+from store.demo.seed import edition_files
+from tests.catalog.files import book, package, page, raw_pdf, stream
 
 HOSTILE = """<section onclick="steal()"><h1 style="color:red">One</h1>
 <script>steal()</script><style>p{}</style><p>A <b class="x" id="main">bold</b> word.<br/>
@@ -63,6 +64,21 @@ def test_a_look_inside_begins_at_the_first_heading_with_words_behind_it(tmp_path
     words = " ".join(["word"] * 60)
     found = reading_of(tmp_path, f"<h1>Title</h1><h2>Chapter</h2><p>{words}</p><p>{words}.</p>")
     assert found.opening == ["Chapter", words, f"{words}."]
+
+
+def test_a_long_book_is_cut_between_chapters_and_begins_with_its_text(tmp_path: Path) -> None:
+    names = ("title", "one", "two")
+    items = "".join(
+        f'<item id="{name}" href="{name}.xhtml" media-type="application/xhtml+xml"/>'
+        for name in names
+    )
+    spine = "".join(f'<itemref idref="{name}"/>' for name in names)
+    opf = package(items=items).replace(b'<itemref idref="c1"/>', spine.encode())
+    words = " ".join(["word"] * 2400)
+    files = {f"EPUB/{name}.xhtml": page(f"<h1>{name}</h1><p>{words}</p>") for name in names[1:]}
+    path = tmp_path / "book.epub"
+    path.write_bytes(book({"EPUB/package.opf": opf, "EPUB/title.xhtml": page("A book"), **files}))
+    assert [one.title for one in read_book(path).chapters] == ["one", "two"]
 
 
 def a_tagged_pdf() -> bytes:
@@ -133,6 +149,18 @@ def test_pages_that_are_cut_out_keep_tags_and_title_and_nothing_of_other_pages(
         kept = [str(one.A.URI) for one in document.pages[0].Annots]
         seen = [int(number) for number in re.findall(rb"Secret(\d)", _all_of(document))]
     assert (kept, set(seen)) == (["https://web.example/"], {1, 2})
+
+
+def test_bookmarks_that_lead_to_chosen_pages_stay(tmp_path: Path) -> None:
+    source, part = edition_files(2)[0], tmp_path / "part.pdf"
+    cut(source, part, 4, 6)
+    with pikepdf.open(part) as document, document.open_outline() as outline:
+        titles = [one.title for one in outline.root]
+    assert titles == [
+        "1 What the Improvement Plan set out",
+        "2 An inclusive and enabling environment",
+        "3 Noticing early",
+    ]
 
 
 def _all_of(document: pikepdf.Pdf) -> bytes:

@@ -1,8 +1,8 @@
 """Some pages of a PDF as a PDF of their own, tagged as the whole is.
 
 Built from an empty document, so that nothing comes along unasked: of a page what is needed to show
-it, of its links those that stay in the part or lead to the web, of the tags the elements whose
-content is on these pages. A claim to PDF/UA is not carried over.
+it, of links and bookmarks those that stay in the part or lead to the web, of the tags the elements
+whose content is on these pages. A claim to PDF/UA is not carried over.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pikepdf
-from pikepdf import Array, Dictionary, Name, Object, Pdf, String
+from pikepdf import Array, Dictionary, Name, Object, OutlineItem, Pdf, String
 
 from store.catalog.gate.pieces import NoPart
 from store.catalog.gate.xml import parse_leniently
@@ -80,6 +80,8 @@ class _Cut:
             self._link(kept, found)
         self._tag()
         self._describe()
+        with self.whole.open_outline() as old, self.part.open_outline() as new:
+            new.root.extend(self._bookmarks(old.root))
 
     def _link(self, page: Object, found: Iterable[Object]) -> None:
         kept = Array()
@@ -109,11 +111,7 @@ class _Cut:
             if isinstance(uri, String) and str(uri).lower().startswith(_WEB):
                 return "/A", Dictionary(S=Name.URI, URI=String(str(uri)))
             target = action.get("/D") if action.get("/S") == Name.GoTo else None
-        if isinstance(target, Dictionary):
-            target = target.get("/D")
-        if not isinstance(target, Array) or not len(target):
-            return None
-        page = self.pages.get(target[0].objgen) if isinstance(target[0], Dictionary) else None
+        page = self._target(target)
         return None if page is None else ("/Dest", Array([page, Name.Fit]))
 
     def _tag(self) -> None:
@@ -217,6 +215,28 @@ class _Cut:
 
     def _page(self, page: Object | None) -> Object | None:
         return self.pages.get(page.objgen) if isinstance(page, Dictionary) else None
+
+    def _bookmarks(self, entries: Iterable[OutlineItem]) -> list[OutlineItem]:
+        """Those that lead to one of these pages; what stood below another one moves up."""
+        kept: list[OutlineItem] = []
+        for one in entries:
+            below = self._bookmarks(one.children)
+            page = self._target(one.action.get("/D") if one.action else one.destination)
+            if page is None:
+                kept += below
+                continue
+            made = OutlineItem(one.title, Array([page, Name.Fit]))
+            made.children.extend(below)
+            kept.append(made)
+        return kept
+
+    def _target(self, target: Any) -> Object | None:
+        """The page of the part that a place in the whole leads to."""
+        if isinstance(target, Dictionary):
+            target = target.get("/D")
+        if not isinstance(target, Array) or not len(target):
+            return None
+        return self._page(target[0])
 
     def _describe(self) -> None:
         """Title, author and language of the whole."""
