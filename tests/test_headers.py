@@ -21,8 +21,8 @@ from store.entitlements.addresses import confirm_change, undo_change
 from store.entitlements.erasures import stop_erasure
 from store.entitlements.fresh_links import ask_for_copies
 from store.entitlements.links import open_link
-from store.entitlements.models import Link
-from store.entitlements.notices import stop_by_press
+from store.entitlements.models import Link, News
+from store.entitlements.news import choose_by_press
 from store.entitlements.order_moves import accept_move, hold_order, request_move, settle_held
 from store.entitlements.second_addresses import refuse_second
 from store.kit import clock
@@ -216,7 +216,7 @@ def every_letter(frozen: Clock, database_url: str, tmp_path: Path) -> Iterator[d
             order_id = open_link(shop.order, "order").order_id or 0
             anna_id = confirm_change(open_link(shop.address, "address")).id
             ask_for_copies("anna@new.example")
-            stop_by_press(anna_id, 2)
+            choose_by_press(anna_id, 2, News.NOTHING)
             stop_erasure(anna_id, "customer")
             outbox.alert_staff("A test of alerts", "Nothing happened.", "test-alert")
             drafted = draft(session.get_one(Publication, 1), 2)

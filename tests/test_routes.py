@@ -86,6 +86,7 @@ PUBLIC_POSTS = {
     "/library/<token>/end-links": {"sure": "yes"},
     "/library/<token>/erase": {"sure": "yes"},
     "/library/<token>/erase/stop": {},
+    "/library/<token>/news": {"publication": "1", "news": "nothing"},
     "/library/<token>/second-address": {"email": "other@reader.example", "sure": "yes"},
     "/library/<token>/second-address/remove": {"sure": "yes"},
     "/orders/<token>/billing": {"organisation": "Elm Nursery"},

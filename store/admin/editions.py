@@ -26,7 +26,11 @@ SEVERITIES = (
         "Anybody who still works from the old edition may do wrong.",
     ),
     ("guidance", "Guidance has changed", "Worth reading soon."),
-    ("minor", "Small changes", "Corrections and better wording."),
+    (
+        "minor",
+        "Small changes",
+        "Corrections and better wording. Who asked for what matters only is not told.",
+    ),
 )
 TEXTS = ("label", "notes", "severity")
 CHANGED = (*TEXTS, "correction")

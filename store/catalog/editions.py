@@ -8,7 +8,7 @@ from functools import lru_cache
 import sqlalchemy as sa
 from sqlalchemy.orm import selectinload
 
-from store.catalog.models import Asset, Edition, EditionStatus, Publication
+from store.catalog.models import WHAT_MATTERS, Asset, Edition, EditionStatus, Publication
 from store.catalog.publications import lock_publication
 from store.catalog.released import ReleasedFile
 from store.catalog.uploads import ReceivedFile
@@ -18,15 +18,18 @@ from store.kit.database import db
 from store.kit.errors import InvalidFields, NotFound, Refusal
 from store.kit.markup import Cut, cut_markdown, dead_links, pictures
 from store.kit.paging import BEGINNING, Page, Place, paginate
-from store.kit.text import clean_line, clean_text
+from store.kit.text import clean_line, clean_text, without_accents
 
-SEVERITIES = ("law", "guidance", "minor")
+SEVERITIES = (*WHAT_MATTERS, "minor")
 EDITIONS_SHOWN = 12
 LONGEST_NOTES = 600_000  # characters
 LONGEST_CORRECTION = 600
 # Bytes of HTML. Gmail shows no more than 102 kB of a letter, and the way to stop such letters
 # stands at its end; what is round the notes takes up to 20 kB, so that 90 kB is the most.
 _NOTES_MOST = 70_000
+# Bytes of a title in the name of a file; file systems take 255 for the whole.
+_LONGEST_NAME = 150
+_NOT_IN_NAMES = re.compile(r"""[/\\:*?"<>|%;\x00-\x1f]+""")
 _MEDIA_TYPES = {"pdf": "application/pdf", "epub": "application/epub+zip"}
 
 
@@ -276,6 +279,30 @@ def asset_filename(asset: Asset | ReleasedFile) -> str:
     """The readable name of a file, in ASCII: `send-early-years-edition-2.pdf`."""
     slug, number = _of_file(asset)
     return f"{slug}-edition-{number}.{asset.format}"
+
+
+def download_names(file: ReleasedFile) -> tuple[str, str]:
+    """What a file is called where it is saved, after its title: in ASCII, and with all its letters."""
+    return _names(file.title, file.slug, file.number, file.format)
+
+
+@lru_cache(maxsize=256)
+def _names(title: str, slug: str, number: int, format: str) -> tuple[str, str]:
+    ending = f", edition {number}.{format}"
+    # Systems refuse these signs, and mean something by a full stop or a dash in front.
+    kept = _NOT_IN_NAMES.sub(" ", clean_line(title)).strip(" .-~")
+    whole = _fitting(" ".join(kept.split()), _LONGEST_NAME) or slug
+    plain = "".join(one for one in without_accents(whole) if one.isascii())
+    plain = " ".join(plain.split()).strip(" .-~") or slug
+    return plain + ending, whole + ending
+
+
+def _fitting(text: str, most: int) -> str:
+    """As much of a text as its UTF-8 fits into so many bytes, to the end of a word."""
+    if len(text.encode()) <= most:
+        return text
+    cut = text.encode()[:most].decode(errors="ignore")
+    return (cut.rpartition(" ")[0] or cut).strip(" .,-")
 
 
 def asset_reference(asset: Asset | ReleasedFile) -> str:

@@ -153,6 +153,10 @@ class DateMove(Base):
     publication: Mapped[Publication] = relationship()
 
 
+# Of an edition: the law, or the guidance that settings work by, has changed.
+WHAT_MATTERS = ("law", "guidance")
+
+
 class Edition(Base):
     """One numbered state of a publication; immutable once released."""
 
@@ -181,6 +185,11 @@ class Edition(Base):
     assets: Mapped[list["Asset"]] = relationship(
         back_populates="edition", order_by="Asset.format.desc()"
     )
+
+    @property
+    def matters(self) -> bool:
+        """Whether who asked for what matters alone is told of it."""
+        return self.severity in WHAT_MATTERS
 
 
 class Asset(Base):

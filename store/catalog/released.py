@@ -21,6 +21,8 @@ class ReleasedFile(NamedTuple):
     size: int
     uploaded_at: datetime
     facts: dict[str, Any]
+    cover_sha256: str | None  # of page one, where it has pages
+    title: str
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ FILE: tuple[Any, ...] = (
     Asset.size,
     Asset.uploaded_at,
     Asset.facts,
+    Asset.cover_sha256,
+    Publication.title,
 )
 # A row for each file, or one without; the reader says of which publications.
 ROWS = (

@@ -11,10 +11,18 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from store.catalog.editions import notes_in_letter
-from store.catalog.models import Edition, EditionStatus, Publication
-from store.distribution.recipients import STOPPED, WITHDRAWN
+from store.catalog.models import WHAT_MATTERS, Edition, EditionStatus, Publication
+from store.distribution.recipients import MATTERS_ONLY, STOPPED, WITHDRAWN
 from store.entitlements import links
-from store.entitlements.models import HELD, REFUNDED, SUSPENDED, Entitlement, NoticeStop
+from store.entitlements.models import (
+    HELD,
+    REFUNDED,
+    SUSPENDED,
+    Entitlement,
+    News,
+    NoticeStop,
+    news_by,
+)
 from store.entitlements.notices import FIRST_COPIES
 from store.entitlements.received import NOTICE, has_copy
 from store.kit import clock
@@ -61,7 +69,7 @@ _NEWS = frozenset({Occasion.RELEASED, Occasion.CORRECTION, Occasion.ACCESS_BACK}
 # Its words hang on what else has reached the reader.
 _ASKED_ALONE = frozenset({Occasion.CORRECTION})
 
-_IS_STOPPED = sa.exists().where(
+_ASKED_FOR_LESS = sa.and_(
     NoticeStop.customer_id == Customer.id,
     NoticeStop.publication_id == Publication.id,
     NoticeStop.stopped_at.is_not(None),
@@ -101,7 +109,8 @@ _FACTS = (
         Entitlement.suspended_at,
         Entitlement.held_at,
         has_copy(Customer.id, Publication.id).label("has_copy"),
-        _IS_STOPPED.label("is_stopped"),
+        NoticeStop.stopped_at,
+        NoticeStop.matters_pass,
     )
     .select_from(Edition)
     .join(Publication, Publication.id == Edition.publication_id)
@@ -115,6 +124,7 @@ _FACTS = (
     .outerjoin(Customer, Customer.id == Entitlement.customer_id)
     .outerjoin(OrderLine, OrderLine.id == Entitlement.order_line_id)
     .outerjoin(Order, Order.id == OrderLine.order_id)
+    .outerjoin(NoticeStop, _ASKED_FOR_LESS)
     .where(Edition.id == sa.bindparam("edition"))
     .order_by(*_IN_ORDER)
 )
@@ -123,7 +133,7 @@ _EDITION = (
     .join(Publication, Publication.id == Edition.publication_id)
     .where(Edition.id == sa.bindparam("edition"))
 )
-# The rights that hold, of readers who stopped nothing.
+# The rights that hold, of readers who asked for no fewer news than this.
 _RIGHTS_OF_MANY = (
     sa.select(*_RIGHT)
     .select_from(Entitlement)
@@ -137,7 +147,10 @@ _RIGHTS_OF_MANY = (
         Entitlement.revoked_at.is_(None),
         Entitlement.suspended_at.is_(None),
         Entitlement.held_at.is_(None),
-        ~_IS_STOPPED,
+        ~sa.exists().where(
+            _ASKED_FOR_LESS,
+            sa.or_(~NoticeStop.matters_pass, ~sa.bindparam("matters", type_=sa.Boolean)),
+        ),
     )
     .order_by(*_IN_ORDER)
 )
@@ -208,7 +221,8 @@ def _rights_of_many(edition_id: int, deliveries: Sequence[Delivery]) -> tuple[An
     connection = db.session.connection()
     edition = connection.execute(_EDITION, {"edition": edition_id}).one()
     readers = [delivery.customer_id for delivery in deliveries]
-    asked = {"publication": edition.id, "readers": readers}
+    matters = edition.severity in WHAT_MATTERS
+    asked = {"publication": edition.id, "readers": readers, "matters": matters}
     rights: dict[int, Any] = {}
     for right in connection.execute(_RIGHTS_OF_MANY, asked):
         rights.setdefault(right.customer_id, right)
@@ -226,8 +240,12 @@ def _right_now(delivery: Delivery) -> Any:
     right = _standing(rows)
     if isinstance(right, Skip):
         return right
-    is_news = delivery.occasion in _NEWS
-    return Skip(STOPPED) if is_news and right.is_stopped and right.has_copy else right
+    is_news = delivery.occasion in _NEWS and right.has_copy
+    news = news_by(right.stopped_at, right.matters_pass)
+    if is_news and news is News.NOTHING:
+        return Skip(STOPPED)
+    is_minor = right.severity not in WHAT_MATTERS and delivery.occasion is not Occasion.CORRECTION
+    return Skip(MATTERS_ONLY) if is_news and is_minor and news is News.MATTERS else right
 
 
 def _standing(rows: Sequence[Any]) -> Any:

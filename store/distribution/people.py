@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from store.catalog.models import Edition
 from store.distribution.recipients import (
     IMPORTED,
+    MATTERS_ONLY,
     STOPPED,
     TERM_OVER,
     batch_of,
@@ -57,6 +58,7 @@ WHY_TOLD = {
 }
 WHY_NOT = {
     STOPPED: "asked for no notices",
+    MATTERS_ONLY: "asked for what matters only",
     SUSPENDED: "have a disputed payment",
     REFUNDED: "were refunded",
     HELD: "wait for a decision on an order’s move",
@@ -68,6 +70,7 @@ _WORDS = {
     outbox.ON_HOLD: "Letters to this address came back",
     outbox.GIVEN_UP: "The address was given up by a person",
     STOPPED: "Asked for no notices of new editions",
+    MATTERS_ONLY: "Asked for news of what matters only",
     SUSPENDED: "The payment is disputed",
     REFUNDED: "The order was refunded",
     TERM_OVER: "New editions are no longer included",

@@ -15,13 +15,14 @@ from store.mail.models import Batch, Delivery, Occasion
 
 TERM_OVER = "term over"
 STOPPED = "asked us to stop"
+MATTERS_ONLY = "asked for what matters only"
 IMPORTED = "imported as having it"
 RECALLED = "recalled"
 WITHDRAWN = "withdrawn"
 # A customer with several entitlements counts once, with the best of them: 0 is owed the edition,
-# 1 as well unless a copy has reached the customer before.
-_STOPPED = 1
-_RANKS = {2: TERM_OVER, 3: HELD, 4: SUSPENDED, 5: REFUNDED, 6: ERASED}
+# 1 and 2 as well unless a copy has reached the customer before.
+_STOPPED, _MATTERS = 1, 2
+_RANKS = {3: TERM_OVER, 4: HELD, 5: SUSPENDED, 6: REFUNDED, 7: ERASED}
 
 
 def recipients(edition: Edition) -> sa.Select[Any]:
@@ -31,7 +32,8 @@ def recipients(edition: Edition) -> sa.Select[Any]:
 
     Concerned is who held an entitlement when the edition was released (now, before the release)
     that did not come with this edition or a later one. A stop leaves out who has a copy already:
-    it holds back news, and nothing that was bought and not yet delivered.
+    it holds back news, and nothing that was bought and not yet delivered. A wish for what matters
+    alone holds back what does not, unless it replaces what was sent to them and is withdrawn.
     """
     best = _best_entitlements(edition, clock.now()).subquery("best")
     letters = handed_over(edition.publication_id).subquery("letters")
@@ -60,6 +62,8 @@ def _told(
     waits = best.c.available_at > moment
     left_out = sa.case(
         (sa.and_(best.c.rank == _STOPPED, has), STOPPED),
+        (sa.and_(best.c.rank == _MATTERS, gone), None),
+        (sa.and_(best.c.rank == _MATTERS, has), MATTERS_ONLY),
         *((best.c.rank == rank, why) for rank, why in _RANKS.items()),
         else_=None,
     )
@@ -120,8 +124,8 @@ def batch_of(edition: Edition) -> Batch | None:
 def _best_entitlements(edition: Edition, now: datetime) -> sa.Select[*tuple[Any, ...]]:
     first = sa.orm.aliased(Edition, name="first_carried")
     at = edition.released_at or now
-    rank = _rank(at)
-    # `rank <= _STOPPED`, which the database would compute twice.
+    rank = _rank(edition, at)
+    # `rank <= _MATTERS`, which the database would compute twice.
     is_owed = sa.and_(
         Entitlement.revoked_at.is_(None),
         Entitlement.suspended_at.is_(None),
@@ -170,15 +174,17 @@ def _comes_after(edition: Edition, first: Any) -> sa.ColumnElement[bool]:
     )
 
 
-def _rank(at: datetime) -> sa.Case[int]:
+def _rank(edition: Edition, at: datetime) -> sa.Case[int]:
+    of_choice = 0 if edition.matters else _MATTERS
     return sa.case(
-        (Entitlement.revoked_reason == ERASED, 6),
-        (Entitlement.revoked_at.is_not(None), 5),
-        (Entitlement.suspended_at.is_not(None), 4),
-        (Entitlement.held_at.is_not(None), 3),
-        (_is_over(at), 2),
-        (NoticeStop.stopped_at.is_not(None), _STOPPED),
-        else_=0,
+        (Entitlement.revoked_reason == ERASED, 7),
+        (Entitlement.revoked_at.is_not(None), 6),
+        (Entitlement.suspended_at.is_not(None), 5),
+        (Entitlement.held_at.is_not(None), 4),
+        (_is_over(at), 3),
+        (NoticeStop.stopped_at.is_(None), 0),
+        (NoticeStop.matters_pass, of_choice),
+        else_=_STOPPED,
     )
 
 

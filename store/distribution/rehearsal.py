@@ -184,6 +184,7 @@ def _found(edition: Edition) -> dict[str, Any]:
     newest = db.session.scalar(sa.select(sa.func.max(Entitlement.id))) or 0
     return {
         "newest": newest,
+        "severity": edition.severity,
         "counted": asdict(count_recipients(edition)),
         "reader": list(_reader(edition, None)),
     }
@@ -193,6 +194,9 @@ def _tally(edition: Edition) -> tallies.Tally | None:
     """What was counted last, where nobody has bought the publication since."""
     tally = tallies.kept(TallyKind.REHEARSAL, edition.id)
     if tally is None or tally.is_older_than(_OLD):
+        return None
+    # Who hears of it hangs on how much it matters.
+    if tally.found.get("severity") != edition.severity:
         return None
     # By the few newest rights, and not by all of the publication's: the sum is no column of an index.
     of_it = Entitlement.publication_id + 0 == edition.publication_id

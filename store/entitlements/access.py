@@ -202,16 +202,18 @@ def _judged(asset: Asset, rights: Sequence[Entitlement]) -> ReleasedFile:
     editions = released_editions([asset.edition.publication_id])
     if asset.edition_id not in {edition.id for edition in readable(rights, editions)}:
         raise NoLongerYours(_reason(Standing(rights)))
-    slug, number = asset.edition.publication.slug, asset.edition.number
+    publication = asset.edition.publication
     return ReleasedFile(
-        slug,
-        number,
+        publication.slug,
+        asset.edition.number,
         asset.format,
         asset.id,
         asset.sha256,
         asset.size,
         asset.uploaded_at,
         asset.facts,
+        asset.cover_sha256,
+        publication.title,
     )
 
 

@@ -13,8 +13,8 @@ from store.entitlements.erasures import STOPPED, TOLD, open_erasure
 from store.entitlements.fresh_links import DATA
 from store.entitlements.granting import earlier_twin
 from store.entitlements.links import library_url, link_url, order_url, stop_url, undo_ends_at
-from store.entitlements.models import Entitlement, Link
-from store.entitlements.notices import NEWS_STOPPED, is_stopped
+from store.entitlements.models import Entitlement, Link, News
+from store.entitlements.news import NEWS_STOPPED, news_of
 from store.entitlements.on_file import NO_LONGER
 from store.entitlements.order_moves import ACCEPT, MOVED, SETTLED
 from store.entitlements.received import CONFIRMATION
@@ -282,7 +282,7 @@ def news_stopped(delivery: Delivery) -> Letter | Skip:
     """That notices of a publication are stopped, with the way to undo it; left out once undone."""
     publication_id = (delivery.facts or {})["publication_id"]
     customer = db.session.get_one(Customer, delivery.customer_id)
-    if not is_stopped(customer.id, publication_id):
+    if news_of(customer.id, publication_id) is not News.NOTHING:
         return Skip("undone since")
     context = {
         "title": db.session.get_one(Publication, publication_id).title,

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from store.catalog.publications import lock_publication
 from store.entitlements.access import has_rights
 from store.entitlements.links import Ended, revoke_pending, undo_ends_at
-from store.entitlements.models import Entitlement, Erasure, Link, NoticeStop
+from store.entitlements.models import Entitlement, Erasure, Link, NoticeStop, fewer_news
 from store.entitlements.notices import UNSENT, notice_key
 from store.entitlements.on_file import Why, end_second
 from store.entitlements.received import NOTICE
@@ -206,7 +206,7 @@ def _longest(rights: Sequence[Entitlement]) -> Entitlement:
 
 
 def _one_stop_each(gone_id: int, kept_id: int) -> None:
-    """A stop that was asked for under either address holds."""
+    """The choice of fewer news holds, under whichever address it was made."""
     stops = db.session.scalars(
         sa.select(NoticeStop).where(NoticeStop.customer_id.in_((gone_id, kept_id)))
     ).all()
@@ -214,7 +214,7 @@ def _one_stop_each(gone_id: int, kept_id: int) -> None:
     for stop in stops:
         other = theirs.get(stop.publication_id)
         if stop.customer_id == gone_id and other is not None:
-            other.stopped_at = other.stopped_at or stop.stopped_at
+            other.stopped_at, other.matters_pass = fewer_news(other.columns, stop.columns)
             db.session.delete(stop)
     db.session.flush()
 

@@ -1,6 +1,7 @@
 """Tables of rights: entitlements, links, second addresses, downloads, and who stopped which notices."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -141,8 +142,21 @@ class CustomerMerge(Base):
     before: Mapped[dict[str, Any] | None]
 
 
+class News(StrEnum):
+    """What a customer hears of new editions of a publication, from more to fewer."""
+
+    EVERY = "every"
+    MATTERS = "matters"
+    NOTHING = "nothing"
+
+    def is_more_than(self, other: "News") -> bool:
+        """Whether who hears this hears of editions that the other leaves out."""
+        return list(News).index(self) < list(News).index(other)
+
+
 class NoticeStop(Base):
-    """A customer asked not to hear of new editions of a publication; undone, it has an end."""
+    """A customer asked to hear of no new editions of a publication, or of what matters alone; undone,
+    it has no time."""
 
     __tablename__ = "notice_stops"
     __table_args__ = (sa.UniqueConstraint("customer_id", "publication_id"),)
@@ -151,8 +165,34 @@ class NoticeStop(Base):
     customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customers.id"))
     publication_id: Mapped[int] = mapped_column(sa.ForeignKey("publications.id"))
     stopped_at: Mapped[datetime | None]
+    # Editions that matter come all the same.
+    matters_pass: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     # It was not asked for: the reader told the mailbox that the letter was unwanted.
     complained_at: Mapped[datetime | None]
+
+    @property
+    def news(self) -> News:
+        """What the customer hears."""
+        return news_by(*self.columns)
+
+    @property
+    def columns(self) -> tuple[datetime | None, bool]:
+        """The choice as it is kept."""
+        return self.stopped_at, self.matters_pass
+
+
+def fewer_news(
+    one: tuple[datetime | None, bool], other: tuple[datetime | None, bool]
+) -> tuple[datetime | None, bool]:
+    """Of two choices, as columns of a stop, that of fewer news; the first where both are alike."""
+    return other if news_by(*one).is_more_than(news_by(*other)) else one
+
+
+def news_by(stopped_at: datetime | None, matters_pass: bool | None) -> News:
+    """What these columns of a stop say; of a customer without one as well."""
+    if stopped_at is None:
+        return News.EVERY
+    return News.MATTERS if matters_pass else News.NOTHING
 
 
 class Download(Base):

@@ -1,5 +1,5 @@
-"""The one notice that carries an edition to a customer: owed, left out, owed instead of another; and
-who asked not to hear of new editions of a publication. What was bought stays theirs.
+"""The one notice that carries an edition to a customer: owed, left out, owed instead of another, or
+once more news is asked for.
 
 Why a notice is owed is written on it (`Occasion`) by the code that owes it; the letter's sentences
 follow from that and are never guessed from what is missing.
@@ -13,17 +13,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from store.catalog.models import Edition, EditionStatus
-from store.catalog.publications import lock_publication
-from store.entitlements.models import REFUNDED, Entitlement, NoticeStop
-from store.entitlements.received import NOTICE, has_copy, held_since
+from store.entitlements.models import REFUNDED, Entitlement, News, NoticeStop
+from store.entitlements.received import NOTICE, fetched_of, has_copy, held_since
 from store.entitlements.shelves import editions_within, opens
 from store.kit import clock
-from store.kit.config import config
-from store.kit.database import UtcDateTime, db, formatted, insert_into
+from store.kit.database import UtcDateTime, db, formatted
 from store.mail import outbox
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Occasion
 
-NEWS_STOPPED = "news_stopped"
 NEWER = "a newer edition came out"
 
 # Nothing had reached the customer before: no stop holds these back.
@@ -81,15 +78,15 @@ def owe_copy(edition_id: int, customer_id: int, due_at: datetime, occasion: Occa
 
 def owe_what_was_missed(customer_id: int, publication_id: int, occasion: Occasion) -> None:
     """Owe a customer whose right stands the newest edition that it opens, unless a letter has
-    brought it, the release was recalled, or it would be mere news, which they stopped."""
-    found = _newest_offered(customer_id, publication_id)
-    if found is None:
+    brought it, the release was recalled, or it would be mere news, which they did not ask for."""
+    found = _offered_now(customer_id, publication_id)
+    if not found:
         return
-    edition, available_at = found
+    edition, available_at = found[0]
     if db.session.scalar(sa.select(_is_carried(edition.id, customer_id, publication_id))):
         return
     if _has_copy_now(customer_id, publication_id) and (
-        occasion in FIRST_COPIES or is_stopped(customer_id, publication_id)
+        occasion in FIRST_COPIES or _is_held_back(edition, customer_id)
     ):
         return
     now = clock.now()
@@ -99,9 +96,56 @@ def owe_what_was_missed(customer_id: int, publication_id: int, occasion: Occasio
         leave_older_out(publication_id, [customer_id])
 
 
-def _newest_offered(customer_id: int, publication_id: int) -> tuple[Edition, datetime] | None:
-    """The newest edition that a standing right opens, and from when on; of a recalled release only
-    what was bought as it is."""
+def owe_held_back(customer_id: int, publication_id: int, news: News) -> bool:
+    """Owe a customer who asks for more news than before the newest edition of it that their choice
+    held back; says whether there is one. None that has come or a newer one has, by letter or fetched,
+    that came with their import, or whose release was recalled. Nothing was held back of who has no copy."""
+    if not _has_copy_now(customer_id, publication_id):
+        return False
+    left_out, fetched = _left_out(customer_id, publication_id), fetched_of(customer_id)
+    for edition, available_at in _offered_now(customer_id, publication_id):
+        occasions = left_out.get(edition.id)
+        if occasions is None or edition.id in fetched:
+            break
+        is_correction = Occasion.CORRECTION in occasions
+        if news is News.EVERY or edition.matters or is_correction:
+            now = clock.now()
+            occasion = Occasion.CORRECTION if is_correction else Occasion.RELEASED
+            if available_at > now:
+                occasion = Occasion.DAYS_OVER
+            return owe_copy(edition.id, customer_id, max(available_at, now), occasion)
+    return False
+
+
+def _left_out(customer_id: int, publication_id: int) -> dict[int | None, set[Occasion | None]]:
+    """The editions of which every letter to a customer was left out, with why each was owed."""
+    since = held_since(customer_id, publication_id)
+    rows = db.session.execute(
+        sa.select(
+            Delivery.edition_id,
+            Delivery.occasion,
+            sa.and_(
+                # What was left out as the address was given up goes once that is mended.
+                sa.or_(
+                    Delivery.status != DeliveryStatus.SKIPPED, Delivery.reason == outbox.GIVEN_UP
+                ),
+                Delivery.created_at >= since,
+            ),
+        )
+        .join(Edition, Edition.id == Delivery.edition_id)
+        .where(Delivery.customer_id == customer_id, Edition.publication_id == publication_id)
+    ).all()
+    carried = {edition_id for edition_id, _, has_come in rows if has_come}
+    found: dict[int | None, set[Occasion | None]] = {}
+    for edition_id, occasion, _ in rows:
+        if edition_id not in carried:
+            found.setdefault(edition_id, set()).add(occasion)
+    return found
+
+
+def _offered_now(customer_id: int, publication_id: int) -> list[tuple[Edition, datetime]]:
+    """The editions that standing rights open, newest first, and from when on each is theirs; of a
+    recalled release only what was bought as it is."""
     standing = db.session.execute(
         sa.select(Edition, is_recalled(Edition.id))
         .where(Edition.publication_id == publication_id, Edition.status == EditionStatus.RELEASED)
@@ -118,13 +162,12 @@ def _newest_offered(customer_id: int, publication_id: int) -> tuple[Edition, dat
             Entitlement.held_at.is_(None),
         )
     ).all()
-    found = [
-        (edition, right.available_at)
-        for right in rights
-        for edition in editions_within(right, editions)
-        if edition.id not in recalled or edition.id == right.from_edition_id
-    ]
-    return max(found, key=lambda one: (one[0].number, -one[1].timestamp()), default=None)
+    found: dict[Edition, datetime] = {}
+    for right in rights:
+        for edition in editions_within(right, editions):
+            if edition.id not in recalled or edition.id == right.from_edition_id:
+                found[edition] = min(right.available_at, found.get(edition, right.available_at))
+    return sorted(found.items(), key=lambda one: one[0].number, reverse=True)
 
 
 def owe_instead(publication_id: int, left_out: sa.ColumnElement[bool]) -> int:
@@ -302,67 +345,6 @@ def leave_older_out(publication_id: int, customer_ids: Collection[int] | None = 
     return outbox.leave_out(NEWER, *which)
 
 
-def stop_by_press(customer_id: int, publication_id: int) -> None:
-    """Stop notices because a button was pressed, and owe the letter that says so, with the way to
-    undo it: at most one a day for a publication, none where nothing changes. The press may have
-    been a robot's that reads the mail, or somebody's whom the mail was forwarded to."""
-    if is_stopped(customer_id, publication_id):
-        return
-    stop_notices(customer_id, publication_id)
-    outbox.owe(
-        NEWS_STOPPED,
-        f"{NEWS_STOPPED}:{customer_id}:{publication_id}:{clock.today(config().zone)}",
-        customer_id=customer_id,
-        facts={"publication_id": publication_id},
-        priority=0,
-        again_if_skipped=True,
-    )
-
-
-def stop_notices(customer_id: int, publication_id: int, *, complained: bool = False) -> None:
-    """No more notices of new editions of this publication, from now on; again changes nothing.
-    `complained`: the reader told the mailbox, and not us."""
-    if not is_stopped(customer_id, publication_id):
-        # A release waits and sees the stop, or its letters are seen here.
-        lock_publication(publication_id)
-        outbox.look_again(customer_id)
-        now = clock.now()
-        _put_stop(customer_id, publication_id, now, now if complained else None)
-
-
-def resume_notices(customer_id: int, publication_id: int) -> None:
-    """Notices of new editions again; where nothing was stopped, nothing changes."""
-    if is_stopped(customer_id, publication_id):
-        _put_stop(customer_id, publication_id, None)
-
-
-def is_stopped(customer_id: int, publication_id: int) -> bool:
-    """Whether notices of this publication are stopped."""
-    query = sa.select(NoticeStop.id).where(
-        NoticeStop.customer_id == customer_id,
-        NoticeStop.publication_id == publication_id,
-        NoticeStop.stopped_at.is_not(None),
-    )
-    return db.session.scalars(query).first() is not None
-
-
-def _put_stop(
-    customer_id: int,
-    publication_id: int,
-    stopped_at: datetime | None,
-    complained_at: datetime | None = None,
-) -> None:
-    moments = {"stopped_at": stopped_at, "complained_at": complained_at}
-    statement = insert_into(NoticeStop).values(
-        customer_id=customer_id, publication_id=publication_id, **moments
-    )
-    db.session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["customer_id", "publication_id"], set_=moments
-        )
-    )
-
-
 def is_recalled(edition_id: Any) -> sa.ColumnElement[bool]:
     """Whether the release of an edition was recalled, as part of another query."""
     return sa.exists().where(
@@ -384,6 +366,18 @@ def _is_carried(edition_id: Any, customer_id: Any, publication_id: int) -> sa.Co
             letter.created_at >= held_since(customer_id, publication_id),
         )
     )
+
+
+def _is_held_back(edition: Edition, customer_id: int) -> bool:
+    """Whether a customer asked not to hear of this edition, as news."""
+    query = sa.select(NoticeStop.id).where(
+        NoticeStop.customer_id == customer_id,
+        NoticeStop.publication_id == edition.publication_id,
+        NoticeStop.stopped_at.is_not(None),
+    )
+    if edition.matters:
+        query = query.where(NoticeStop.matters_pass.is_(False))
+    return db.session.scalars(query).first() is not None
 
 
 def _has_copy_now(customer_id: int, publication_id: int) -> bool:

@@ -12,8 +12,17 @@ from store.catalog.models import Edition, EditionStatus
 from store.entitlements.fresh_links import mail_links, start_afresh
 from store.entitlements.links import Ended
 from store.entitlements.merging import TOGETHER, bring_together, lock_histories, refuse_merged
-from store.entitlements.models import CustomerMerge, Download, Entitlement, Link, NoticeStop
-from store.entitlements.notices import UNSENT
+from store.entitlements.models import (
+    CustomerMerge,
+    Download,
+    Entitlement,
+    Link,
+    NoticeStop,
+    fewer_news,
+    news_by,
+)
+from store.entitlements.news import news_of
+from store.entitlements.notices import UNSENT, owe_held_back
 from store.entitlements.received import NOTICE
 from store.kit import clock
 from store.kit.database import Base, UtcDateTime, db, transaction
@@ -162,6 +171,7 @@ def part_customers(number: int, customer_id: int, who: str) -> tuple[Customer, C
     _part_rights(before["rights"], gone.id, kept.id)
     _part_stops(before["stops"], gone.id, kept.id)
     _part_notices(before["notices"], who)
+    _owe_held_back(before["stops"], gone.id, kept.id)
     merge.parted_at, merge.parted_by, merge.before = clock.now(), who, None
     db.session.flush()
     db.session.expire_all()
@@ -277,15 +287,23 @@ def _part_rights(rows: list[dict[str, Any]], gone_id: int, kept_id: int) -> None
 
 
 def _part_stops(rows: list[dict[str, Any]], gone_id: int, kept_id: int) -> None:
+    """Each choice of news is what it was, the kept one's unless they have chosen since."""
     for row, mine in _lost(rows, gone_id):
-        if mine["stopped_at"] is None:
-            stopped_at = _read(NoticeStop, "stopped_at", row["stopped_at"])
+        theirs, was = _choice(row), _choice(mine)
+        joined = fewer_news(was, theirs)
+        if joined != was:
             stop = NoticeStop.id == mine["id"], NoticeStop.customer_id == kept_id
-            is_same = NoticeStop.stopped_at == stopped_at
-            db.session.execute(sa.update(NoticeStop).where(*stop, is_same).values(stopped_at=None))
+            is_same = NoticeStop.stopped_at == joined[0], NoticeStop.matters_pass == joined[1]
+            values = {"stopped_at": was[0], "matters_pass": was[1]}
+            db.session.execute(sa.update(NoticeStop).where(*stop, *is_same).values(values))
         lost = {name: _read(NoticeStop, name, value) for name, value in row.items()}
         del lost["id"]
         db.session.execute(sa.insert(NoticeStop).values(lost))
+
+
+def _choice(row: dict[str, Any]) -> tuple[datetime | None, bool]:
+    stopped_at = _read(NoticeStop, "stopped_at", row["stopped_at"])
+    return stopped_at, row.get("matters_pass", False)
 
 
 def _part_notices(rows: list[dict[str, Any]], who: str) -> None:
@@ -309,6 +327,14 @@ def _part_notices(rows: list[dict[str, Any]], who: str) -> None:
             if letter.batch_id is not None:
                 outbox.reopen_batches(Batch.id == letter.batch_id, APART, who)
     db.session.flush()
+
+
+def _owe_held_back(rows: list[dict[str, Any]], gone_id: int, kept_id: int) -> None:
+    """The kept one is owed what the other's choice held back from them meanwhile."""
+    for row in rows:
+        mine = news_of(kept_id, row["publication_id"])
+        if row["customer_id"] == gone_id and mine.is_more_than(news_by(*_choice(row))):
+            owe_held_back(kept_id, row["publication_id"], mine)
 
 
 def _still_goes(letter: Delivery) -> bool:

@@ -143,7 +143,7 @@ TABLES: dict[str, Held] = {
     ),
     "notice_stops": _held(
         "News that you stopped",
-        tells="stopped_at complained_at",
+        tells="stopped_at matters_pass complained_at",
         ours="id customer_id publication_id",
     ),
     "erasures": _held(

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import aliased, joinedload
 
-from store.catalog.models import Edition, EditionStatus
+from store.catalog.models import Asset, Edition, EditionStatus
 from store.entitlements.models import Download, Entitlement
 from store.kit import clock
 from store.kit.database import db, insert_once_by
@@ -214,6 +214,12 @@ def downloads_of(customer_id: int) -> Page[Download]:
         .options(joinedload(Download.asset))
     )
     return paginate(query, BEGINNING, Download.id.desc(), size=SHORT_PAGE)
+
+
+def fetched_of(customer_id: int) -> set[int]:
+    """The editions of which a customer has fetched a file."""
+    query = sa.select(Asset.edition_id).join(Download, Download.asset_id == Asset.id)
+    return set(db.session.scalars(query.where(Download.customer_id == customer_id)))
 
 
 def grant_digest(token: str) -> str:

@@ -7,8 +7,9 @@ from sqlalchemy.orm import aliased
 from store.catalog.models import Edition, EditionStatus
 from store.entitlements.fresh_links import ask_second
 from store.entitlements.merging import TOGETHER
-from store.entitlements.models import Entitlement, SecondAddress
-from store.entitlements.notices import NEWER, UNSENT, is_recalled, leave_older_out, stop_notices
+from store.entitlements.models import Entitlement, News, SecondAddress
+from store.entitlements.news import choose_news
+from store.entitlements.notices import NEWER, UNSENT, is_recalled, leave_older_out
 from store.entitlements.on_file import is_on_file, second_of
 from store.entitlements.received import NOTICE
 from store.kit import clock
@@ -341,7 +342,7 @@ def _complained(delivery: Delivery) -> None:
     if delivery.customer_id is None or not is_news:
         return
     edition = db.session.get_one(Edition, delivery.edition_id)
-    stop_notices(delivery.customer_id, edition.publication_id, complained=True)
+    choose_news(delivery.customer_id, edition.publication_id, News.NOTHING, complained=True)
 
 
 def _second_of(customer_id: int) -> str:

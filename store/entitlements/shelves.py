@@ -3,15 +3,23 @@ them: plain values, read by two statements that are built once."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
 from store.catalog import released
-from store.catalog.models import Edition, EditionStatus, Publication
-from store.catalog.released import ReleasedEdition
-from store.entitlements.models import DISPUTE_LOST, GIFT_TAKEN_BACK, Entitlement, NoticeStop
+from store.catalog.models import Asset, Edition, EditionStatus, Publication
+from store.catalog.released import ReleasedEdition, ReleasedFile
+from store.entitlements.models import (
+    DISPUTE_LOST,
+    GIFT_TAKEN_BACK,
+    Download,
+    Entitlement,
+    News,
+    NoticeStop,
+    news_by,
+)
 from store.kit import clock
 from store.kit.database import db
 from store.orders.models import Order, OrderLine
@@ -41,6 +49,9 @@ class Title(NamedTuple):
     id: int
     slug: str
     title: str
+    subtitle: str
+    author: str
+    cover_sha256: str | None
     expected_on: date | None
 
 
@@ -115,9 +126,35 @@ class Shelf(Standing):
 
     rights: list[Right]
     publication: Title
-    is_stopped: bool = False
-    is_published: bool = False
+    news: News = News.EVERY
+    newest: ReleasedEdition | None = None  # that is out, whether they may fetch it or not
     editions: list[ReleasedEdition] = field(default_factory=list)
+    taken: int = 0  # the number of the newest edition that they have fetched
+
+    @property
+    def is_published(self) -> bool:
+        """Whether any edition is out and stands."""
+        return self.newest is not None
+
+    @property
+    def newest_files(self) -> list[ReleasedFile]:
+        """The files of the newest edition that they may fetch, else of the newest that is out."""
+        newest = self.editions[0] if self.editions else self.newest
+        return newest.assets if newest else []
+
+    @property
+    def missed(self) -> list[ReleasedEdition]:
+        """What came after the edition that they have fetched, newest first."""
+        return [one for one in self.editions if 0 < self.taken < one.number]
+
+    @property
+    def ended_on(self) -> datetime | None:
+        """The last moment of the editions that were included, where a newer one is out."""
+        ends = [right.updates_until for right in self.rights if stands(right)]
+        last = max((end for end in ends if end is not None), default=None)
+        if self.newest is None or last is None or not all(ends):
+            return None
+        return last - timedelta(seconds=1) if last < self.newest.released_at else None
 
     @property
     def orders(self) -> list[ShelfOrder]:
@@ -177,8 +214,12 @@ _RIGHTS = (
         Publication.id,
         Publication.slug,
         Publication.title,
+        Publication.subtitle,
+        Publication.author,
+        Publication.cover_sha256,
         Publication.expected_on,
         NoticeStop.stopped_at,
+        NoticeStop.matters_pass,
         _carried.c.number,
         _carried.c.status,
         Order.placed_at,
@@ -207,34 +248,52 @@ _RIGHTS = (
     .where(Entitlement.customer_id == sa.bindparam("customer_id"))
     .order_by(Entitlement.id)
 )
-_EDITIONS = released.ROWS.where(
-    Edition.publication_id.in_(
-        sa.select(Entitlement.publication_id).where(
-            Entitlement.customer_id == sa.bindparam("customer_id")
+_fetched = (
+    sa.select(Download.asset_id)
+    .where(Download.customer_id == sa.bindparam("customer_id"))
+    .distinct()
+    .subquery("fetched")
+)
+# Behind the columns of the editions, whether a file has been fetched.
+_EDITIONS = (
+    released.ROWS.add_columns(_fetched.c.asset_id)
+    .outerjoin(_fetched, _fetched.c.asset_id == Asset.id)
+    .where(
+        Edition.publication_id.in_(
+            sa.select(Entitlement.publication_id).where(
+                Entitlement.customer_id == sa.bindparam("customer_id")
+            )
         )
     )
 )
 
 
 def shelves(customer_id: int) -> list[Shelf]:
-    """A customer's library, what can be read first, then by purchase, newest first."""
+    """A customer's library: what is new to them first, then what else can be read, each by purchase,
+    newest first."""
     connection, whose = db.session.connection(), {"customer_id": customer_id}
     found: dict[int, Shelf] = {}
     for row in connection.execute(_RIGHTS, whose):
-        title, stopped_at, carried, order = Title(*row[:4]), row[4], row[5:7], row[7:10]
-        shelf = found.setdefault(title.id, Shelf([], title, is_stopped=stopped_at is not None))
+        title, news = Title(*row[:7]), news_by(*row[7:9])
+        carried, order = row[9:11], row[11:14]
+        shelf = found.setdefault(title.id, Shelf([], title, news))
         shelf.rights.append(
             Right(
                 Carried(*carried) if carried[0] is not None else None,
                 ShelfOrder(*order) if order[0] is not None else None,
-                *row[10:],
+                *row[14:],
             )
         )
-    editions = released.read_released(connection.execute(_EDITIONS, whose)) if found else []
+    rows = connection.execute(_EDITIONS, whose).all() if found else []
+    editions = released.read_released(row[:-1] for row in rows)
+    fetched = {row[0] for row in rows if row[-1] is not None}
     for publication_id, shelf in found.items():
         of_it = [each for each in editions if each.publication_id == publication_id]
+        shelf.newest = of_it[0] if of_it else None
         shelf.editions = readable(shelf.rights, of_it)
-        shelf.is_published = bool(of_it)
-    return sorted(
-        found.values(), key=lambda shelf: (bool(shelf.editions), shelf.ordered_at), reverse=True
-    )
+        shelf.taken = max((one.number for one in of_it if one.id in fetched), default=0)
+    return sorted(found.values(), key=_in_order, reverse=True)
+
+
+def _in_order(shelf: Shelf) -> tuple[bool, bool, datetime]:
+    return bool(shelf.missed), bool(shelf.editions), shelf.ordered_at

@@ -17,6 +17,20 @@ _ACCENTS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe
 _PLAIN = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"}
 )
+_PLAIN_CAPITALS = str.maketrans(
+    {chr(small).upper(): plain.capitalize() for small, plain in _PLAIN.items() if chr(small) != "ı"}
+    | {
+        "ß": "ss",
+        "ẞ": "SS",
+        "–": "-",
+        "—": "-",
+        "\u2010": "-",
+        "’": "'",
+        "‘": "'",
+        "“": "",
+        "”": "",
+    }
+)
 _LONGEST_KEY = 1_000
 
 # What may stand in a name beside letters and their combining marks.
@@ -75,6 +89,12 @@ def search_key(*texts: str) -> str:
     text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold()))
     text = _APOSTROPHES.sub("", unicodedata.normalize("NFC", text)).translate(_PLAIN)
     return " ".join(text.split())[:_LONGEST_KEY]
+
+
+def without_accents(text: str) -> str:
+    """The text with plain letters for those with accents and for ligatures; its case stays."""
+    folded = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
+    return folded.translate(_PLAIN | _PLAIN_CAPITALS)
 
 
 def read_number(text: str) -> int | None:

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, request
 
-from store.catalog.editions import asset_filename, media_type
+from store.catalog.editions import download_names, media_type
 from store.entitlements.downloads import grant_download
 from store.entitlements.received import is_recorded, record_download
 from store.kit.database import end_read, one_write
@@ -38,4 +38,5 @@ def download(token: str, asset: str, **_free: str) -> Response:
             )
     # The transfer may take an hour; the connection is needed by others.
     end_read()
-    return sending.response(media_type(found.format), asset_filename(found), _PRIVATE)
+    plain, filename = download_names(found)
+    return sending.response(media_type(found.format), filename, _PRIVATE, plain=plain)

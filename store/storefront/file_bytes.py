@@ -38,11 +38,16 @@ class Sending:
         """Whether bytes of the file go out."""
         return request.method == "GET" and self.answer.transfers
 
-    def response(self, kind: str, filename: str, caching: dict[str, str]) -> Response:
-        """The answer, as a file of this media type and name."""
+    def response(
+        self, kind: str, filename: str, caching: dict[str, str], *, plain: str = ""
+    ) -> Response:
+        """The answer, as a file of this media type and name, `plain` in ASCII for readers that do
+        not know RFC 8187."""
         answer = self.answer
         response = Response(
-            self.body, answer.status, headers=_headers(self.file, answer, filename) | caching
+            self.body,
+            answer.status,
+            headers=_headers(self.file, answer, filename, plain or filename) | caching,
         )
         response.content_type = kind if answer.transfers else "text/plain; charset=utf-8"
         if self.prefix and answer.transfers:
@@ -76,13 +81,13 @@ def _pieces(key: str, answer: Answer) -> Iterator[bytes]:
     return chain([first], pieces)
 
 
-def _headers(file: Representation, answer: Answer, filename: str) -> dict[str, str]:
+def _headers(file: Representation, answer: Answer, filename: str, plain: str) -> dict[str, str]:
     headers = {
         "ETag": file.quoted_etag,
         "Last-Modified": file.last_modified,
         "Accept-Ranges": "bytes",
         "Content-Disposition": (
-            f"attachment; filename=\"{filename}\"; filename*=UTF-8''{quote(filename)}"
+            f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
         ),
     }
     if answer.content_range:

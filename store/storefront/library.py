@@ -1,23 +1,28 @@
-"""The library: what a customer owns, the newest edition first, and its files as every page behind a
-link shows them. Showing it writes nothing."""
+"""The library: what a customer owns, the newest edition first, its files as every page behind a link
+shows them, and what they hear of new editions. Showing it writes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Response, render_template, request
 
 from store.catalog.models import Asset, Edition
 from store.catalog.publications import still_promised
 from store.catalog.released import ReleasedEdition, ReleasedFile
-from store.entitlements.access import copy_waits
+from store.entitlements.access import copy_waits, customers_with_rights
 from store.entitlements.doors import Doors, doors_of, download_path
 from store.entitlements.granting import later_twins
 from store.entitlements.held_links import HeldLink, held_library
-from store.entitlements.models import Link
+from store.entitlements.links import open_link
+from store.entitlements.models import Link, News
+from store.entitlements.news import choose_by_press
 from store.entitlements.shelves import Shelf, shelves
+from store.kit.database import transaction
+from store.kit.errors import Refusal
 from store.kit.formatting import format_size
-from store.kit.web import private_page
+from store.kit.forms import Typed, sent
+from store.kit.web import private_page, same_site
 from store.orders.consents import promise_in_words
 from store.orders.customers import mask
 from store.payments.cancellation import can_cancel
@@ -44,15 +49,40 @@ class Twin:
     cancel_path: str
 
 
+class NothingChosen(Refusal):
+    """A choice of news that is none, or of a publication that is not in the library."""
+
+    status = 400
+    heading = "Nothing was changed"
+    sentence = "This request did not say what to do. Open your library and choose there."
+
+
+class Cover(NamedTuple):
+    """What the cover of a publication is drawn from, or the picture that it is."""
+
+    slug: str
+    title: str
+    subtitle: str
+    author: str
+    cover_sha256: str | None
+
+
+class Saved(NamedTuple):
+    """A choice of news that was just made, and whether an edition that was missed is owed for it."""
+
+    publication_id: int
+    is_owed: bool
+
+
 @dataclass(frozen=True)
 class ShownShelf:
     """One publication as the page shows it."""
 
     shelf: Shelf
+    cover: Cover
     copies: ShownCopies
     orders: list[tuple[str, str]]
     twins: list[Twin]
-    stop_path: str | None
     promised: str
     waits: bool
     is_withdrawn: bool
@@ -61,7 +91,30 @@ class ShownShelf:
 @bp.get("/library/<token>")
 def library(token: str) -> Response:
     """Everything that the holder of this link may read."""
-    link = held_library(token)
+    return _page(held_library(token), token)
+
+
+@bp.post("/library/<token>/news")
+def choose(token: str) -> Response:
+    """What is heard of new editions of one publication from now on."""
+    same_site(request)
+    with transaction():
+        customer_id = open_link(token, "library").customer_id
+        news, publication_id = _chosen(sent())
+        if not customers_with_rights([customer_id], publication_id):
+            raise NothingChosen
+        is_owed = choose_by_press(customer_id, publication_id, news)
+    return _page(held_library(token), token, Saved(publication_id, is_owed))
+
+
+def _chosen(form: Typed) -> tuple[News, int]:
+    try:
+        return News(form["news"]), int(form.matching("publication", r"\d{1,9}"))
+    except ValueError:
+        raise NothingChosen from None
+
+
+def _page(link: HeldLink, token: str, saved: Saved | None = None) -> Response:
     doors = doors_of(link.customer_id)
     shown = [_show(shelf, link, doors) for shelf in shelves(link.customer_id)]
     page = render_template(
@@ -70,6 +123,8 @@ def library(token: str) -> Response:
         masked=mask(link.email),
         erased_from=link.erased_from,
         path=f"/library/{token}",
+        saved=saved,
+        has_epub=any(file.format == "epub" for one in shown for file in one.shelf.newest_files),
     )
     return private_page(page)
 
@@ -78,6 +133,7 @@ def _show(shelf: Shelf, link: HeldLink, doors: Doors) -> ShownShelf:
     day = None if shelf.is_published else still_promised(shelf.publication.expected_on)
     return ShownShelf(
         shelf=shelf,
+        cover=_cover(shelf),
         copies=show_copies(shelf.editions, link),
         orders=[
             (order.reference, path)
@@ -85,11 +141,17 @@ def _show(shelf: Shelf, link: HeldLink, doors: Doors) -> ShownShelf:
             if (path := doors.order_path(order.id))
         ],
         twins=_twins(shelf, doors),
-        stop_path=doors.stop_path(shelf.publication.id),
         promised=promise_in_words(day) if day else "",
         waits=copy_waits(shelf.available_at, day),
         is_withdrawn=shelf.is_withdrawn,
     )
+
+
+def _cover(shelf: Shelf) -> Cover:
+    of_it = shelf.publication
+    pages = [file.cover_sha256 for file in shelf.newest_files if file.cover_sha256]
+    picture = of_it.cover_sha256 or next(iter(pages), None)
+    return Cover(of_it.slug, of_it.title, of_it.subtitle, of_it.author, picture)
 
 
 def _twins(shelf: Shelf, doors: Doors) -> list[Twin]:
@@ -127,6 +189,7 @@ def _file(link: Link | HeldLink, asset: Asset | ReleasedFile, *, is_second: bool
         details.append("1 page" if pages == 1 else f"{pages} pages")
     return {
         "url": download_path(link, asset),
+        "format": asset.format.upper(),
         "label": f"Download {asset.format.upper()}",
         "detail": ", ".join(details),
         "checksum": asset.sha256,

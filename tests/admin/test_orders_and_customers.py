@@ -15,7 +15,6 @@ from store.distribution.rehearsal import send_test
 from store.entitlements.addresses import merge_customers
 from store.entitlements.links import make_link
 from store.entitlements.models import Link
-from store.entitlements.notices import stop_notices
 from store.entitlements.order_moves import accept_move, hold_order, request_move
 from store.entitlements.received import record_download
 from store.kit import clock
@@ -38,6 +37,7 @@ from tests.editions import a_shop, draft
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import send
 from tests.links import anna, given_second, path_to
+from tests.news import stop_news
 from tests.pages import check_page, page_at
 from tests.purchases import (
     ANNA,
@@ -605,7 +605,7 @@ def test_a_notice_shows_why_it_is_owed_and_why_it_was_left_out(desk: FlaskClient
     assert "<dt>Left out because</dt><dd>a newer edition came out</dd>" in page
     with transaction() as session:
         publication_id = session.scalars(sa.select(Publication.id)).one()
-        stop_notices(customer_id, publication_id)
+        stop_news(customer_id, publication_id)
     shown = page_at(desk, f"/admin/customers/{customer_id}")
     assert "Asked us to stop news of new editions; a first copy still comes." in shown
 

@@ -10,7 +10,6 @@ from flask.testing import FlaskClient
 from store.catalog.models import Edition, EditionStatus, Publication
 from store.distribution import people, releasing
 from store.distribution.recipients import STOPPED
-from store.entitlements import notices
 from store.kit.database import db, transaction
 from store.kit.paging import BEGINNING
 from tests.admin.sign_in import press, signed_in
@@ -19,6 +18,7 @@ from tests.distribution.reached import a_copy_came_before
 from tests.editions import draft, release, reread
 from tests.factories import a_customer, an_asset, an_edition
 from tests.letters import send
+from tests.news import stop_news
 from tests.pages import check_page, page_at
 from tests.purchases import buy, give_imported
 from tests.statements import statements
@@ -94,7 +94,7 @@ def test_each_number_opens_its_people_by_key_with_the_same_statements(
             give_imported(buyer, publication, notify=False)
         stopped = buy(publication, "stop@reader.example")
         a_copy_came_before(stopped)
-        notices.stop_notices(stopped.customer_id, publication.id)
+        stop_news(stopped.customer_id, publication.id)
     lists = f"{EDITION}/people"
     page = page_at(desk, EDITION)
     assert f'href="{lists}/gets?why=first_copy"><b>5</b>' in page

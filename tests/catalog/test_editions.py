@@ -9,6 +9,8 @@ from flask import Flask
 
 from store.catalog import editions, uploads
 from store.catalog.models import Asset, Edition, EditionStatus
+from store.catalog.released import ReleasedFile
+from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.errors import InvalidFields
@@ -213,3 +215,20 @@ def test_files_have_names_that_people_can_read(app: Flask) -> None:
     assert editions.asset_named(name) == ("send-early-years", 2, "epub")
     assert editions.asset_named("send-early-years-edition-02.epub") is None
     assert editions.media_type("epub") == "application/epub+zip"
+
+
+@pytest.mark.parametrize(
+    ("title", "plain", "whole"),
+    [
+        ("Führung in der Kita: Größe", "Fuhrung in der Kita Grosse", "Führung in der Kita Größe"),
+        ("L’École, Łódź & Ærø", "L'Ecole, Lodz & Aero", "L’École, Łódź & Ærø"),
+        ('../a\\b "c"; d%e\r\nX: y', "a b c d e X y", "a b c d e X y"),
+        ("数学入门", "guide", "数学入门"),
+        ("ü" * 70 + " " + "ü" * 70, "u" * 70, "ü" * 70),
+    ],
+)
+def test_a_saved_file_bears_its_title_with_its_letters_and_its_edition(
+    title: str, plain: str, whole: str
+) -> None:
+    file = ReleasedFile("guide", 2, "pdf", 1, "", 1, clock.now(), {}, None, title)
+    assert editions.download_names(file) == (f"{plain}, edition 2.pdf", f"{whole}, edition 2.pdf")

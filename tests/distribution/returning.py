@@ -15,7 +15,7 @@ from store.distribution.coverage import coverage
 from store.entitlements import repairs
 from store.entitlements.addresses import AddressTaken, correct_address
 from store.entitlements.fresh_links import SameAddress, ask_for_copies
-from store.entitlements.models import NoticeStop, SecondAddress
+from store.entitlements.models import News, NoticeStop, SecondAddress
 from store.entitlements.second_addresses import remove_second
 from store.kit import clock
 from store.kit.database import db, transaction
@@ -65,10 +65,10 @@ class Returns(occasions.Tellings):
     def _address(self, person: int) -> str:
         return self.emails[person]
 
-    @rule(person=PEOPLE, stop=st.booleans())
-    def stop_or_resume(self, person: int, stop: bool) -> None:
-        super().stop_or_resume(person, stop)
-        change = self.stopped.add if stop else self.stopped.discard
+    @rule(person=PEOPLE, news=st.sampled_from(News))
+    def choose(self, person: int, news: News) -> None:
+        super().choose(person, news)
+        change = self.stopped.add if news is News.NOTHING else self.stopped.discard
         change(self._customer(person).id)
 
     @rule(person=PEOPLE, kind=KINDS, nth=FEW, is_last=st.booleans(), times=st.integers(1, 2))
@@ -191,7 +191,9 @@ class Returns(occasions.Tellings):
     @invariant()
     def a_bounce_stops_no_news(self) -> None:
         stops = sa.select(NoticeStop.customer_id).where(
-            NoticeStop.publication_id == self.publication_id, NoticeStop.stopped_at.is_not(None)
+            NoticeStop.publication_id == self.publication_id,
+            NoticeStop.stopped_at.is_not(None),
+            ~NoticeStop.matters_pass,
         )
         assert set(db.session.scalars(stops)) == self.stopped
         db.session.rollback()
@@ -275,6 +277,8 @@ class Returns(occasions.Tellings):
             return is_open or (was_given_up and letter.status is DeliveryStatus.BOUNCED)
         if letter.reason == outbox.GIVEN_UP:
             return was_given_up
+        if letter.reason == "asked for what matters only":
+            return self._news(customer) is not News.EVERY
         return letter.reason == "asked us to stop" and customer.id in self.stopped
 
     def _missed(self, person: int) -> list[int]:

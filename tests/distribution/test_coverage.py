@@ -7,7 +7,7 @@ from flask import Flask
 from store.distribution import recalling, rehearsal, releasing
 from store.distribution.coverage import Coverage, NotReleasedYet, coverage
 from store.distribution.recipients import imported_as_having, missing
-from store.entitlements import granting, notices
+from store.entitlements import granting
 from store.entitlements.notices import notice_key
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
@@ -16,6 +16,7 @@ from tests.distribution.reached import a_copy_came_before
 from tests.editions import draft, drafted_and_released
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import send
+from tests.news import stop_news
 from tests.purchases import buy, give_imported
 
 
@@ -27,7 +28,7 @@ def test_everybody_stands_in_one_column_with_the_reason(app: Flask, frozen: Cloc
         publication = a_publication(expected_on=None)
         orders = {name: buy(publication, f"{name}@reader.example") for name in names}
         a_copy_came_before(orders["stopped"])
-        notices.stop_notices(orders["stopped"].customer_id, publication.id)
+        stop_news(orders["stopped"].customer_id, publication.id)
         granting.revoke_order(orders["back"], "refunded")
     edition = drafted_and_released(publication)
     frozen.advance(days=1)

@@ -12,7 +12,7 @@ from flask import Flask
 
 from store.catalog.models import Publication
 from store.distribution import recalling, rehearsal
-from store.entitlements import granting, notices
+from store.entitlements import granting
 from store.kit.database import db, transaction
 from store.mail.letters import preview
 from store.mail.models import CapturedLetter, DeliveryStatus
@@ -23,6 +23,7 @@ from tests.editions import draft, drafted_and_released
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import deliveries, send
 from tests.mail.letter_rules import check
+from tests.news import resume_news, stop_news
 from tests.purchases import buy, give_imported
 
 
@@ -129,9 +130,9 @@ def test_what_changed_since_the_release_leaves_the_letter_out(app: Flask, frozen
     edition = drafted_and_released(publication)
     with transaction():
         granting.revoke_order(refunded, "refunded")
-        notices.stop_notices(stopped.customer_id, publication.id)
-        notices.stop_notices(undone.customer_id, publication.id)
-        notices.resume_notices(undone.customer_id, publication.id)
+        stop_news(stopped.customer_id, publication.id)
+        stop_news(undone.customer_id, publication.id)
+        resume_news(undone.customer_id, publication.id)
     send()
     assert deliveries(edition) == {
         "refunded@reader.example": (DeliveryStatus.SKIPPED, "refunded"),
@@ -147,7 +148,7 @@ def test_a_first_copy_that_waited_for_the_14_days_comes_although_notices_are_sto
     frozen.advance(days=1)
     with transaction():
         order = buy(publication, wants_now=False)
-        notices.stop_notices(order.customer_id, publication.id)
+        stop_news(order.customer_id, publication.id)
     frozen.advance(days=15)
     send()
     assert deliveries(edition) == {"anna@reader.example": (DeliveryStatus.SENT, "")}

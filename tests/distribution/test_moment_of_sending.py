@@ -10,7 +10,7 @@ from flask import Flask, current_app
 
 from store.catalog.models import Edition, Publication
 from store.distribution import recalling
-from store.entitlements import addresses, fresh_links, granting, links, notices
+from store.entitlements import addresses, fresh_links, granting, links
 from store.kit.database import db, end_read, transaction
 from store.mail import outbox, worker
 from store.mail.claims import Claim, Prepared, Unsent
@@ -22,6 +22,7 @@ from tests.conftest import Clock, on_both_when_long
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import deliveries, send
+from tests.news import stop_news
 from tests.purchases import buy
 
 ANNA = "anna@reader.example"
@@ -53,7 +54,7 @@ def _dispute(order: Order, _: Edition) -> None:
 
 
 def _stop(order: Order, edition: Edition) -> None:
-    notices.stop_notices(order.customer_id, edition.publication_id)
+    stop_news(order.customer_id, edition.publication_id)
 
 
 def _withdraw(_: Order, edition: Edition) -> None:

@@ -22,10 +22,10 @@ from store.catalog.models import Edition, EditionStatus, Publication
 from store.distribution import recalling
 from store.distribution.coverage import coverage
 from store.distribution.recipients import batch_of
-from store.entitlements import granting, notices
+from store.entitlements import granting
 from store.entitlements.granting import confirm_consent
-from store.entitlements.models import Entitlement
-from store.entitlements.notices import is_stopped
+from store.entitlements.models import Entitlement, News
+from store.entitlements.news import choose_news, news_of
 from store.entitlements.shelves import editions_within
 from store.kit import clock
 from store.kit.database import db, transaction
@@ -86,12 +86,33 @@ class Tellings(RuleBasedStateMachine):
                     break
         self._owed(set())
 
-    @rule(person=PEOPLE, stop=st.booleans())
-    def stop_or_resume(self, person: int, stop: bool) -> None:
+    @rule(person=PEOPLE, news=st.sampled_from(News))
+    def choose(self, person: int, news: News) -> None:
+        """Who asks for more than before is owed what they missed, if anything is left to send."""
         with transaction():
             customer = find_or_add_customer(self._address(person))
-            change = notices.stop_notices if stop else notices.resume_notices
-            change(customer.id, self.publication_id)
+            before, had_copy = self._news(customer), self._reached(customer).has_copy
+            choose_news(customer.id, self.publication_id, news)
+            if had_copy and news.is_more_than(before):
+                self._missed_nothing(customer, news)
+        self._owed({Occasion.RELEASED, Occasion.CORRECTION, Occasion.DAYS_OVER})
+
+    def _missed_nothing(self, customer: Customer, news: News) -> None:
+        """A letter carries the newest edition that they hear of, or one after it."""
+        heard = [one.number for one in self._offered(customer) if news is News.EVERY or one.matters]
+        since = self._since(customer)
+        carried = [
+            db.session.get_one(Edition, one.edition_id).number
+            for one in db.session.scalars(
+                sa.select(Delivery).where(
+                    Delivery.customer_id == customer.id,
+                    Delivery.edition_id.in_(self._edition_ids()),
+                    Delivery.status != DeliveryStatus.SKIPPED,
+                )
+            )
+            if since is not None and one.created_at >= since  # type: ignore[operator]
+        ]
+        assert max(heard, default=0) <= max(carried, default=0), customer.email
 
     @rule(person=PEOPLE, how=st.sampled_from(["is_suspended", "is_refunded", "is_lost", ""]))
     def money_changes(self, person: int, how: str) -> None:
@@ -105,11 +126,11 @@ class Tellings(RuleBasedStateMachine):
         self._owed({Occasion.ACCESS_BACK, Occasion.DAYS_OVER})
 
     @precondition(lambda self: self.number < 4)
-    @rule()
-    def release(self) -> None:
+    @rule(severity=st.sampled_from(["minor", "guidance"]))
+    def release(self, severity: str = "minor") -> None:
         self.number += 1
         before = {customer.id: self._reached(customer) for customer in self._customers()}
-        edition = drafted_and_released(self._publication(), self.number)
+        edition = drafted_and_released(self._publication(), self.number, severity=severity)
         told = db.session.scalars(
             sa.select(Delivery).where(
                 Delivery.edition_id == edition.id, Delivery.batch_id.is_not(None)
@@ -239,7 +260,9 @@ class Tellings(RuleBasedStateMachine):
         batch = batch_of(edition)
         if batch is not None and batch.status == BatchStatus.RECALLED:
             assert edition.id in {right.from_edition_id for right in self._rights_of(customer)}
-        if is_stopped(customer.id, self.publication_id):
+        news = self._news(customer)
+        is_minor = not edition.matters and delivery.occasion != Occasion.CORRECTION
+        if news is News.NOTHING or (news is News.MATTERS and is_minor):
             assert delivery.occasion in FIRST or not before.has_copy
 
     def _turn(self, ids: list[int], status: DeliveryStatus) -> None:
@@ -272,6 +295,9 @@ class Tellings(RuleBasedStateMachine):
 
     def _reached(self, customer: Customer) -> Reached:
         return reached(customer.id, self.publication_id)
+
+    def _news(self, customer: Customer) -> News:
+        return news_of(customer.id, self.publication_id)
 
     def _since(self, customer: Customer) -> object:
         standing = [right for right in self._rights_of(customer) if right.revoked_at is None]

@@ -10,7 +10,7 @@ from store.catalog.models import Publication
 from store.distribution import recalling, rehearsal
 from store.distribution.coverage import coverage, coverage_of
 from store.distribution.rehearsal import rehearse
-from store.entitlements import granting, notices
+from store.entitlements import granting
 from store.entitlements.addresses import correct_address
 from store.entitlements.granting import confirm_consent, resend_confirmation
 from store.kit.database import db, transaction
@@ -23,6 +23,7 @@ from tests.conftest import Clock, on_both_when_long
 from tests.editions import draft, drafted_and_released, release
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import deliveries, send
+from tests.news import resume_news, stop_news
 from tests.purchases import buy, give_imported
 
 TITLE = "Effective SEND Practice in the Early Years"
@@ -77,7 +78,7 @@ def _dispute(order: Order, *, runs: bool) -> None:
 
 def _stop(order: Order, publication: Publication) -> None:
     with transaction():
-        notices.stop_notices(order.customer_id, publication.id)
+        stop_news(order.customer_id, publication.id)
 
 
 def test_a_first_copy_of_a_preorder_comes_although_news_is_stopped(
@@ -85,7 +86,7 @@ def test_a_first_copy_of_a_preorder_comes_although_news_is_stopped(
 ) -> None:
     with transaction():
         order = buy(publication)
-        notices.stop_notices(order.customer_id, publication.id)
+        stop_news(order.customer_id, publication.id)
         first = draft(publication)
     assert rehearse(first).left_out == {}
     assert rehearse(first).preorders == 1
@@ -116,12 +117,12 @@ def test_who_was_imported_with_a_copy_is_left_out_by_a_stop_and_who_waited_elsew
     with transaction():
         waits = a_customer("waits@reader.example")
         give_imported(waits, publication, notify=False)
-        notices.stop_notices(waits.id, publication.id)
+        stop_news(waits.id, publication.id)
     first = drafted_and_released(publication)
     with transaction():
         has = a_customer("has@reader.example")
         give_imported(has, publication, notify=False)
-        notices.stop_notices(has.id, publication.id)
+        stop_news(has.id, publication.id)
     second = drafted_and_released(publication, 2)
     assert deliveries(first) == {"waits@reader.example": (SKIPPED, "a newer edition came out")}
     assert deliveries(second) == {
@@ -193,7 +194,7 @@ def test_on_day_15_the_newest_edition_alone_comes_and_the_account_says_why(
     first = drafted_and_released(publication)
     with transaction():
         order = buy(publication, wants_now=False)
-        notices.stop_notices(order.customer_id, publication.id)
+        stop_news(order.customer_id, publication.id)
     frozen.advance(days=5)
     second = drafted_and_released(publication, 2)
     assert deliveries(first) == {ANNA: (SKIPPED, "a newer edition came out")}
@@ -350,7 +351,7 @@ def test_a_preorder_placed_after_a_withdrawal_gets_a_first_copy_and_not_news(
     with transaction():
         recalling.withdraw(first, "Olga")
         order = buy(publication)
-        notices.stop_notices(order.customer_id, publication.id)
+        stop_news(order.customer_id, publication.id)
     frozen.advance(days=1)
     drafted_and_released(publication, 2)
     assert _arrived() == [
@@ -401,7 +402,7 @@ def test_a_correction_is_news_to_who_has_a_sound_copy(publication: Publication) 
     third = drafted_and_released(publication, 3)
     assert deliveries(third) == {ANNA: (SKIPPED, "asked us to stop")}
     with transaction() as session:
-        notices.resume_notices(order.customer_id, publication.id)
+        resume_news(order.customer_id, publication.id)
         skipped = session.scalars(sa.select(Delivery).filter_by(edition_id=third.id)).one()
         assert skipped.occasion is Occasion.CORRECTION
 
@@ -437,7 +438,7 @@ def test_who_gave_a_copy_back_and_bought_again_is_owed_one_whatever_is_stopped(
     frozen.advance(days=30)
     with transaction():
         order = buy(publication, wants_now=False)
-        notices.stop_notices(order.customer_id, publication.id)
+        stop_news(order.customer_id, publication.id)
     frozen.advance(days=2)
     drafted_and_released(publication, 2)
     frozen.advance(days=14)

@@ -10,7 +10,7 @@ from flask import Flask
 
 from store.catalog.models import Edition, Publication
 from store.distribution import recalling, releasing
-from store.entitlements import granting, notices
+from store.entitlements import granting, news
 from store.kit.database import db, transaction
 from store.mail import subjects
 from store.mail.ledger import ledger
@@ -21,6 +21,7 @@ from tests.conftest import on_postgresql
 from tests.editions import draft, drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import send
+from tests.news import resume_news, stop_news
 from tests.purchases import buy
 from tests.races import until_waiting
 
@@ -193,10 +194,40 @@ def test_a_letter_that_comes_amid_a_change_is_read_after_it(
         known.extend(read_ahead(ledger().claim(None, "another-worker")).values())
 
     with transaction():
-        notices.stop_notices(customer_id, publication_id)
+        stop_news(customer_id, publication_id)
         thread = _start_and_see(app, come_and_be_read)
     thread.join()
     assert [one is None for one in known] == [is_guarded]
+
+
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "control"])
+def test_who_asks_for_news_again_amid_a_release_is_sent_it(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    with transaction():
+        a_seller()
+        publication = a_publication(expected_on=None)
+        customer_id, publication_id = buy(publication).customer_id, publication.id
+    drafted_and_released(publication)
+    send()
+    with transaction() as session:
+        stop_news(customer_id, publication_id)
+        edition = draft(session.get_one(Publication, publication_id), 2)
+        releasing.schedule_release(edition, None, "Olga")
+        edition_id = edition.id
+    if not is_guarded:
+        monkeypatch.setattr(news, "lock_publication", _without_lock)
+
+    def ask_for_news() -> None:
+        with transaction():
+            resume_news(customer_id, publication_id)
+
+    with transaction() as session:
+        releasing.release_edition(session.get_one(Edition, edition_id), "Olga")
+        thread = _start_and_see(app, ask_for_news)
+    thread.join()
+    waiting = sa.select(Delivery.id).filter_by(edition_id=edition_id, status=DeliveryStatus.QUEUED)
+    assert len(db.session.scalars(waiting).all()) == is_guarded
 
 
 def _set(edition_id: int, status: DeliveryStatus) -> None:

@@ -21,7 +21,6 @@ from store.entitlements import (
     fresh_links,
     granting,
     links,
-    notices,
     order_moves,
     parting,
     second_addresses,
@@ -40,6 +39,7 @@ from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both
 from tests.editions import a_shop, drafted_and_released
 from tests.letters import deliveries, send, sent, text_of
+from tests.news import stop_news
 from tests.purchases import buy
 from tests.statements import statements
 
@@ -121,7 +121,7 @@ CHANGES = {
     "another right": Change(lambda at: buy(at.edition.publication, BEN)),
     "consent": Change(lambda at: granting.start_supply(at.order)),
     "stop": Change(
-        lambda at: notices.stop_notices(at.customer.id, at.edition.publication_id),
+        lambda at: stop_news(at.customer.id, at.edition.publication_id),
         left_out="asked us to stop",
     ),
     "address by staff": Change(
@@ -169,8 +169,9 @@ HELD_BACK = {
 
 
 @pytest.fixture
-def shop(app: Flask, frozen: Clock) -> Flask:
-    """Three have edition 1."""
+def shop(app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    """Three have edition 1; one claim takes all that wait."""
+    monkeypatch.setattr(claims, "_shares", lambda: 1)
     publication = a_shop()
     for address, name in ((ANNA, "Anna"), (BEN, ""), (CLEO, "Cleo")):
         with transaction():
@@ -295,7 +296,7 @@ def test_a_new_name_is_in_the_letter(shop: Flask, monkeypatch: pytest.MonkeyPatc
 
 def test_who_stopped_is_asked_about_at_the_turn_of_the_letter(shop: Flask) -> None:
     """Whether a stop holds a letter back hangs on what else has reached its reader."""
-    _do(lambda at: notices.stop_notices(at.customer.id, at.edition.publication_id))
+    _do(lambda at: stop_news(at.customer.id, at.edition.publication_id))
     _owe(CHANGES["stop"])
     with transaction() as session:
         stopped = sa.update(Delivery).where(Delivery.status == DeliveryStatus.SKIPPED)
@@ -341,7 +342,7 @@ WRITERS: dict[str, set[str] | str] = {
     "entitlements.merging._hand_over_rows": {"two become one"},
     "entitlements.merging._join": {"two become one"},
     "entitlements.merging._one_stop_each": {"two become one"},
-    "entitlements.notices._put_stop": {"stop"},
+    "entitlements.news._put": {"stop"},
     "entitlements.on_file.end_second": {"second address out", "second address refused"},
     "entitlements.order_moves.hold_order": {"order held"},
     "entitlements.order_moves.settle_held": "what is held is never read ahead",

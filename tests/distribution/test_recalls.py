@@ -11,7 +11,6 @@ from flask import Flask
 
 from store.catalog.models import Edition, Publication
 from store.distribution import recalling, rehearsal
-from store.entitlements import notices
 from store.entitlements.models import Entitlement
 from store.entitlements.notices import FIRST_COPIES, owe_what_was_missed
 from store.kit import clock
@@ -23,6 +22,7 @@ from tests.conftest import Clock, on_both_when_long
 from tests.editions import draft, drafted_and_released, release
 from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import deliveries, send
+from tests.news import stop_news
 from tests.purchases import buy, give_imported
 
 ANNA = "anna@reader.example"
@@ -262,7 +262,7 @@ def _change(publication: Publication) -> None:
         right.customer.email.split("@")[0]: right
         for right in db.session.scalars(sa.select(Entitlement).order_by(Entitlement.id))
     }
-    notices.stop_notices(rights["stopped"].customer_id, publication.id)
+    stop_news(rights["stopped"].customer_id, publication.id)
     rights["refunded"].revoked_at = rights["waits-refunded"].revoked_at = now
     rights["suspended"].suspended_at = rights["held"].held_at = now
     rights["ended"].updates_until = now - timedelta(days=9)

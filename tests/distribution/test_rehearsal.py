@@ -9,12 +9,13 @@ from flask import Flask
 from store.catalog.models import Publication, PublicationStatus
 from store.distribution.coverage import coverage
 from store.distribution.rehearsal import count_due, count_people, in_prospect, rehearse
-from store.entitlements import granting, notices
+from store.entitlements import granting
 from store.kit.database import db, transaction
 from store.orders.models import Order
 from tests.conftest import Clock, on_both
 from tests.editions import draft, edition_of, release
 from tests.factories import a_publication, a_released_edition, a_seller, an_asset, an_edition
+from tests.news import stop_news
 from tests.purchases import buy
 from tests.statements import statements
 
@@ -32,7 +33,7 @@ def test_the_rehearsal_counts_what_the_release_then_does(app: Flask, frozen: Clo
     release(first)
     with transaction():
         buy(publication, "late@reader.example")
-        notices.stop_notices(buy(publication, "stop@reader.example").customer_id, publication.id)
+        stop_news(buy(publication, "stop@reader.example").customer_id, publication.id)
         edition = draft(publication, 2)
     seen = rehearse(edition)
     # The pre-order whose 14 days run has no copy yet, so this edition will be its first.

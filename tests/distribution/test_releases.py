@@ -11,7 +11,7 @@ from store.catalog.models import Edition, EditionStatus
 from store.distribution import recalling, releasing
 from store.distribution.coverage import coverage
 from store.distribution.recipients import batch_of
-from store.entitlements import granting, notices
+from store.entitlements import granting
 from store.entitlements.models import Entitlement
 from store.entitlements.notices import notice_key, owe_copy, owe_what_was_missed
 from store.kit import clock
@@ -23,6 +23,7 @@ from tests.distribution.reached import a_copy_came_before
 from tests.editions import draft, drafted_and_released, release, reread
 from tests.factories import a_customer, a_publication, a_seller, an_edition
 from tests.letters import deliveries, send
+from tests.news import stop_news
 from tests.purchases import buy, give_imported
 
 QUEUED, SKIPPED = DeliveryStatus.QUEUED, DeliveryStatus.SKIPPED
@@ -42,7 +43,7 @@ def test_a_release_owes_one_notice_to_everybody_and_says_who_is_left_out(
         granting.revoke_order(buy(publication, "half@reader.example"), "refunded")
         buy(publication, "half@reader.example")
         stopped = buy(publication, "stopped@reader.example")
-        notices.stop_notices(stopped.customer_id, publication.id)
+        stop_news(stopped.customer_id, publication.id)
         give_imported(a_customer("moved@reader.example"), publication, notify=False)
     edition = drafted_and_released(publication)
     assert edition.status == EditionStatus.RELEASED
@@ -220,7 +221,7 @@ def test_the_net_owes_what_a_release_had_missed_and_only_that(app: Flask, frozen
         buy(publication, "lost@reader.example")
         stopped = buy(publication, "stopped@reader.example")
         a_copy_came_before(stopped)
-        notices.stop_notices(stopped.customer_id, publication.id)
+        stop_news(stopped.customer_id, publication.id)
     edition = drafted_and_released(publication)
     with transaction() as session:
         batch = batch_of(edition)

@@ -8,7 +8,6 @@ from store.catalog.models import Publication
 from store.distribution import releasing
 from store.distribution.coverage import coverage
 from store.entitlements.models import NoticeStop, OrderMove
-from store.entitlements.notices import stop_notices
 from store.entitlements.order_moves import settle_held
 from store.entitlements.shelves import shelves
 from store.kit.database import db, transaction
@@ -32,6 +31,7 @@ from tests.entitlements.presses import (
 )
 from tests.letters import html_of, letters_to, links_in, sent, text_of
 from tests.links import anna, order_path, path_to
+from tests.news import stop_news
 from tests.pages import check_page
 from tests.purchases import (
     ANNA,
@@ -255,7 +255,7 @@ def test_an_import_and_a_stop_stay_with_the_restored_customer(
     with transaction() as session:
         publication = session.get_one(Publication, other_id)
         give_imported(find_or_add_customer(B, "Anna Berg"), publication, notify=False)
-        stop_notices(customer_id, other_id)
+        stop_news(customer_id, other_id)
     undone(client, undo)
     assert owner_of(order_id) == B
     assert titles_of(ANNA) == ["imported", "send-early-years"]

@@ -15,7 +15,6 @@ from store.distribution.coverage import coverage, coverage_of
 from store.entitlements import parting
 from store.entitlements.addresses import merge_customers
 from store.entitlements.models import CustomerMerge, Entitlement, NoticeStop
-from store.entitlements.notices import resume_notices, stop_notices
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail import outbox
@@ -26,6 +25,7 @@ from tests.conftest import Clock, on_both, on_postgresql
 from tests.editions import a_shop, drafted_and_released
 from tests.letters import send, sent, text_of
 from tests.links import path_to
+from tests.news import resume_news, stop_news, what_matters
 from tests.purchases import a_paid_order, give_imported
 from tests.races import PATIENCE_SECONDS, at_once
 
@@ -63,7 +63,9 @@ def all_of(email: str) -> dict[str, object]:
         Entitlement.updates_until,
         Entitlement.revoked_at,
     ).filter_by(**theirs)
-    stops = sa.select(NoticeStop.publication_id, NoticeStop.stopped_at).filter_by(**theirs)
+    stops = sa.select(
+        NoticeStop.publication_id, NoticeStop.stopped_at, NoticeStop.matters_pass
+    ).filter_by(**theirs)
     orders = sa.select(Order.reference).filter_by(**theirs)
     return {
         "name": customer.name,
@@ -95,10 +97,11 @@ def two_of_a_kind(app: Flask) -> tuple[Publication, Edition]:
             for publication in (other, refunded):
                 give_imported(find_or_add_customer(email), publication, notify=False)
         _revoke(GONE, refunded.id)
-        stop_notices(number_of(KEPT), other.id)
-        resume_notices(number_of(KEPT), other.id)
-        stop_notices(number_of(GONE), other.id)
-        stop_notices(number_of(GONE), bought.id)
+        stop_news(number_of(KEPT), other.id)
+        resume_news(number_of(KEPT), other.id)
+        stop_news(number_of(GONE), other.id)
+        stop_news(number_of(GONE), bought.id)
+        what_matters(number_of(KEPT), bought.id)
     send()
     return bought, drafted_and_released(bought)
 

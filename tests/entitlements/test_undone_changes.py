@@ -11,7 +11,7 @@ from store.distribution.coverage import coverage
 from store.entitlements.addresses import merge_customers
 from store.entitlements.merging import ObjectionOpen
 from store.entitlements.models import Download, Entitlement, Link, NoticeStop
-from store.entitlements.notices import notice_key, stop_notices
+from store.entitlements.notices import notice_key
 from store.entitlements.shelves import shelves
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
@@ -23,6 +23,7 @@ from tests.entitlements.presses import SURE, B, C, address_of, asked_to_change, 
 from tests.factories import a_publication, a_seller
 from tests.letters import links_in, sent, text_of
 from tests.links import anna, path_to
+from tests.news import stop_news
 from tests.pages import check_page
 from tests.purchases import ANNA, a_paid_order, annas_order, buy, give_imported
 from tests.rows import count_rows
@@ -275,8 +276,8 @@ def test_rights_and_stops_that_both_have_become_one(
         publication = session.get_one(Publication, publication_id)
         again = find_or_add_customer(ANNA, "Anna Berg")
         give_imported(again, publication, notify=True)
-        stop_notices(again.id, publication_id)
-        stop_notices(customer_id, publication_id)
+        stop_news(again.id, publication_id)
+        stop_news(customer_id, publication_id)
         again_id = again.id
     assert client.post(undo, data=SURE).status_code == 200
     db.session.rollback()

@@ -74,8 +74,8 @@ def test_the_whole_file_comes_with_a_readable_name_and_nothing_guessed(
     assert headers["Content-Type"] == "application/pdf"
     assert headers["Content-Length"] == "1024"
     assert headers["Content-Disposition"] == (
-        'attachment; filename="send-early-years-edition-1.pdf"; '
-        "filename*=UTF-8''send-early-years-edition-1.pdf"
+        'attachment; filename="Effective SEND Practice in the Early Years, edition 1.pdf"; '
+        "filename*=UTF-8''Effective%20SEND%20Practice%20in%20the%20Early%20Years%2C%20edition%201.pdf"
     )
     assert headers["ETag"] == f'"{sha256(DATA).hexdigest()}"'
     assert headers["Last-Modified"] == "Mon, 01 Mar 2027 10:00:00 GMT"
@@ -151,7 +151,7 @@ def test_the_file_name_is_free_and_the_name_served_is_ours(
 ) -> None:
     answer = client.get(f"{path.rsplit('/', 1)[0]}/{name}")
     assert (answer.status_code, answer.data) == (200, DATA)
-    assert "send-early-years-edition-1.pdf" in answer.headers["Content-Disposition"]
+    assert "Early Years, edition 1.pdf" in answer.headers["Content-Disposition"]
     assert "Kim" not in answer.headers["Content-Disposition"]
 
 

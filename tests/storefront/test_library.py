@@ -1,6 +1,7 @@
 """The library page: what a customer sees of what they own (journeys B1 to B5)."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
@@ -11,7 +12,7 @@ from store.kit import tokens
 from store.kit.database import db, transaction
 from store.orders.models import Order
 from tests.conftest import Clock, on_both_when_long
-from tests.editions import a_shop, put_out, withdraw
+from tests.editions import a_shop, guide, put_out, withdraw
 from tests.letters import sent
 from tests.links import anna, link_to, path_to
 from tests.pages import check_page
@@ -34,24 +35,31 @@ def page_of(client: FlaskClient) -> str:
 def test_the_newest_edition_comes_first_with_a_button_for_each_format(
     client: FlaskClient, frozen: Clock
 ) -> None:
-    shop = a_shop()
-    a_paid_order(shop)
+    a_paid_order(a_shop())
+    assert "Edition 1, newest" in page_of(client)
+    first = re.findall(r'class="button[^"]*"\s+href="([^"]+)"', page_of(client))[0]
+    named = client.get(first).headers["Content-Disposition"]
+    title = "Effective SEND Practice in the Early Years, edition 1.pdf"
+    assert named == f"attachment; filename=\"{title}\"; filename*=UTF-8''{quote(title)}"
     frozen.advance(days=40)
-    put_out(shop, 2)
+    put_out(guide(1), 2)
+    put_out(guide(1), 3)
     page = page_of(client)
-    assert re.findall(r'class="button[^"]*" href="/download/[^/]+/([^"]+)">([^<]+)<', page) == [
-        ("send-early-years-2-pdf/send-early-years-edition-2.pdf", "Download PDF"),
-        ("send-early-years-2-epub/send-early-years-edition-2.epub", "Download EPUB"),
+    assert re.findall(r'class="button[^"]*"\s+href="/download/[^/]+/([^"]+)">([^<]+)<', page) == [
+        ("send-early-years-3-pdf/send-early-years-edition-3.pdf", "Download PDF"),
+        ("send-early-years-3-epub/send-early-years-edition-3.epub", "Download EPUB"),
     ]
-    assert "Edition 2, newest" in page
-    assert "Released on 10 April 2027." in page
-    assert "You ordered it on 1 March 2027." in page
+    assert "New for you: edition 3" in page
+    assert "Renewed on 10 April 2027. You last took edition 1." in page
+    assert "What changed since your edition 1" in page
+    assert re.findall(r"<h4>(Edition \d), 10 April 2027</h4>", page) == ["Edition 3", "Edition 2"]
+    assert "Ordered 1 March 2027" in page
     assert "a•••@reader.example" in page
     assert ANNA not in page
     assert "12 pages" in page
     assert "for phones and e-readers" in page
     assert "<li>First point</li>" in page
-    assert re.findall(r"SHA-256 <code>([0-9a-f]{64})</code>", page)
+    assert len(re.findall(r"(?:PDF|EPUB) <code>[0-9a-f]{64}</code>", page)) == 2
     assert re.findall(r'href="/download/[^/]+/[^/]+/(send-early-years-edition-1\.\w+)"', page) == [
         "send-early-years-edition-1.pdf",
         "send-early-years-edition-1.epub",

@@ -9,13 +9,13 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from store.entitlements.models import NoticeStop
-from store.entitlements.notices import is_stopped
 from store.kit.database import db, transaction
 from store.mail import outbox
 from tests.conftest import Clock, on_both_when_long
 from tests.editions import a_shop
 from tests.letters import sent, text_of
 from tests.links import anna, path_to
+from tests.news import is_stopped
 from tests.pages import check_page
 from tests.purchases import ANNA, a_paid_order
 from tests.rows import count_rows
