@@ -7,7 +7,15 @@ from flask import Flask
 
 from store.catalog import uploads
 from store.distribution import imports, live, recalling, rehearsal, releasing
-from store.entitlements import addresses, clearing, fresh_links, nameless, parting, repairs
+from store.entitlements import (
+    addresses,
+    clearing,
+    forgotten,
+    fresh_links,
+    nameless,
+    parting,
+    repairs,
+)
 from store.kit import jobs, limits
 from store.kit.database import end_read, transaction
 from store.mail import rests, returned_mailbox, returns, standstills, worker
@@ -113,4 +121,5 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     imports.go_on,
     imports.forget_files,
     clearing.clear_old,
+    forgotten.forget_customers,
 )

@@ -30,7 +30,8 @@ KEPT: tuple[Kept, ...] = (
         "Your e-mail address and name",
         ("customers",),
         "To send you what you bought and each new edition.",
-        "As long as you have copies or an order of less than seven years.",
+        "As long as you have copies, or an order of less than seven years. Who never paid for one is "
+        "forgotten after 400 days.",
     ),
     Kept(
         "A second address",

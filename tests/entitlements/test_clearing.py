@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 from flask.testing import FlaskClient
 
 from store.catalog.models import Asset, Publication
-from store.entitlements import clearing
+from store.entitlements import clearing, forgotten
 from store.entitlements.clearing import EVIDENCE, RECORDS, UNPAID, WALKS, clear_old
 from store.entitlements.keeping import KEPT, TIMES, Kept, table_in_markdown
-from store.entitlements.models import Download
+from store.entitlements.models import REFUNDED, Download, Entitlement
 from store.entitlements.personal import TABLES, Kind, columns_of
 from store.kit import clock
 from store.kit.database import db, transaction
@@ -28,7 +29,7 @@ from tests.letters import sent
 from tests.links import anna
 from tests.pages import page_at
 from tests.plans import plans
-from tests.purchases import ANNA, pay, placed_order
+from tests.purchases import ANNA, buy, pay, placed_order
 from tests.rows import rows
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "privacy.md"
@@ -100,6 +101,34 @@ def test_networks_go_after_18_months_and_names_and_acts_after_seven_years(
     assert _kept(paid, unpaid) == ("", "", "", 0, 0, {""}, 0)
     assert [step for step in seen.of_all_rows if "staff" not in step] == []
     assert rows(Customer.email) == [(ANNA,)]
+
+
+def test_who_has_no_copy_and_no_order_that_is_kept_is_forgotten(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgotten, "AT_ONCE", 2)
+    frozen.set(datetime(2016, 3, 1, 10, tzinfo=UTC))
+    publication = a_shop()
+    with transaction() as session:
+        for name in ("holder", "refunded"):
+            buy(publication, f"{name}@reader.example")
+        placed_order(publication, Details(email="looker@reader.example"))
+        theirs = sa.select(Customer.id).where(Customer.email == "refunded@reader.example")
+        rights = sa.update(Entitlement).where(Entitlement.customer_id.in_(theirs))
+        session.execute(rights.values(revoked_at=clock.now(), revoked_reason=REFUNDED))
+    sent()
+    left = []
+    for time in (timedelta(), UNPAID, RECORDS - UNPAID):
+        frozen.advance(seconds=time.total_seconds() + 86_400)
+        sent()
+        for _ in range(3):  # round once, and begin again
+            forgotten.forget_customers()
+        left.append({email.partition("@")[0] for (email,) in rows(Customer.email)})
+    assert left == [
+        {"holder", "refunded", "looker"},
+        {"holder", "refunded", "erased"},
+        {"holder", "erased"},
+    ]
 
 
 def _download(asset: Asset | None, digest: str) -> Download:
