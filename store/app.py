@@ -25,6 +25,7 @@ from store.demo import inbox, pay
 from store.distribution import imports
 from store.entitlements import erasing
 from store.entitlements.on_file import customers_at
+from store.entitlements.stop_links import stop_by_token
 from store.kit import jobs, limits, web
 from store.kit.database import db
 from store.kit.engine import engine_options, prepare_engine
@@ -114,6 +115,7 @@ def create_app(settings: Settings) -> Flask:
     letters.register_seller(current_seller)
     matching.register_customers(customers_at)
     erasing.register_files(imports.forget_addresses)
+    matching.register_stop(stop_by_token)
     limits.init_app(app)
     web.init_app(app, place("static"))
     app.jinja_env.globals.update(draw_cover=_cover_in_our_colour, cover_path=cover_path)

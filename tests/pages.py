@@ -200,8 +200,8 @@ def check_page(html: str, *, path: str) -> None:
 def check_letter_html(html: str) -> None:
     """Raise AssertionError naming every fault of a letter's HTML part; styles are allowed there.
 
-    A letter loads nothing at all, runs nothing, asks for nothing to be filled in, and keeps to
-    absolute addresses, for it is read far away from the shop.
+    A letter loads nothing but pictures that are the same for everybody, runs nothing, asks for
+    nothing to be filled in, and keeps to absolute addresses, for it is read far away from the shop.
     """
     page = Page(html)
     faults = list(_parse_faults(page)) + list(_letter_faults(page))
@@ -219,23 +219,32 @@ def _letter_faults(page: Page) -> Iterator[str]:
     for element, _ in page.elements:
         if any(name.startswith("on") for name in element.attrib):
             yield f"a handler on <{element.tag}>"
-        if element.tag in ("script", "form", "link", *LOADING):
+        if element.tag in ("script", "form", "link", *LOADING) and element.tag != "img":
             yield f"<{element.tag}> has no place in a letter"
         if element.tag == "table" and element.attrib.get("role") != "presentation":
             yield "a table for the layout without role=presentation"
-        if element.tag == "a":
-            yield from _address_faults(element)
+        if element.tag in ("a", "img"):
+            yield from (_address_faults if element.tag == "a" else _picture_faults)(element)
         if "url(" in element.attrib.get("style", "") + (
             element.text or "" if element.tag == "style" else ""
         ):
             yield "a style that loads something"
 
 
+def _picture_faults(picture: Element) -> Iterator[str]:
+    address = urlsplit(picture.attrib.get("src", ""))
+    is_ours = address.path.startswith(("/covers/", "/face/")) and not address.query
+    if not (address.scheme.startswith("http") and is_ours):
+        yield f"a picture that is none of ours: {_show(picture)}"
+    if "alt" not in picture.attrib or "width" not in picture.attrib:
+        yield f"a picture without words or width: {_show(picture)}"
+
+
 def _address_faults(link: Element) -> Iterator[str]:
     address = urlsplit(link.attrib.get("href", ""))
     if address.scheme not in ("http", "https", "mailto", "tel"):
         yield f"a link without a whole address: {_show(link)}"
-    if not _text(link):
+    if not _text(link) and not any(one.attrib.get("alt") for one in link.iter()):
         yield f"a link without words: {_show(link)}"
 
 

@@ -20,7 +20,8 @@ def words(text: str) -> list[str]:
 
 def words_of_html(html: str) -> list[str]:
     """The words of the body."""
-    body = re.sub(r"(?s).*<body[^>]*>|</body>.*", "", html)
+    # What stands before the table is shown in a list of letters, and not in the letter.
+    body = re.sub(r"(?s)</body>.*", "", html[html.index("<table") :])
     return words(Markup(re.sub(r"</(?:p|li|h\d|dt|dd|div)>|<br>", " ", body)).striptags())
 
 

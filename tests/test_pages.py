@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from store.catalog.covers import cover_path
 from store.catalog.drawn_covers import draw_cover
+from store.catalog.faces import PLAIN
 from tests.pages import check_letter_html, check_page
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -73,7 +74,7 @@ LETTER_FAULTS = [
     ("<title>Ready</title>", "", "no words in <title>"),
     (' lang="en-GB"', "", "no language"),
     (' role="presentation"', "", "role=presentation"),
-    ("</p>", '<img src="cid:a" alt=""></p>', "<img> has no place"),
+    ("</p>", '<img src="cid:a" alt=""></p>', "a picture that is none of ours"),
     ("</head>", '<link rel="stylesheet" href="https://x.example/a.css"></head>', "<link> has no"),
     ("</p>", "<script>x()</script></p>", "<script> has no place"),
     ("<h1>", '<h1 onclick="x()">', "a handler"),
@@ -243,7 +244,9 @@ def test_the_desk_shows_its_navigation_to_staff_alone(
     page = templates.get_template("refusal.html").render(
         layout="admin/base.html",
         active="orders",
-        current_user=SimpleNamespace(is_authenticated=signed_in, known_as="Mira", role="owner"),
+        current_user=SimpleNamespace(
+            is_authenticated=signed_in, known_as="Mira", role="owner", has_shortcut=True
+        ),
         request=SimpleNamespace(path="/admin/orders"),
         second_factor_due=lambda: None,
         may=lambda roles: roles == "support",
@@ -289,7 +292,7 @@ def letter(templates: Environment) -> dict[str, str]:
         source = f'{{% extends "letters/base.{ending}" %}}'
         source += f'{{% from "letters/macros.{ending}" import press %}}' + BLOCKS
         template = templates.overlay(autoescape=ending == "html").from_string(source)
-        parts[ending] = template.render(seller=SELLER, subject="Edition 2 & more")
+        parts[ending] = template.render(seller=SELLER, face=PLAIN, subject="Edition 2 & more")
     return parts
 
 

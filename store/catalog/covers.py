@@ -10,6 +10,7 @@ import re
 
 from PIL import Image
 
+from store.kit.config import config
 from store.kit.space import is_full
 from store.kit.storage import storage
 
@@ -26,6 +27,11 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 def cover_path(digest: str, width: int = WIDTHS[-1], kind: str = "jpg") -> str:
     """The address of a picture without the shop's own: it never shows another one."""
     return f"/covers/{digest}/{width}.{kind}"
+
+
+def cover_in_letter(digest: str | None) -> str:
+    """The whole address of the smaller picture; "" without one, and then the letter has none."""
+    return config().base_url + cover_path(digest, WIDTHS[0]) if digest else ""
 
 
 def cover_file(digest: str, width: int, kind: str) -> bytes:

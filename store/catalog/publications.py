@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.catalog.models import (
+    Asset,
     DateMove,
     Edition,
     EditionStatus,
@@ -193,6 +194,18 @@ def cover_of(publication: Publication) -> str | None:
     newest = newest_released(publication.id)
     found = [asset.cover_sha256 for asset in newest.assets] if newest else []
     return publication.cover_sha256 or next((cover for cover in found if cover), None)
+
+
+# The same, for a statement that joins an edition with its publication.
+COVER_OF_EDITION = sa.func.coalesce(
+    Publication.cover_sha256,
+    sa.select(Asset.cover_sha256)
+    .where(Asset.edition_id == Edition.id, Asset.cover_sha256.is_not(None))
+    .order_by(Asset.format.desc())
+    .limit(1)
+    .correlate(Edition)
+    .scalar_subquery(),
+)
 
 
 def overdue_publications() -> list[Publication]:

@@ -7,8 +7,8 @@ import click
 from store.commands.base import in_shop, json_option, print_json, print_table, the_shop
 from store.entitlements.open_repairs import open_repairs
 from store.kit.database import transaction
-from store.mail.matching import take_report
-from store.mail.reports import LARGEST_READ, read_report
+from store.mail.matching import take_message
+from store.mail.reports import LARGEST_READ, read_report, read_stop
 
 # Mail servers keep what a program leaves with this, and hand it in again (sysexits.h).
 TRY_AGAIN = 75
@@ -33,10 +33,9 @@ def returned(sent_to: str) -> None:
     while sys.stdin.buffer.read(LARGEST_READ):
         pass  # or the writer at the other end of the pipe would fail
     try:
-        report = read_report(octets, sent_to)
-        if report is not None:
+        if read_stop(octets) or read_report(octets, sent_to):
             with the_shop().app_context(), transaction():
-                take_report(report)
+                take_message(octets, sent_to)
     except SystemExit:  # the settings are at fault, and were named
         sys.exit(TRY_AGAIN)
     except Exception as fault:  # noqa: BLE001 - whatever it is, the message is not to be lost

@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
+from store.catalog.covers import cover_in_letter
 from store.catalog.editions import notes_in_letter
 from store.catalog.models import WHAT_MATTERS, Edition, EditionStatus, Publication
+from store.catalog.publications import COVER_OF_EDITION, cover_of
 from store.distribution.recipients import MATTERS_ONLY, STOPPED, WITHDRAWN
 from store.entitlements import links
 from store.entitlements.models import (
@@ -47,6 +49,7 @@ _SAMPLE = SimpleNamespace(
     severity="guidance",
     notes="- The duties of a setting follow the new code.\n- Two forms were replaced.",
     correction="",
+    cover=None,
 )
 
 
@@ -83,6 +86,7 @@ _TOLD = (
     Edition.correction,
     Publication.title,
     Publication.slug,
+    COVER_OF_EDITION.label("cover"),
 )
 _RIGHT = (
     Customer.email,
@@ -290,6 +294,7 @@ def _test_letter(edition: Edition, address: str) -> Letter:
         severity=edition.severity,
         notes=edition.notes,
         correction="",
+        cover=cover_of(publication),
     )
     context = _words(told) | {
         "bought_on": format_day(clock.now()),
@@ -306,6 +311,7 @@ def _words(told: Any, occasion: Occasion = Occasion.RELEASED) -> dict[str, Any]:
     return {
         "title": told.title,
         "slug": told.slug,
+        "cover_url": cover_in_letter(told.cover),
         "edition_number": told.number,
         "edition_label": told.label,
         "severity": told.severity,

@@ -5,8 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from store.catalog.covers import cover_in_letter
 from store.catalog.models import Edition, EditionStatus, Publication, Seller
-from store.catalog.publications import moves_of, newest_released, promised_date
+from store.catalog.publications import cover_of, moves_of, newest_released, promised_date
 from store.entitlements.access import copy_waits, readable_editions, rights_of_order
 from store.entitlements.addresses import CHANGED, CONFIRM, RESTORED, count_orders_along
 from store.entitlements.erasures import STOPPED, TOLD, open_erasure
@@ -45,7 +46,7 @@ _TITLE = "Effective SEND Practice in the Early Years"
 
 
 def _context(words: dict[str, Any]) -> dict[str, Any]:
-    outer = ("seller", "order", "title", "is_preorder", "is_gift")
+    outer = ("seller", "order", "title", "cover_url", "is_preorder", "is_gift")
     return {"letter": words} | {name: words[name] for name in outer}
 
 
@@ -84,6 +85,7 @@ def _sample_confirmation() -> dict[str, Any]:
         "is_free": False,
         "is_gift": False,
         "title": _TITLE,
+        "cover_url": "",
         "author": "",
         "term": "for 2 years",
         "consent": {"wording": next(iter(CONSENT_WORDINGS.values())), "given_at": moment},
@@ -160,6 +162,7 @@ def _agreed(order: Order) -> dict[str, Any]:
         "is_free": order.total_amount == 0,
         "is_gift": bool(order.given_reason),
         "title": line.title,
+        "cover_url": cover_in_letter(cover_of(line.publication)),
         "author": line.publication.author,
         "term": term_in_words(line.updates_months),
         "consent": given_consent(order.id),

@@ -115,12 +115,13 @@ def private_page(answer: BaseResponse | str, status: int | None = None) -> Respo
 
 
 def shut_in(html: str, allowed: str = "") -> Response:
-    """Somebody else's page, to stand in a frame of ours: no scripts, no forms, no origin of ours, and
-    of what a sandbox forbids only what is `allowed`."""
+    """Somebody else's page, to stand in a frame of ours: no scripts, no forms, no origin of ours, no
+    pictures but the shop's, and of what a sandbox forbids only what is `allowed`."""
     answer = private_page(html)
     sandbox = f"sandbox {allowed}".rstrip()
     answer.headers["Content-Security-Policy"] = (
-        f"{sandbox}; default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; "
+        f"{sandbox}; default-src 'none'; style-src 'unsafe-inline'; img-src {config().base_url}; "
+        "form-action 'none'; "
         "frame-ancestors 'self'"
     )
     answer.headers["X-Frame-Options"] = "SAMEORIGIN"

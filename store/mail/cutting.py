@@ -29,8 +29,8 @@ def cut_letter(
     """The same as `render_letter`, with the values that `own` names put in as they stand.
 
     A template shows those verbatim or asks whether they are empty; it never shapes them. The rest
-    is filled in once for as long as every other value stays the same, `seller` a row of plain
-    values among them; where one of them is not plain, nothing is kept.
+    is filled in once for as long as every other value stays the same, `seller` and `face`, rows of
+    plain values, among them; where one of them is not plain, nothing is kept.
     """
     mine = {name: str(context[name]) for name in own if context[name]}
     rest = {name: value for name, value in context.items() if name not in mine}
@@ -39,12 +39,16 @@ def cut_letter(
     before = _last.get(kind)
     if before is not None and before[0] == made_of:
         return before[1].filled(mine)
-    if not all(isinstance(value, _PLAIN) for value in [*rest.values(), *sold_by]):
+    if not all(map(_is_plain, [*rest.values(), *sold_by])):
         return letters.render_letter(kind, context)
     with _cutting:  # the connections of a process come to a new letter at once
         cut = _cut(kind, tuple(sorted(mine)), tuple(sorted(rest.items())), sold_by)
     _last[kind] = (made_of, cut)
     return cut.filled(mine)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, _PLAIN) or (isinstance(value, tuple) and all(map(_is_plain, value)))
 
 
 class Cut:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import css_inline
 import jinja2
@@ -21,7 +21,7 @@ from store.kit.errors import NotFound, Refusal
 from store.kit.formatting import FILTERS
 from store.kit.mailboxes import OwnAddressUnwritable, own_address, wire_domain
 from store.kit.text import clean_line, plain_name
-from store.mail.marks import new_mark
+from store.mail.marks import new_mark, return_path
 from store.mail.mime import EncodedText, LetterText, Mailbox, address_envelope, compose
 from store.mail.models import Delivery
 
@@ -182,12 +182,14 @@ def seller() -> Any:
 def render_letter(kind: str, context: dict[str, Any]) -> LetterText:
     """Fill in `letters/<kind>/{subject.txt,body.txt,body.html}`; a variable that is missing raises.
 
-    `seller` and `base_url` are always there; a `seller` in the context wins (an order keeps the
-    one it saw).
+    `seller`, `face` and `base_url` are always there; a `seller` in the context wins (an order keeps
+    the one it saw), while the face is that of today.
     """
     values = {"base_url": config().base_url} | context
     if "seller" not in values:
         values["seller"] = seller()
+    if "face" not in values:
+        values["face"] = seller().face
     text, html = _environments()
     folder = f"letters/{kind}"
     subject = clean_line(text.get_template(f"{folder}/subject.txt").render(values))
@@ -213,7 +215,18 @@ def octets_of(letter: Letter, text: LetterText | EncodedText, message_id: str, w
         date=clock.now(),
         list_id=letter.list_id,
         unsubscribe_url=letter.unsubscribe_url,
+        unsubscribe_mailto=stop_by_mail(letter.unsubscribe_url, message_id),
     )
+
+
+def stop_by_mail(unsubscribe_url: str | None, message_id: str) -> str | None:
+    """The same stop by a mail, for programs that send one: its subject has the link's token. None
+    where the shop reads no mailbox to which it would come."""
+    settings = config()
+    if not unsubscribe_url or settings.bounce_imap is None or not settings.bounce_address:
+        return None
+    address = quote(own_address(return_path(message_id)), safe="@+=")
+    return f"mailto:{address}?subject=stop%20{unsubscribe_url.rpartition('/')[2]}"
 
 
 @lru_cache(maxsize=64)
@@ -244,7 +257,12 @@ def own_part() -> Any:
 def compose_sample() -> bytes:
     """A letter that goes to nobody, with all that every letter bears. Raises `SettingFault`."""
     who = own_part()
-    context = {"seller": who, "title": "A test of the settings", "text": "It is sent to nobody."}
+    context = {
+        "seller": who,
+        "face": who.face,
+        "title": "A test of the settings",
+        "text": "It is sent to nobody.",
+    }
     to = Mailbox(config().mail_sender)
     text = render_letter("staff_alert", context)
     address_envelope(config().mail_sender, to.address)

@@ -13,16 +13,33 @@ from store.kit.database import db
 from store.mail import returns
 from store.mail.marks import marked_letter
 from store.mail.models import Attempt, Delivery
-from store.mail.reports import Report
+from store.mail.reports import Report, read_report, read_stop
 from store.mail.smtp import OutcomeKind
 
 _customers_at: Callable[[str], Collection[int]] | None = None
+_stop: Callable[[str], bool] | None = None
 
 
 def register_customers(customers_at: Callable[[str], Collection[int]]) -> None:
     """Say how customers are found by an address; a room above knows."""
     global _customers_at  # noqa: PLW0603 - set once, while the shop is put together
     _customers_at = customers_at
+
+
+def register_stop(stop: Callable[[str], bool]) -> None:
+    """Say what the token of a stop link stops; a room above knows."""
+    global _stop  # noqa: PLW0603 - set once, while the shop is put together
+    _stop = stop
+
+
+def take_message(octets: bytes, sent_to: str = "") -> bool:
+    """Take what a message says that came back, or that asks for a stop, inside the caller's
+    transaction; False where it says nothing new. `sent_to` as `read_report` has it."""
+    token = read_stop(octets)
+    if token is not None and _stop is not None:
+        return _stop(token)
+    report = read_report(octets, sent_to)
+    return report is not None and take_report(report)
 
 
 def take_report(report: Report, *, is_vouched: bool = False) -> bool:

@@ -132,7 +132,7 @@ def _written(claim: Claim, delivery: Delivery, known: Known | None) -> Prepared 
             return Unsent(claim, delivery.kind, status, on_hold.reason)
         found, on_hold = found.to_second(second), None
     who = known.who if known else own_part()
-    context = {"seller": who} | found.context
+    context = {"seller": who, "face": who.face} | found.context
     text: LetterText | EncodedText
     if found.own:
         text = cut_letter(delivery.kind, context, found.own)

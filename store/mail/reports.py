@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_string
+from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import HeaderParser
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 LARGEST_READ = 64 * 1024
 # flufl.bounce holds each line against 150 patterns; the parser asks every part about every line.
 _MOST_LINES, _MOST_PARTS, _LONGEST_FIELD = 2000, 30, 4000
+_LONGEST_HEAD = 16 * 1024
+_STOP = re.compile(r"stop ([A-Za-z0-9._~-]{20,300})", re.IGNORECASE)
 _PART_FIELD = re.compile(r"^content-[a-z-]+:[^\n]*(?:\n[ \t][^\n]*)*", re.MULTILINE | re.IGNORECASE)
 
 _STATUS_PARTS = {"message/delivery-status", "message/global-delivery-status"}
@@ -85,17 +88,36 @@ def read_report(octets: bytes, sent_to: str = "") -> Report | None:
     """What a message says of a letter; None where it says nothing, or cannot be read. `sent_to` is
     the address that it was delivered to, where the mail server says so."""
     try:
-        text = octets[:LARGEST_READ].decode("utf-8", "replace")
-        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        text = "\n".join(lines[:_MOST_LINES])
-        fields = [found[0] for found in _PART_FIELD.finditer(text)]
-        # A reader of many parts in one another, or of one long field, would be kept busy.
-        if len(fields) > _MOST_PARTS or any(len(field) > _LONGEST_FIELD for field in fields):
-            return None
-        return _read(message_from_string(text), sent_to)
+        message = _parsed(octets)
+        return _read(message, sent_to) if message is not None else None
     except Exception as fault:  # noqa: BLE001 - whatever a stranger's message raises in a parser
         log.warning("a message could not be read: %s", type(fault).__name__)
         return None
+
+
+def read_stop(octets: bytes) -> str | None:
+    """The stop link's token in the subject of a message that a mail program sends where its reader
+    presses “unsubscribe” (RFC 2369); None in any other message."""
+    try:
+        head, _, _ = octets[:_LONGEST_HEAD].replace(b"\r\n", b"\n").partition(b"\n\n")
+        written = HeaderParser().parsestr(head.decode("utf-8", "replace")).get("Subject", "")
+        subject = str(make_header(decode_header(str(written)[:_LONGEST_FIELD])))
+        found = _STOP.fullmatch(re.sub(r"\s+", " ", subject).strip())
+    except Exception as fault:  # noqa: BLE001 - as above
+        log.warning("a message could not be read: %s", type(fault).__name__)
+        return None
+    return found[1] if found else None
+
+
+def _parsed(octets: bytes) -> Message | None:
+    text = octets[:LARGEST_READ].decode("utf-8", "replace")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    text = "\n".join(lines[:_MOST_LINES])
+    fields = [found[0] for found in _PART_FIELD.finditer(text)]
+    # A reader of many parts in one another, or of one long field, would be kept busy.
+    if len(fields) > _MOST_PARTS or any(len(field) > _LONGEST_FIELD for field in fields):
+        return None
+    return message_from_string(text)
 
 
 def judged(status: str, words: str) -> tuple[ReturnKind, str]:

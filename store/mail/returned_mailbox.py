@@ -16,10 +16,10 @@ from store.kit.config import config
 from store.kit.database import db, end_read, insert_once, transaction
 from store.kit.judged import mailbox_parts
 from store.mail.imap import MailboxServer, MailboxUnavailable, OpenMailbox, opened
-from store.mail.matching import take_report
+from store.mail.matching import take_message
 from store.mail.models import MailboxPlace
 from store.mail.outbox import alert_staff
-from store.mail.reports import LARGEST_READ, read_report
+from store.mail.reports import LARGEST_READ
 
 log = logging.getLogger(__name__)
 
@@ -117,14 +117,13 @@ def _place_in(server: MailboxServer, validity: int) -> int:
 
 def _take(server: MailboxServer, validity: int, uid: int, octets: bytes) -> bool:
     """Take what a message says, and go beyond it in the same commit."""
-    report = read_report(octets)
     beyond = sa.update(MailboxPlace).where(
         _is_of(server), _places.validity == validity, _places.uid < uid
     )
     try:
         with transaction() as session:
             session.execute(beyond.values(uid=uid))
-            return report is not None and take_report(report)
+            return take_message(octets)
     except sa.exc.OperationalError:
         raise
     except Exception:

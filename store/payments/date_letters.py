@@ -10,7 +10,9 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from store.catalog.covers import cover_in_letter
 from store.catalog.models import DateMove, Publication
+from store.catalog.publications import cover_of
 from store.catalog.sellers import current_seller
 from store.entitlements.links import library_url, order_url
 from store.kit.config import config
@@ -67,6 +69,7 @@ def _sample() -> dict[str, Any]:
     }
     return {
         "title": "Effective SEND Practice in the Early Years",
+        "cover_url": "",
         "old": "on 3 December 2026",
         "new": "by the end of January 2027",
         "is_later": True,
@@ -177,6 +180,7 @@ def _letter(move: Move, customer: Customer, promises: Sequence[Promise]) -> Lett
 def _words(move: Move) -> dict[str, Any]:
     return {
         "title": move.publication.title,
+        "cover_url": cover_in_letter(cover_of(move.publication)),
         "old": promise_in_words(move.old_on) if move.old_on else "",
         "new": promise_in_words(move.new_on),
         "is_later": move.old_on is None or move.new_on > move.old_on,

@@ -141,10 +141,10 @@ def test_a_correction_goes_in_its_own_words_to_exactly_those_who_were_sent_the_w
     assert words["correction"] not in desk.get(f"{third}/letter?as=released").text
     release(edition_of(3))
     letters = {
-        one["To"].addresses[0].addr_spec: one for one in sent() if "edition 3" in one["Subject"]
+        one["To"].addresses[0].addr_spec: one for one in sent() if "Edition 3" in one["Subject"]
     }
     assert {who: words["correction"] in text_of(one) for who, one in letters.items()} == {
         "anna@reader.example": False,
         "ben@reader.example": True,
     }
-    assert "edition 3 replaces edition 2" in letters["ben@reader.example"]["Subject"]
+    assert "Edition 3 replaces edition 2" in letters["ben@reader.example"]["Subject"]

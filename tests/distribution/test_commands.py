@@ -186,7 +186,7 @@ def test_a_rehearsal_writes_nothing_and_a_test_letter_counts_nowhere(store: Run)
     result = store("edition", "release", "guide", "1", "--rehearse")
     assert "pre-ordered" in result.stdout
     assert (
-        "Subject: Effective SEND Practice in the Early Years: edition 1 is ready\n" in result.stdout
+        "Subject: Edition 1 is ready: Effective SEND Practice in the Early Years\n" in result.stdout
     )
     seen = _json(store("edition", "release", "guide", "1", "--rehearse", "--json"))
     assert (seen["recipients"], seen["concerned"]) == (2, 2)  # type: ignore[index]

@@ -10,7 +10,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from store.catalog.faces import change_face
 from store.catalog.models import Publication
+from store.catalog.publications import publication_by_slug
 from store.distribution import recalling, rehearsal
 from store.entitlements import granting
 from store.kit.database import db, transaction
@@ -24,6 +26,7 @@ from tests.factories import a_customer, a_publication, a_seller
 from tests.letters import deliveries, send
 from tests.mail.letter_rules import check
 from tests.news import resume_news, stop_news
+from tests.pages import Page, check_letter_html
 from tests.purchases import buy, give_imported
 
 
@@ -62,7 +65,7 @@ def test_a_preorder_hears_that_the_copy_is_ready(publication: Publication, froze
     ((message, text, html),) = _notices(send())
     title = "Effective SEND Practice in the Early Years"
     assert message["To"] == "Anna Berg <anna@reader.example>"
-    assert message["Subject"] == f"{title}: edition 1 is ready"
+    assert message["Subject"] == f"Edition 1 is ready: {title}"
     assert f"You pre-ordered {title} on 1 March 2027. It is out now" in text
     assert "- Forms for 2027\r\n- See us (https://a.example/)" in text
     assert "<strong>2027</strong>" in html
@@ -84,7 +87,7 @@ def test_a_renewal_says_when_it_was_bought_and_that_it_costs_nothing(
     drafted_and_released(publication, 2, label="Spring 2027", notes="")
     (bought, moved) = _notices(send())[-2:]
     title = "Effective SEND Practice in the Early Years"
-    assert bought[0]["Subject"] == f"{title}: edition 2 is out"
+    assert bought[0]["Subject"] == f"Edition 2 is out: {title}"
     assert (
         f"You bought {title} on 1 March 2027. This is edition 2 (Spring 2027), and it is yours "
         "at no charge." in bought[1]
@@ -102,7 +105,7 @@ def test_the_notice_keeps_to_the_rules_of_deliverability(
     with transaction():
         buy(publication)
     drafted_and_released(publication)
-    (found,) = [one for one in send() if "edition 1 is ready" in one.subject]
+    (found,) = [one for one in send() if "Edition 1 is ready" in one.subject]
     broken = [row for row in check(found.octets) if not row.ok]
     assert broken == []
     assert len(found.octets) <= 15_000
@@ -196,7 +199,7 @@ def test_a_name_is_greeted_without_what_is_no_name(publication: Publication) -> 
 
 
 def test_the_notice_can_be_looked_at_without_a_customer(publication: Publication) -> None:
-    assert preview("edition_notice").subject.endswith("edition 2 is out")
+    assert preview("edition_notice").subject.startswith("Edition 2 is out: ")
 
 
 @pytest.mark.parametrize(
@@ -218,3 +221,31 @@ def test_a_renewal_says_how_much_it_matters(
     _, text, html = _notices(send())[-1]
     said = [one for one in ("The law or", "The guidance has") if one in text]
     assert (sentence in text, sentence in html, len(said)) == (True, True, bool(sentence))
+
+
+def test_a_letter_wears_the_face_of_today_and_its_cover_leads_where_its_button_does(
+    publication: Publication, frozen: Clock
+) -> None:
+    with transaction():
+        buy(publication, wants_now=True)
+    drafted_and_released(publication)
+    ((_, _, before),) = _notices(send())
+    assert "<img" not in before
+    frozen.advance(days=1)
+    with transaction():
+        change_face(accent="#7a2f2b", line="We print slowly.", logo_sha256="b" * 64)
+        publication_by_slug(publication.slug).cover_sha256 = "c" * 64
+    drafted_and_released(publication_by_slug(publication.slug), 2, notes="- It is *new*.")
+    (_, text, html) = _notices(send())[-1]
+    check_letter_html(html)
+    page = Page(html)
+    shown = {one.attrib["src"]: one.attrib["alt"] for one in page.all("img")}
+    assert shown == {
+        f"http://127.0.0.1:8000/face/{'b' * 64}.png": "",
+        f"http://127.0.0.1:8000/covers/{'c' * 64}/320.jpg": f"Cover of {publication.title}",
+    }
+    links = {one.attrib.get("class"): one.attrib["href"] for one in page.all("a")}
+    assert links["cover"] == links["press"]
+    assert "It is new." in html.partition('<div class="preheader"')[2].partition("</div>")[0]
+    assert ("#7a2f2b" in html, "#0e5a52" in html, "#0e5a52" in before) == (True, False, True)
+    assert "We print slowly." in text

@@ -99,7 +99,7 @@ def _amid(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
 def _told(edition: Edition) -> list[str]:
     """To whom the edition's notice was handed over."""
     found = [message_from_bytes(one.octets, policy=policy.default) for one in send()]
-    return [one["To"] for one in found if f"edition {edition.number}" in one["Subject"]]
+    return [one["To"] for one in found if f"Edition {edition.number}" in one["Subject"]]
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_a_first_copy_of_a_preorder_comes_although_news_is_stopped(
     first = release(first)
     assert _arrived() == [
         (
-            f"{TITLE}: edition 1 is ready",
+            f"Edition 1 is ready: {TITLE}",
             (
                 f"You pre-ordered {TITLE} on 1 March 2027. It is out now, and your copy of edition 1"
                 " is ready."
@@ -179,7 +179,7 @@ def test_who_asked_for_the_copy_after_all_reads_that_and_not_that_14_days_are_ov
         granting.start_supply(order)
     assert _arrived() == [
         (
-            f"{TITLE}: edition 1 is ready",
+            f"Edition 1 is ready: {TITLE}",
             (
                 f"You bought {TITLE} on 1 March 2027. You asked for it straight away, and your copy of"
                 " edition 1 is ready."
@@ -202,7 +202,7 @@ def test_on_day_15_the_newest_edition_alone_comes_and_the_account_says_why(
     frozen.advance(days=11)
     assert _arrived() == [
         (
-            f"{TITLE}: edition 2 is ready",
+            f"Edition 2 is ready: {TITLE}",
             (
                 f"You bought {TITLE} on 1 March 2027. The 14 days are over, and your copy of edition 2"
                 " is ready."
@@ -226,7 +226,7 @@ def test_a_preorder_that_waited_paused_gets_the_newest_alone_and_its_account_say
         recalling.resume(first, "Olga")
     seen = coverage(first)
     assert (seen.left_out, seen.sums_match) == ({"a newer edition came out": 1}, True)
-    assert [subject for subject, _ in _arrived()] == [f"{TITLE}: edition 2 is ready"]
+    assert [subject for subject, _ in _arrived()] == [f"Edition 2 is ready: {TITLE}"]
 
 
 def test_access_that_returns_brings_what_was_bought_whatever_is_stopped(
@@ -241,7 +241,7 @@ def test_access_that_returns_brings_what_was_bought_whatever_is_stopped(
     _dispute(order, runs=False)
     assert _arrived() == [
         (
-            f"{TITLE}: edition 1 is ready",
+            f"Edition 1 is ready: {TITLE}",
             (
                 f"You bought {TITLE} on 1 March 2027. Your access to it was closed for a time and is"
                 " open again. This is edition 1, and it is yours."
@@ -268,7 +268,7 @@ def test_access_that_returns_brings_no_news_to_who_stopped_it(publication: Publi
     drafted_and_released(publication, 2)
     _stop(order, publication)
     _dispute(order, runs=False)
-    assert [subject for subject, _ in _arrived()] == [f"{TITLE}: edition 1 is ready"]
+    assert [subject for subject, _ in _arrived()] == [f"Edition 1 is ready: {TITLE}"]
     assert _occasions() == [("first_copy", SENT), ("released", SKIPPED)]
 
 
@@ -303,7 +303,7 @@ def test_who_waits_for_the_14_days_gets_the_sound_edition_where_the_newer_is_rec
     frozen.advance(days=15)
     assert _arrived() == [
         (
-            f"{TITLE}: edition 1 is ready",
+            f"Edition 1 is ready: {TITLE}",
             (
                 f"You bought {TITLE} on 1 March 2027. The 14 days are over, and your copy of edition 1"
                 " is ready."
@@ -322,7 +322,7 @@ def test_what_was_bought_as_it_is_comes_on_day_15_although_its_release_was_recal
         buy(publication, wants_now=False)
         recalling.recall(edition, "Olga")
     frozen.advance(days=15)
-    assert [subject for subject, _ in _arrived()] == [f"{TITLE}: edition 1 is ready"]
+    assert [subject for subject, _ in _arrived()] == [f"Edition 1 is ready: {TITLE}"]
     assert deliveries(edition)["ben@reader.example"] == (SKIPPED, "recalled")
 
 
@@ -341,7 +341,7 @@ def test_who_buys_again_what_was_recalled_waits_for_one_letter_and_no_longer(
         buy(publication, wants_now=False)
     assert deliveries(first)[ANNA] == (SKIPPED, "a newer edition came out")
     frozen.advance(days=13)  # the 14 days of the first order are over, those of the second are not
-    assert [subject for subject, _ in _arrived()] == [f"{TITLE}: edition 2 is ready"]
+    assert [subject for subject, _ in _arrived()] == [f"Edition 2 is ready: {TITLE}"]
 
 
 def test_a_preorder_placed_after_a_withdrawal_gets_a_first_copy_and_not_news(
@@ -356,7 +356,7 @@ def test_a_preorder_placed_after_a_withdrawal_gets_a_first_copy_and_not_news(
     drafted_and_released(publication, 2)
     assert _arrived() == [
         (
-            f"{TITLE}: edition 2 is ready",
+            f"Edition 2 is ready: {TITLE}",
             (
                 f"You pre-ordered {TITLE} on 1 March 2027. It is out now, and your copy of edition 2"
                 " is ready."
@@ -378,7 +378,7 @@ def test_a_correction_names_the_withdrawn_edition_and_comes_where_nothing_sound_
     drafted_and_released(publication, 2)
     assert _arrived()[1:] == [
         (
-            f"{TITLE}: edition 2 replaces edition 1",
+            f"Edition 2 replaces edition 1: {TITLE}",
             (
                 f"You bought {TITLE} on 1 March 2027. We have withdrawn edition 1. This is edition 2:"
                 " please use it instead. It is yours at no charge."
@@ -419,7 +419,7 @@ def test_what_a_person_sends_again_says_so_and_passes_a_stop(publication: Public
         outbox.retry(left_out, "Olga")
     assert _arrived()[1:] == [
         (
-            f"{TITLE}: edition 2 is ready",
+            f"Edition 2 is ready: {TITLE}",
             (
                 f"You bought {TITLE} on 1 March 2027. This is edition 2, and it is yours. We send this"
                 " letter again in case an earlier one did not reach you."
@@ -442,7 +442,7 @@ def test_who_gave_a_copy_back_and_bought_again_is_owed_one_whatever_is_stopped(
     frozen.advance(days=2)
     drafted_and_released(publication, 2)
     frozen.advance(days=14)
-    assert [subject for subject, _ in _arrived()] == [f"{TITLE}: edition 2 is ready"]
+    assert [subject for subject, _ in _arrived()] == [f"Edition 2 is ready: {TITLE}"]
     assert deliveries(first) == {ANNA: (SKIPPED, "a newer edition came out")}
 
 
@@ -460,7 +460,7 @@ def test_a_repaired_address_gets_the_newest_alone(publication: Publication) -> N
     _stop(order, publication)
     with transaction() as session:
         correct_address(session.get_one(Customer, order.customer_id), "new@reader.example", "Olga")
-    assert [subject for subject, _ in _arrived()] == [f"{TITLE}: edition 2 is ready"]
+    assert [subject for subject, _ in _arrived()] == [f"Edition 2 is ready: {TITLE}"]
 
 
 def test_every_notice_says_why_it_is_owed_and_other_letters_do_not(
@@ -484,4 +484,4 @@ def test_every_notice_says_why_it_is_owed_and_other_letters_do_not(
     db.session.rollback()
     with pytest.raises(sa.exc.IntegrityError), transaction():
         outbox.owe("edition_notice", "without", edition_id=edition.id)
-    assert preview("edition_notice").subject == f"{TITLE}: edition 2 is out"
+    assert preview("edition_notice").subject == f"Edition 2 is out: {TITLE}"

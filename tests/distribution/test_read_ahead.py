@@ -243,7 +243,7 @@ def _send_amid(monkeypatch: pytest.MonkeyPatch, change: Change) -> list[EmailMes
         amid.setattr(worker, "read_ahead", read_then_changed)
         letters = sent()
     assert done
-    return [letter for letter in letters if "edition 2" in letter["Subject"]]
+    return [letter for letter in letters if "Edition 2" in letter["Subject"]]
 
 
 def _address(letter: EmailMessage) -> str:

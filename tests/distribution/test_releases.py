@@ -423,7 +423,7 @@ def test_who_was_left_out_and_buys_again_gets_the_copy_after_the_14_days(
 
     (letter,) = send()[before:]
 
-    assert letter.subject == f"{publication.title}: edition 1 is ready"
+    assert letter.subject == f"Edition 1 is ready: {publication.title}"
     assert coverage(edition).left_out == {"refunded": 1}
 
 
@@ -441,7 +441,7 @@ def test_who_was_left_out_and_buys_twice_more_gets_the_copy_once(app: Flask, fro
 
     (letter,) = send()[before:]
 
-    assert letter.subject == f"{publication.title}: edition 1 is ready"
+    assert letter.subject == f"Edition 1 is ready: {publication.title}"
     assert coverage(edition).left_out == {"refunded": 1}
 
 
@@ -463,7 +463,7 @@ def test_withdrawing_passes_a_waiting_copy_on_to_who_was_left_out_of_the_other_e
 
     (letter,) = send()[before:]
 
-    assert letter.subject == f"{publication.title}: edition 1 is ready"
+    assert letter.subject == f"Edition 1 is ready: {publication.title}"
     assert coverage(first).left_out == {"refunded": 1}
 
 

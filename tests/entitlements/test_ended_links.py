@@ -133,7 +133,7 @@ def test_a_reader_of_the_mailbox_that_was_left_gets_nothing_but_the_undo(
     assert client.get(undo).status_code == 200
     db.session.rollback()
     drafted_and_released(db.session.scalars(sa.select(Publication)).one(), 2)
-    news = [one for one in sent() if "edition 2 is" in one["Subject"]]
+    news = [one for one in sent() if "Edition 2 is" in one["Subject"]]
     assert [one["To"].addresses[0].addr_spec for one in news] == ["b@other.example"]
 
 

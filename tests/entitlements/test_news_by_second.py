@@ -234,7 +234,7 @@ def test_the_letter_says_why_it_comes_there_and_opens_no_more_than_hers(
     app: Flask, frozen: Clock
 ) -> None:
     an_edition_to(frozen)
-    [first] = [one for one in sent() if "edition 1" in one["Subject"]]
+    [first] = [one for one in sent() if "Edition 1" in one["Subject"]]
     reported(1)
     a_minute()
     letter = sent()[-1]

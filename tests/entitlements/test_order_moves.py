@@ -492,8 +492,8 @@ def test_a_move_around_a_release_misses_nobody_and_tells_nobody_twice(
     assert len(told) == (1 if when == "after the sending" or keeps_one else 0)
     nobody_missed_nobody_twice(publication_id)
     drafted_and_released(guide(publication_id), 2)
-    assert sum("edition 2 is" in one for one in letters_to(CARL)) == 1
-    assert sum("edition 2 is" in one for one in letters_to(ANNA)) == int(keeps_one)
+    assert sum("Edition 2 is" in one for one in letters_to(CARL)) == 1
+    assert sum("Edition 2 is" in one for one in letters_to(ANNA)) == int(keeps_one)
     nobody_missed_nobody_twice(publication_id)
     edition = edition_of(edition_id)
     seen = [coverage_of(edition, customer) for customer in (anna(), customer_by_address(CARL))]
@@ -545,8 +545,8 @@ def test_an_objection_around_a_release_misses_nobody_and_tells_nobody_twice(
         1 if held == "after the sending" and not is_given_back else 0
     )
     drafted_and_released(guide(publication_id), 2)
-    assert sum("edition 2 is" in one for one in letters_to(winner)) == 1
-    assert sum("edition 2 is" in one for one in letters_to(loser)) == 0
+    assert sum("Edition 2 is" in one for one in letters_to(winner)) == 1
+    assert sum("Edition 2 is" in one for one in letters_to(loser)) == 0
     nobody_missed_nobody_twice(publication_id)
 
 
@@ -559,4 +559,4 @@ def test_a_copy_that_waits_for_its_14_days_waits_at_the_new_address(
     moved(client, order_id)
     frozen.advance(days=16)
     assert [one for one in letters_to(ANNA) if "is ready" in one] == []
-    assert sum("edition 1 is ready" in one for one in letters_to(CARL)) == 1
+    assert sum("Edition 1 is ready" in one for one in letters_to(CARL)) == 1

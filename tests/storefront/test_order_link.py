@@ -314,6 +314,6 @@ def test_nobody_names_a_customer_whose_address_they_type(
     drafted_and_released(publication, 3)
     to_ben = [one for one in sent() if one["To"].addresses[0].addr_spec == "ben@reader.example"]
     news = to_ben[-1]
-    assert "edition 3" in news["Subject"]
+    assert "Edition 3" in news["Subject"]
     assert news["To"].addresses[0].display_name == ""
     assert "Silly Goose" not in words_of(news)

@@ -127,7 +127,7 @@ def test_a_crash_repeats_and_loses_nothing(
 
     with monkeypatch.context() as patch:
         if where == "before":
-            patch.setattr(returned_mailbox, "take_report", crash)
+            patch.setattr(returned_mailbox, "take_message", crash)
         else:
             patch.setattr(imap.OpenMailbox, "mark_read", crash)
         with pytest.raises(Crash):
@@ -150,14 +150,14 @@ def test_one_message_that_the_shop_stumbles_over_keeps_no_other(
     message_id = sent_edition()
     server.put(dsn("<" + "0" * 40 + "@shop.example.org>"))
     server.put(dsn(message_id))
-    usual, first = returned_mailbox.take_report, iter([True])
+    usual, first = returned_mailbox.take_message, iter([True])
 
     def take(report: object) -> bool:
         if next(first, False):
             raise ValueError("a NUL, or whatever else")
         return usual(report)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(returned_mailbox, "take_report", take)
+    monkeypatch.setattr(returned_mailbox, "take_message", take)
     read_returned()
     assert stand() == BOUNCED
     assert server.read() == [2]
