@@ -326,6 +326,8 @@ WRITERS: dict[str, set[str] | str] = {
     "entitlements.addresses._end_later_undos": "a notice has no link that objects",
     "entitlements.addresses._leave_behind": "a notice has no link that objects",
     "entitlements.addresses.forget_unproved_addresses": "a notice has none of them",
+    "entitlements.clearing._clear_few": "of nothing that a notice says",
+    "entitlements.clearing._take": "of rows that are years old, long after their letters",
     "entitlements.erasing._blank": {"erased"},
     "entitlements.erasing._blank_customers": {"erased"},
     "entitlements.erasing._end_rights": {"erased"},
