@@ -24,12 +24,14 @@ from store.catalog.models import Edition, EditionStatus, Publication
 from store.distribution import recalling, releasing
 from store.distribution.coverage import coverage
 from store.entitlements import granting
+from store.entitlements.erasing import erase_person
 from store.entitlements.models import News
 from store.entitlements.news import choose_news
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
+from store.kit.mailboxes import ERASED
 from store.mail.models import Delivery, DeliveryStatus
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer, Order
@@ -42,6 +44,7 @@ from tests.letters import send
 from tests.purchases import buy, give_imported
 
 PEOPLE = st.integers(0, 4)
+_KNOWN_AS = sa.case((Customer.erased_at.is_(None), Customer.email), else_=Customer.email_key)
 _slugs = count(1)
 
 
@@ -80,6 +83,7 @@ class History(RuleBasedStateMachine):
         self.slug = f"guide-{next(_slugs)}"
         self.months = months
         self.people = [Person() for _ in range(5)]
+        self.erased: list[str] = []
         self.expected: dict[int, dict[str, tuple[str, str]]] = {}
         self.standing: list[int] = []  # numbers of released editions
         self.number = 0
@@ -134,11 +138,11 @@ class History(RuleBasedStateMachine):
             self._address(place): self._fate(person, now, severity)
             for place, person in enumerate(self.people)
             if person.rights
-        }
+        } | dict.fromkeys(self.erased, ("skipped", ERASED))
         edition = drafted_and_released(self._publication(), self.number, severity=severity)
         self.standing.append(self.number)
         found = db.session.execute(
-            sa.select(Customer.email, Delivery.status, Delivery.reason)
+            sa.select(_KNOWN_AS, Delivery.status, Delivery.reason)
             .join(Customer, Customer.id == Delivery.customer_id)
             .where(Delivery.edition_id == edition.id, Delivery.batch_id.is_not(None))
         ).all()
@@ -169,6 +173,24 @@ class History(RuleBasedStateMachine):
             place = int(address.partition("-")[0].removeprefix("reader"))
             person = self.people[place]
             assert any(not right.is_revoked for right in person.rights)
+
+    @rule(person=PEOPLE)
+    def erase(self, person: int) -> None:
+        """All that is known of a reader goes; who comes back is somebody new."""
+        address = self._address(person)
+        with transaction() as session:
+            found = session.scalars(sa.select(Customer.id).filter_by(email=address)).first()
+            if found is not None:
+                erase_person(found, clock.now())
+        if found is None:
+            return
+        key = f"{ERASED}:{found}"
+        if self.people[person].rights:
+            self.erased.append(key)
+        for recipients in self.expected.values():
+            if address in recipients:
+                recipients[key] = recipients.pop(address)
+        self.people[person] = Person()
 
     @rule(status=st.sampled_from([DeliveryStatus.FAILED, DeliveryStatus.HELD]), which=PEOPLE)
     def go_wrong(self, status: DeliveryStatus, which: int) -> None:
@@ -249,7 +271,7 @@ class History(RuleBasedStateMachine):
     def every_entitled_customer_has_what_carries_each_edition(self) -> None:
         for number, recipients in self.expected.items():
             carried = db.session.scalars(
-                sa.select(Customer.email)
+                sa.select(_KNOWN_AS)
                 .join(Delivery, Delivery.customer_id == Customer.id)
                 .where(Delivery.edition_id == self._edition(number).id)
             ).all()
@@ -306,7 +328,7 @@ class History(RuleBasedStateMachine):
 
     def _sent(self) -> set[str]:
         found = db.session.scalars(
-            sa.select(Customer.email)
+            sa.select(_KNOWN_AS)
             .join(Delivery, Delivery.customer_id == Customer.id)
             .where(
                 Delivery.kind == "edition_notice",
