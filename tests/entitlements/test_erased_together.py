@@ -22,7 +22,7 @@ from store.orders.models import Customer, Order
 from store.payments import erasures
 from store.payments.erasures import carry_out_due
 from store.payments.models import Refund
-from tests.conftest import Clock, on_both, on_postgresql
+from tests.conftest import Clock, on_both_when_long, on_postgresql
 from tests.editions import a_shop, draft, edition_of, guide, release
 from tests.factories import a_publication, a_seller
 from tests.letters import sent
@@ -114,7 +114,7 @@ def test_a_link_pressed_while_its_customer_is_erased_changes_nothing(
     assert (faults, now) == ((["LinkExpired"], ERASED) if is_guarded else ([], "b@other.example"))
 
 
-@on_both
+@on_both_when_long
 @guarded_or_not
 def test_a_preorder_that_is_paid_in_that_moment_is_paid_back_first(
     app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
