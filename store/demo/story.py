@@ -42,7 +42,9 @@ class Payment:
     look_back: Callable[[Callable[[str], None]], None] = lambda _say: None
 
 
-HERE = Payment("Order and pay £12.50", lambda visitor, page: visitor.press(page, "Pay £12.50"))
+HERE = Payment(
+    "Order and pay £12.50 by card", lambda visitor, page: visitor.press(page, "Pay £12.50")
+)
 
 
 @dataclass

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from flask import Response, make_response, render_template, request
 
 from store.catalog.models import Publication
-from store.catalog.sellers import countries_sold_to, country_name, current_seller
+from store.catalog.sellers import StatedSeller, countries_sold_to, country_name, current_seller
 from store.entitlements.links import open_order
 from store.kit import clock, tokens
 from store.kit.errors import NotFound
 from store.kit.forms import sent
+from store.kit.text import listed
 from store.orders import consents
 from store.orders.customers import mask
 from store.orders.discounts import CodeByLetter, CodeRefused
@@ -26,6 +27,12 @@ from store.payments.gateways.registry import NoGateway, default_gateway
 from store.payments.transfers import awaited_transfer
 from store.storefront.publication import Shown
 
+# The ways to pay, as a buyer reads them.
+_IN_WORDS = {
+    "online": "by card",
+    "elsewhere": "by card",
+    "transfer": "by bank transfer",
+}
 _LINES = ("email", "name", "organisation", "purchase_order_number", "code", "country")
 
 
@@ -67,7 +74,9 @@ def read_form(publication: Publication | None = None) -> Form:
     fields = sent()
     resume = fields["resume"] if publication else ""
     lines = {name: fields[name] for name in _LINES}
-    lines["email"] = fields["meant"] or lines["email"]
+    # The suggested address, unless another was typed where it was asked about.
+    if fields["meant"] and lines["email"].strip() in {"", fields["confirmed_email"]}:
+        lines["email"] = fields["meant"]
     # An empty field keeps the code of the order; taking it out is a choice of its own.
     drops = fields.is_ticked("drop_code")
     if drops:
@@ -148,6 +157,8 @@ def details_page(
     status: int = 422,
 ) -> Response:
     """The form of the details. `by_letter` offers to mail a link with the code that was typed."""
+    quoted = _quote_so_far(shown, given)
+    seller = current_seller()
     page = render_template(
         "storefront/order_form.html",
         shown=shown,
@@ -158,21 +169,38 @@ def details_page(
         meant=meant,
         by_letter=by_letter,
         action=_action(shown, given),
-        offered=_offered(shown, given),
-        vat=quote(shown.publication).note,
-        countries=countries_sold_to(current_seller()),
+        quoted=quoted,
+        facts=what_it_is(shown),
+        is_offered=bool(given.proven),
+        ways=[_IN_WORDS[way] for way in _ways_to_pay(quoted, seller) if way in _IN_WORDS],
+        countries=countries_sold_to(seller),
     )
     return _kept_for_going_back(page, status if errors else 200)
 
 
-def _offered(shown: Shown, given: Form) -> Quote | None:
-    """What a mailed link has earned, to stand on the form; None where nothing was proved."""
+def _quote_so_far(shown: Shown, given: Form) -> Quote:
+    """What a mailed link has earned, to stand on the form; the price where nothing was proved. A
+    code that was typed counts from the review on."""
     if not given.proven:
-        return None
+        return quote(shown.publication)
     try:
         return quote_form(shown, given)
     except CodeRefused:
         return quote(shown.publication, proven=given.proven, form_key=given.form_key)
+
+
+def what_it_is(shown: Shown) -> str:
+    """Edition, files and what comes later, in one line beside the title."""
+    months = shown.publication.updates_months
+    later = "Later editions included" + (f" {consents.term_in_words(months)}." if months else ".")
+    if shown.edition is None:
+        return f"Pre-order. {shown.when}. {later}"
+    files = shown.edition.assets
+    parts = [shown.when, listed([one.format.upper() for one in files])]
+    pages = next((one.facts["pages"] for one in files if one.facts.get("pages")), None)
+    if pages:
+        parts.append("1 page" if pages == 1 else f"{pages} pages")
+    return f"{', '.join(part for part in parts if part)}. {later}"
 
 
 def code_refused_page(shown: Shown, given: Form, refusal: CodeRefused) -> Response:
@@ -206,7 +234,8 @@ def review_page(
         country=country_name(given.details.country),
         asks_country=len(country_codes()) > 1,
         is_chargeable=not unfit,
-        ways=_ways_to_pay(quoted),
+        facts=what_it_is(shown),
+        ways=_ways_to_pay(quoted, current_seller()),
         beside_transfer=awaits_transfer(given, shown),
         asks_consent=quoted.total_amount > 0 and consents.waiver_needed(shown.publication, now),
         wording=consents.CONSENT_WORDINGS[consents.CURRENT_WORDING],
@@ -225,7 +254,7 @@ def _why_not_chargeable(quoted: Quote) -> str:
     return ""
 
 
-def _ways_to_pay(quoted: Quote) -> list[str]:
+def _ways_to_pay(quoted: Quote, seller: StatedSeller) -> list[str]:
     """`free`, or `online` and `transfer`; `elsewhere` in place of `online` where the order binds
     on the gateway's page and not by our button (Consumer Contracts Regulations, 14)."""
     if quoted.total_amount == 0:
@@ -234,7 +263,7 @@ def _ways_to_pay(quoted: Quote) -> list[str]:
         online = ["online" if default_gateway().is_binding_here else "elsewhere"]
     except NoGateway:
         online = []
-    return online + (["transfer"] if current_seller().bank_details else [])
+    return online + (["transfer"] if seller.bank_details else [])
 
 
 def awaits_transfer(given: Form, shown: Shown) -> bool:

@@ -46,9 +46,12 @@ def follow(page: Page, control: Locator) -> None:
 
 
 def press(button: str, **fields: str) -> Callable[[Page], None]:
-    """Fill fields in by their label and press a button."""
+    """Fill fields in by their label, those that are folded too, and press a button."""
 
     def act(page: Page) -> None:
+        folds = page.locator("form .fold:not([open]) > summary")
+        while fields and folds.count():
+            folds.first.click()
         for label, words in fields.items():
             page.get_by_label(label.replace("_", " ")).first.fill(words)
         follow(page, page.get_by_role("button", name=button, exact=True))
@@ -281,6 +284,12 @@ def ask_for_links(page: Page) -> None:
 
 ORDER = "/publications/{later}/order"
 EMAIL = {"E-mail_address": "dora@places.example"}
+EVERYTHING = {
+    "E-mail_address": "dora.fraser@oaktree-nursery.example",
+    "Your_name": "Dora Fraser",
+    "Organisation": "Oak Tree Nursery School",
+    "Purchase_order_number": "PO-2027-0077",
+}
 CONTINUE = press("Continue", **EMAIL)
 
 PUBLIC = {
@@ -315,7 +324,7 @@ PUBLIC = {
         "{offer}",
         (press("Continue"), lambda page: follow(page, page.locator("main form button").first)),
     ),
-    "review of a copy": Place("/publications/{out}/order", (CONTINUE,)),
+    "review of a copy": Place("/publications/{out}/order", (press("Continue", **EVERYTHING),)),
     "pay": Place("{pay}"),
     "order not paid": Place("{pay}", (leave,)),
     "order pre-ordered": Place("{preorder}"),

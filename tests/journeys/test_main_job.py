@@ -133,9 +133,9 @@ def order(visitor: Visitor, address: str, act: str, *, now: bool = True) -> None
     assert address in visitor.words
     assert "£12.50, no VAT to pay" in visitor.words
     if "wants_now" in visitor.html and now:
-        visitor.send("Order and pay £12.50", wants_now="yes")
+        visitor.send("Order and pay £12.50 by card", wants_now="yes")
     else:
-        visitor.send("Order and pay £12.50")
+        visitor.send("Order and pay £12.50 by card")
     visitor.send("Pay £12.50")
     assert "You paid £12.50." in visitor.words
 

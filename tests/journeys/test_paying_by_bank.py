@@ -58,7 +58,7 @@ def test_from_the_form_over_the_pro_forma_and_two_transfers_to_the_copy(shop: Fl
 def test_a_buyer_who_changes_their_mind_pays_by_card_instead(shop: Flask) -> None:
     at_the_desk(shop)
     buyer = to_the_review(shop).send(BY_BANK).send("Pay by card instead")
-    buyer.send("Order and pay £12.50", sure="yes").send("Pay £12.50")
+    buyer.send("Order and pay £12.50 by card", sure="yes").send("Pay £12.50")
     assert "You paid £12.50." in buyer.words
     assert letters(shop, "anna@reader.example", "How to pay") == []
 

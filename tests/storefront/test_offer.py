@@ -128,9 +128,9 @@ def test_a_member_gets_a_link_and_orders_at_the_price_behind_it(client: FlaskCli
     assert [one.get("type") for one in Page(form).all("input") if one.get("name") == "email"] == [
         "hidden"
     ]
-    assert "Pre-order of Effective SEND Practice in the Early Years: £10.00" in text_of(form)
+    assert "Price £12.50 Members −£2.50 Total no VAT to pay £10.00" in text_of(form)
     html = review(client, path)
-    assert "£10.00, no VAT to pay" in text_of(html)
+    assert "Total no VAT to pay £10.00" in text_of(html)
     assert press(client, path, html, sure="yes").status_code == 303
     (order,) = orders()
     assert (order.email, order.total_amount, order.discount_label) == (MEMBER, 1000, "Members")
@@ -221,7 +221,7 @@ def test_a_link_is_for_one_order_and_leads_back_to_it_until_it_is_paid(
     pay_url = press(client, path, html, sure="yes").location
     assert press(client, path, html, sure="yes").location == pay_url
     again = client.get(path).text
-    assert "£10.00, no VAT to pay" in text_of(again)
+    assert "Total no VAT to pay £10.00" in text_of(again)
     assert press(client, path, again, sure="yes").location == pay_url
     fresh = fields_of(html, "seen_amount") | {"form_key": "n" * 22, "sure": "yes"}
     other = client.post(path, data=fresh)
@@ -241,7 +241,7 @@ def test_going_back_from_the_payment_keeps_the_price_and_the_address(client: Fla
     press(client, path, review(client, path), sure="yes")
     resume = resume_path()
     html = client.get(resume).text
-    assert "£10.00, no VAT to pay" in text_of(html)
+    assert "Total no VAT to pay £10.00" in text_of(html)
     sent_on = client.post(f"{PAGE}/order", data=fields_of(html, "seen_amount"))
     assert sent_on.status_code == 303
     assert [order.total_amount for order in orders()] == [1000]

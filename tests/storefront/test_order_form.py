@@ -81,9 +81,15 @@ def test_the_form_asks_for_an_address_alone(client: FlaskClient) -> None:
     )
     assert (email["maxlength"], email["size"], "required" in email) == ("254", "30", False)
     words = text_of(html)
-    assert "We send your receipt, your link and each new edition here." in words
+    assert "Your receipt, your link and each new edition go here." in words
     assert (
-        "Pre-order of Effective SEND Practice in the Early Years: £12.50, no VAT to pay." in words
+        "Effective SEND Practice in the Early Years Pre-order. Published by the end of March 2027. "
+        "Later editions included. Total no VAT to pay £12.50 E-mail address"
+    ) in words
+    assert [one.attrib.get("open") for one in Page(html).all("details")] == [None, None]
+    assert (
+        "You pay nothing yet: the next page shows your order to check. You can pay by card."
+        in words
     )
     assert Page(html).all("form")[0].attrib["novalidate"] == ""
 
@@ -107,12 +113,14 @@ def test_the_review_shows_all_that_counts_before_the_button(client: FlaskClient)
     )
     words = text_of(html)
     parts = [
-        "anna@reader.example Change e-mail",
-        "Anna Berg, Little Oaks, PO 7 Change for",
-        "Effective SEND Practice in the Early Years. Published by the end of March 2027.",
+        "Effective SEND Practice in the Early Years Pre-order. Published by the end of March 2027.",
+        "Total no VAT to pay £12.50",
+        "E-mail anna@reader.example Change e-mail",
+        "Name Anna Berg Change name",
+        "Organisation Little Oaks Change organisation",
+        "Purchase order PO 7 Change purchase order",
         "Until it is published. You get all of it back.",
-        "£12.50, no VAT to pay",
-        "Order and pay £12.50",
+        "Order and pay £12.50 by card",
     ]
     places = [words.index(part) for part in parts]
     assert places == sorted(places)
@@ -184,7 +192,8 @@ def test_a_pasted_address_is_shown_clean_and_ordered_for(client: FlaskClient, pa
 def test_a_slip_in_the_domain_is_pointed_out_and_may_be_passed(client: FlaskClient) -> None:
     given = opened(client) | {"email": "anna@gmial.com", "name": "Anna"}
     html = look(client.post(PATH, data=given))
-    assert "You typed anna@gmial.com. Did you mean anna@gmail.com?" in text_of(html)
+    assert "Did you mean anna@gmail.com? Use anna@gmail.com" in text_of(html)
+    assert "Continue with anna@gmial.com" in text_of(html)
     again = fields_of(html, "email")
     assert (again["name"], again["form_key"]) == ("Anna", given["form_key"])
     assert "anna@gmial.com Change" in text_of(look(client.post(PATH, data=again)))
@@ -192,6 +201,9 @@ def test_a_slip_in_the_domain_is_pointed_out_and_may_be_passed(client: FlaskClie
     assert "anna@gmail.com Change" in text_of(corrected)
     other = look(client.post(PATH, data=again | {"email": "anna@hotmial.com"}))
     assert "Did you mean anna@hotmail.com?" in text_of(other)
+    # The return key presses the first button; what was typed over the slip counts all the same.
+    typed = again | {"email": "anna@yahoo.com", "meant": "anna@gmail.com"}
+    assert "anna@yahoo.com Change" in text_of(look(client.post(PATH, data=typed)))
 
 
 @pytest.mark.parametrize(
@@ -216,8 +228,11 @@ def test_after_the_release_the_box_decides_when_the_copy_comes(
     with transaction():
         factories.a_released_edition(publication)
     html = reviewed(client)
-    assert f"{BOX} Otherwise on 16 March 2027." in text_of(html)
-    assert "Effective SEND Practice in the Early Years. Edition 1." in text_of(html)
+    assert (
+        f"{BOX} If you do not tick this, your copy comes on 16 March 2027. You can cancel until then, "
+        "and get all of your money back. Order and pay £12.50 by card"
+    ) in text_of(html)
+    assert "Effective SEND Practice in the Early Years Edition 1, 1 March 2027" in text_of(html)
     given = fields_of(html, "seen_amount") | ({"wants_now": "yes"} if ticks else {})
     assert client.post(PATH, data=given).status_code == 303
     assert has_waiver(orders()[0].id) is ticks
@@ -299,7 +314,7 @@ def test_a_payment_that_was_left_leads_back_to_the_review(client: FlaskClient) -
     assert client.get(address).headers["Cache-Control"] == "no-store"
     words = text_of(html)
     assert "The payment was not made You have not been charged." in words
-    assert "For As you typed it Change" in words
+    assert "Name As you typed it Change name Organisation As you typed it Change" in words
     assert "E-mail a•••@reader.example Change" in words
     assert client.post(PATH, data=fields_of(html, "seen_amount")).status_code == 303
     assert [one.id for one in orders()] == [order_id]
@@ -376,7 +391,7 @@ def test_a_payment_service_that_is_away_costs_nobody_the_order(
 def test_on_leap_day_the_way_to_the_payment_holds(client: FlaskClient, frozen: Clock) -> None:
     frozen.set(datetime(2028, 2, 29, 12, tzinfo=UTC))
     html = reviewed(client)
-    assert f"{BOX} Otherwise on 15 March 2028, or on release if later." in text_of(html)
+    assert f"{BOX} If you do not tick this, your copy comes on 15 March 2028, or" in text_of(html)
     assert client.post(PATH, data=fields_of(html, "seen_amount")).status_code == 303
 
 

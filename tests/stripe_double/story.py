@@ -38,7 +38,7 @@ def main() -> int:
             "STORE_STRIPE_API_BASE": double.url,
         }
         click.echo(f"  Stripe's double answers at {double.url}")
-        return play(port, Payment("Continue to payment", pay, lambda say: look_back(double, say)))
+        return play(port, Payment("Continue to payment by card", pay, lambda say: look_back(double, say)))
 
 
 def pay(visitor: Visitor, page: Page) -> Page:
