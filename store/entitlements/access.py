@@ -11,10 +11,10 @@ from store.catalog.editions import asset_named
 from store.catalog.models import Asset, Edition, EditionStatus, Publication
 from store.catalog.released import ReleasedFile
 from store.entitlements.models import Entitlement
-from store.entitlements.shelves import Standing, readable, stands
+from store.entitlements.shelves import Standing, readable
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import db
+from store.kit.database import UtcDateTime, db
 from store.kit.errors import NotFound, Refusal
 from store.orders.models import OrderLine
 
@@ -90,9 +90,31 @@ def copy_waits(available_at: datetime | None, expected: date | None) -> bool:
 
 def is_waiting(order_id: int) -> bool:
     """Whether an order's copies all wait for the right to cancel to end."""
-    rights = rights_of_order(order_id)
-    now = clock.now()
-    return bool(rights) and all(stands(right) and right.available_at > now for right in rights)
+    which = {"order_id": order_id, "now": clock.now()}
+    return bool(db.session.scalar(sa.select(IS_WAITING), which))
+
+
+_of_order = sa.select(Entitlement.id).join(
+    OrderLine,
+    sa.and_(
+        OrderLine.id == Entitlement.order_line_id,
+        OrderLine.order_id == sa.bindparam("order_id"),
+    ),
+)
+# The same as part of a query, of the order and the moment in the parameters `order_id` and `now`.
+IS_WAITING = sa.and_(
+    sa.exists(_of_order),
+    ~sa.exists(
+        _of_order.where(
+            sa.or_(
+                Entitlement.revoked_at.is_not(None),
+                Entitlement.suspended_at.is_not(None),
+                Entitlement.held_at.is_not(None),
+                Entitlement.available_at <= sa.bindparam("now", type_=UtcDateTime()),
+            )
+        )
+    ),
+)
 
 
 def readable_editions(customer_id: int, publication_id: int) -> list[Edition]:

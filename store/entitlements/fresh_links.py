@@ -197,8 +197,20 @@ def asked_lately(customer_id: int) -> Delivery | None:
 def asked_from_order(order_id: int) -> Delivery | None:
     """The newest letter with all links that was asked for on this order's page, for whose order it
     is now."""
-    owner = sa.select(Order.customer_id).where(Order.id == order_id).scalar_subquery()
-    return _newest(Delivery.order_id == order_id, Delivery.customer_id == owner)
+    return db.session.scalars(_FROM_ORDER, {"order_id": order_id}).first()
+
+
+_order = sa.select(Order.customer_id).where(Order.id == sa.bindparam("order_id"))
+_FROM_ORDER = (
+    sa.select(Delivery)
+    .where(
+        Delivery.kind == FIND,
+        Delivery.order_id == sa.bindparam("order_id"),
+        Delivery.customer_id == _order.scalar_subquery(),
+    )
+    .order_by(Delivery.id.desc())
+    .limit(1)
+)
 
 
 def asked_at(delivery: Delivery) -> Asked:

@@ -25,15 +25,16 @@ from store.entitlements.links import (
 from store.entitlements.models import Download, Entitlement, Link, OrderMove
 from store.entitlements.notices import UNSENT, notice_key, owe_what_was_missed
 from store.entitlements.received import CONFIRMATION, NOTICE
+from store.entitlements.shelves import Right
 from store.kit import clock
-from store.kit.database import db
+from store.kit.database import UtcDateTime, db
 from store.kit.errors import Refusal
 from store.kit.mailboxes import address_key
 from store.kit.status import record_change
 from store.mail import outbox
 from store.mail.models import Delivery, DeliveryStatus, Occasion
 from store.orders.customers import find_or_add_customer, lock_customers, parse_address
-from store.orders.models import Order, OrderStatus
+from store.orders.models import Order, OrderLine, OrderStatus
 from store.orders.orders import lock_order
 
 ACCEPT = "accept_order"
@@ -75,19 +76,41 @@ class NothingHeld(Refusal):
     sentence = "This order is not held, or somebody has decided already."
 
 
-def why_unmovable(order: Order) -> str:
-    """Why an order cannot be moved at this moment, in a sentence; "" where it can."""
-    rights = rights_of_order(order.id)
+# Whether the order was moved, and whether what it bought was fetched behind a library link since it
+# was placed.
+_TOLD_OF = sa.select(
+    sa.exists(sa.select(OrderMove.id).where(OrderMove.order_id == sa.bindparam("order_id"))),
+    sa.exists(
+        sa.select(Download.id)
+        .join(Asset, Asset.id == Download.asset_id)
+        .join(Edition, Edition.id == Asset.edition_id)
+        .join(OrderLine, OrderLine.publication_id == Edition.publication_id)
+        .where(
+            OrderLine.order_id == sa.bindparam("order_id"),
+            Download.customer_id == sa.bindparam("customer_id"),
+            Download.order_id.is_(None),
+            Download.started_at >= sa.bindparam("placed_at", type_=UtcDateTime()),
+        )
+    ),
+)
+
+
+def why_unmovable(order: Order, rights: Sequence[Entitlement | Right] | None = None) -> str:
+    """Why an order cannot be moved at this moment, in a sentence; "" where it can. `rights` are
+    those that it gave, where the caller has read them."""
+    rights = rights_of_order(order.id) if rights is None else rights
     kept = [right for right in rights if right.revoked_at is None]
+    which = {"order_id": order.id, "placed_at": order.placed_at, "customer_id": order.customer_id}
+    was_moved, was_fetched = db.session.execute(_TOLD_OF, which).one()
     is_over = clock.now() >= order.placed_at + timedelta(days=DAYS)
     faults = (
         (order.status is not OrderStatus.PAID, NOT_PAID),
         (order.held_at is not None, HELD),
         (not kept, ENDED),
         (any(right.suspended_at for right in kept), DISPUTED),
-        (move_of(order.id) is not None, MOVED_ONCE),
+        (was_moved, MOVED_ONCE),
         (is_over, TOO_LATE),
-        (_was_fetched(order), FETCHED),
+        (was_fetched, FETCHED),
     )
     return next((sentence for is_so, sentence in faults if is_so), "")
 
@@ -350,23 +373,6 @@ def _locked(order_id: int) -> Order:
     order = lock_order(order_id)
     lock_titles(order)
     return order
-
-
-def _was_fetched(order: Order) -> bool:
-    """Whether what the order bought was fetched behind a library link since it was placed."""
-    titles = [line.publication_id for line in order.lines]
-    query = (
-        sa.select(Download.id)
-        .join(Asset, Asset.id == Download.asset_id)
-        .join(Edition, Edition.id == Asset.edition_id)
-        .where(
-            Download.customer_id == order.customer_id,
-            Download.order_id.is_(None),
-            Download.started_at >= order.placed_at,
-            Edition.publication_id.in_(titles),
-        )
-    )
-    return db.session.scalars(query.limit(1)).first() is not None
 
 
 def _note(order: Order, old: str, new: str, who: str, why: str) -> None:

@@ -83,6 +83,14 @@ def has_waiver(order_id: int) -> bool:
     return waiver(order_id) is not None
 
 
+# The same as part of a query, of the order in the parameter `order_id`.
+HAS_WAIVER = sa.exists(
+    sa.select(Consent.id).where(
+        Consent.order_id == sa.bindparam("order_id"), Consent.kind == IMMEDIATE_SUPPLY
+    )
+)
+
+
 def waiver(order_id: int) -> Consent | None:
     """The consent to immediate supply: wording and time, as the receipt repeats them."""
     return _given(order_id, IMMEDIATE_SUPPLY)
@@ -91,9 +99,7 @@ def waiver(order_id: int) -> Consent | None:
 def given_consent(order_id: int) -> GivenConsent | None:
     """The consent as order page and letter repeat it; None where none was given."""
     given = waiver(order_id)
-    if given is None:
-        return None
-    return GivenConsent(CONSENT_WORDINGS[given.wording_version], given.given_at)
+    return GivenConsent(CONSENT_WORDINGS[given.wording_version], given.given_at) if given else None
 
 
 def accept_terms(order: Order) -> None:
@@ -108,17 +114,7 @@ def accept_terms(order: Order) -> None:
 
 def accepted_terms(order: Order) -> AcceptedTerms | None:
     """The terms of an order; None where nobody accepted any, as with a copy that was given."""
-    given = _given(order.id, TERMS)
-    if given is None:
-        return None
-    own = statements.standing(StatementKind.TERMS, given.given_at)
-    return AcceptedTerms(
-        version=given.wording_version,
-        since=TERMS_VERSIONS[given.wording_version],
-        accepted_at=given.given_at,
-        path=f"/terms/{given.wording_version}?seller={order.seller_id}"
-        + (f"&own={own.id}" if own else ""),
-    )
+    return agreed_to(order)[0]
 
 
 def give_waiver(order: Order) -> None:
@@ -132,6 +128,32 @@ def forget_waiver(order: Order) -> None:
     if given is not None:
         db.session.delete(given)
         db.session.flush()
+
+
+def agreed_to(order: Order) -> tuple[AcceptedTerms | None, GivenConsent | None]:
+    """What `accepted_terms` and `given_consent` say, by one statement."""
+    rows = db.session.execute(_AGREED, {"order_id": order.id})
+    given = {kind: (version, given_at) for kind, version, given_at in rows}
+    terms, waived = given.get(TERMS), given.get(IMMEDIATE_SUPPLY)
+    return (
+        _accepted(order, *terms) if terms else None,
+        GivenConsent(CONSENT_WORDINGS[waived[0]], waived[1]) if waived else None,
+    )
+
+
+_AGREED = sa.select(Consent.kind, Consent.wording_version, Consent.given_at).where(
+    Consent.order_id == sa.bindparam("order_id")
+)
+
+
+def _accepted(order: Order, version: str, given_at: datetime) -> AcceptedTerms:
+    own = statements.standing(StatementKind.TERMS, given_at)
+    return AcceptedTerms(
+        version=version,
+        since=TERMS_VERSIONS[version],
+        accepted_at=given_at,
+        path=f"/terms/{version}?seller={order.seller_id}" + (f"&own={own.id}" if own else ""),
+    )
 
 
 def _given(order_id: int, kind: str) -> Consent | None:

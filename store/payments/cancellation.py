@@ -4,12 +4,13 @@ back.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from store.catalog.models import Edition, EditionStatus
 from store.catalog.publications import lock_publication
-from store.entitlements.access import editions_of_order, is_waiting, rights_of_order
+from store.entitlements.access import IS_WAITING, editions_of_order, rights_of_order
 from store.entitlements.granting import confirm_consent, revoke_order, start_supply
 from store.entitlements.models import DISPUTE_LOST, GIFT_TAKEN_BACK
 from store.kit import clock
@@ -19,6 +20,7 @@ from store.kit.formatting import format_day
 from store.kit.status import record_change
 from store.kit.text import clean_line, note_fault
 from store.orders.consents import (
+    HAS_WAIVER,
     agreed_at,
     give_waiver,
     has_waiver,
@@ -31,7 +33,7 @@ from store.payments.checkout import end_for_order
 from store.payments.models import Refund, RefundStatus
 from store.payments.money_back import ask_back, asked_for, settle_order
 from store.payments.refunds import carry_out
-from store.payments.sums import is_held_by_bank, paid_amount, payments_of, refunded_amount
+from store.payments.sums import MONEY, OrderMoney, money_of
 from store.payments.transfers import is_partly_received
 
 PART_IS_HERE = (
@@ -95,53 +97,74 @@ class NotAGift(Refusal):
     )
 
 
-def can_cancel(order: Order) -> bool:
+def can_cancel(order: Order, facts: "CancellationFacts | None" = None) -> bool:
     """Not paid yet, a pre-order that is not released, or a copy that waits for the 14 days."""
     if order.status is OrderStatus.PENDING:
         # Money of which part is here has to be sent back by a person.
         return not is_partly_received(order.id)
-    return may_cancel(order) or cools_off(order)
+    facts = facts or facts_of(order)
+    return order.held_at is None and (facts.is_preorder_still or facts.cools_off)
 
 
 def may_cancel(order: Order) -> bool:
     """Whether a pre-order can be cancelled at this moment: paid, not refunded, and nothing was
     released since; an edition that was withdrawn before the order counts for nothing."""
-    return order.held_at is None and _is_preorder_still(order)
-
-
-def _is_preorder_still(order: Order) -> bool:
-    """Whether a paid order may be cancelled because nothing of it was released, held or not."""
-    if not _can_be_given_back(order):
-        return False
-    released = (
-        sa.select(Edition.id)
-        .join(OrderLine, OrderLine.publication_id == Edition.publication_id)
-        .where(
-            OrderLine.order_id == order.id,
-            sa.or_(Edition.status == EditionStatus.RELEASED, Edition.released_at > order.placed_at),
-        )
-    )
-    return db.session.scalars(released.limit(1)).first() is None
+    return order.held_at is None and facts_of(order).is_preorder_still
 
 
 def cools_off(order: Order) -> bool:
     """Whether the 14 days to cancel run and no copy was handed over: a copy that waits for them
     cannot have been downloaded, and consent to have it at once ends the waiting."""
-    return (
-        order.held_at is None
-        and _can_be_given_back(order)
-        and not has_waiver(order.id)
-        and is_waiting(order.id)
-    )
+    return order.held_at is None and facts_of(order).cools_off
 
 
-def _can_be_given_back(order: Order) -> bool:
-    payments = payments_of(order.id)
-    return (
-        order.status is OrderStatus.PAID
-        and refunded_amount(order.id) < paid_amount(order.id)
-        and not any(is_held_by_bank(payment.id) for payment in payments)
-    )
+@dataclass(frozen=True)
+class CancellationFacts:
+    """What decides whether an order may be cancelled, held or not."""
+
+    is_paid: bool
+    money: OrderMoney
+    is_released: bool  # something of it since it was placed, or before and still
+    has_waiver: bool
+    is_waiting: bool
+
+    @property
+    def can_be_given_back(self) -> bool:
+        """Whether money of it is here and may be sent back."""
+        return self.is_paid and self.money.refunded < self.money.paid and not self.money.is_at_bank
+
+    @property
+    def is_preorder_still(self) -> bool:
+        """Whether it may be cancelled because nothing of it was released."""
+        return self.can_be_given_back and not self.is_released
+
+    @property
+    def cools_off(self) -> bool:
+        """Whether it may be cancelled because its copy waits for the 14 days."""
+        return self.can_be_given_back and not self.has_waiver and self.is_waiting
+
+
+_FACTS = sa.select(
+    *MONEY,
+    sa.exists(
+        sa.select(Edition.id)
+        .join(OrderLine, OrderLine.publication_id == Edition.publication_id)
+        .join(Order, Order.id == OrderLine.order_id)
+        .where(
+            Order.id == sa.bindparam("order_id"),
+            sa.or_(Edition.status == EditionStatus.RELEASED, Edition.released_at > Order.placed_at),
+        )
+    ),
+    HAS_WAIVER,
+    IS_WAITING,
+)
+
+
+def facts_of(order: Order) -> CancellationFacts:
+    """The facts of this moment, by one statement."""
+    row = db.session.execute(_FACTS, {"order_id": order.id, "now": clock.now()}).one()
+    money = OrderMoney(*row[:4])
+    return CancellationFacts(order.status is OrderStatus.PAID, money, *map(bool, row[4:]))
 
 
 def cancel_as_customer(find: Callable[[], Order]) -> None:
@@ -224,9 +247,10 @@ def _reason(order: Order) -> str:
     rights = rights_of_order(order.id)
     if any(right.revoked_reason == DISPUTE_LOST for right in rights):
         return LOST
-    if refunded_amount(order.id) >= paid_amount(order.id):
+    money = money_of(order.id)
+    if money.refunded >= money.paid:
         return REFUNDED
-    if any(is_held_by_bank(payment.id) for payment in payments_of(order.id)):
+    if money.is_at_bank:
         return AT_THE_BANK
     if rights and all(right.revoked_at for right in rights):
         return TAKEN_BACK
@@ -239,7 +263,7 @@ def _reason_of_its_days(order: Order) -> str:
     do_days_run = not is_agreed_now and clock.now() < free_from
     last_day = format_day(last_day_to_cancel(order))
     # Held, and it could be cancelled if it were not.
-    if order.held_at is not None and (_is_preorder_still(order) or do_days_run):
+    if order.held_at is not None and (facts_of(order).is_preorder_still or do_days_run):
         return HELD.format(until=f"by {last_day}" if do_days_run else BEFORE_RELEASE)
     if is_agreed_now:
         return ASKED_FOR_NOW

@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from store.kit.database import Base, status_type
@@ -214,10 +215,16 @@ class Dispute(Base):
         """Whether access rests because of it: the money was taken, and nothing is decided."""
         return self.is_open and not self.is_inquiry
 
-    @property
+    @hybrid_property
     def forbids_refund(self) -> bool:
         """Whether the payment cannot be given back: the bank holds the money, or has taken it."""
         return self.suspends_access or self.lost_at is not None
+
+    @forbids_refund.inplace.expression
+    @classmethod
+    def _forbids_refund(cls) -> sa.ColumnElement[bool]:
+        is_open = sa.and_(cls.won_at.is_(None), cls.closed_at.is_(None), ~cls.is_inquiry)
+        return sa.or_(cls.lost_at.is_not(None), is_open)
 
     @property
     def reason_in_words(self) -> str:

@@ -1,6 +1,6 @@
 """What a receipt says: read from the rows of an order as they are; nothing is computed again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -55,6 +55,16 @@ class Receipt:
     received: list[Row]
     returned: list[Row]
     left: str  # what is left of what was paid; empty where nothing went back
+    is_all_back: bool = False
+
+    @property
+    def stamp(self) -> str:
+        """How it stands, in a word."""
+        if self.is_gift:
+            return "Given"
+        if self.left:
+            return "Paid back" if self.is_all_back else "Partly paid back"
+        return "Nothing to pay" if self.is_free else "Paid"
 
     @property
     def is_gift(self) -> bool:
@@ -73,15 +83,9 @@ def receipt_of(order: Order) -> Receipt:
         raise NoReceipt
     back = [one for one in refunds_of(order.id) if one.status in RefundStatus.counted()]
     lost = [one for one in disputes_of_order(order.id) if one.lost_at]
-    return Receipt(
-        order=order,
-        lines=[
-            Row(line.title, format_money(line.price_amount, order.currency)) for line in order.lines
-        ],
-        discount=_discount(order),
-        total=format_money(order.total_amount, order.currency),
-        vat=_vat(order),
-        note=_note(order),
+    left = sums_of(order).left
+    return replace(
+        pro_forma_of(order),
         received=[
             Row(
                 f"Paid {_METHODS.get(one.method, 'online')}",
@@ -100,7 +104,25 @@ def receipt_of(order: Order) -> Receipt:
             )
             for one in lost
         ],
-        left=format_money(sums_of(order).left, order.currency) if back or lost else "",
+        left=format_money(left, order.currency) if back or lost else "",
+        is_all_back=left <= 0,
+    )
+
+
+def pro_forma_of(order: Order) -> Receipt:
+    """What an order costs, on paper before it is paid."""
+    return Receipt(
+        order=order,
+        lines=[
+            Row(line.title, format_money(line.price_amount, order.currency)) for line in order.lines
+        ],
+        discount=_discount(order),
+        total=format_money(order.total_amount, order.currency),
+        vat=_vat(order),
+        note=_note(order),
+        received=[],
+        returned=[],
+        left="",
     )
 
 

@@ -10,7 +10,7 @@ and money that it holds without our having taken it, is in none of our tables an
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -105,14 +105,62 @@ def disputes_of_order(order_id: int) -> Sequence[Dispute]:
     return db.session.scalars(query.order_by(Dispute.id)).all()
 
 
+class OrderMoney(NamedTuple):
+    """The payments of one order, in minor units of its currency."""
+
+    paid: int
+    refunded: int  # there, or on its way back
+    confirmed: int  # of that, what the gateway says has gone
+    is_at_bank: bool  # a dispute has taken a payment, for now or for good
+
+    @property
+    def is_all_back(self) -> bool:
+        """Whether all that came in went back or is on its way back."""
+        return 0 < self.paid <= self.refunded
+
+    @property
+    def is_confirmed_back(self) -> bool:
+        """Whether all that came in has gone back, confirmed by the gateway."""
+        return 0 < self.paid <= self.confirmed
+
+
+_ORDER: sa.BindParameter[int] = sa.bindparam("order_id")
+
+
+def _total(amount: Any, *which: Any) -> Any:
+    total = sa.select(sa.func.coalesce(sa.func.sum(amount), 0)).select_from(Payment)
+    if which:
+        total = total.join(Refund, Refund.payment_id == Payment.id)
+    return total.where(Payment.order_id == _ORDER, *which).scalar_subquery()
+
+
+# The columns of `OrderMoney`, for the order of the parameter `order_id`.
+MONEY: tuple[Any, ...] = (
+    _total(Payment.amount),
+    _total(Refund.amount, Refund.status.in_(RefundStatus.counted())),
+    _total(Refund.amount, Refund.status == RefundStatus.SUCCEEDED),
+    sa.exists(
+        sa.select(Dispute.id)
+        .join(Payment, Payment.id == Dispute.payment_id)
+        .where(Payment.order_id == _ORDER, Dispute.forbids_refund)
+    ),
+)
+_MONEY = sa.select(*MONEY)
+
+
+def money_of(order_id: int) -> OrderMoney:
+    """What came in for an order and what of it went back, by one statement."""
+    return OrderMoney(*db.session.execute(_MONEY, {"order_id": order_id}).one())
+
+
 def paid_amount(order_id: int) -> int:
     """All that came in."""
-    return sum(payment.amount for payment in payments_of(order_id))
+    return money_of(order_id).paid
 
 
 def refunded_amount(order_id: int) -> int:
     """All that went back or is on its way back."""
-    return _sum(order_id, RefundStatus.counted())
+    return money_of(order_id).refunded
 
 
 def received_amount(checkout_id: int) -> int:
@@ -128,8 +176,7 @@ def received_sum() -> sa.ScalarSelect[int]:
 
 def is_wholly_refunded(order_id: int) -> bool:
     """Whether all that came in has gone back, confirmed by the gateway."""
-    paid = paid_amount(order_id)
-    return 0 < paid <= _sum(order_id, {RefundStatus.SUCCEEDED})
+    return money_of(order_id).is_confirmed_back
 
 
 def is_given_back(payment: Payment) -> bool:
@@ -159,10 +206,6 @@ def refundable(payment: Payment) -> int:
 def is_held_by_bank(payment_id: int) -> bool:
     """Whether a dispute has taken the payment, for now or for good."""
     return any(dispute.forbids_refund for dispute in disputes_of(payment_id))
-
-
-def _sum(order_id: int, statuses: Collection[RefundStatus]) -> int:
-    return sum(refund.amount for refund in refunds_of(order_id) if refund.status in statuses)
 
 
 @cache

@@ -5,7 +5,9 @@ import re
 from flask import Blueprint, Response, render_template, request, url_for
 
 from store.entitlements import fresh_links
-from store.entitlements.links import open_link, open_order
+from store.entitlements.held_links import held_order
+from store.entitlements.links import open_order
+from store.entitlements.models import Link
 from store.kit.database import transaction
 from store.kit.errors import Refusal
 from store.kit.forms import sent, sure_page
@@ -36,21 +38,21 @@ class NotPaidYet(Refusal):
 @bp.get("/orders/<token>")
 def show(token: str) -> Response:
     """The order as it stands; one that waits for its payment is asked about at the gateway."""
-    order, charge = _asked(token)
-    values = page_values(order, charge, open_link(token, "order"))
+    link, order, charge = _asked(token)
+    values = page_values(order, charge, link)
     return private_page(render_template("storefront/order.html", token=token, **values))
 
 
-def _asked(token: str) -> tuple[Order, Charge]:
-    """The order, and whether its buyer has been charged: asked at the gateway, because they come
+def _asked(token: str) -> tuple[Link, Order, Charge]:
+    """The link, its order, and whether its buyer has been charged: asked at the gateway, because they come
     back from paying before its news arrives."""
-    order, is_heard = open_order(token), False
+    (link, order), is_heard = held_order(token), False
     if request.method != "HEAD" and order.status is not OrderStatus.PAID:
         reference = request.args.get("session_id", "")
         is_named = re.fullmatch(r"\w{1,120}", reference, re.ASCII) is not None
         is_heard = fulfil_order(order.id, reference if is_named else "")
-        order = open_order(token)
-    return order, charge_of(order, is_heard=is_heard)
+        link, order = held_order(token)
+    return link, order, charge_of(order, is_heard=is_heard)
 
 
 @bp.post("/orders/<token>/pay")
@@ -86,7 +88,7 @@ def cancel(token: str) -> Response:
 
 
 def _cancel_page(token: str) -> Response:
-    order, charge = _asked(token)
+    _, order, charge = _asked(token)
     if not cancellation.can_cancel(order):
         return _not_cancellable(order, token)
     return sure_page(

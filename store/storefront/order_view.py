@@ -1,46 +1,35 @@
 """How an order stands, as its page says it."""
 
-import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from flask import url_for
 
-from store.catalog.models import DateMove, Edition
-from store.catalog.publications import is_preorder, moves_of, promised_date
-from store.entitlements import access, fresh_links, received
+from store.catalog.models import DateMove
+from store.catalog.publications import moves_of, still_promised
+from store.entitlements import access, received
 from store.entitlements.models import DISPUTE_LOST, Link
 from store.entitlements.order_moves import why_unmovable
+from store.entitlements.order_shelves import OrderShelf, shelf_of_order
 from store.kit import clock
 from store.kit.config import config
-from store.kit.formatting import format_day, format_moment, format_time
+from store.kit.formatting import format_day, format_moment
 from store.kit.money import format_money
-from store.mail.models import Delivery, DeliveryStatus
 from store.orders import consents
 from store.orders.customers import mask
 from store.orders.models import Order, OrderStatus
 from store.orders.prices import order_vat_note
-from store.payments import sums
-from store.payments.cancellation import can_cancel
+from store.payments.cancellation import can_cancel, facts_of
 from store.payments.charge import Charge, is_bank_at_work, last_try
 from store.payments.gateways.registry import takes_payments_online
+from store.payments.receipts import pro_forma_of
+from store.payments.sums import OrderMoney
 from store.payments.transfers import AwaitedTransfer, awaited_transfer
 from store.storefront.library import show_copies
+from store.storefront.link_letter import letter_asked_for
 
 Moment = tuple[str, str, bool]
-
-# What the page still says of a letter that was asked for so long ago.
-_TOLD_FOR = timedelta(hours=24)
-
-
-@dataclass(frozen=True)
-class LinkLetter:
-    """What became of the letter that was asked for on this page; `may_ask` again now or not."""
-
-    sentence: str
-    is_trouble: bool
-    may_ask: bool
 
 
 @dataclass(frozen=True)
@@ -49,14 +38,8 @@ class OrderView:
 
     order: Order
     masked: str  # the address that its letters go to
-    editions: list[Edition]  # what its own rights open now, newest first
-    refunded: int
-    is_refunded: bool  # all of it, or every right taken back
-    is_money_back: bool  # the gateway has confirmed all of it
-    is_lost: bool  # the buyer's bank gave them the money back
-    is_suspended: bool  # the buyer's bank contests the payment, and nothing is decided
-    is_ready: bool
-    is_preorder: bool
+    shelf: OrderShelf
+    money: OrderMoney
     is_waiting: bool
     can_cancel: bool
     promised: str
@@ -74,6 +57,42 @@ class OrderView:
     def line(self) -> Any:
         """The one line that an order has."""
         return self.order.lines[0]
+
+    @property
+    def refunded(self) -> int:
+        """What went back or is on its way back."""
+        return self.money.refunded
+
+    @property
+    def is_refunded(self) -> bool:
+        """All of it, or every right taken back."""
+        return self.shelf.is_taken_back or self.money.is_all_back
+
+    @property
+    def is_money_back(self) -> bool:
+        """Whether the gateway has confirmed all of it."""
+        return self.money.is_confirmed_back
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the buyer's bank gave them the money back."""
+        return any(right.revoked_reason == DISPUTE_LOST for right in self.shelf.rights)
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether the buyer's bank contests the payment, and nothing is decided."""
+        rights = self.shelf.rights
+        return any(right.suspended_at and not right.revoked_at for right in rights)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a copy can be downloaded now."""
+        return bool(self.shelf.editions)
+
+    @property
+    def is_preorder(self) -> bool:
+        """Whether nothing of it is out."""
+        return not self.shelf.is_published
 
     @property
     def state(self) -> str:
@@ -123,17 +142,22 @@ def page_values(order: Order, charge: Charge, link: Link) -> dict[str, Any]:
     """Everything that the page shows to the holder of the order's link, under the names that its
     template knows."""
     view = view_order(order)
+    is_awaited = view.transfer is not None and order.status is OrderStatus.PENDING
     return {
         "view": view,
         "heading": _heading(view, charge),
+        "standing": _standing(view),
+        "lead": _lead(view),
+        "covered": Covered.of(view),
+        "pro_forma": pro_forma_of(order) if is_awaited else None,
         "rows": _what_was_ordered(view),
-        "copies": show_copies(view.editions, link),
+        "copies": show_copies(view.shelf.editions, link),
         "order": order,
         "timeline": _what_happens_next(view),
         "dates": dates_so_far(view),
         "charge": charge,
-        "last_try": last_try(order.id),
-        "link_letter": _letter_asked_for(order),
+        "last_try": None if order.status is OrderStatus.PAID else last_try(order.id),
+        "link_letter": letter_asked_for(order),
         "takes_cards": takes_payments_online(),
     }
 
@@ -145,38 +169,77 @@ def way_to_order(token: str) -> tuple[str, str]:
 
 def view_order(order: Order) -> OrderView:
     """Everything that the page says, asked now."""
-    line = order.lines[0]
-    rights, editions = access.rights_of_order(order.id), access.editions_of_order(order.id)
-    refunded = sums.refunded_amount(order.id)
-    is_taken_back = bool(rights) and all(right.revoked_at for right in rights)
-    available_at = min((right.available_at for right in rights), default=None)
-    last_day = consents.last_day_to_cancel(order)
-    is_unpublished = is_preorder(line.publication)
-    promised = promised_date(line.publication) if is_unpublished else None
+    publication = order.lines[0].publication
+    shelf = shelf_of_order(order.id, publication.id)
+    facts = facts_of(order)
+    available_at, last_day = shelf.first_at, consents.last_day_to_cancel(order)
+    promised = None if shelf.is_published else still_promised(publication.expected_on)
+    terms, consent = consents.agreed_to(order)
+    is_paid = order.status is OrderStatus.PAID
     return OrderView(
         order=order,
         masked=mask(order.customer.email),
-        editions=editions,
-        refunded=refunded,
-        is_refunded=is_taken_back or 0 < sums.paid_amount(order.id) <= refunded,
-        is_money_back=sums.is_wholly_refunded(order.id),
-        is_lost=any(right.revoked_reason == DISPUTE_LOST for right in rights),
-        is_suspended=any(right.suspended_at and not right.revoked_at for right in rights),
-        is_ready=bool(editions),
-        is_preorder=is_unpublished,
-        is_waiting=access.is_waiting(order.id) and access.copy_waits(available_at, promised),
-        can_cancel=can_cancel(order),
+        shelf=shelf,
+        money=facts.money,
+        is_waiting=facts.is_waiting and access.copy_waits(available_at, promised),
+        can_cancel=can_cancel(order, facts),
         promised=consents.promise_in_words(promised) if promised else "",
-        moves=moves_of(line.publication_id, order.placed_at) if is_unpublished else [],
+        moves=[] if shelf.is_published else moves_of(publication.id, order.placed_at),
         available_at=available_at,
         last_day=format_day(last_day) if last_day >= clock.today(config().zone) else "",
-        terms=consents.accepted_terms(order),
-        consent=consents.given_consent(order.id),
-        is_bank_at_work=is_bank_at_work(order),
-        transfer=_transfer(order),
-        can_move=not why_unmovable(order),
-        has_come_back=received.has_come_back(order, editions),
+        terms=terms,
+        consent=consent,
+        is_bank_at_work=not is_paid and is_bank_at_work(order),
+        transfer=None if is_paid else _transfer(order),
+        can_move=is_paid and not why_unmovable(order, shelf.rights),
+        has_come_back=received.has_come_back(order, shelf.editions),
     )
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What the cover of a page is drawn from."""
+
+    slug: str
+    title: str
+    subtitle: str
+    author: str
+    cover_sha256: str | None
+
+    @classmethod
+    def of(cls, view: OrderView) -> "Covered":
+        """The publication's own cover, else page one of its newest PDF."""
+        one = view.line.publication
+        cover = one.cover_sha256 or view.shelf.cover
+        return cls(one.slug, one.title, one.subtitle, one.author, cover)
+
+
+STANDINGS = {
+    "closed": "Closed",
+    "processing": "Payment under way",
+    "refunded": "Cancelled",
+    "held": "Held",
+    "suspended": "Disputed",
+    "lost": "Paid back by your bank",
+    "transfer": "Not paid yet",
+    "pending": "Not paid yet",
+}
+
+
+def _standing(view: OrderView) -> str:
+    """How the order stands, in a word or two before its reference."""
+    if view.is_gift:
+        return "Taken back" if view.state == "refunded" else "Given to you"
+    return STANDINGS.get(view.state) or ("Nothing to pay" if view.is_free else "Paid")
+
+
+def _lead(view: OrderView) -> str:
+    """The title, and which edition or when."""
+    if view.shelf.editions:
+        return f"{view.line.title}, edition {view.shelf.editions[0].number}"
+    is_over = view.state in {"closed", "refunded", "lost"}
+    when = f", published {view.promised}" if view.promised and not is_over else ""
+    return f"{view.line.title}{when}"
 
 
 HEADINGS = {
@@ -187,6 +250,7 @@ HEADINGS = {
     "suspended": "Your payment is disputed",
     "lost": "Your bank took the payment back",
     "preorder": "Thank you for your pre-order",
+    "ready": "Thank you. Your copy is ready.",
 }
 HEADINGS_OF_GIFTS = HEADINGS | {
     "preorder": "A copy for you",
@@ -248,7 +312,9 @@ def _what_happens_next(view: OrderView) -> list[Moment]:
         return _after_transfer(view, order.reference)
     paid = (format_day(order.paid_at or order.placed_at), _how_paid(view), False)
     term = consents.term_in_words(view.line.updates_months)
-    later = ("Later", f"You get each new edition, free, {term}.", False)
+    later = ("When it is renewed", f"We mail you the new edition, free, {term}.", False)
+    if view.state == "ready":
+        return [paid, later, LOST]
     return [paid, _next(view), later]
 
 
@@ -286,16 +352,27 @@ def _after_transfer(view: OrderView, reference: str) -> list[Moment]:
     ]
 
 
+LOST = (
+    "If you lose the link",
+    "“Find my copies”, at the top of this page, mails it again at any time.",
+    False,
+)
+
+
 def _how_paid(view: OrderView) -> str:
     if view.is_gift:
-        return f"{view.order.seller.trading_name} gave you a copy. There is nothing to pay."
-    return "You ordered. There was nothing to pay." if view.is_free else f"You paid {view.price}."
+        said = f"{view.order.seller.trading_name} gave you a copy. There is nothing to pay."
+    elif view.is_free:
+        said = "You ordered. There was nothing to pay."
+    else:
+        said = f"You paid {view.price}."
+    if view.has_come_back:
+        return said
+    mailed = "Your link goes" if view.is_gift else "Your receipt and your link go"
+    return f"{said} {mailed} to {view.masked}."
 
 
 def _next(view: OrderView) -> Moment:
-    if view.state == "ready":
-        mailed = "" if view.has_come_back else " We have mailed you the link too."
-        return ("Now", f"Your copy is ready.{mailed}", True)
     if view.state == "withdrawn":
         return ("Now", "This edition was withdrawn. We mail you the corrected one.", True)
     if view.state == "waiting" and view.available_at:
@@ -309,54 +386,3 @@ def _on_release(view: OrderView) -> str:
         day = format_day(view.available_at)
         return f"It is published. We mail you the link to your copy, but not before {day}."
     return "It is published, and we mail you the link to your copy."
-
-
-_TROUBLE = {DeliveryStatus.FAILED, DeliveryStatus.BOUNCED, DeliveryStatus.HELD}
-
-
-def _letter_asked_for(order: Order) -> LinkLetter | None:
-    """What the page of `order` says of the newest letter asked for on it; None for none lately."""
-    delivery = fresh_links.asked_from_order(order.id)
-    if delivery is None or delivery.created_at < clock.now() - _TOLD_FOR:
-        return None
-    asked = fresh_links.asked_at(delivery)
-    is_trouble = delivery.status in _TROUBLE
-    may_ask = clock.now() >= asked.again_at
-    sentence = f"Asked for {_when(asked.at)}. {_letter_in_words(delivery, order)}"
-    if not is_trouble and not may_ask:
-        sentence += f" Look there, or ask again after {format_time(asked.again_at)}."
-    return LinkLetter(sentence, is_trouble, may_ask)
-
-
-def _letter_in_words(delivery: Delivery, order: Order) -> str:
-    """In the same words, and with no other time, where the letter was left out as one that was
-    asked for at another door had gone: who holds an order link is told nothing of that door."""
-    masked = mask(order.customer.email)
-    if delivery.status in {DeliveryStatus.SENT, DeliveryStatus.SKIPPED}:
-        return f"The letter has gone to {masked}."
-    if delivery.status is DeliveryStatus.FAILED:
-        words = _masked(delivery.reason, order.customer.email)
-        return f"We could not deliver it to {masked}: {words}"
-    if delivery.status is DeliveryStatus.BOUNCED:
-        # A server that the letter was passed on to may have named another mailbox of theirs.
-        return f"It came back from {masked}."
-    if delivery.status is DeliveryStatus.HELD:
-        return f"We could not deliver it to {masked} yet: a person here looks at it."
-    if delivery.due_at > clock.now():
-        again = _when(delivery.due_at)
-        return f"We could not deliver it to {masked} yet, and try again {again}."
-    return f"The letter to {masked} is on its way."
-
-
-def _when(moment: datetime) -> str:
-    zone = config().zone
-    is_today = moment.astimezone(zone).date() == clock.today(zone)
-    return f"at {format_time(moment)}" if is_today else f"on {format_moment(moment)}"
-
-
-def _masked(words: str, email: str) -> str:
-    """What the mail server said, without the address: who holds an order link may not know it."""
-    local = email.rpartition("@")[0]
-    words = re.sub(r"<?[^\s<>]+@[^\s<>]+>?", mask(email), words)
-    alone = rf"(?<!\w){re.escape(local)}(?!\w)"
-    return re.sub(alone, f"{local[:1]}•••", words, flags=re.IGNORECASE)

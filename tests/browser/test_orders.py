@@ -1,13 +1,18 @@
 """Ordering as a visitor does it: the page, the form, the payment, the order's own page."""
 
+from io import BytesIO
 from urllib.parse import urlsplit
 
+import pikepdf
 import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from store.entitlements.links import library_url
+from store.catalog.sellers import state_seller
+from store.entitlements.links import library_url, order_url
+from store.kit.database import transaction
 from store.orders.models import Customer, Order
+from store.payments.checkout import begin_checkout
 from tests.browser.shop import LiveShop, link_of
 
 pytestmark = pytest.mark.browser
@@ -46,7 +51,8 @@ def test_a_preorder_is_paid_and_its_page_and_letter_say_so(page: Page, shop: Liv
     expect(main).to_contain_text("You paid £12.50.")
     letter = shop.letter(address, "order")
     assert link_of(page.url) == link_of(shop.path_in(letter, "orders"))
-    reference = page.locator("dd", has_text="-").first.inner_text()
+    expect(page.locator(".over")).to_contain_text("Paid. Order ")
+    reference = page.locator(".over").inner_text().removeprefix("Paid. Order ")
     body = letter.get_body(("plain",))
     assert body is not None
     assert f"Reference: {reference}" in body.get_content()
@@ -165,6 +171,41 @@ def test_cancelling_pays_all_of_it_back(page: Page, shop: LiveShop) -> None:
     assert "refund" in str(shop.letter(address, "refund")["Subject"]).lower()
     page.reload()
     expect(page.locator("main")).to_contain_text("We have paid £12.50 back")
+
+
+@pytest.mark.parametrize("kind", ["pro-forma", "receipt"])
+def test_what_is_printed_fits_one_sheet(page: Page, shop: LiveShop, kind: str) -> None:
+    slug = shop.publication(title="A guide to " + "early years " * 12)
+    address = f"zoe@{slug}.example"
+    shop.order(slug, address, pays=kind == "receipt")
+    order_id = shop.ask(sa.select(Order.id).where(Order.email == address))
+    with shop.app.app_context():
+        with transaction() as session:
+            state_seller(bank_details="Sample Bank\nSort code 00-00-00\nAccount 00000000")
+            order = session.get_one(Order, order_id)
+            order.organisation, order.purchase_order_number = "Oak Tree Nursery School", "PO-7"
+            order.billing_address = "\n".join(f"Line {line} of the address" for line in range(8))
+            path, reference = urlsplit(order_url(order_id)).path, order.reference
+        if kind == "pro-forma":
+            begin_checkout(order_id, "manual")
+    page.goto(f"{path}/receipt" if kind == "receipt" else path)
+    with pikepdf.open(BytesIO(page.pdf(format="A4"))) as printed:
+        assert len(printed.pages) == 1
+    page.emulate_media(media="print")
+    words = page.locator("main").inner_text()
+    head = f"Receipt {reference} Paid" if kind == "receipt" else "Pro-forma"
+    assert words.startswith(head)
+    expect(page.get_by_text("Questions?")).to_be_hidden()
+    expect(page.locator("footer")).to_be_hidden()
+    said = (
+        "Oak Tree Nursery School",
+        "Line 7",
+        "PO-7",
+        reference,
+        "1 × A guide to early",
+        "£12.50",
+    )
+    assert [one for one in said if one not in words] == []
 
 
 def test_an_address_is_changed_by_a_letter_to_the_new_one(page: Page, shop: LiveShop) -> None:

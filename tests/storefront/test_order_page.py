@@ -24,8 +24,10 @@ from tests.links import anna, order_path, path_to
 from tests.pages import check_page
 from tests.purchases import a_paid_order, an_order, pay
 from tests.rows import count_rows
+from tests.statements import statements
 
 SURE = {"sure": "yes"}
+PATH = "/publications/send-early-years/order"
 
 pytestmark = pytest.mark.usefixtures("frozen")
 
@@ -91,7 +93,14 @@ def test_the_page_gives_the_copies_that_the_order_bought_for_a_letter_may_not_ar
     a_paid_order(shop)
     put_out(shop, 2)
     page = page_of(client, path_to("order", anna().id))
-    assert heading(page) == "Thank you for your order"
+    assert heading(page) == "Thank you. Your copy is ready."
+    order_page = path_to("order", anna().id)
+    db.session.remove()
+    with statements() as told:
+        client.get(order_page)
+    # Link and order, rights, editions, money, consents, the shop's own terms, its move, its letters,
+    # the link that was asked for, and who sells.
+    assert len(told) == 10
     found = re.findall(r'href="(/download/[^"]+)"', page)
     assert [each.rsplit("/", 1)[1] for each in found] == [
         "send-early-years-edition-2.pdf",
@@ -177,6 +186,7 @@ def test_a_pre_order_is_cancelled_and_refunded_by_one_press(
     page = page_of(client, path)
     assert heading(page) == "This order is cancelled and refunded"
     assert "We have paid £12.50 back" in page
+    assert f'href="{PATH}"' in page
     assert "5 to 10 working days" in page
     kinds = db.session.scalars(
         sa.select(Delivery.kind).where(Delivery.kind == "order_refunded")
@@ -303,7 +313,7 @@ def test_an_order_that_ran_out_says_so(client: FlaskClient, order_id: int) -> No
         session.get_one(Order, order_id).status = OrderStatus.EXPIRED
     page = page_of(client, path)
     assert "It was not paid in time." in page
-    assert "Order again" in page
+    assert f'href="{PATH}"' in page
 
 
 def test_tokens_and_addresses_stand_in_no_log(
