@@ -27,7 +27,7 @@ def sha256(path: Path) -> str:
 
 
 def test_a_released_edition_comes_by_letter_and_down_whole(page: Page, shop: LiveShop) -> None:
-    slug = shop.publication()
+    slug = shop.publication(title=TITLE)
     address = f"ben@{slug}.example"
     shop.order(slug, address)
     shop.release(slug, 1)
