@@ -86,4 +86,7 @@ def list_(as_json: bool) -> None:
 def apply() -> None:
     """Erase again who was erased before the database was put back from a backup, by the journal. Workers
     do so when they start; rows that are newer than the erasure stay."""
-    click.echo(f"{apply_journal()} erasures were applied again.")
+    done = apply_journal()
+    with transaction():
+        record(Act.ERASURES_APPLIED, after={"customers": done})
+    click.echo(f"{done} erasures were applied again.")

@@ -79,6 +79,7 @@ class Act(StrEnum):
     CUSTOMERS_PARTED = "customers_parted", Kind.CUSTOMERS, "Parted two customers again: {}"
     ERASURE_ASKED = "erasure_asked", Kind.CUSTOMERS, "Asked that {} be erased"
     ERASURE_STOPPED = "erasure_stopped", Kind.CUSTOMERS, "Stopped the erasure of {}"
+    ERASURES_APPLIED = "erasures_applied", Kind.CUSTOMERS, "Applied the journal of erasures again"
     CUSTOMER_NOTED = "customer_noted", Kind.CUSTOMERS, "Noted something about {}"
     NOTE_REMOVED = "note_removed", Kind.CUSTOMERS, "Took out a note about {}"
     CUSTOMERS_LOOKED_AT = (

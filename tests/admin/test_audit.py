@@ -30,6 +30,7 @@ from tests.factories import a_customer, a_publication, a_seller
 SILENT = {
     "check",
     "demo",
+    "customer erasures list",
     "discount list",
     "edition coverage",
     "letter list",
