@@ -395,7 +395,7 @@ PUBLIC = {
     "fresh link asked for": Place("{expired}", (press("Mail me a fresh link"),)),
     "stop": Place("{stop}"),
     "stopped or resumed": Place(
-        "{stop}", (lambda page: follow(page, page.locator("main button")),)
+        "{stop}", (lambda page: follow(page, page.locator("main button").first),)
     ),
     "find my copies": Place("/find-my-copies"),
     "find with errors (422)": Place("/find-my-copies", (press("Mail me my links"),)),

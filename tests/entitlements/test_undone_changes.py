@@ -199,6 +199,7 @@ def test_these_tables_name_customers(app: Flask) -> None:
         "deliveries",
         "downloads",
         "entitlements",
+        "erasures",
         "links",
         "notice_stops",
         "order_moves",

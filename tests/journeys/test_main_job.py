@@ -170,9 +170,9 @@ def test_the_main_job_from_preorder_to_the_renewed_edition(shop: Flask) -> None:
     desk.open("/admin/sign-in")
     desk.send("Sign in", email=DEMO_OWNER, password=ensure_demo_owner())
     assert publish(desk, 1, "2 people") <= 3
-    copies = {address: link(letters(shop, address, "edition 1")[0], "library")
+    copies = {address: link(letters(shop, address, "Edition 1")[0], "library")
               for address in (anna, ben)}  # fmt: skip
-    assert letters(shop, chloe, "edition 1") == []
+    assert letters(shop, chloe, "Edition 1") == []
     first = {path: path.read_bytes() for path in edition_files(1)}
     for path, octets in first.items():
         visitor.open(copies[anna])
@@ -181,7 +181,7 @@ def test_the_main_job_from_preorder_to_the_renewed_edition(shop: Flask) -> None:
         assert visitor.get(link_to.attrib["href"]) == octets
 
     # Ben wants no more news, Dev buys what is out, Eve rather keeps her 14 days.
-    visitor.open(link(letters(shop, ben, "edition 1")[0], "stop")).send("Stop news of new editions")
+    visitor.open(link(letters(shop, ben, "Edition 1")[0], "stop")).send("Stop news of new editions")
     order(visitor, dev, "Buy")
     assert "edition 1 Download PDF" in visitor.words
     order(visitor, eve, "Buy", now=False)
@@ -189,14 +189,14 @@ def test_the_main_job_from_preorder_to_the_renewed_edition(shop: Flask) -> None:
 
     assert publish(desk, 2, "3 people") <= 3
     for address in (anna, dev):
-        renewed = letters(shop, address, "edition 2")
+        renewed = letters(shop, address, "Edition 2")
         assert len(renewed) == 1
         visitor.open(link(renewed[0], "library"))
         # Anna has fetched the one before.
         told = "New for you: edition 2" if address == anna else "Edition 2, newest"
         assert told in visitor.words
-    assert letters(shop, ben, "edition 2") == []
-    assert letters(shop, eve, "edition 2") == []
+    assert letters(shop, ben, "Edition 2") == []
+    assert letters(shop, eve, "Edition 2") == []
     # The old letter leads to the renewed edition even for a customer who stopped the news.
     assert "Edition 2, newest" in visitor.open(copies[ben]).words
 

@@ -50,7 +50,7 @@ def test_from_the_form_over_the_pro_forma_and_two_transfers_to_the_copy(shop: Fl
     assert len(letters(shop, "anna@reader.example", "Your pre-order")) == 1
 
     publish(desk, 1, "1 person")
-    assert len(letters(shop, "anna@reader.example", "edition 1")) == 1
+    assert len(letters(shop, "anna@reader.example", "Edition 1")) == 1
     assert "Your copy is ready." in buyer.open(page).words
 
 
@@ -91,6 +91,6 @@ def test_a_gift_before_the_release_gets_the_first_edition_and_the_next(shop: Fla
     assert "gave you a copy" in Visitor(shop).open(library).words
     for number in (1, 2):
         assert publish(desk, number, "1 person") <= 3
-        [letter] = letters(shop, "rita@reader.example", f"edition {number}")
+        [letter] = letters(shop, "rita@reader.example", f"Edition {number}")
         visitor = Visitor(shop).open(link(letter, "library"))
         assert f"Edition {number}, newest" in visitor.words
