@@ -80,7 +80,7 @@ def test_the_order_page_is_the_pro_forma_and_the_letter_says_the_same(
         "Pay £12.50 by bank transfer",
         f"<b>{reference}</b>",
         "31 March 2027",
-        "Sort code 00-00-00 <br>",
+        "Sort code 00-00-00",
         "Pay by card instead",
         f"You transfer £12.50 and quote {reference}.",
     ):
