@@ -213,11 +213,15 @@ class Seen(TestResponse):
 
 
 class Reader(FlaskClient):
-    """The test client."""
+    """The test client. It reads each answer to its end: a list that is still being written when its
+    test is over would keep the context of that test open in the next."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self.response_wrapper = type("Seen", (Seen, self.response_wrapper), {})
+
+    def open(self, *given: Any, buffered: bool = True, **named: Any) -> Any:
+        return super().open(*given, buffered=buffered, **named)
 
 
 @pytest.fixture

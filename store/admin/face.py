@@ -85,5 +85,6 @@ def _facts(face: faces.HouseFace) -> dict[str, Any]:
         "colour": face.accent or "our own",
         "line": face.line,
         "logo": face.logo_sha256[:12],
+        "name beside the logo": face.logo_has_name,
         "picture": face.social_sha256[:12],
     }

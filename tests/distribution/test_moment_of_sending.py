@@ -177,7 +177,7 @@ def test_links_that_ended_after_the_letter_was_written_are_not_mailed(
 ) -> None:
     _amid(monkeypatch, _end_links)
     assert len(_told(edition)) == 1
-    (octets,) = [one.octets for one in send() if "edition 2" in one.subject]
+    (octets,) = [one.octets for one in send() if "Edition 2" in one.subject]
     mailed = message_from_bytes(octets, policy=policy.default).get_body(("plain",))
     assert mailed is not None
     (token,) = re.findall(r"/library/(\S+)", mailed.get_content())

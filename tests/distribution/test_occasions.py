@@ -403,8 +403,11 @@ def test_a_correction_is_news_to_who_has_a_sound_copy(publication: Publication) 
     assert deliveries(third) == {ANNA: (SKIPPED, "asked us to stop")}
     with transaction() as session:
         resume_news(order.customer_id, publication.id)
-        skipped = session.scalars(sa.select(Delivery).filter_by(edition_id=third.id)).one()
-        assert skipped.occasion is Occasion.CORRECTION
+        notices = sa.select(Delivery).filter_by(edition_id=third.id).order_by(Delivery.id)
+        assert [(one.status, one.occasion) for one in session.scalars(notices)] == [
+            (SKIPPED, Occasion.CORRECTION),
+            (QUEUED, Occasion.CORRECTION),
+        ]
 
 
 def test_what_a_person_sends_again_says_so_and_passes_a_stop(publication: Publication) -> None:
