@@ -49,7 +49,7 @@ def choose(client: FlaskClient, news: str, **fields: str) -> str:
 
 def arrived() -> list[int]:
     """The editions that letters have brought so far, one after the other."""
-    found = (re.search(r": edition (\d) is out", letter["Subject"]) for letter in sent())
+    found = (re.search(r"^Edition (\d) is (?:out|ready)", letter["Subject"]) for letter in sent())
     return [int(one[1]) for one in found if one]
 
 
