@@ -91,8 +91,9 @@ def test_nobody_bounces_a_letter_without_its_mark(app: Flask, forged: str) -> No
 @on_both_when_long
 def test_who_has_a_letter_can_report_no_other(app: Flask) -> None:
     """Anna has the mark of her own letter, and writes whatever she likes around it."""
-    hers = sent_edition(also="ben@reader.example")
-    bens = dict(_letters())["ben@reader.example"]
+    sent_edition(also="ben@reader.example")
+    letters = dict(_letters())
+    hers, bens = letters[ANNA], letters["ben@reader.example"]
     forged = dsn(hers).replace(b"anna@reader.example", b"ben@reader.example")
     forged = forged.replace(b"To: Anna Berg", b"To: Ben").replace(
         b"Message-ID: <20270301", f"Message-ID: {bens[:20]}{bens[21:]}\r\nX-A: <20270301".encode()
