@@ -194,7 +194,12 @@ def owe_instead(publication_id: int, left_out: sa.ColumnElement[bool]) -> int:
         notice_key_of(edition_id, who, earlier).label("dedupe_key"),
         who.label("customer_id"),
         edition_id.label("edition_id"),
-        sa.case((waits, Occasion.DAYS_OVER.value), else_=offered.c.occasion).label("occasion"),
+        # Who waited for the 14 days of a later purchase, and need not for this one, has a first copy.
+        sa.case(
+            (waits, Occasion.DAYS_OVER.value),
+            (offered.c.occasion == Occasion.DAYS_OVER.value, Occasion.FIRST_COPY.value),
+            else_=offered.c.occasion,
+        ).label("occasion"),
         sa.case((waits, offered.c.available_at), else_=moment).label("due_at"),
     ).where(offered.c.place == 1, ~_is_carried(edition_id, who, publication_id))
     written = outbox.owe_rows(NOTICE, owed)
