@@ -28,6 +28,7 @@ def full_disk(app: Flask) -> Iterator[None]:
     is_sqlite = db.engine.dialect.name == "sqlite"
     tables = [table.name for table in every_table()]
     db.session.remove()
+    db.engine.dispose()  # and with it the connection that shared commits keep
     _run(_fill_sqlite(tables) if is_sqlite else _fill_postgresql(tables))
     if is_sqlite:
         sa.event.listen(db.engine, "checkout", _no_more_pages)

@@ -10,6 +10,7 @@ import errno
 import logging
 import sqlite3
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +37,7 @@ _DISK_FULL = "53100"  # PostgreSQL's name for it
 _NOT_WRITTEN = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _told_at = [-60.0]
 _unrecorded = [0]
+_counting = threading.Lock()  # readers who wait for one commit fail in one moment
 
 
 class NothingStored(Refusal):
@@ -102,17 +104,18 @@ def reading_goes_on() -> Iterator[None]:
 @contextmanager
 def download_goes_on() -> Iterator[None]:
     """Around the record of a download: on a full disk it goes without, and is counted."""
-    before = _unrecorded[0] + 1
     try:
         yield
     except sa.exc.DBAPIError as fault:
         if not is_full(fault):
             raise
         db.session.rollback()
-        _unrecorded[0] = before
+        with _counting:
+            _unrecorded[0] += 1
         tell()
     else:
-        count, _unrecorded[0] = _unrecorded[0], 0
+        with _counting:
+            count, _unrecorded[0] = _unrecorded[0], 0
         if count:
             limits.storage().incr(_UNRECORDED, _FOR_YEARS, count)
 

@@ -6,21 +6,19 @@ the plain case is written here; `outcomes` knows all others, and these condition
 
 import re
 import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Protocol, cast
 
 import sqlalchemy as sa
 from flask import current_app
 
 from store.kit import clock
 from store.kit.database import db
-from store.kit.engine import LOCK_PATIENCE_SECONDS, begin_to_write, wait_for_nobody
+from store.kit.shared_commit import SharedCommit, in_sqlite, in_words_of, shared_commit
 from store.mail import claims
 from store.mail.claims import MAY_LEAVE, Claim, Priorities
 from store.mail.models import PRIORITIES
@@ -64,7 +62,6 @@ _END_AND_BEGIN = (
     f" begun AS ({_BEGUN_UNCOUNTED} RETURNING id) {_TRIED_IF_BEGUN}"
 )
 
-Made = TypeVar("Made")
 Values = dict[str, Any]
 
 
@@ -96,24 +93,11 @@ class Ledger(Protocol):
 
 
 class SharedLedger:
-    """SQLite has one writer, and each commit waits for the disk. The connections of a process
-    hand their steps to the one of them that has the lock: one commit for all that wait."""
+    """SQLite has one writer, and each commit waits for the disk: the connections of a process share
+    one (`kit.shared_commit`)."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-        self._turn = threading.Lock()
-        # Whose turn it is uses it. A connection of the pool, and a transaction of SQLAlchemy's, cost
-        # more than the statements.
-        self._kept: Any = None
-        self._waiting: deque[_Step[Any]] = deque()
-        sa.event.listen(engine, "engine_disposed", self._hang_up)
-
-    def _hang_up(self, _engine: sa.Engine) -> None:
-        """With the connections of the pool goes the one that is not of it."""
-        with self._turn:
-            if self._kept is not None:
-                self._kept.close()
-                self._kept = None
+    def __init__(self, commit: SharedCommit) -> None:
+        self._shared = commit
 
     def at_hand(self) -> AbstractContextManager[None]:
         """See `Ledger`: it is kept all the time, for all threads."""
@@ -121,7 +105,7 @@ class SharedLedger:
 
     def begin(self, taken: Taken | None, claim: Claim, message_id: str, address: str) -> int | None:
         """See `Ledger`."""
-        values = _begun(claim, message_id, address, _in_sqlite(clock.now()))
+        values = _begun(claim, message_id, address, in_sqlite(clock.now()))
         values["claimed"] = values["now"]
 
         def write(driver: Any) -> int | None:
@@ -131,13 +115,13 @@ class SharedLedger:
             driver.execute(_RELEASED, values)
             return None
 
-        return self._write(write)
+        return self._shared.write(write)
 
     def claim(
         self, taken: Taken | None, worker: str, priorities: Priorities = PRIORITIES
     ) -> list[Claim]:
         """See `Ledger`."""
-        now = _in_sqlite(clock.now())
+        now = in_sqlite(clock.now())
 
         def write(driver: Any) -> list[Claim]:
             def run(sql: str, **given: Any) -> Sequence[Any]:
@@ -148,107 +132,7 @@ class SharedLedger:
             limit = claims.fair_part(run, moments, priorities, is_sqlite=True)
             return claims.claim(run, limit, worker, moments, priorities, is_sqlite=True)
 
-        return self._write(write)
-
-    def _write(self, write: "Callable[[Any], Made]") -> Made:
-        step = _Step(write)
-        self._waiting.append(step)
-        try:
-            with self._turn:
-                if not step.is_done:
-                    self._write_all(step)
-        finally:
-            # Where this thread is torn away before its turn, nobody begins a letter in its place.
-            with suppress(ValueError):
-                self._waiting.remove(step)
-        return step.outcome()
-
-    def _write_all(self, ours: "_Step[Any]") -> None:
-        """Write down all that waits once the lock is had, in one transaction; each by itself
-        where that fails, so that a fault is the fault of those whom it concerns."""
-        together: list[_Step[Any]] = []
-        try:
-            with self._transaction(ours.patience()) as driver:
-                while self._waiting:
-                    together.append(self._waiting.popleft())
-                for step in together:
-                    step.write_with(driver)
-            for step in together:
-                step.is_done = True
-        except Exception as fault:  # noqa: BLE001 - the thread of each step raises it
-            if ours in self._waiting:  # we alone have waited for the lock in vain
-                self._waiting.remove(ours)
-                ours.fail(fault)
-            for step in together:
-                if len(together) == 1:
-                    step.fail(fault)
-                else:
-                    self._write_alone(step)
-        finally:
-            # Where this thread is torn away, the next one writes down what it leaves.
-            self._waiting.extendleft(
-                step for step in reversed(together) if not step.is_done and step is not ours
-            )
-
-    def _write_alone(self, step: "_Step[Any]") -> None:
-        try:
-            with self._transaction(LOCK_PATIENCE_SECONDS) as driver:
-                step.write_with(driver)
-        except Exception as fault:  # noqa: BLE001 - its thread raises it
-            step.fail(fault)
-        else:
-            step.is_done = True
-
-    @contextmanager
-    def _transaction(self, patience: float) -> Iterator[Any]:
-        with _in_words_of(self._engine):
-            if self._kept is None:
-                # Not counted by the pool: it is never given back.
-                pooled = self._engine.raw_connection()
-                self._kept = pooled.dbapi_connection
-                pooled.detach()
-                wait_for_nobody(self._kept)
-            driver: Any = self._kept
-            begin_to_write(self._engine, driver, patience)
-            try:
-                yield driver
-                self._commit(driver)
-            except BaseException:
-                self._kept = None
-                driver.close()  # which undoes all
-                raise
-
-    def _commit(self, driver: Any) -> None:
-        driver.execute("COMMIT")
-
-
-class _Step(Generic[Made]):
-    """What one connection has to write down, and what came of it."""
-
-    def __init__(self, write: Callable[[Any], Made]) -> None:
-        self._write = write
-        self._deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
-        self._made: Made
-        self._fault: Exception | None = None
-        self.is_done = False
-
-    def patience(self) -> float:
-        """Seconds for which it may wait for the lock yet."""
-        return max(0.0, self._deadline - time.monotonic())
-
-    def write_with(self, driver: Any) -> None:
-        """Within a transaction; it is done once that is committed."""
-        self._made = self._write(driver)
-
-    def fail(self, fault: Exception) -> None:
-        """It is over without being written down."""
-        self._fault, self.is_done = fault, True
-
-    def outcome(self) -> Made:
-        """What came of it. Raises what has kept it from being written down."""
-        if self._fault is not None:
-            raise self._fault
-        return self._made
+        return self._shared.write(write)
 
 
 class SingleLedger:
@@ -304,12 +188,12 @@ class SingleLedger:
             with self._connected() as run:
                 yield run
         else:
-            with _in_words_of(self._engine):
+            with in_words_of(self._engine, "a step of the ledger"):
                 yield run
 
     @contextmanager
     def _connected(self) -> Iterator[claims.Run]:
-        with _in_words_of(self._engine):
+        with in_words_of(self._engine, "a step of the ledger"):
             pooled = self._engine.raw_connection()
             driver: Any = pooled.driver_connection
             try:
@@ -322,18 +206,6 @@ class SingleLedger:
                 else:
                     driver.autocommit = False
                 pooled.close()
-
-
-@contextmanager
-def _in_words_of(engine: sa.Engine) -> Iterator[None]:
-    """Raise a fault of the driver as SQLAlchemy would, without the values, which are people's."""
-    driver: Any = engine.dialect.loaded_dbapi
-    try:
-        yield
-    except driver.Error as fault:
-        raise sa.exc.DBAPIError.instance(
-            "a step of the ledger", None, fault, driver.Error, hide_parameters=True
-        ) from fault
 
 
 def _write_taken(driver: Any, taken: Taken | None, now: str) -> None:
@@ -364,11 +236,6 @@ def _begun(claim: Claim, message_id: str, address: str, now: Any) -> Values:
     }
 
 
-def _in_sqlite(moment: datetime) -> str:
-    """As SQLAlchemy writes a moment."""
-    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
-
-
 def _shared_now(run: claims.Run) -> datetime:
     return shared_now(lambda: cast(datetime, run(ASKED)[0][0]))
 
@@ -383,6 +250,6 @@ def ledger() -> Ledger:
     extensions = current_app.extensions
     if "colophon.ledger" not in extensions:
         is_sqlite = db.engine.dialect.name == "sqlite"
-        made = SharedLedger(db.engine) if is_sqlite else SingleLedger(db.engine)
+        made = SharedLedger(shared_commit()) if is_sqlite else SingleLedger(db.engine)
         extensions.setdefault("colophon.ledger", made)
     return cast(Ledger, extensions["colophon.ledger"])

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, request
 from store.catalog.editions import download_names, media_type
 from store.entitlements.downloads import grant_download
 from store.entitlements.received import is_recorded, record_download
-from store.kit.database import end_read, one_write
+from store.kit.database import end_read
 from store.kit.space import download_goes_on
 from store.storefront.file_bytes import prepare
 from store.storefront.ranges import Representation
@@ -26,9 +26,8 @@ def download(token: str, asset: str, **_free: str) -> Response:
     # What is asked for whole is new nearly always, and counted again it changes nothing.
     is_resumed = "Range" in request.headers and is_recorded(token, found.id)
     if sending.gives_bytes and not is_resumed:
-        with download_goes_on(), one_write() as connection:
+        with download_goes_on():
             record_download(
-                connection,
                 token,
                 grant.customer_id,
                 found.id,

@@ -411,14 +411,12 @@ def test_one_customer_shows_rights_orders_letters_downloads(desk: FlaskClient) -
     a_paid_order(publication)
     send()
     customer = anna()
-    with transaction():
-        record_download(
-            db.session.connection(), "t" * 20, customer.id, publication.editions[1].assets[0].id
-        )
-    page = page_at(desk, f"/admin/customers/{customer.id}")
+    path = f"/admin/customers/{customer.id}"
+    record_download("t" * 20, customer.id, publication.editions[1].assets[0].id)
+    page = page_at(desk, path)
     for words in ("May download edition 2.", "Order confirmation", "edition 2, PDF", "Paid"):
         assert words in page, words
-    press(desk, f"/admin/customers/{customer.id}/resend", seen_on=f"/admin/customers/{customer.id}")
+    press(desk, f"{path}/resend", seen_on=path)
     assert send()[-1].recipient == ANNA
 
 
@@ -652,12 +650,8 @@ def test_the_page_of_a_customer_takes_as_many_statements_for_much_as_for_little(
     def download(number: int) -> None:
         with transaction() as session:
             kept = session.get_one(Publication, publication.id)
-            record_download(
-                db.session.connection(),
-                f"token {number}",
-                customer_id,
-                kept.editions[1].assets[number % 2].id,
-            )
+            asset_id = kept.editions[1].assets[number % 2].id
+        record_download(f"token {number}", customer_id, asset_id)
 
     download(0)
     desk.get(path)

@@ -63,9 +63,10 @@ def test_a_customer_tells_of_orders_gifts_links_and_downloads_and_reading_it_sta
     frozen.advance(minutes=9)
     with transaction() as session:
         asset = session.merge(publication).editions[1].assets[0]
-        record_download(db.session.connection(), "token", customer_id, asset.id)
+        asset_id, name = asset.id, asset.format.upper()
+    record_download("token", customer_id, asset_id)
     told = [sentence for sentence, _ in story(desk, path)]
-    assert told[0] == f"They downloaded the {asset.format.upper()} of edition 2"
+    assert told[0] == f"They downloaded the {name} of edition 2"
     assert "You ended all links and had fresh ones mailed" in told
     assert told[-1] == "olga@publisher.example gave them a free copy"
     few = _statements(desk, path)

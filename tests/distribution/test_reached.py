@@ -40,7 +40,7 @@ def desk(client: FlaskClient, frozen: Clock) -> FlaskClient:
     withdraw(edition)
     with transaction() as session:
         first = session.scalars(sa.select(Edition).filter_by(publication_id=1, number=1)).one()
-        record_download(session.connection(), "token", anna().id, first.assets[0].id)
+        asset_id = first.assets[0].id
         letter = session.scalars(
             sa.select(Delivery)
             .join(Edition, Edition.id == Delivery.edition_id)
@@ -57,6 +57,7 @@ def desk(client: FlaskClient, frozen: Clock) -> FlaskClient:
                 reply="550 5.1.1 no such mailbox",
             )
         )
+    record_download("token", anna().id, asset_id)
     return signed_in(client)
 
 

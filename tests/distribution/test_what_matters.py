@@ -98,8 +98,7 @@ def test_who_asks_for_more_again_is_sent_the_newest_that_they_missed_once(
     choose(client, "nothing")
     sixth = drafted_and_released(publication, 6)
     asset = db.session.scalars(sa.select(Asset).filter_by(edition_id=sixth.id)).first()
-    with transaction() as session:
-        record_download(session.connection(), "token", anna().id, asset.id)
+    record_download("token", anna().id, asset.id)
     choose(client, "every")
     assert arrived() == [3, 4, 5]
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from store.kit.database import db, transaction
+from store.kit.shared_commit import SharedCommit, shared_commit
 from store.mail import claims
 from store.mail import ledger as ledger_module
 from store.mail.claims import Claim
@@ -49,8 +50,8 @@ def take_claims_away() -> None:
 
 def together(shop: Flask, folder: Path, addresses: list[Any]) -> list["Future[int | None]"]:
     """Begin letters on four connections that all wait for the same lock."""
-    ours, shared = claimed(), ledger()
-    assert isinstance(shared, SharedLedger)
+    ours, shared = claimed(), shared_commit()
+    assert isinstance(ledger(), SharedLedger)
 
     def in_shop(claim: Claim, address: Any) -> int | None:
         with shop.app_context():
@@ -59,7 +60,7 @@ def together(shop: Flask, folder: Path, addresses: list[Any]) -> list["Future[in
     with ThreadPoolExecutor(4) as pool:
         with held_lock(folder):
             begun = [pool.submit(in_shop, *one) for one in zip(ours, addresses, strict=True)]
-            until(lambda: len(shared._waiting) == 4, "all four wait")
+            until(lambda: shared.waiting() == 4, "all four wait")
         for one in begun:
             one.exception(60)
     return begun
@@ -69,13 +70,13 @@ def test_all_connections_that_wait_share_one_commit(
     shop: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commits: list[str] = []
-    real = SharedLedger._commit
+    real = SharedCommit._commit
 
-    def counted(shared: SharedLedger, driver: Any) -> None:
+    def counted(shared: SharedCommit, driver: Any) -> None:
         commits.append(threading.current_thread().name)
         real(shared, driver)
 
-    monkeypatch.setattr(SharedLedger, "_commit", counted)
+    monkeypatch.setattr(SharedCommit, "_commit", counted)
     begun = together(shop, tmp_path, list(FOUR))
 
     assert len({one.result() for one in begun} - {None}) == 4
@@ -97,15 +98,15 @@ def test_a_commit_that_fails_is_tried_for_each_alone(
     shop: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken: list[int] = []
-    real = SharedLedger._commit
+    real = SharedCommit._commit
 
-    def at_commit(shared: SharedLedger, driver: Any) -> None:
+    def at_commit(shared: SharedCommit, driver: Any) -> None:
         if threading.current_thread() is not threading.main_thread() and not broken:
             broken.append(1)
             raise sqlite3.OperationalError("disk full")
         real(shared, driver)
 
-    monkeypatch.setattr(SharedLedger, "_commit", at_commit)
+    monkeypatch.setattr(SharedCommit, "_commit", at_commit)
     begun = together(shop, tmp_path, list(FOUR))
 
     assert broken

@@ -326,6 +326,7 @@ def test_no_connection_is_held_while_the_file_is_sent(client: FlaskClient, path:
     open_now: set[object] = set()
     event.listen(db.engine, "checkout", lambda *args: open_now.add(args[1]))
     event.listen(db.engine, "checkin", lambda *args: open_now.discard(args[1]))
+    event.listen(db.engine, "detach", lambda *args: open_now.discard(args[1]))  # no door's
     answer = client.get(path, buffered=False)
     assert open_now == set()
     assert answer.data == DATA
@@ -341,8 +342,9 @@ def test_a_download_takes_two_statements_and_one_that_goes_on_two_that_write_not
     db.session.remove()
     with statements() as first:
         assert client.get(behind).data == DATA
-    # Link, right and file; and the record.
-    assert [one.split()[0] for one in first] == ["SELECT", "INSERT"]
+    # Link, right and file; and the record, which SQLite's driver is told past SQLAlchemy.
+    record = ["INSERT"] if db.engine.dialect.name == "postgresql" else []
+    assert [one.split()[0] for one in first] == ["SELECT", *record]
     with statements() as resumed:
         assert client.get(behind, headers={"Range": "bytes=10-"}).data == DATA[10:]
     assert [one.split()[0] for one in resumed] == ["SELECT", "SELECT"]
