@@ -104,7 +104,7 @@ def create_app(settings: Settings) -> Flask:
     app.config.update(_flask_config(settings))
     app.extensions["colophon.settings"] = settings
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    app.extensions["colophon.storage"] = Storage(settings.storage)
+    app.extensions["colophon.storage"] = Storage(settings.storage, has_key=settings.has_bucket_key)
     app.extensions["colophon.kept_pages"] = KeptPages()
     db.init_app(app)
     Migrate(app, db, directory=str(place("migrations")))

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     erasure_journal: Path | None = None
     database_url: str = Field(default="", repr=False)  # may hold a password
     storage_url: str = ""
+    storage_instance_keys: bool = False
     mail_server: str | None = None
     mail_port: int = Field(default=25, ge=1, le=65535)
     mail_username: str | None = None
@@ -327,6 +328,11 @@ class Settings(BaseSettings):
     def storage(self) -> str:
         """Where files are kept: a folder in the data folder unless set."""
         return self.storage_url or (self.data_dir.absolute() / "files").as_uri()
+
+    @property
+    def has_bucket_key(self) -> bool:
+        """Whether the store's library finds a key for the bucket, or may ask the cloud for one."""
+        return self.storage_instance_keys or any(map(os.environ.get, judged.BUCKET_KEYS))
 
 
 def load(environment: dict[str, str] | None = None, **given: Any) -> Settings:

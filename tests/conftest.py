@@ -23,6 +23,7 @@ from store.app import create_app
 from store.kit import clock, jobs
 from store.kit.database import db
 from tests import compiled, tables
+from tests.buckets import s3_server, way_to
 from tests.databases import Databases, name_of, new_database, without_disk
 
 # The same histories on every run, so that a red run means a change of ours; new ones are looked for
@@ -141,6 +142,28 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield url
 
 
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a server that speaks S3's protocol, with one bucket, `shop`."""
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def storage_url(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Where files go: a folder unless parametrised with `on_both_stores`, or a bucket reached as the
+    operator's guide says."""
+    if getattr(request, "param", "folder") == "folder":
+        return (tmp_path / "files").as_uri()
+    for name, value in way_to(request.getfixturevalue("s3")).items():
+        monkeypatch.setenv(name, value)
+    return f"s3://shop/{tmp_path.name}"
+
+
+# Put on a test of what must hold wherever files are kept.
+on_both_stores = pytest.mark.parametrize("storage_url", ["folder", "s3"], indirect=True)
 # Put on a test or a module whose behaviour must hold on SQLite and on PostgreSQL.
 on_both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 # The same for what stands on rules that have such tests of their own: a page, a letter, a history.
@@ -225,9 +248,9 @@ class Reader(FlaskClient):
 
 
 @pytest.fixture
-def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+def app(database_url: str, storage_url: str, tmp_path: Path) -> Iterator[Flask]:
     """A shop on the test's database, with an application context open."""
-    app = create_app(make_settings(tmp_path, database_url=database_url))
+    app = create_app(make_settings(tmp_path, database_url=database_url, storage_url=storage_url))
     app.test_client_class = Reader
     with app.app_context():
         yield app

@@ -68,6 +68,28 @@ def test_a_file_that_is_missing_or_cut_short_is_named(app: Flask, tmp_path: Path
     assert f"{short[:12]}… has 4 bytes, not " in fault
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"STORE_STORAGE_URL": "s3://other/files"}, "there is no such bucket"),
+        ({"AWS_ACCESS_KEY_ID": ""}, "no key for the bucket: set AWS_ACCESS_KEY_ID"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "the store cannot be reached"),
+        ({}, None),
+    ],
+)
+@pytest.mark.parametrize("storage_url", ["s3"], indirect=True)
+@pytest.mark.usefixtures("app")
+def test_a_bucket_that_is_not_there_or_not_ours_is_named(
+    storage_url: str, tmp_path: Path, changed: dict[str, str], words: str | None
+) -> None:
+    done = _check(tmp_path, **({"STORE_STORAGE_URL": storage_url} | changed))
+    storage = [line for line in done.output.splitlines() if " storage: " in line]
+    if words is None:
+        assert storage == ["ok     storage: answers, and gives what it has taken"]
+    else:
+        assert storage[0].startswith(f"fault  storage: StoreAway: {words}")
+
+
 def test_a_seller_whose_address_no_letter_can_bear_is_found(app: Flask, tmp_path: Path) -> None:
     stock(app)
     with transaction() as session:

@@ -190,6 +190,10 @@ def database_url(value: str) -> str:
     return value
 
 
+# By which of these the library of the store has a key, or needs none.
+BUCKET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE")
+
+
 def storage_url(value: str) -> str:
     """A folder by its whole path, or a bucket."""
     try:

@@ -6,24 +6,44 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from typing import IO, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
 from flask import current_app
 
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+from store.kit.bucket import Bucket
+from store.kit.errors import Refusal
 
 CHUNK = 256 * 1024
 
 
+class FileOutOfReach(Refusal):
+    """The storage does not have, or does not give, a file that it should."""
+
+    status = 503
+    heading = "The file cannot be fetched now"
+    sentence = "The fault is ours, and we look into it. Please try again later."
+    retry_after = 60
+
+
+class FilesAway(FileOutOfReach):
+    """The same where a page needs a file, or would store one."""
+
+    heading = "Our files are out of reach now"
+    sentence = (
+        "The fault is ours, and we look into it. Nothing was changed. Please try again later."
+    )
+
+
 class Place(Protocol):
-    """Where files lie. What is not there raises FileNotFoundError."""
+    """Where files lie. What is not there raises FileNotFoundError, any other fault OSError."""
 
     def put(self, key: str, file: IO[bytes]) -> None: ...
     def size(self, key: str) -> int: ...
-    def part(self, key: str, start: int, end: int) -> bytes: ...
+    def read(self, key: str) -> bytes: ...
+    def pieces(self, key: str, start: int, end: int) -> Iterator[bytes]: ...
     def delete(self, key: str) -> None: ...
+    def ask(self) -> None: ...
 
 
 class Folder:
@@ -57,45 +77,34 @@ class Folder:
     def size(self, key: str) -> int:
         return (self.path / key).stat().st_size
 
-    def part(self, key: str, start: int, end: int) -> bytes:
-        with (self.path / key).open("rb") as file:
-            file.seek(start)
-            return file.read(end - start)
+    def read(self, key: str) -> bytes:
+        return (self.path / key).read_bytes()
+
+    def pieces(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        """The file is open for each piece alone: a reader may take an hour."""
+        while start < end:
+            with (self.path / key).open("rb") as file:
+                file.seek(start)
+                piece = file.read(min(CHUNK, end - start))
+            yield piece
+            start += CHUNK
 
     def delete(self, key: str) -> None:
         (self.path / key).unlink()
 
-
-class Bucket:
-    """A prefix in an S3-compatible store; needs the extra `s3`."""
-
-    def __init__(self, url: str) -> None:
-        from obstore.store import from_url  # noqa: PLC0415 - the extra `s3`
-
-        self._store: ObjectStore = from_url(
-            url, client_options={"allow_http": True, "timeout": "30s"}
-        )
-
-    def put(self, key: str, file: IO[bytes]) -> None:
-        self._store.put(key, file)
-
-    def size(self, key: str) -> int:
-        return int(self._store.head(key)["size"])
-
-    def part(self, key: str, start: int, end: int) -> bytes:
-        return bytes(self._store.get_range(key, start=start, end=end))
-
-    def delete(self, key: str) -> None:
-        self._store.delete(key)
+    def ask(self) -> None:
+        self.path.stat()
 
 
 class Storage:
-    """One folder or bucket prefix. Keys look like `assets/<sha256>`."""
+    """One folder or bucket prefix. Keys look like `assets/<sha256>`. `has_key`: whether
+    a bucket's keys were given, or may be asked for."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, has_key: bool = True) -> None:
         parts = urlsplit(url)
         self.is_local = parts.scheme == "file"  # a server in front could read it too
-        self._place: Place = Folder(Path(unquote(parts.path))) if self.is_local else Bucket(url)
+        self._bucket = None if self.is_local else Bucket(url, has_key=has_key)
+        self._place: Place = self._bucket or Folder(Path(unquote(parts.path)))
 
     def put_file(self, key: str, path: Path) -> None:
         """Store the file durably."""
@@ -115,15 +124,11 @@ class Storage:
 
     def read(self, key: str) -> bytes:
         """All of a small file. Raises FileNotFoundError."""
-        size = self._place.size(key)
-        return self._place.part(key, 0, size) if size else b""
+        return self._place.read(key)
 
     def chunks(self, key: str, start: int, end: int) -> Iterator[bytes]:
         """Bytes `start` to `end` (exclusive), piece by piece. Raises FileNotFoundError."""
-        while start < end:
-            upto = min(end, start + CHUNK)
-            yield self._place.part(key, start, upto)
-            start = upto
+        return self._place.pieces(key, start, end)
 
     def delete(self, key: str) -> None:
         """Remove what is stored under the key; nothing there is no fault."""
@@ -132,9 +137,17 @@ class Storage:
         except FileNotFoundError:
             return
 
+    def try_out(self) -> None:
+        """Store a little, read it and take it away again. Raises OSError, in words."""
+        self.put_bytes("probe", b"probe")
+        if self.read("probe") != b"probe":
+            raise OSError("the store does not give what it was given")
+        self.delete("probe")
+
     def answers(self) -> bool:
-        """Whether the store can be asked at all (`/readyz`, `store check`)."""
-        self.size("assets/none")
+        """Whether the store can be asked at all (`/readyz`, `store check`). Raises OSError, in
+        words, where it cannot."""
+        self._place.ask()
         return True
 
 

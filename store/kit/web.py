@@ -12,12 +12,14 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from store.kit import asked, patience, space
+from store.kit.bucket import StoreAway
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.formatting import FILTERS
 from store.kit.packed import pack
 from store.kit.static_files import YEAR_SECONDS, StaticFiles
+from store.kit.storage import FilesAway
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +195,9 @@ def _not_written(fault: Exception) -> Response:
         db.session.rollback()
         log.warning("a request to %s was not taken in time", request.url_rule)
         return refusal_page(space.Busy())
+    if isinstance(fault, StoreAway):
+        log.error("a request to %s found no files: %s", request.url_rule, fault)
+        return refusal_page(FilesAway())
     raise fault
 
 

@@ -110,7 +110,8 @@ def _clock() -> str:
 
 def _storage() -> str:
     storage().answers()
-    return "answers"
+    storage().try_out()
+    return "answers, and gives what it has taken"
 
 
 def _writing() -> str:

@@ -1,5 +1,6 @@
 """The bytes of a stored file as an answer: whole, in part or not again."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -10,17 +11,10 @@ from flask import Response, request
 
 from store.kit import clock
 from store.kit.config import config
-from store.kit.errors import Refusal
-from store.kit.storage import storage
+from store.kit.storage import FileOutOfReach, storage
 from store.storefront.ranges import Answer, Representation, decide
 
-
-class FileOutOfReach(Refusal):
-    """The storage does not have, or does not give, a file that it should."""
-
-    status = 503
-    heading = "The file cannot be fetched now"
-    sentence = "The fault is ours, and we look into it. Please try again later."
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,8 @@ def _pieces(key: str, answer: Answer) -> Iterator[bytes]:
     try:
         # The first piece is fetched before anything is said, so that a missing file is a page.
         first = next(pieces, b"")
-    except OSError:
+    except OSError as fault:
+        log.warning("%s… cannot be fetched: %s", key[:19], fault)
         raise FileOutOfReach from None
     return chain([first], pieces)
 

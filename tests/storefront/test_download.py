@@ -1,6 +1,7 @@
 """Downloads: resumable, the same bytes for all, asked about the right each time (link-3 to link-7)."""
 
 import re
+import time
 from hashlib import sha256
 
 import pytest
@@ -21,7 +22,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.storage import Storage, storage
 from store.orders.models import Order
-from tests.conftest import Clock, make_settings, on_both, on_both_when_long
+from tests.conftest import Clock, make_settings, on_both, on_both_stores, on_both_when_long
 from tests.editions import a_shop, put_out, withdraw
 from tests.factories import an_asset, an_edition
 from tests.letters import sent
@@ -64,6 +65,7 @@ def counted() -> int:
     return db.session.scalar(sa.select(sa.func.count()).select_from(Download)) or 0
 
 
+@on_both_stores
 def test_the_whole_file_comes_with_a_readable_name_and_nothing_guessed(
     client: FlaskClient, path: str
 ) -> None:
@@ -94,6 +96,7 @@ def test_an_epub_has_its_own_type_whatever_the_machine_knows(
     assert answer.headers["Content-Disposition"].endswith(".epub")
 
 
+@on_both_stores
 @pytest.mark.parametrize(
     ("wanted", "status", "data", "content_range"),
     [
@@ -123,6 +126,7 @@ def test_a_range_is_answered_as_the_standard_allows(
     assert "Content-Encoding" not in answer.headers
 
 
+@on_both_stores
 def test_head_is_get_without_the_body_and_counts_nothing(client: FlaskClient, path: str) -> None:
     before = count_rows()
     headed = client.head(path, headers={"Range": "bytes=0-1"})
@@ -133,6 +137,7 @@ def test_head_is_get_without_the_body_and_counts_nothing(client: FlaskClient, pa
     assert dict(headed.headers) == dict(got.headers)
 
 
+@on_both_stores
 def test_a_zero_length_file_is_sent(client: FlaskClient, path: str) -> None:
     shop = a_shop(editions=0, slug="empty")
     with transaction():
@@ -167,6 +172,7 @@ def test_addresses_of_before_and_those_without_a_file_name_still_work(
     assert counted() == 1
 
 
+@on_both_stores
 @on_both_when_long
 def test_one_download_is_counted_however_many_ranges_it_took(
     client: FlaskClient, path: str
@@ -182,6 +188,7 @@ def test_one_download_is_counted_however_many_ranges_it_took(
     assert counted() == 2
 
 
+@on_both_stores
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -203,6 +210,7 @@ def test_what_transfers_nothing_is_not_counted(
         assert "Content-Length" not in answer.headers
 
 
+@on_both_stores
 def test_a_download_goes_on_only_with_the_same_file(client: FlaskClient, path: str) -> None:
     tag = f'"{sha256(DATA).hexdigest()}"'
     for condition, status in ((tag, 206), (f"W/{tag}", 200), ('"old"', 200)):
@@ -223,6 +231,7 @@ def test_another_process_goes_on_with_the_same_bytes(
     assert first.data + rest.data == DATA
 
 
+@on_both_stores
 def test_a_refund_closes_the_next_request(client: FlaskClient, path: str) -> None:
     assert client.get(path).status_code == 200
     with transaction() as session:
@@ -275,6 +284,7 @@ def test_a_day_later_the_button_mails_a_fresh_link(
     assert sent()[-1]["Subject"] == "Your copies and orders"
 
 
+@on_both_stores
 def test_a_file_that_storage_lost_is_a_page_and_no_half_answer(
     client: FlaskClient, path: str
 ) -> None:
@@ -283,6 +293,22 @@ def test_a_file_that_storage_lost_is_a_page_and_no_half_answer(
     assert answer.status_code == 503
     check_page(answer.text, path=path)
     assert counted() == 0
+
+
+@pytest.mark.parametrize("storage_url", ["s3"], indirect=True)
+def test_a_store_that_is_away_is_a_page_of_ours_and_no_record(
+    client: FlaskClient, path: str, app: Flask, storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    app.extensions["colophon.storage"] = Storage(storage_url)
+    began = time.monotonic()
+    answer = client.get(path)
+    assert answer.status_code == 503
+    assert time.monotonic() - began < 3
+    assert answer.headers["Retry-After"] == "60"
+    check_page(answer.text, path=path)
+    assert counted() == 0
+    assert client.get("/readyz").status_code == 503
 
 
 def test_no_more_than_a_piece_of_the_file_is_in_memory(
@@ -322,6 +348,7 @@ def test_the_server_in_front_sends_the_file_where_one_is_set(
     assert counted() == 1
 
 
+@on_both_stores
 def test_no_connection_is_held_while_the_file_is_sent(client: FlaskClient, path: str) -> None:
     open_now: set[object] = set()
     event.listen(db.engine, "checkout", lambda *args: open_now.add(args[1]))
