@@ -10,6 +10,7 @@ from flask_migrate import Migrate
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+import store.backups.models
 import store.distribution.letters
 import store.entitlements.letters
 import store.orders.offers

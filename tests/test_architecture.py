@@ -49,6 +49,7 @@ RULES = tuple(
         "payments",
         "distribution",
         "staff",
+        "backups",
     )
 )
 STATES = {

@@ -255,6 +255,7 @@ TABLES: dict[str, Held] = {
 # Tables that hold nothing of customers, or of which nothing can be told whose it is.
 NOBODYS: dict[str, str] = {
     "assets": "files of editions",
+    "backups": "when the shop was copied",
     "batch_counts": "numbers",
     "clearings": "how far each clearing has come",
     "batches": "releases, with the words of the mail server about us",
