@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache, reduce
 from operator import add
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
@@ -126,6 +127,63 @@ def one_look() -> Connection:
     all that it keeps account of, costs half as much again. Close it (`with`) before anything else
     is asked: no door holds two."""
     return db.engine.connect()
+
+
+class DriverQuery:
+    """A reading statement that is said to the driver itself, its text made once: SQLAlchemy costs a
+    short one three times what the database does. For what is asked at each request; its rows come
+    as the driver hands them over."""
+
+    def __init__(self, statement: sa.Select[Any]) -> None:
+        self.statement = statement
+        self._said: dict[str, _Said] = {}
+
+    def rows(self, **values: Any) -> list[tuple[Any, ...]]:
+        """The rows of now, by these values of what it leaves open. As with `one_look`, no door holds
+        another connection meanwhile."""
+        dialect = db.engine.dialect
+        said = self._said.get(dialect.name)
+        if said is None:
+            said = self._said[dialect.name] = _said_to(dialect, self.statement, values)
+        bound = said.constants | {name: said.write[name](value) for name, value in values.items()}
+        given: Any = bound if said.order is None else tuple(bound[name] for name in said.order)
+        driver = db.engine.raw_connection()
+        try:
+            cursor = driver.cursor()
+            cursor.execute(said.text, given)
+            return list(cursor.fetchall())
+        except cast(Any, dialect).dbapi.Error:
+            # Asked once more below, where a fault is told in words that all know, and a connection
+            # that is dead leaves the pool.
+            pass
+        finally:
+            driver.close()
+        with one_look() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(said.text, given)]
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A statement for one kind of driver; `order` of what it binds, where that goes by place."""
+
+    text: str
+    order: list[str] | None
+    write: dict[str, Callable[[Any], Any]]
+    constants: dict[str, Any]
+
+
+def _said_to(dialect: Dialect, statement: sa.Select[Any], example: Mapping[str, Any]) -> _Said:
+    made: Any = statement.compile(dialect=dialect)
+    whole = made.construct_expanded_state(example)
+    write = {name: _writer(bind.type, dialect) for name, bind in made.binds.items()}
+    constants = {
+        name: write[name](value) for name, value in whole.parameters.items() if name not in example
+    }
+    return _Said(whole.statement, whole.positiontup, write, constants)
+
+
+def _writer(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any]:
+    return kind.dialect_impl(dialect).bind_processor(dialect) or (lambda value: value)
 
 
 def one_write(**options: float) -> AbstractContextManager[Connection]:

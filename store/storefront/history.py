@@ -180,9 +180,9 @@ COLUMNS = (
 )
 
 
-def read_history(row: Any) -> History:
-    """What a row with these columns says."""
-    told = list(_rows(row.editions_told))
+def read_history(editions_told: str | None, moves_told: str | None) -> History:
+    """What these two columns say."""
+    told = list(_rows(editions_told))
     ever, standing = (int(count) for count in told[0][6:]) if told else (0, 0)
     editions = tuple(
         PastEdition.told(
@@ -192,7 +192,7 @@ def read_history(row: Any) -> History:
     )
     moves = tuple(
         MovedDate(_date(old), _date(new), _moment(at), reason)
-        for _, old, new, at, reason in _rows(row.moves_told)
+        for _, old, new, at, reason in _rows(moves_told)
     )
     return History(editions, ever, standing, moves)
 

@@ -14,7 +14,7 @@ from store.catalog.publications import PublicationUnknown
 from store.catalog.samples import SAMPLE_FACTS, SAMPLE_OPENING, SampleShown, read_sample
 from store.catalog.sellers import SellerUnknown
 from store.kit import clock
-from store.kit.database import Base, UtcDateTime, db, one_look, written_out
+from store.kit.database import Base, DriverQuery, UtcDateTime, db, written_out
 from store.orders.prices import members_rule
 from store.storefront.history import COLUMNS, History, read_history
 
@@ -44,11 +44,6 @@ def _columns(model: type[Base]) -> list[sa.ColumnElement[Any]]:
     return [column for column in columns if str(column) not in _LEFT_OUT]
 
 
-def _bare(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """As the driver hands it over: it is compared more often than it is read."""
-    return sa.type_coerce(column, sa.types.NullType())
-
-
 _MODELS: tuple[type[Base], ...] = (Publication, Edition, Asset, Seller, Face)
 _COLUMNS = [_columns(model) for model in _MODELS]
 _newest = sa.alias(Edition.__table__)
@@ -66,10 +61,11 @@ _EDITION = (
 )
 _SELLER = sa.select(sa.func.max(Seller.id)).correlate(None).scalar_subquery()
 _NOW = sa.bindparam("now", type_=UtcDateTime())
-_ROWS = (
+# Its rows stay as the driver hands them over: they are compared more often than they are read.
+_ROWS = DriverQuery(
     sa.select(
         members_rule(Publication.id, Publication.currency, _NOW).label("members_rule"),
-        *(_bare(column).label(f"c{i}") for i, column in enumerate(chain.from_iterable(_COLUMNS))),
+        *(column.label(f"c{i}") for i, column in enumerate(chain.from_iterable(_COLUMNS))),
         *COLUMNS,
         SAMPLE_FACTS.label("sample_facts"),
         SAMPLE_OPENING.label("sample_opening"),
@@ -100,8 +96,7 @@ class InWindow:
 
 def rows_in_window(slug: str) -> Sequence[Any]:
     """The rows of now, one for each file or one without; none where no publication has this address."""
-    with one_look() as connection:
-        return connection.execute(_ROWS, {"slug": slug, "now": clock.now()}).all()
+    return _ROWS.rows(slug=slug, now=clock.now())
 
 
 def read_window(rows: Sequence[Any]) -> InWindow:
@@ -114,9 +109,11 @@ def read_window(rows: Sequence[Any]) -> InWindow:
         raise SellerUnknown
     if edition is not None:
         edition.assets = [file for _, _, file, *_ in parts if file is not None]
-    members, history = bool(rows[0].members_rule), read_history(rows[0])
-    sample = read_sample(rows[0].sample_facts, rows[0].sample_opening)
-    return InWindow(publication, edition, seller, face_of(face), members, history, sample)
+    members, *_, editions, moves, facts, opening = rows[0]
+    opening = _read(SAMPLE_OPENING.type, opening, db.engine.dialect)
+    sample = read_sample(facts, opening)
+    history = read_history(editions, moves)
+    return InWindow(publication, edition, seller, face_of(face), bool(members), history, sample)
 
 
 def _parts(row: Any) -> list[Any]:

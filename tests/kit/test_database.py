@@ -1,13 +1,21 @@
 """Writing, reading and moments on both databases."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
 from store.catalog.models import Seller
-from store.kit.database import NestedTransaction, after_commit, db, formatted, transaction
+from store.kit.database import (
+    DriverQuery,
+    NestedTransaction,
+    UtcDateTime,
+    after_commit,
+    db,
+    formatted,
+    transaction,
+)
 from tests.conftest import on_both
 
 pytestmark = on_both
@@ -61,3 +69,44 @@ def test_the_database_writes_a_key_as_python_does(app: Flask, pattern: str) -> N
     number = sa.literal(1234567, sa.Integer)
 
     assert db.session.scalar(sa.select(formatted(pattern, number, 7))) == pattern.format(1234567, 7)
+
+
+# A value of its own, one that is given twice, one of a type, and a separator that SQLAlchemy writes out.
+_ASKED = DriverQuery(
+    sa.select(
+        sa.func.aggregate_strings(Seller.trading_name, ", "), sa.bindparam("mark", type_=sa.String)
+    ).where(
+        Seller.stated_at <= sa.bindparam("now", type_=UtcDateTime()),
+        sa.bindparam("mark", type_=sa.String) != "none",
+    )
+)
+
+
+def test_a_query_of_the_driver_says_what_sqlalchemy_would(app: Flask) -> None:
+    at = datetime(2027, 4, 1, 8, 0, tzinfo=UTC)
+    with transaction() as session:
+        session.add(_seller(at))
+    given = {"now": at, "mark": "x'); --"}
+    by_sqlalchemy = [tuple(row) for row in db.session.execute(_ASKED.statement, given)]
+    db.session.remove()
+    assert _ASKED.rows(**given) == by_sqlalchemy == [("Press", "x'); --")]
+    assert _ASKED.rows(now=at - timedelta(seconds=1), mark="x") == [(None, "x")]
+
+
+def test_a_fault_of_the_driver_is_told_in_the_words_that_pages_know(app: Flask) -> None:
+    gone = DriverQuery(sa.select(sa.column("x")).select_from(sa.table("gone")))
+    with pytest.raises(sa.exc.DBAPIError):
+        gone.rows()
+
+
+def test_a_connection_that_died_in_the_pool_costs_no_page(app: Flask, database_url: str) -> None:
+    if not database_url.startswith("postgresql"):
+        return  # SQLite has no server that could end it
+    query = DriverQuery(sa.select(sa.func.pg_backend_pid()))
+    before = query.rows()
+    with sa.create_engine(database_url, poolclass=sa.NullPool).connect() as other:
+        ended = other.scalars(
+            sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": before[0][0]}
+        )
+        assert ended.one()
+    assert query.rows() != before
