@@ -53,6 +53,7 @@ from store.storefront import (
     receipt,
     sample,
     second_address,
+    seen,
     stop,
     webhooks,
 )
@@ -79,6 +80,7 @@ CUSTOMERS_DOORS = (
     lost_links,
     stop,
     webhooks,
+    seen,
 )
 
 

@@ -1,5 +1,8 @@
 """`store check`: all at once, one letter composed, files compared, no traceback and no secret."""
 
+import json
+import random
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,23 +12,29 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from flask import Flask
 
-from store.catalog.models import Asset, Seller
+from store.catalog.face_pictures import store_logo
+from store.catalog.models import Asset, Face, Seller
 from store.cli import main
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.storage import storage
-from store.staff import connections
+from store.staff import connections, kept_files, mail_names, surroundings
+from store.staff.models import AuditEntry
+from tests.catalog.files import picture
 from tests.conftest import SECRET, on_postgresql
+from tests.editions import a_shop
+from tests.mail.conversations import answering
+from tests.mail.scripted_server import ScriptedServer
 from tests.stocked import stock
 
 
-def _check(folder: Path, **given: str) -> Any:
+def _check(folder: Path, *words: str, **given: str) -> Any:
     environment = {
         "STORE_ENV": "testing",
         "STORE_SECRET_KEY": SECRET,
         "STORE_DATA_DIR": str(folder),
     }
-    return CliRunner().invoke(main, ["check"], env=environment | given)
+    return CliRunner().invoke(main, ["check", *words], env=environment | given)
 
 
 def _lines(said: str, word: str) -> list[str]:
@@ -38,7 +47,145 @@ def test_a_shop_in_order_has_nothing_wrong(app: Flask, tmp_path: Path) -> None:
     assert (done.exit_code, _lines(done.output, "fault")) == (0, [])
     (letter,) = [line for line in _lines(done.output, "ok") if " letter: " in line]
     assert letter.startswith("ok     letter: one was composed, ")
-    assert "ok     files: 3 stored, each with its size\n" in done.output
+    assert "ok     files: 4 stored and whole, each was read\n" in done.output
+
+
+def test_what_is_wrong_comes_first_and_settings_last(app: Flask, tmp_path: Path) -> None:
+    a_shop()
+    storage().delete(f"assets/{db.session.scalars(sa.select(Asset.sha256)).first()}")
+    storage().put_bytes("covers/of-nobody", b"a picture")
+    done = _check(tmp_path)
+    first, *lines = done.output.splitlines()
+    assert first == "1 fault; 13 things were looked at."
+    words = [line.split()[0] for line in lines]
+    assert words == ["fault", *["ok"] * 12, *["set"] * words.count("set")]
+
+    told = json.loads(_check(tmp_path, "--json").output)
+    assert not told["well"]
+    assert [part["part"] for part in told["parts"] if part["state"] == "fault"] == ["files"]
+    assert told["settings"]["STORE_ENV"] == "testing"
+    assert SECRET not in str(told)
+
+
+def test_what_no_row_names_is_a_note_and_no_fault(app: Flask, tmp_path: Path) -> None:
+    a_shop()
+    storage().put_bytes("covers/of-nobody", b"a picture")
+    storage().put_bytes("elsewhere/of-others", b"not ours")
+    done = _check(tmp_path)
+    assert done.exit_code == 0
+    assert done.output.startswith("1 note; 13 things")
+    (note,) = _lines(done.output, "note")
+    assert note.startswith("note   files: 1 file that no row names (9 bytes): covers/of-nobody. ")
+
+
+@pytest.mark.parametrize("kind", ["covers", "faces"])
+def test_a_picture_that_is_gone_is_named(app: Flask, tmp_path: Path, kind: str) -> None:
+    stock(app)
+    with transaction() as session:
+        made = store_logo(picture(size=(400, 80)))
+        session.add(Face(id=1, **made)) if session.get(Face, 1) is None else session.execute(
+            sa.update(Face).values(made)
+        )
+    (name,) = (tmp_path / "files" / kind).glob("*.png" if kind == "faces" else "?" * 64)
+    name.unlink()
+    done = _check(tmp_path)
+    (fault,) = _lines(done.output, "fault")
+    assert fault.startswith(f"fault  files: RuntimeError: 1 of 5: {kind}/{name.name[:12]}")
+
+
+def test_other_bytes_of_the_same_size_are_found_where_all_is_read(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_shop()
+    asset = db.session.scalars(sa.select(Asset)).first()
+    assert asset is not None
+    storage().delete(f"assets/{asset.sha256}")
+    storage().put_bytes(f"assets/{asset.sha256}", b"x" * asset.size)
+    monkeypatch.setattr(kept_files, "SAMPLE_BYTES", 0)  # of some files one is read at least
+    monkeypatch.setattr(random, "sample", lambda named, count: named[-1:][:count])
+    done = _check(tmp_path)
+    assert "ok     files: 2 stored, each with its size; 1 of them, taken at random" in done.output
+
+    done = _check(tmp_path, "--files", "all")
+    (fault,) = _lines(done.output, "fault")
+    assert f"assets/{asset.sha256[:12]}… has its size and other bytes" in fault
+
+
+def test_a_disk_that_is_nearly_full_is_named(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_shop()
+    monkeypatch.setattr(
+        surroundings.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 0, 4 * 10**10)
+    )
+    (fault,) = _lines(_check(tmp_path).output, "fault")
+    assert "disk: RuntimeError: only 40000.0 MB of 1000000.0 MB free at " in fault
+
+
+def test_in_production_nobody_else_may_read_the_data(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = tmp_path / "colophon.env"
+    secrets.write_text("STORE_SECRET_KEY=…")
+    secrets.chmod(0o644)
+    monkeypatch.setattr(surroundings, "SETTINGS_FILES", (secrets,))
+    monkeypatch.setattr(mail_names, "is_local", lambda _: True)
+    folder = tmp_path / "data"
+    shutil.copytree(tmp_path, folder, ignore=lambda *_: ["data"])
+    folder.chmod(0o755)
+    given = {
+        "STORE_ENV": "production",
+        "STORE_BASE_URL": "https://shop.example",
+        "STORE_MAIL_SERVER": "127.0.0.1",
+        "STORE_MAIL_PORT": "1",
+        "STORE_MAIL_DEFAULT_SENDER": "shop@press.example",
+    }
+    faults = _lines(_check(folder, **given).output, "fault")
+    (fault,) = [line for line in faults if " permissions: " in line]
+    assert f"everybody on this machine may read {folder}: chmod o= {folder}" in fault
+    assert f"everybody on this machine may read {secrets}: chmod o= {secrets}" in fault
+
+    secrets.chmod(0o600)
+    folder.chmod(0o750)
+    assert "ok     permissions: " in _check(folder, **given).output
+
+
+def test_a_test_letter_is_handed_to_the_server_at_once(app: Flask, tmp_path: Path) -> None:
+    a_shop()
+    with ScriptedServer() as server:
+        given = {"STORE_MAIL_SERVER": "127.0.0.1", "STORE_MAIL_PORT": str(server.port)}
+        done = _check(tmp_path, "--mail-to", "anna@reader.example", **given)
+        (letter,) = server.letters
+    assert done.exit_code == 0
+    assert "ok     test letter: one to a•••@reader.example was taken: 250 " in done.output
+    assert letter.rcpt == ("RCPT TO:<anna@reader.example>",)
+    assert b"letters of the shop arrive" in letter.octets
+    line = db.session.scalars(sa.select(AuditEntry).filter_by(act="mail_tried")).one()
+    assert "anna@" not in str(line.after)
+
+
+def test_a_test_letter_that_is_refused_is_a_fault_in_the_servers_words(
+    app: Flask, tmp_path: Path
+) -> None:
+    a_shop()
+    script = answering("RCPT", "550 5.7.1 relaying denied")
+    with ScriptedServer(script) as server:
+        given = {"STORE_MAIL_SERVER": "127.0.0.1", "STORE_MAIL_PORT": str(server.port)}
+        done = _check(tmp_path, "--mail-to", "anna@reader.example", **given)
+    (fault,) = _lines(done.output, "fault")
+    assert (done.exit_code, fault) == (
+        1,
+        "fault  test letter: RuntimeError: it was not taken: 550 5.7.1 relaying denied",
+    )
+    assert db.session.scalars(sa.select(AuditEntry).filter_by(act="mail_tried")).all() == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--mail-to", "nobody"), ("--url", "shop.example"), ("--url", "https://shop.example/page")],
+)
+def test_what_cannot_be_asked_is_no_question(tmp_path: Path, words: tuple[str, str]) -> None:
+    assert _check(tmp_path, *words).exit_code == 2
 
 
 @pytest.mark.usefixtures("app")
@@ -46,24 +193,24 @@ def test_a_shop_in_order_has_nothing_wrong(app: Flask, tmp_path: Path) -> None:
 def test_a_clock_that_is_not_the_databases_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert connections._clock() == "as the database's"
+    assert connections._clock(connections.Wanted()) == "as the database's"
 
     ahead = datetime.now(UTC) + timedelta(days=1)
     monkeypatch.setattr(clock, "machine_time", lambda: ahead)
     monkeypatch.setattr(clock, "read", lambda: ahead)
     with pytest.raises(RuntimeError, match=r"^86400 seconds ahead of the database's: let NTP"):
-        connections._clock()
+        connections._clock(connections.Wanted())
 
 
 def test_a_file_that_is_missing_or_cut_short_is_named(app: Flask, tmp_path: Path) -> None:
-    stock(app)
+    a_shop()
     missing, short = db.session.scalars(sa.select(Asset.sha256).order_by(Asset.id))
     storage().delete(f"assets/{missing}")
     storage().put_bytes(f"assets/{short}", b"%PDF")
     done = _check(tmp_path)
     assert done.exit_code == 1
     (fault,) = _lines(done.output, "fault")
-    assert fault.startswith("fault  files: RuntimeError: 2 of 3: ")
+    assert fault.startswith("fault  files: RuntimeError: 2 of 2: ")
     assert f"{missing[:12]}… is missing" in fault
     assert f"{short[:12]}… has 4 bytes, not " in fault
 
@@ -91,7 +238,7 @@ def test_a_bucket_that_is_not_there_or_not_ours_is_named(
 
 
 def test_a_seller_whose_address_no_letter_can_bear_is_found(app: Flask, tmp_path: Path) -> None:
-    stock(app)
+    a_shop()
     with transaction() as session:
         session.execute(sa.update(Seller).values(reply_to="d\u00ebsk@press.example"))
     done = _check(tmp_path)

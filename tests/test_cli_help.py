@@ -189,6 +189,7 @@ def test_every_command_that_prints_data_prints_it_as_json(
     rows.write_text("email,name\nella@reader.example,Ella\nnonsense,\n")
     files = " ".join(str(path) for path in edition_files(2))
     lines = [
+        "check --json",
         "seller show --json",
         "publication list --json",
         "discount list --json",

@@ -100,6 +100,13 @@ class Bucket:
         with self._in_words():
             self._quick.delete(key)
 
+    def listed(self) -> Iterator[tuple[str, int]]:
+        """Every key with its bytes, a thousand a request."""
+        with self._in_words():
+            for found in self._quick.list():
+                for one in found:
+                    yield str(one["path"]), int(one["size"])
+
     def ask(self) -> None:
         """Whether bucket and key are known. One file alone would not tell: where the bucket is not
         there, neither is the file."""

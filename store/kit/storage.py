@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol, cast
 from urllib.parse import unquote, urlsplit
@@ -44,6 +45,7 @@ class Place(Protocol):
     def pieces(self, key: str, start: int, end: int) -> Iterator[bytes]: ...
     def delete(self, key: str) -> None: ...
     def ask(self) -> None: ...
+    def listed(self) -> Iterator[tuple[str, int]]: ...
 
 
 class Folder:
@@ -95,6 +97,15 @@ class Folder:
     def ask(self) -> None:
         self.path.stat()
 
+    def listed(self) -> Iterator[tuple[str, int]]:
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                path = Path(folder) / name
+                # What is growing is nobody's yet, and may be gone before it is looked at.
+                with suppress(FileNotFoundError):
+                    if not name.startswith("."):
+                        yield path.relative_to(self.path).as_posix(), path.stat().st_size
+
 
 class Storage:
     """One folder or bucket prefix. Keys look like `assets/<sha256>`. `has_key`: whether
@@ -103,6 +114,8 @@ class Storage:
     def __init__(self, url: str, *, has_key: bool = True) -> None:
         parts = urlsplit(url)
         self.is_local = parts.scheme == "file"  # a server in front could read it too
+        # Where files lie on this machine; None where they do not.
+        self.folder = Path(unquote(parts.path)) if self.is_local else None
         self._bucket = None if self.is_local else Bucket(url, has_key=has_key)
         self._place: Place = self._bucket or Folder(Path(unquote(parts.path)))
 
@@ -143,6 +156,11 @@ class Storage:
         if self.read("probe") != b"probe":
             raise OSError("the store does not give what it was given")
         self.delete("probe")
+
+    def listed(self) -> Iterator[tuple[str, int]]:
+        """Every key with its bytes, in no order; a bucket that is not there raises, as one that may not be
+        listed does."""
+        return self._place.listed()
 
     def answers(self) -> bool:
         """Whether the store can be asked at all (`/readyz`, `store check`). Raises OSError, in

@@ -21,8 +21,15 @@ from store.kit.errors import NotFound, Refusal
 from store.kit.formatting import FILTERS
 from store.kit.mailboxes import OwnAddressUnwritable, own_address, wire_domain
 from store.kit.text import clean_line, plain_name
-from store.mail.marks import new_mark, return_path
-from store.mail.mime import EncodedText, LetterText, Mailbox, address_envelope, compose
+from store.mail.marks import handed_back, new_mark, return_path
+from store.mail.mime import (
+    EncodedText,
+    Envelope,
+    LetterText,
+    Mailbox,
+    address_envelope,
+    compose,
+)
 from store.mail.models import Delivery
 
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")
@@ -256,17 +263,28 @@ def own_part() -> Any:
 
 def compose_sample() -> bytes:
     """A letter that goes to nobody, with all that every letter bears. Raises `SettingFault`."""
-    who = own_part()
+    return _test_of_settings(config().mail_sender, "It is sent to nobody.")[1]
+
+
+def compose_test(address: str) -> tuple[Envelope, bytes]:
+    """The same to somebody, with its envelope. Raises `SettingFault`, and AddressUnwritable for theirs."""
+    return _test_of_settings(
+        address, "If you read this, letters of the shop arrive. Nothing is to be done."
+    )
+
+
+def _test_of_settings(address: str, text: str) -> tuple[Envelope, bytes]:
+    who, message_id = own_part(), own_message_id(0)
     context = {
         "seller": who,
         "face": who.face,
         "title": "A test of the settings",
-        "text": "It is sent to nobody.",
+        "text": text,
     }
-    to = Mailbox(config().mail_sender)
-    text = render_letter("staff_alert", context)
-    address_envelope(config().mail_sender, to.address)
-    return octets_of(Letter(to, context), text, own_message_id(0), who)
+    written = render_letter("staff_alert", context)
+    envelope = address_envelope(return_path(message_id), address)
+    letter = octets_of(Letter(Mailbox(address), context), written, message_id, who)
+    return envelope, handed_back(message_id) + letter
 
 
 def own_message_id(delivery_id: int) -> str:

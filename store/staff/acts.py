@@ -124,6 +124,7 @@ class Act(StrEnum):
     STATEMENT_CHANGED = "statement_changed", Kind.STAFF, "Changed what the shop says for itself"
     CONNECTIONS_TRIED = "connections_tried", Kind.STAFF, "Tried the connections"
     TEST_MAILED = "test_mailed", Kind.STAFF, "Sent a test letter to {}"
+    MAIL_TRIED = "mail_tried", Kind.STAFF, "Sent a test letter from the command line"
     BANK_CHANGED = "bank_changed", Kind.STAFF, "Changed where buyers send money"
     DATABASE_UPGRADED = "database_upgraded", Kind.STAFF, "Brought the database up to date"
 

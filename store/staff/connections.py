@@ -1,32 +1,51 @@
 """Every outside part of the shop, tried: what it says, or what is wrong with it, in words that hold
-no password. `store check` prints it, the settings page shows it."""
+no password. `store check` prints it, the settings page shows it.
+
+A part returns its words, or its words and a note: what is worth a look and no fault.
+"""
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import current_app
 
-from store.catalog.models import Asset, Sample, Seller
+from store.catalog.models import Seller
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.space import write_a_little
 from store.kit.storage import storage
 from store.mail.imap import opened
-from store.mail.letters import compose_sample
+from store.mail.letters import compose_sample, compose_test
 from store.mail.lines import mail_server
 from store.mail.returned_mailbox import mailbox_server
 from store.mail.shared_clock import shared_now_of
-from store.mail.smtp import Connection
+from store.mail.smtp import Connection, OutcomeKind
+from store.orders.customers import mask
 from store.payments.gateways import stripe
 from store.payments.gateways.stripe_objects import endpoint_fault
+from store.staff import front, kept_files, mail_names, surroundings
 
 # More than a network is slow, and less than anybody would notice.
 CLOCKS_APART_SECONDS = 5
+NTP = "let NTP set the clocks of all machines"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is tried beside the ordinary: how many files are read (None: all) and who is told how far it
+    is, where a test letter goes, who is asked about names and about which DKIM key, and our address."""
+
+    read: int | None = 0
+    progress: kept_files.Progress = field(default=lambda _done, _all: None)
+    mail_to: str = ""
+    resolver: str = ""
+    dkim: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,12 +55,19 @@ class Tried:
     name: str
     is_well: bool
     words: str
+    note: str = ""
 
 
-def try_all() -> Iterable[Tried]:
+Said = str | tuple[str, str]
+
+
+def try_all(wanted: Wanted = Wanted()) -> Iterable[Tried]:
     """Each part in turn; a fault of one keeps no other from being tried."""
     for name, part in PARTS.items():
-        yield _tried(name, part)
+        yield _tried(name, lambda part=part: part(wanted))  # type: ignore[misc]
+    for name, (asked, part) in ON_REQUEST.items():
+        if asked(wanted):
+            yield _tried(name, lambda part=part: part(wanted))  # type: ignore[misc]
 
 
 def discreet(text: str, secrets: Iterable[str]) -> str:
@@ -59,23 +85,26 @@ def in_words(error: Exception, secrets: Iterable[str]) -> str:
     return next(iter(words.splitlines()), type(error).__name__)
 
 
-def _tried(name: str, part: Callable[[], str]) -> Tried:
+def _tried(name: str, part: Callable[[], Said]) -> Tried:
     try:
-        return Tried(name, is_well=True, words=part())
+        said = part()
+        words, note = said if isinstance(said, tuple) else (said, "")
+        return Tried(name, is_well=True, words=words, note=discreet(note, config().secrets))
     except Exception as error:  # noqa: BLE001 - it tells what went wrong, whatever it is
         return Tried(name, is_well=False, words=in_words(error, config().secrets))
     finally:
         db.session.rollback()
 
 
-def _stripe_key() -> str:
+def _stripe_key(_: Wanted) -> str:
     if config().stripe_secret_key is None:
         return "not set: no card payments"
     stripe.endpoints()
+    surroundings.compare_clock(stripe.time_there(), "Stripe's, and what it signs holds for minutes")
     return f"answers, {'live' if stripe.is_live() else 'test'} mode"
 
 
-def _stripe_webhook() -> str:
+def _stripe_webhook(_: Wanted) -> str:
     if config().stripe_secret_key is None:
         return "no key set: nothing to hear"
     url = f"{config().base_url}/webhooks/stripe"
@@ -88,7 +117,7 @@ def _stripe_webhook() -> str:
     return f"{url} hears every event it needs, as of {stripe.API_VERSION}"
 
 
-def _database() -> str:
+def _database(_: Wanted) -> str:
     newest = ScriptDirectory(current_app.extensions["migrate"].directory).get_current_head()
     with db.engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
@@ -97,45 +126,42 @@ def _database() -> str:
     return f"{db.engine.dialect.name}, up to date"
 
 
-def _clock() -> str:
+def _clock(_: Wanted) -> str:
     """Machines that share a database find what is due by their own clocks."""
     seconds = (clock.machine_time() - shared_now_of(db.session())).total_seconds()
     if abs(seconds) > CLOCKS_APART_SECONDS:
-        where = "ahead of" if seconds > 0 else "behind"
-        raise RuntimeError(
-            f"{abs(seconds):.0f} seconds {where} the database's: let NTP set the clocks of all machines"
-        )
+        raise RuntimeError(f"{surroundings.clock_words(seconds)} the database's: {NTP}")
     return "as the database's"
 
 
-def _storage() -> str:
+def _storage(_: Wanted) -> str:
     storage().answers()
     storage().try_out()
     return "answers, and gives what it has taken"
 
 
-def _writing() -> str:
+def _disk(_: Wanted) -> str:
+    return surroundings.disk()
+
+
+def _permissions(_: Wanted) -> Said:
+    return surroundings.permissions()
+
+
+def _writing(_: Wanted) -> str:
     write_a_little()
     return "database, files and data folder take what is written"
 
 
-def _files() -> str:
-    """Each file that an edition or a sample has, by its row, is stored with its size."""
-    of_sample = sa.select(Sample.sha256, Sample.size)
-    assets = db.session.execute(sa.select(Asset.sha256, Asset.size).union(of_sample)).all()
-    found = {sha256: storage().size(f"assets/{sha256}") for sha256, _ in assets}
-    wrong = [
-        f"{sha256[:12]}… {'is missing' if found[sha256] is None else f'has {found[sha256]} bytes, not {size}'}"
-        for sha256, size in assets
-        if found[sha256] != size
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise RuntimeError(f"{len(wrong)} of {len(assets)}: {'; '.join(wrong[:5])}{more}")
-    return f"{len(assets)} stored, each with its size"
+def _files(wanted: Wanted) -> Said:
+    """Each file that a row names is stored: an edition's, a sample's, a cover, a picture of the house."""
+    found = kept_files.compare(wanted.read, wanted.progress)
+    if found.faults:
+        raise RuntimeError(found.wrong())
+    return found.said(), found.noted()
 
 
-def _letter() -> str:
+def _letter(_: Wanted) -> str:
     """One letter, written as every letter is; it is sent to nobody."""
     if db.session.scalar(sa.select(sa.func.count()).select_from(Seller)) == 0:
         return "nobody has said yet who sells, so none can be written: fill in the seller"
@@ -143,7 +169,7 @@ def _letter() -> str:
     return f"one was composed, {len(octets)} bytes"
 
 
-def _mail() -> str:
+def _mail(_: Wanted) -> str:
     if not config().mail_server:
         return "no server set: letters are captured"
     connection = Connection(mail_server())
@@ -152,7 +178,7 @@ def _mail() -> str:
     return f"{config().mail_server} answers"
 
 
-def _returned_mail() -> str:
+def _returned_mail(_: Wanted) -> str:
     server = mailbox_server()
     if server is None:
         return "no mailbox set"
@@ -161,15 +187,56 @@ def _returned_mail() -> str:
         return f"{server.parts.host} answers, {server.parts.folder} has {letters}"
 
 
-PARTS: dict[str, Callable[[], str]] = {
+def _mail_names(wanted: Wanted) -> Said:
+    domain = mail_names.sender_domain()
+    if not wanted.resolver and (config().env != "production" or mail_names.is_local(domain)):
+        return f"nobody is asked about {domain} here; --resolver says whom"
+    try:
+        found = mail_names.look(mail_names.Names(wanted.resolver), wanted.dkim)
+    except mail_names.NoResolver as fault:
+        return "not looked at", f"{fault}: nobody knows whether {domain} may send"
+    if found.faults:
+        raise RuntimeError("; ".join([*found.faults, *found.notes]))
+    return "; ".join(found.well), "; ".join(found.notes)
+
+
+def _test_letter(wanted: Wanted) -> str:
+    """A letter handed to the mail server at once, past the outbox: no worker is needed."""
+    if not config().mail_server:
+        raise RuntimeError("STORE_MAIL_SERVER is not set: no letter leaves")
+    envelope, octets = compose_test(wanted.mail_to)
+    db.session.rollback()
+    line = Connection(mail_server())
+    outcome = line.send(envelope, octets)
+    line.close()
+    if outcome.kind is not OutcomeKind.ACCEPTED:
+        raise RuntimeError(f"it was not taken: {outcome.reply}")
+    return (
+        f"one to {mask(wanted.mail_to)} was taken: {outcome.reply}. Look at its head for spf=pass, "
+        "dkim=pass and dmarc=pass, and for spam"
+    )
+
+
+def _our_address(wanted: Wanted) -> Said:
+    return front.ask(wanted.url)
+
+
+PARTS: dict[str, Callable[[Wanted], Said]] = {
     "database": _database,
     "clock": _clock,
     "storage": _storage,
     "writing": _writing,
+    "disk": _disk,
+    "permissions": _permissions,
     "files": _files,
     "letter": _letter,
     "mail": _mail,
+    "mail names": _mail_names,
     "returned mail": _returned_mail,
     "stripe key": _stripe_key,
     "stripe webhook": _stripe_webhook,
+}
+ON_REQUEST: dict[str, tuple[Callable[[Wanted], str], Callable[[Wanted], Said]]] = {
+    "test letter": (lambda wanted: wanted.mail_to, _test_letter),
+    "our address": (lambda wanted: wanted.url, _our_address),
 }

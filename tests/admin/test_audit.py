@@ -28,7 +28,6 @@ from tests.factories import a_customer, a_publication, a_seller
 
 # Commands that change nothing, that machines call, or that begin a shop.
 SILENT = {
-    "check",
     "demo",
     "customer erasures list",
     "discount list",

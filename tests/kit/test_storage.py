@@ -89,6 +89,22 @@ def test_what_is_not_there_has_no_size_and_can_be_deleted_all_the_same(url: str)
 
 
 @on_both_stores
+def test_all_that_is_stored_is_listed_with_its_size(url: str) -> None:
+    store = Storage(url)
+    stored = {f"assets/{number:04}": number for number in range(1, 12)}
+    for key, size in stored.items():
+        store.put_bytes(key, b"x" * size)
+    assert dict(store.listed()) == stored
+
+
+@IN_BUCKET
+def test_a_bucket_that_is_not_there_cannot_be_listed(url: str) -> None:
+    store = Storage(url.replace("//shop/", "//no-such-bucket/"))
+    with pytest.raises(StoreAway, match="no such bucket"):
+        list(store.listed())
+
+
+@on_both_stores
 def test_a_download_is_resumed_from_the_store(url: str, database_url: str, tmp_path: Path) -> None:
     app = create_app(make_settings(tmp_path, database_url=database_url, storage_url=url))
     with app.app_context():

@@ -1,5 +1,7 @@
 """`store check` looks at Stripe with the least key; the settings refuse what does not fit."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from flask.testing import FlaskClient
 from store import settings
 from store.app import create_app
 from store.cli import main
+from store.kit import clock
 from store.payments.gateways.registry import default_gateway, gateways
 from store.payments.gateways.stripe_objects import EVENT_KINDS
 from tests.conftest import make_settings
@@ -80,10 +83,21 @@ def test_the_check_names_what_is_wrong_with_the_endpoint(
     check: Any, double: StripeDouble, change: dict[str, Any], words: str
 ) -> None:
     _endpoint(double).update(change)
-    status, (_, line) = check()
+    status, (line, _) = check()
     assert status == 1
     assert line.startswith("fault  stripe webhook: ")
     assert words in line
+
+
+def test_the_check_says_that_the_clock_is_not_stripes(
+    check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "machine_time", lambda: datetime.now(UTC) + timedelta(seconds=90))
+    status, (line, _) = check()
+    assert status == 1
+    assert re.match(
+        r"fault  stripe key: RuntimeError: the clock is (89|90|91) seconds ahead of Stripe's", line
+    )
 
 
 def test_the_check_says_that_a_key_does_not_answer(check: Any, double: StripeDouble) -> None:

@@ -164,6 +164,14 @@ def endpoints() -> list[dict[str, Any]]:
         return [endpoint.to_dict() for endpoint in found.auto_paging_iter()]
 
 
+def time_there() -> str | None:
+    """The Date header of an answer of Stripe's, for `store check`. Raises as the gateway does."""
+    with _in_our_words():
+        found = _client().v1.webhook_endpoints.list({"limit": 1})
+    answer = found.last_response
+    return answer.headers.get("Date") if answer is not None else None
+
+
 def _key() -> str:
     secret = config().stripe_secret_key
     if secret is None:
