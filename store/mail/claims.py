@@ -38,6 +38,9 @@ MOST_CLAIMED = 100
 LEASE = timedelta(seconds=MailServer("").longest_send) + clock.MINUTE
 # What a connection has claimed waits no longer behind a letter that is under way.
 _TAKES_LONG = clock.MINUTE
+# Who claimed a letter and has not begun it by then may be a machine that is gone, of which nobody
+# can say that it is dead. One that lives loses nothing: it passes over what is no longer its own.
+UNBEGUN = 2 * clock.MINUTE
 # With a pace, no worker sits on more than it may send in this time.
 _SECONDS_AHEAD = 10
 
@@ -307,11 +310,12 @@ def free_dead_claims(session: Session) -> int:
 
 
 def free_waiting_claims(session: Session) -> int:
-    """Queue again what waits behind a letter for which the server takes long: others send it.
-    Returns how many."""
+    """Queue again what was claimed and not begun: at once what waits behind a letter for which the
+    server takes long, and after two minutes whatever it waits for. Others send it. Returns how many."""
+    now = shared_now_of(session)
     other = deliveries.alias("other")
     behind = sa.select(other.c.claimed_by).where(
-        other.c.claimed_at < shared_now_of(session) - _TAKES_LONG,
+        other.c.claimed_at < now - _TAKES_LONG,
         other.c.status == DeliveryStatus.SENDING,
     )
     freed = session.execute(
@@ -319,7 +323,7 @@ def free_waiting_claims(session: Session) -> int:
         .where(
             Delivery.claimed_at.is_not(None),
             Delivery.status == DeliveryStatus.QUEUED,
-            Delivery.claimed_by.in_(behind),
+            sa.or_(Delivery.claimed_by.in_(behind), Delivery.claimed_at < now - UNBEGUN),
         )
         .values(claimed_by=None, claimed_at=None)
         .returning(Delivery.id)

@@ -290,8 +290,8 @@ def wake_when_due() -> None:
 
 
 def sweep() -> None:
-    """Free the claims of the dead, and those that wait behind a letter for which the server takes
-    long, and finish the batches of which nothing is left (timetable)."""
+    """Free the claims of the dead, and those of which no letter was begun for long, and finish the
+    batches of which nothing is left (timetable)."""
     with transaction() as session:
         freed = claims.free_dead_claims(session)
         rests.rest_where_silent(session)

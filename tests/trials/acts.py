@@ -15,7 +15,12 @@ from store.distribution.customers_csv import read_customers
 from store.distribution.import_export import import_customers
 from store.kit.database import db
 from store.mail import worker
+from store.mail.claims import new_name
+from store.mail.ledger import ledger
+from store.mail.models import PRIORITIES
 from store.serving import WebServer
+
+from .ready import die
 
 
 def send(app: Flask, connections: int) -> None:
@@ -32,6 +37,14 @@ def send(app: Flask, connections: int) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def take(app: Flask, connections: int) -> None:
+    """A worker that dies when it has claimed letters over each connection and begun none."""
+    with app.app_context():
+        for _ in range(connections):
+            ledger().claim(None, new_name(), PRIORITIES)
+        die()
 
 
 def release(app: Flask) -> None:
@@ -63,6 +76,7 @@ def web(app: Flask, bind: str) -> None:
 
 ACTS: dict[str, Callable[..., Any]] = {
     "send": send,
+    "take": take,
     "release": release,
     "import": bring_in,
     "tick": tick,

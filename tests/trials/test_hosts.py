@@ -18,7 +18,7 @@ from store.kit.database import db, transaction
 from store.mail.claims import LEASE
 from store.mail.models import Attempt, Batch, Delivery
 from store.mail.outbox import SOMEBODY_WAITS
-from tests.conftest import on_postgresql
+from tests.conftest import on_both, on_postgresql
 from tests.mail.scripted_server import ScriptedServer, Talk
 from tests.mail.shops import a_shop, deliveries, owe_to, readers
 
@@ -99,10 +99,16 @@ def _send(host: ReadyShop) -> Life:
 
 def _end_leases() -> None:
     """Time goes by: what is claimed now was claimed longer ago than a claim lasts."""
+    _let_pass(LEASE + clock.MINUTE)
+
+
+def _let_pass(time: timedelta, *statuses: str) -> None:
+    which = Delivery.status.in_(statuses or ("queued", "sending"))
+    claimed = sa.select(Delivery).where(Delivery.claimed_at.is_not(None), which)
     with transaction() as session:
-        for row in session.scalars(sa.select(Delivery).where(Delivery.claimed_at.is_not(None))):
+        for row in session.scalars(claimed):
             assert row.claimed_at is not None
-            row.claimed_at -= LEASE + clock.MINUTE
+            row.claimed_at -= time
 
 
 @on_postgresql
@@ -189,6 +195,70 @@ def test_control_by_its_own_clock_a_dead_host_a_day_ahead_keeps_its_letters_for_
         _send(other).ended()
 
         assert sum(row.status == "sending" for row in _letters().values()) == CONNECTIONS
+
+
+@pytest.mark.parametrize(
+    ("database_url", "ahead"),
+    # SQLite's processes are on one machine, but may be in containers of other names.
+    [("sqlite", 0), ("postgresql", 60), ("postgresql", -60)],
+    indirect=["database_url"],
+)
+def test_what_a_host_claimed_and_never_began_is_free_two_minutes_after_it_died(
+    database_url: str, tmp_path: Path, ahead: int
+) -> None:
+    with hosts(database_url, tmp_path, ahead, 0) as (sink, (dying, other)):
+        _owe()
+        assert dying.begin("take", connections=CONNECTIONS).ended()
+        other.begin("tick").ended()
+        claimed = [to for to, row in _letters().items() if row.claimed_by]
+        assert claimed, "a host that lives may have claimed them a moment ago"
+
+        _let_pass(timedelta(minutes=2))
+        other.begin("tick").ended()
+        _send(other).ended()
+
+        assert Counter(readers(OWED)) == sink.received()
+        assert not any(row.is_possibly_twice for row in _letters().values())
+
+
+@on_both
+def test_control_without_the_two_minutes_they_wait_for_the_lease(
+    database_url: str, tmp_path: Path
+) -> None:
+    guard = "two minutes"
+    with hosts(database_url, tmp_path, 0, 0, without=guard) as (sink, (dying, other)):
+        _owe()
+        assert dying.begin("take", connections=CONNECTIONS).ended()
+        claimed = {to for to, row in _letters().items() if row.claimed_by}
+        assert claimed
+        _let_pass(LEASE - clock.MINUTE)
+        other.begin("tick").ended()
+        _send(other).ended()
+        assert set(sink.received()) == set(readers(OWED)) - claimed
+
+
+@on_postgresql
+@pytest.mark.parametrize("ahead", [60, -60])
+def test_a_host_that_lives_and_is_slow_passes_over_what_others_sent_meanwhile(
+    database_url: str, tmp_path: Path, ahead: int
+) -> None:
+    with hosts(database_url, tmp_path, ahead, 0) as (sink, (slow, other)):
+        _owe()
+        sink.answers.clear()
+        life = _send(slow)
+        sink.wait_for(CONNECTIONS)
+        _let_pass(timedelta(minutes=2), "queued")
+        other.begin("tick").ended()
+        assert sum(row.status == "sending" for row in _letters().values()) == CONNECTIONS
+        assert {row.claimed_by for row in _letters().values() if row.status == "queued"} == {None}
+        also = _send(other)
+        sink.wait_for(CONNECTIONS)
+        sink.answers.set()
+
+        assert not life.ended()
+        assert not also.ended()
+        assert Counter(readers(OWED)) == sink.received()
+        assert not any(row.is_possibly_twice for row in _letters().values())
 
 
 @on_postgresql

@@ -76,6 +76,11 @@ def _shared_clock() -> None:
     claims.shared_now_of = lambda _session: clock.now()  # type: ignore[attr-defined]
 
 
+def _unbegun() -> None:
+    """What was claimed and not begun is held as long as what is under way."""
+    claims.UNBEGUN = claims.LEASE
+
+
 GUARDS: dict[str, Callable[[], None]] = {
     "marks": _marks,
     "one commit of a release": _commits_first(releasing, "owe_notices"),
@@ -83,5 +88,6 @@ GUARDS: dict[str, Callable[[], None]] = {
     "one commit of a payment": _commits_first(fulfilment, "grant_order"),
     "one order for a form": _form_key,
     "the shared clock": _shared_clock,
+    "two minutes": _unbegun,
     "what they have": _what_they_have,
 }
