@@ -22,7 +22,9 @@ loglevel = "warning"
 # Checking two uploaded files may take a minute.
 timeout = 120
 graceful_timeout = GRACE_SECONDS
-keepalive = 5
+# nginx keeps its connections for 60 seconds (docs/ops/nginx), and ends them first: of one that ends here
+# while a form comes along it could not tell whether the form was taken.
+keepalive = 65
 control_socket_disable = True
 proc_name = "colophon-web"
 

@@ -1,6 +1,8 @@
-"""The bytes of a stored file as an answer: whole, in part or not again."""
+"""The bytes of a stored file as an answer: whole, in part or not again; sent by us, or by the server in
+front, which then answers as we would."""
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -16,6 +18,13 @@ from store.storefront.ranges import Answer, Representation, decide
 
 log = logging.getLogger(__name__)
 
+# Set by the server in front where it could not send what it was asked to.
+_FRONT_FAILED = "X-Accel-Failed"
+# Conditions that it would judge by its own date and without our entity tag.
+_OF_FRONT = ("If-Match", "If-Unmodified-Since")
+# A range that it reads as we do; of any other spelling it makes something else.
+_PLAIN_RANGE = re.compile(r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})")
+
 
 @dataclass(frozen=True)
 class Sending:
@@ -25,7 +34,7 @@ class Sending:
     answer: Answer
     key: str
     body: Iterator[bytes]
-    prefix: str | None  # of the server in front, where that sends the bytes
+    prefix: str | None  # under which the server in front finds the bytes, where that sends them
 
     @property
     def gives_bytes(self) -> bool:
@@ -44,9 +53,12 @@ class Sending:
             headers=_headers(self.file, answer, filename, plain or filename) | caching,
         )
         response.content_type = kind if answer.transfers else "text/plain; charset=utf-8"
-        if self.prefix and answer.transfers:
+        if self.prefix:
             response.headers["X-Accel-Redirect"] = f"{self.prefix.rstrip('/')}/{self.key}"
-            del response.headers["Content-Length"]
+            # Of the bytes, and said by who sends them.
+            for name in ("Accept-Ranges", "Content-Length", "Content-Range"):
+                response.headers.pop(name, None)
+            response.status_code = 200
         return response
 
 
@@ -54,26 +66,43 @@ def prepare(file: Representation) -> Sending:
     """Decide what this request gets of a file; its entity tag is its SHA-256. Refuses
     `FileOutOfReach`."""
     key = f"assets/{file.etag}"
-    # The server in front (nginx: X-Accel-Redirect), where one is set, cuts the ranges as it sends.
-    prefix = config().accel_redirect if config().accel_redirect and storage().is_local else None
     conditions: Any = request.headers
-    if prefix is not None:
-        conditions = {name: words for name, words in conditions.items() if name == "If-None-Match"}
     answer = decide(file, request.method, conditions, clock.now())
-    is_sent = request.method == "GET" and answer.transfers
-    body = _pieces(key, answer) if is_sent and prefix is None else iter(())
-    return Sending(file, answer, key, body, prefix)
-
-
-def _pieces(key: str, answer: Answer) -> Iterator[bytes]:
-    pieces = storage().chunks(key, answer.start, answer.end)
+    if request.method != "GET" or not answer.transfers:
+        return Sending(file, answer, key, iter(()), None)
+    # The first piece is fetched before anything is said or recorded, so that a missing file is a page.
+    prefix = _front(answer)
     try:
-        # The first piece is fetched before anything is said, so that a missing file is a page.
+        _see_whole(file, key)
+        upto = min(answer.end, answer.start + 1) if prefix else answer.end
+        pieces = storage().chunks(key, answer.start, upto)
         first = next(pieces, b"")
     except OSError as fault:
         log.warning("%s… cannot be fetched: %s", key[:19], fault)
         raise FileOutOfReach from None
-    return chain([first], pieces)
+    return Sending(file, answer, key, iter(()) if prefix else chain([first], pieces), prefix)
+
+
+def _front(answer: Answer) -> str | None:
+    """Where the server in front finds the bytes, if one is set that would answer this request alike."""
+    prefix = config().accel_redirect
+    said = request.headers
+    if (
+        not prefix
+        or not storage().is_local
+        or any(name in said for name in (*_OF_FRONT, _FRONT_FAILED))
+    ):
+        return None
+    wanted = said.get("Range")
+    if answer.status == 206:
+        return prefix if _PLAIN_RANGE.fullmatch(wanted or "") else None
+    return prefix if wanted is None else None
+
+
+def _see_whole(file: Representation, key: str) -> None:
+    """Raises OSError where a file of this machine is not as long as it should be."""
+    if storage().is_local and storage().size(key) != file.size:
+        raise OSError("it is not there, or not as long as it was")
 
 
 def _headers(file: Representation, answer: Answer, filename: str, plain: str) -> dict[str, str]:

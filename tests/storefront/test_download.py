@@ -25,6 +25,7 @@ from store.orders.models import Order
 from tests.conftest import Clock, make_settings, on_both, on_both_stores, on_both_when_long
 from tests.editions import a_shop, put_out, withdraw
 from tests.factories import an_asset, an_edition
+from tests.front import by_every_way
 from tests.letters import sent
 from tests.links import anna, link_to
 from tests.pages import check_page
@@ -65,6 +66,7 @@ def counted() -> int:
     return db.session.scalar(sa.select(sa.func.count()).select_from(Download)) or 0
 
 
+@by_every_way
 @on_both_stores
 def test_the_whole_file_comes_with_a_readable_name_and_nothing_guessed(
     client: FlaskClient, path: str
@@ -88,6 +90,7 @@ def test_the_whole_file_comes_with_a_readable_name_and_nothing_guessed(
     assert "Set-Cookie" not in headers
 
 
+@by_every_way
 def test_an_epub_has_its_own_type_whatever_the_machine_knows(
     client: FlaskClient, path: str
 ) -> None:
@@ -96,6 +99,7 @@ def test_an_epub_has_its_own_type_whatever_the_machine_knows(
     assert answer.headers["Content-Disposition"].endswith(".epub")
 
 
+@by_every_way
 @on_both_stores
 @pytest.mark.parametrize(
     ("wanted", "status", "data", "content_range"),
@@ -126,6 +130,7 @@ def test_a_range_is_answered_as_the_standard_allows(
     assert "Content-Encoding" not in answer.headers
 
 
+@by_every_way
 @on_both_stores
 def test_head_is_get_without_the_body_and_counts_nothing(client: FlaskClient, path: str) -> None:
     before = count_rows()
@@ -137,6 +142,7 @@ def test_head_is_get_without_the_body_and_counts_nothing(client: FlaskClient, pa
     assert dict(headed.headers) == dict(got.headers)
 
 
+@by_every_way
 @on_both_stores
 def test_a_zero_length_file_is_sent(client: FlaskClient, path: str) -> None:
     shop = a_shop(editions=0, slug="empty")
@@ -160,6 +166,7 @@ def test_the_file_name_is_free_and_the_name_served_is_ours(
     assert "Kim" not in answer.headers["Content-Disposition"]
 
 
+@by_every_way
 @pytest.mark.parametrize("last", ["send-early-years-edition-1.pdf", "send-early-years-1-pdf"])
 def test_addresses_of_before_and_those_without_a_file_name_still_work(
     client: FlaskClient, path: str, last: str
@@ -172,6 +179,7 @@ def test_addresses_of_before_and_those_without_a_file_name_still_work(
     assert counted() == 1
 
 
+@by_every_way
 @on_both_stores
 @on_both_when_long
 def test_one_download_is_counted_however_many_ranges_it_took(
@@ -188,6 +196,7 @@ def test_one_download_is_counted_however_many_ranges_it_took(
     assert counted() == 2
 
 
+@by_every_way
 @on_both_stores
 @pytest.mark.parametrize(
     ("headers", "status"),
@@ -210,6 +219,7 @@ def test_what_transfers_nothing_is_not_counted(
         assert "Content-Length" not in answer.headers
 
 
+@by_every_way
 @on_both_stores
 def test_a_download_goes_on_only_with_the_same_file(client: FlaskClient, path: str) -> None:
     tag = f'"{sha256(DATA).hexdigest()}"'
@@ -231,6 +241,7 @@ def test_another_process_goes_on_with_the_same_bytes(
     assert first.data + rest.data == DATA
 
 
+@by_every_way
 @on_both_stores
 def test_a_refund_closes_the_next_request(client: FlaskClient, path: str) -> None:
     assert client.get(path).status_code == 200
@@ -284,6 +295,7 @@ def test_a_day_later_the_button_mails_a_fresh_link(
     assert sent()[-1]["Subject"] == "Your copies and orders"
 
 
+@by_every_way
 @on_both_stores
 def test_a_file_that_storage_lost_is_a_page_and_no_half_answer(
     client: FlaskClient, path: str
