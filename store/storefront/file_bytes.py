@@ -19,7 +19,7 @@ from store.storefront.ranges import Answer, Representation, decide
 log = logging.getLogger(__name__)
 
 # Set by the server in front where it could not send what it was asked to.
-_FRONT_FAILED = "X-Accel-Failed"
+FRONT_FAILED = "X-Accel-Failed"
 # Conditions that it would judge by its own date and without our entity tag.
 _OF_FRONT = ("If-Match", "If-Unmodified-Since")
 # A range that it reads as we do; of any other spelling it makes something else.
@@ -90,7 +90,7 @@ def _front(answer: Answer) -> str | None:
     if (
         not prefix
         or not storage().is_local
-        or any(name in said for name in (*_OF_FRONT, _FRONT_FAILED))
+        or any(name in said for name in (*_OF_FRONT, FRONT_FAILED))
     ):
         return None
     wanted = said.get("Range")

@@ -6,6 +6,7 @@ from flask import Blueprint, Response, jsonify, request
 from store.kit.config import config
 from store.kit.errors import NotFound
 from store.staff import front
+from store.storefront.file_bytes import FRONT_FAILED
 
 bp = Blueprint("seen", __name__)
 
@@ -33,7 +34,7 @@ def file() -> Response:
     """A file that the server in front is to send."""
     reference = _judge(front.FILE_DOOR)
     prefix = config().accel_redirect
-    if prefix is None:
+    if prefix is None or FRONT_FAILED in request.headers:
         raise NotFound
     answer = Response(content_type="application/octet-stream")
     answer.headers["X-Accel-Redirect"] = f"{prefix.rstrip('/')}/{front.probe_key(reference)}"
