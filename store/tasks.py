@@ -12,6 +12,7 @@ from store.entitlements import (
     clearing,
     forgotten,
     fresh_links,
+    journal_after_restore,
     nameless,
     parting,
     repairs,
@@ -84,6 +85,7 @@ def release_due() -> None:
 TIMETABLE: tuple[Callable[[], object], ...] = (
     # Before anything is written to who was erased: the database may be one from a backup.
     erasures.apply_journal,
+    journal_after_restore.keep_journal,
     limits.forget_ended_windows,
     releasing.release_due,
     releasing.owe_missing,

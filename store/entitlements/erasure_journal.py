@@ -1,13 +1,17 @@
-"""The journal of erasures: a file outside the database, so that a database that is put back from a
-backup is told again who was erased since. A line is the numbers of a person's customers and the
-moment; no address stands there."""
+"""The journal: a file outside the database of what a backup must not undo, so that a database which is
+put back from one is told again. A line is numbers and a moment; no address stands there.
+
+Customers who were erased, links that ended, what was chosen of news, and staff who left. Its head says
+which database it is of and for which time it tells all, and is written over each minute.
+"""
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from store.kit.config import config
 
@@ -20,6 +24,26 @@ class Line:
     at: datetime
 
 
+@dataclass(frozen=True)
+class Head:
+    """From when until when (UTC) the file tells all that became of a database, and where in the
+    file that stands."""
+
+    since: datetime
+    until: datetime
+    place: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the journal tells of the time from a moment on."""
+
+    ended_links: dict[int, str]  # by number, with the reason
+    news: dict[tuple[int, int], str]  # what a customer hears of a publication, as said last
+    left: set[int]  # staff, by number
+    last_at: datetime | None
+
+
 def journal_path() -> Path:
     """Where the file is: in the data folder, unless `STORE_ERASURE_JOURNAL` says."""
     return config().erasures_file
@@ -28,7 +52,106 @@ def journal_path() -> Path:
 def add_line(customers: Collection[int], at: datetime) -> None:
     """Write one erasure down, so that it is on the disk when this returns: called before the commit,
     as nothing tells of an erasure that is not there."""
-    line = json.dumps({"customers": sorted(customers), "at": at.astimezone(UTC).isoformat()})
+    _add({"customers": sorted(customers)}, at)
+
+
+def add_ended_links(links: Collection[int], why: str, at: datetime) -> None:
+    """The same of links that end."""
+    _add({"links": sorted(links), "why": str(why)}, at)
+
+
+def add_news(customer: int, publication: int, news: str, at: datetime) -> None:
+    """The same of what a customer chose to hear of a publication."""
+    _add({"news": [customer, publication, str(news)]}, at)
+
+
+def add_staff(person: int, at: datetime, *, has_left: bool) -> None:
+    """The same of somebody who left the desk, or was asked to come back."""
+    _add({"staff": person, "has_left": has_left}, at)
+
+
+def read_lines() -> list[Line]:
+    """Every erasure there is, the oldest first. Half of a line, as a power cut leaves it, is none."""
+    return [
+        Line(tuple(int(one) for one in said["customers"]), at)
+        for said, at, _ in _said()
+        if "customers" in said
+    ]
+
+
+def head_of(name: str) -> Head | None:
+    """The head of the database of this name; None where the file, or that head, is not there."""
+    for said, until, place in _said():
+        if said.get("journal") == name:
+            return Head(datetime.fromisoformat(said["since"]), until, place)
+    return None
+
+
+def names() -> list[str]:
+    """Of which databases the file has a head."""
+    return [str(said["journal"]) for said, _, _ in _said() if "journal" in said]
+
+
+def write_head(name: str, at: datetime, *, is_new: bool = False) -> None:
+    """The file tells all until now. Where it has no such head, or what it tells has a gap
+    (`is_new`), it does so from now on."""
+    head = head_of(name)
+    since = at if head is None or is_new else head.since
+    said = {"journal": name, "since": _second(since), "at": _second(at)}
+    if head is None:
+        _add({"journal": name, "since": _second(since)}, at.replace(microsecond=0))
+        return
+    handle = os.open(journal_path(), os.O_WRONLY)
+    try:
+        # As long as what stands there, and in one piece.
+        os.pwrite(handle, json.dumps(said).encode(), head.place)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def told_since(moment: datetime) -> Told:
+    """What became of links, news and staff from that moment on."""
+    links: dict[int, str] = {}
+    news: dict[tuple[int, int], str] = {}
+    left: set[int] = set()
+    last: datetime | None = None
+    for said, at, _ in _said():
+        if at < moment or "journal" in said:
+            continue
+        last = max(last, at) if last else at
+        if "links" in said:
+            links.update(dict.fromkeys((int(one) for one in said["links"]), str(said["why"])))
+        if "news" in said:
+            customer, publication, choice = said["news"]
+            news[int(customer), int(publication)] = str(choice)
+        if "staff" in said:
+            (left.add if said["has_left"] else left.discard)(int(said["staff"]))
+    return Told(links, news, left, last)
+
+
+def _second(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _said() -> Iterator[tuple[dict[str, Any], datetime, int]]:
+    """Each whole line with its moment and its place in the file."""
+    try:
+        octets = journal_path().read_bytes()
+    except FileNotFoundError:
+        return
+    place = 0
+    for line in octets.split(b"\n"):
+        try:
+            said = json.loads(line)
+            yield said, datetime.fromisoformat(said["at"]), place
+        except (ValueError, KeyError, TypeError):
+            pass
+        place += len(line) + 1
+
+
+def _add(said: dict[str, Any], at: datetime) -> None:
+    line = json.dumps({**said, "at": at.astimezone(UTC).isoformat()})
     path = journal_path()
     is_new = not path.exists()
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -41,23 +164,6 @@ def add_line(customers: Collection[int], at: datetime) -> None:
         os.close(handle)
     if is_new:
         _sync_folder(path.parent)
-
-
-def read_lines() -> list[Line]:
-    """Every erasure there is, the oldest first. Half of a line, as a power cut leaves it, is none."""
-    try:
-        text = journal_path().read_text()
-    except FileNotFoundError:
-        return []
-    found = []
-    for line in text.splitlines():
-        try:
-            said = json.loads(line)
-            at = datetime.fromisoformat(said["at"])
-            found.append(Line(tuple(int(one) for one in said["customers"]), at))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return found
 
 
 def _sync_folder(folder: Path) -> None:

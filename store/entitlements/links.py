@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload, selectinload
 
+from store.entitlements import erasure_journal
 from store.entitlements.models import Link
 from store.kit import clock, tokens
 from store.kit.config import config
@@ -65,6 +66,7 @@ class Ended(StrEnum):
     SECOND = "second"  # letters went to a second address too, which was taken out
     KEPT = "kept"  # an erasure was stopped, so that there is none to stop
     ERASED = "erased"  # all that is known of its customer is gone
+    RESTORED = "restored"  # a restore, and nothing told which links had ended since its backup
 
 
 class LinkUnknown(Refusal):
@@ -311,11 +313,14 @@ def lock_link(link: Link) -> None:
 
 
 def _revoke(why: Ended, *which: sa.ColumnElement[bool]) -> None:
-    db.session.execute(
+    ended = (
         sa.update(Link)
         .where(Link.revoked_at.is_(None), *which)
         .values(revoked_at=clock.now(), revoked_reason=why)
     )
+    ids = db.session.scalars(ended.returning(Link.id)).all()
+    if ids:
+        erasure_journal.add_ended_links(ids, why, clock.now())
 
 
 def address_on_file(link: Link) -> Customer:

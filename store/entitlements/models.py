@@ -1,4 +1,4 @@
-"""Tables of rights: entitlements, links, second addresses, downloads, and who stopped which notices."""
+"""Tables of rights: entitlements, links, second addresses, downloads, who stopped which notices."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -244,3 +244,12 @@ class Erasure(Base):
     stopped_at: Mapped[datetime | None]
     stopped_by: Mapped[str] = mapped_column(sa.String(200), default="")
     done_at: Mapped[datetime | None]
+
+
+class Journal(Base):
+    """Which file keeps, outside the database, what a backup must not undo: one row."""
+
+    __tablename__ = "journals"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(22))  # as the file's own head says

@@ -6,6 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from store.catalog.publications import lock_publication
+from store.entitlements import erasure_journal
 from store.entitlements.models import News, NoticeStop
 from store.entitlements.notices import owe_held_back
 from store.kit import clock
@@ -59,7 +60,13 @@ def choose_news(
     before = news_of(customer_id, publication_id)
     now = clock.now()
     _put(customer_id, publication_id, news, now, now if complained else None)
+    erasure_journal.add_news(customer_id, publication_id, news, now)
     return news.is_more_than(before) and owe_held_back(customer_id, publication_id, news)
+
+
+def put_choice(customer_id: int, publication_id: int, news: News, at: datetime) -> None:
+    """Keep a choice that was made before, with nothing that follows from it."""
+    _put(customer_id, publication_id, news, at, None)
 
 
 def _put(

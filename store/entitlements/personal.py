@@ -268,10 +268,12 @@ NOBODYS: dict[str, str] = {
     "editions": "what is published",
     "faces": "how the shop looks",
     "gateway_events": "ids of a payment firm’s messages; what they brought stands with the payment",
+    "journals": "the name of a file",
     "mailbox_places": "how far a mailbox was read",
     "pace": "when the next letter leaves",
     "publications": "what is published",
     "rate_counts": "digests that lead back to nobody, for an hour or a day",
+    "restores": "when the database was put back from a backup",
     "rests": "mail servers",
     "sample_chapters": "what is published",
     "samples": "what is published",
@@ -279,6 +281,7 @@ NOBODYS: dict[str, str] = {
     "staff": "who works here, and is no customer by that",
     "standstills": "what a mail server said while no letter left",
     "statements": "paragraphs of the shop",
+    "stray_payments": "money at a payment firm for orders that are not here, by its numbers there",
     "tallies": "numbers",
 }
 

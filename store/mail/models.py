@@ -1,4 +1,4 @@
-"""Tables of the outbox: batches, deliveries, attempts, pace, rests, standstills, captured letters."""
+"""Tables of the outbox: letters, their batches and tries, and what keeps them waiting."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -333,6 +333,22 @@ class Rest(Base):
     # Nothing leaves before; long past where nothing rests yet.
     until: Mapped[datetime]
     changed_at: Mapped[datetime]
+
+
+class Restore(Base):
+    """The database was put back from a backup: no letter leaves until a person says so."""
+
+    __tablename__ = "restores"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    made_at: Mapped[datetime]  # the backup
+    restored_at: Mapped[datetime]
+    numbers_from: Mapped[int]  # no row of meanwhile has a number so high
+    # How far the journal tells what became of links and staff since; null: it does not.
+    journal_until: Mapped[datetime | None]
+    asked_at: Mapped[datetime | None]  # the gateways have told what they know since the backup
+    let_go_at: Mapped[datetime | None]
+    let_go_by: Mapped[str] = mapped_column(sa.String(200), default="")
 
 
 class Standstill(Base):

@@ -309,3 +309,24 @@ class GatewayEvent(Base):
     received_at: Mapped[datetime]
     asked_at: Mapped[datetime | None]  # when the timetable last tried, as with refunds
     handled_at: Mapped[datetime | None]
+
+
+class StrayPayment(Base):
+    """Money at a gateway for an order that this shop does not have: it was placed after the backup
+    that the database comes from. A person gives it back there, or makes the order by hand."""
+
+    __tablename__ = "stray_payments"
+    __table_args__ = (sa.UniqueConstraint("gateway", "gateway_reference"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    gateway: Mapped[str] = mapped_column(sa.String(20))
+    gateway_reference: Mapped[str] = mapped_column(sa.String(120))  # of the try to pay
+    payment_id: Mapped[str] = mapped_column(sa.String(120))  # what a person looks for there
+    order_reference: Mapped[str] = mapped_column(sa.String(40))
+    amount: Mapped[int]
+    returned: Mapped[int]  # of it, given back there since
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    paid_at: Mapped[datetime]
+    found_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+    settled_by: Mapped[str] = mapped_column(sa.String(200), default="")

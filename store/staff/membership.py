@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from store.entitlements import erasure_journal
 from store.kit import clock, tokens
 from store.kit.config import config
 from store.kit.database import db
@@ -122,6 +123,8 @@ def invite(email: str, role: str) -> StaffMember:
         person = StaffMember(email=key, created_at=clock.now())
         db.session.add(person)
     person.role, person.active, person.password = Role(role), False, ""
+    if person.removed_at is not None:
+        erasure_journal.add_staff(person.id, clock.now(), has_left=False)
     person.removed_at = None
     credentials.turn_off_two_step(person)
     end_sessions(person)
@@ -222,6 +225,7 @@ def remove(number: int) -> StaffMember:
     credentials.turn_off_two_step(person)
     end_sessions(person)
     db.session.flush()
+    erasure_journal.add_staff(person.id, person.removed_at, has_left=True)
     tell_of(person, Done.REMOVED)
     return person
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
+from store.entitlements import erasure_journal
 from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import InvalidFields, Refusal
@@ -57,6 +58,8 @@ def add_staff(email: str, role: str, password: str) -> StaffMember:
     if person.id is not None and Role(role) is not Role.OWNER:
         lock_owners()
         refuse_last_owner(person)
+    if person.removed_at is not None:
+        erasure_journal.add_staff(person.id, clock.now(), has_left=False)
     person.role, person.password = Role(role), made
     person.active, person.invitation, person.removed_at = True, None, None
     turn_off_two_step(person)
@@ -87,6 +90,13 @@ def refuse_last_owner(person: StaffMember) -> None:
 def end_sessions(person: StaffMember) -> None:
     """Make every session of the person worthless, a copied cookie too."""
     person.sign_in_key = secrets.token_hex(32)
+
+
+def end_every_session() -> None:
+    """The same for everybody: all sign in afresh, by the ways that they have."""
+    for person in everybody():
+        end_sessions(person)
+    db.session.flush()
 
 
 def staff_by_address(email: str) -> StaffMember | None:
