@@ -9,6 +9,7 @@ from alembic import context
 from flask import current_app
 
 from store.kit.config import config
+from store.kit.numbers import begin_at
 from store.payments.gateways.demo import make_tables
 
 DROPS = re.compile(r'DROP TABLE "?(\w+)"?')
@@ -49,6 +50,15 @@ def keep_triggers(connection: sa.Connection) -> None:
                 cursor.execute(sql)
 
 
+def keep_numbers(connection: sa.Connection) -> None:
+    """A table that was copied has lost account of its numbers, of which a restore lets none be given
+    twice."""
+    if sa.inspect(connection).has_table("restores"):
+        query = "SELECT max(numbers_from) FROM restores"
+        if (floor := connection.exec_driver_sql(query).scalar()) is not None:
+            begin_at(connection, floor)
+
+
 def run() -> None:
     with engine.connect() as connection:
         is_sqlite = connection.dialect.name == "sqlite"
@@ -75,6 +85,7 @@ def run() -> None:
                 if set(heads) == set(context.script.get_heads()) and config().env != "production":
                     make_tables(connection)
                 if is_sqlite:
+                    keep_numbers(connection)
                     faults = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
                     if faults:
                         raise RuntimeError(f"rows would point nowhere: {faults[:5]}")

@@ -5,7 +5,7 @@ import multiprocessing.util
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,14 @@ from store.kit import clock, jobs
 from store.kit.database import db
 from tests import compiled, tables
 from tests.buckets import s3_server, way_to
-from tests.databases import Databases, name_of, new_database, without_disk
+from tests.databases import (
+    Databases,
+    copied,
+    drop_database,
+    name_of,
+    new_database,
+    without_disk,
+)
 
 # The same histories on every run, so that a red run means a change of ours; new ones are looked for
 # with HYPOTHESIS_PROFILE=default.
@@ -164,6 +171,31 @@ def storage_url(
 
 # Put on a test of what must hold wherever files are kept.
 on_both_stores = pytest.mark.parametrize("storage_url", ["folder", "s3"], indirect=True)
+
+
+@pytest.fixture
+def backup(
+    request: pytest.FixtureRequest, app: Flask, tmp_path: Path
+) -> Iterator[Callable[[], str]]:
+    """Copies the database as it stands; the address of the copy."""
+    copies: list[str] = []
+
+    def copy() -> str:
+        db.session.remove()
+        db.engine.dispose()
+        url = str(request.getfixturevalue("database_url"))
+        if url.startswith("sqlite"):
+            for file in tmp_path.glob("colophon.db*"):
+                shutil.copy(file, tmp_path / file.name.replace("colophon", "backup"))
+            return f"sqlite:///{tmp_path / 'backup.db'}"
+        copies.append(copied(request.getfixturevalue("postgres"), url))
+        return copies[-1]
+
+    yield copy
+    for url in copies:
+        drop_database(request.getfixturevalue("postgres"), url)
+
+
 # Put on a test or a module whose behaviour must hold on SQLite and on PostgreSQL.
 on_both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 # The same for what stands on rules that have such tests of their own: a page, a letter, a history.

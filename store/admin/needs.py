@@ -18,8 +18,9 @@ from store.catalog.publications import dates_due
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
-from store.kit.formatting import format_day, format_weekday
+from store.kit.formatting import format_day, format_moment, format_weekday
 from store.kit.money import format_money
+from store.mail import restores
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Repair, stands_at
 from store.orders.models import Order
 from store.payments.date_moves import BATCH
@@ -72,6 +73,7 @@ def needs(unrecorded: int = 0) -> list[Need]:
 
 def _asked() -> list[Callable[[], Iterator[Need]]]:
     asked: list[Callable[[], Iterator[Need]]] = []
+    asked.append(_held_by_restore)
     if may("editors"):
         asked += [_paused, _paused_dates, _promises]
     if may("support"):
@@ -80,6 +82,21 @@ def _asked() -> list[Callable[[], Iterator[Need]]]:
     if may("owners"):
         asked += [_refunds, _without_second_step]
     return asked
+
+
+def _held_by_restore() -> Iterator[Need]:
+    restore = restores.holding()
+    if restore is not None:
+        made_at = format_moment(restore.made_at)
+        yield Need(
+            f"This shop was restored from the backup of {made_at}.",
+            "No letter leaves until you say so."
+            if may("owners")
+            else "No letter leaves until an owner says so.",
+            act="See what would leave",
+            url=url_for("restores.one"),
+            due=_FIRST,
+        )
 
 
 def _paused() -> Iterator[Need]:

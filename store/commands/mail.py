@@ -1,14 +1,28 @@
-"""Commands about mail: what comes back, and what of it waits for a person."""
+"""Commands about mail: what comes back, what of it waits for a person, and what a restore holds."""
 
 import sys
 
 import click
 
-from store.commands.base import in_shop, json_option, print_json, print_table, the_shop
+from store.backups.after_restore import end_all_links, let_letters_go
+from store.commands.base import (
+    confirm,
+    in_shop,
+    json_option,
+    print_json,
+    print_table,
+    the_shop,
+    who_types,
+)
 from store.entitlements.open_repairs import open_repairs
 from store.kit.database import transaction
+from store.kit.formatting import format_moment
+from store.mail import restores
 from store.mail.matching import take_message
+from store.mail.models import Restore
 from store.mail.reports import LARGEST_READ, read_report, read_stop
+from store.staff.acts import Act
+from store.staff.audit import record
 
 # Mail servers keep what a program leaves with this, and hand it in again (sysexits.h).
 TRY_AGAIN = 75
@@ -16,7 +30,7 @@ TRY_AGAIN = 75
 
 @click.group()
 def mail() -> None:
-    """What comes back of the mail that was sent."""
+    """What comes back of the mail that was sent, and what a restore holds."""
 
 
 @mail.command()
@@ -82,3 +96,43 @@ def repairs(limit: int, as_json: bool) -> None:
             for one in found
         ],
     )
+
+
+@mail.command()
+@click.option(
+    "--end-links",
+    is_flag=True,
+    help="First end every link that opens something, as without a journal: the shop was open after its last line.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@in_shop
+def go(end_links: bool, yes: bool) -> None:
+    """Let letters leave after a restore; says what would leave, and how many may have left before."""
+    restore = restores.holding()
+    if restore is None:
+        raise restores.NothingHeld
+    click.echo(_what_holds(restore))
+    print_table(
+        ("letters", "due now", "may have left before"),
+        [(one.kind, one.letters, one.twice) for one in restores.waiting_letters()],
+    )
+    if not yes:
+        confirm("Let them leave?")
+    if end_links:
+        count = end_all_links()
+        with transaction():
+            record(Act.ALL_LINKS_ENDED, after={"links": count})
+        click.echo(f"{count} links have ended; the button on each mails a fresh one.")
+    with transaction():
+        for held in let_letters_go(who_types()):
+            record(Act.LETTERS_LET_GO, held)
+    click.echo("Letters leave again.")
+
+
+def _what_holds(restore: Restore) -> str:
+    told = (
+        f"The journal tells what ended until {format_moment(restore.journal_until)}."
+        if restore.journal_until
+        else "No journal told what had ended since: all links ended, and staff sign in afresh."
+    )
+    return f"This shop was restored from the backup of {format_moment(restore.made_at)}. {told}"

@@ -50,7 +50,8 @@ _FEWEST_NOTICES = 5
 
 # What a person sends again after a recall has the priority of what somebody waits for.
 MAY_LEAVE = (
-    "(batch_id IS NULL OR"
+    # After a restore nothing leaves, whatever it is, until a person says so.
+    "NOT EXISTS (SELECT 1 FROM restores WHERE let_go_at IS NULL) AND (batch_id IS NULL OR"
     " batch_id NOT IN (SELECT id FROM batches WHERE status = 'paused') AND (priority = 0 OR"
     " batch_id NOT IN (SELECT id FROM batches WHERE status = 'recalled')))"
 )

@@ -62,6 +62,11 @@ class Act(StrEnum):
     MONEY_REFUNDED = "money_refunded", Kind.MONEY, "Refunded {}"
     MONEY_NOTED = "money_noted", Kind.MONEY, "Noted money that came for {}"
     MONEY_EXPORTED = "money_exported", Kind.MONEY, "Took out the movements of money"
+    MONEY_WITHOUT_ORDER = (
+        "money_without_order",
+        Kind.MONEY,
+        "Looked after money for an order that a restore has lost",
+    )
     MONEY_SENT_BACK = "money_sent_back", Kind.MONEY, "Sent money back for {}"
     DISPUTE_DRAFTED = "dispute_drafted", Kind.MONEY, "Edited the answer to {}"
     DISPUTE_GATHERED = "dispute_gathered", Kind.MONEY, "Gathered the answer to {} from the records"
@@ -97,6 +102,13 @@ class Act(StrEnum):
     DATA_COPIED = "data_copied", Kind.CUSTOMERS, "Took out a copy of all that is held about {}"
     LETTER_RETURNED = "letter_returned", Kind.CUSTOMERS, "Noted that {} came back"
     LETTER_RETRIED = "letter_retried", Kind.CUSTOMERS, "Sent {} again"
+    LETTERS_LET_GO = "letters_let_go", Kind.CUSTOMERS, "Let letters leave after a restore"
+    LETTERS_SENT_BEFORE = (
+        "letters_sent_before",
+        Kind.CUSTOMERS,
+        "Said which letters had left before a restore",
+    )
+    ALL_LINKS_ENDED = "all_links_ended", Kind.CUSTOMERS, "Ended all links of everybody"
     STANDSTILL_SEEN = "standstill_seen", Kind.CUSTOMERS, "Had the mail server asked again"
     REPAIR_RESENT = "repair_resent", Kind.CUSTOMERS, "Said that the address of {} is right"
     REPAIR_SECOND = "repair_second", Kind.CUSTOMERS, "Wrote to the second address of {}"

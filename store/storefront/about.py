@@ -20,7 +20,7 @@ from store.kit.space import can_write, unrecorded_downloads
 from store.kit.storage import storage
 from store.kit.text import listed
 from store.kit.web import public_page
-from store.mail import standstills
+from store.mail import restores, standstills
 from store.orders.consents import CURRENT_TERMS, TERMS_VERSIONS
 
 bp = Blueprint("about", __name__)
@@ -170,6 +170,10 @@ def _database_answers() -> bool:
 
 def _post() -> dict[str, str | None]:
     """Since when no letters leave, and why, in our words: the server's may quote an address."""
+    restore = restores.holding()
+    if restore is not None:
+        since = restore.restored_at.isoformat(timespec="seconds")
+        return {"no_letters_since": since, "no_letters_because": restores.HELD}
     standing = standstills.now_standing()
     if standing is None:
         return {"no_letters_since": None}

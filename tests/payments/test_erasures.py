@@ -2,19 +2,15 @@
 settled first, then nothing anywhere."""
 
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from flask import Flask
 from flask.testing import FlaskClient
 
 from store import tasks
-from store.app import create_app
 from store.distribution.coverage import coverage
 from store.distribution.imports import open_import
 from store.entitlements.erasure_journal import journal_path
@@ -42,8 +38,7 @@ from store.payments.gateways.base import (
 from store.payments.models import Checkout, Dispute, Payment
 from store.payments.refunds import send_refunds
 from store.payments.transfers import mark_sent_back
-from tests.conftest import Clock, make_settings, on_both, on_both_when_long
-from tests.databases import copied, drop_database
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.editions import a_shop, drafted_and_released, edition_of, guide
 from tests.entitlements.presses import SECOND, SURE, B, changed, gave_second
 from tests.letters import links_in, sent, text_of
@@ -51,6 +46,7 @@ from tests.links import anna, order_path, path_to
 from tests.pages import check_page
 from tests.payments.bank import a_transfer_order, arrive, backs
 from tests.purchases import ANNA, a_paid_order, apply_payment, buy, give, placed_order
+from tests.restored import put_back
 from tests.rows import count_rows, every_table, order_of
 
 pytestmark = pytest.mark.usefixtures("frozen")
@@ -309,39 +305,6 @@ def test_a_dead_link_leads_nowhere_personal(client: FlaskClient, frozen: Clock) 
     assert client.post("/find-my-copies/renew", data=token).status_code == 410
     client.post("/find-my-copies", data={"who": ANNA})
     assert len(sent()) == letters
-
-
-@pytest.fixture
-def backup(
-    request: pytest.FixtureRequest, app: Flask, tmp_path: Path
-) -> Iterator[Callable[[], str]]:
-    """Copies the database as it stands; the address of the copy."""
-    copies: list[str] = []
-
-    def copy() -> str:
-        db.session.remove()
-        db.engine.dispose()
-        url = str(request.getfixturevalue("database_url"))
-        if url.startswith("sqlite"):
-            for file in tmp_path.glob("colophon.db*"):
-                shutil.copy(file, tmp_path / file.name.replace("colophon", "backup"))
-            return f"sqlite:///{tmp_path / 'backup.db'}"
-        copies.append(copied(request.getfixturevalue("postgres"), url))
-        return copies[-1]
-
-    yield copy
-    for url in copies:
-        drop_database(request.getfixturevalue("postgres"), url)
-
-
-@contextmanager
-def put_back(url: str, tmp_path: Path) -> Iterator[None]:
-    """A shop on a database from a backup, with the data folder of the shop before."""
-    shop = create_app(make_settings(tmp_path, database_url=url))
-    with shop.app_context():
-        yield
-        db.session.remove()
-        db.engine.dispose()
 
 
 @on_both

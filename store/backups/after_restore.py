@@ -1,0 +1,101 @@
+"""What follows a restore, before any process of the shop starts on the database.
+
+The database is as it was when the backup was made. What the shop did since is on old pages, in letters,
+at the gateway and in the journal, and nothing of it may be done again or be undone.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from store.catalog.models import Edition
+from store.entitlements import journal_after_restore
+from store.entitlements.erasure_journal import told_since
+from store.kit import numbers
+from store.kit.database import db, transaction
+from store.mail import restores
+from store.mail.models import Delivery, Restore
+from store.payments.erasures import apply_journal
+from store.staff import people
+from store.staff.membership import StaffUnknown, remove
+from store.staff.people import LastOwner
+
+
+@dataclass
+class Begun:
+    """What was done, for the person who restores."""
+
+    restore_id: int
+    made_at: datetime
+    journal_until: datetime | None  # null: it does not tell of the time since
+    is_another_shops: bool = False  # and so nothing of it was applied
+    links: int = 0  # ended
+    news: int = 0  # choices made again
+    left: int = 0  # staff removed again
+    erased: int = 0  # customers
+    kept_owners: list[int] = field(default_factory=list)  # left, and is the only owner here
+
+
+def begin_after_restore(made_at: datetime) -> Begun:
+    """Hold every letter until a person says go, give no number again, end all sessions of staff, and
+    apply the journal; where it does not tell of all the time since `made_at` (UTC), end all links that
+    open something. May be called again. Opens its own transactions."""
+    until = journal_after_restore.tells_until(made_at)
+    with transaction() as session:
+        connection = session.connection()
+        floor = numbers.next_floor(connection)
+        numbers.begin_at(connection, floor)
+        restore = restores.hold(made_at, floor)
+        restore.journal_until = until
+        people.end_every_session()
+        done = Begun(restore.id, made_at, until)
+        _tell_again(done)
+        if until is None:
+            done.links = journal_after_restore.end_all_links()
+    if until is None:
+        journal_after_restore.begin_afresh()
+    done.erased = apply_journal()
+    return done
+
+
+def end_all_links() -> int:
+    """End every link that opens something, as without a journal: the shop was open after the last
+    line of it. Returns how many ended. Opens its own transaction."""
+    with transaction():
+        count = journal_after_restore.end_all_links()
+        people.end_every_session()
+    journal_after_restore.begin_afresh()
+    return count
+
+
+def let_letters_go(who: str) -> list[Restore]:
+    """A person says that letters may leave. Those of editions that fell due between backup and restore
+    may have left before, too, and are marked. Refuses (`NothingHeld`)."""
+    held = restores.let_go(who)
+    for restore in held:
+        fell_due = sa.select(Edition.id).where(
+            Edition.release_at <= restore.restored_at, Edition.released_at >= restore.restored_at
+        )
+        again = Delivery.edition_id.in_(fell_due), Delivery.created_at >= restore.restored_at
+        marked = sa.update(Delivery).where(*again, Delivery.sent_at.is_(None))
+        db.session.execute(marked.values(is_possibly_twice=True))
+    return held
+
+
+def _tell_again(done: Begun) -> None:
+    """What the journal tells, be it all or not."""
+    if journal_after_restore.is_another_shops():
+        done.is_another_shops = True
+        return
+    told = told_since(done.made_at)
+    journal_after_restore.apply_told(told)
+    done.links, done.news = len(told.ended_links), len(told.news)
+    for number in sorted(told.left):
+        try:
+            remove(number)
+            done.left += 1
+        except StaffUnknown:
+            pass
+        except LastOwner:
+            done.kept_owners.append(number)
