@@ -29,7 +29,7 @@ from store.kit.clock import parse_moment
 from store.kit.config import config
 from store.kit.database import transaction
 from store.kit.errors import Refusal
-from store.kit.formatting import format_moment
+from store.kit.formatting import format_moment, format_span, format_until
 from store.orders.customers import known_customer
 from store.staff import recorded
 from store.staff.acts import Act
@@ -113,6 +113,7 @@ def release(
         return
     if not yes:
         _print_rehearsal(seen, as_json=False)
+        click.echo(_when_it_goes(slug, number, moment))
         confirm_people(
             seen.recipients,
             f"Release edition {number} to {seen.recipients} people?",
@@ -222,9 +223,22 @@ def _release(
         click.echo(f"Edition {number} is released; {waiting} letters are on their way.")
     else:
         click.echo(
-            f"Edition {number} will be released on {format_moment(at)} ({at:%Y-%m-%d %H:%M} UTC). "
+            f"Edition {number} will be released {format_until(at)}, on {format_moment(at)} "
+            f"({at:%Y-%m-%d %H:%M} UTC). The worker does it: nothing waits here. "
             f"Until then `store edition recall {slug} {number}` takes it back."
         )
+
+
+def _when_it_goes(slug: str, number: int, moment: datetime | None) -> str:
+    """What is to be known before the question: how long it waits, and the way back."""
+    delay = config().release_delay
+    if moment is None and not delay:
+        return "It goes out at once after a yes. Until then nothing is done: Ctrl-C ends this."
+    when = f"on {format_moment(moment)}" if moment else f"{format_span(delay)} after a yes"
+    return (
+        f"It goes out {when}, by the worker; until then `store edition recall {slug} {number}` takes "
+        "it back. Before a yes nothing is done: Ctrl-C ends this."
+    )
 
 
 def _read_notes(path: Path | None) -> str | None:

@@ -71,6 +71,35 @@ def test_the_whole_way_from_nothing_to_a_released_edition(store: Run) -> None:
     assert shown["expected"] == "2028-02-29"  # type: ignore[index]
 
 
+def test_a_release_says_how_long_it_waits_before_the_question_and_after_it(
+    store: Run, app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = app.extensions["colophon.settings"]
+    app.extensions["colophon.settings"] = known.model_copy(update={"release_delay": 600})
+    monkeypatch.setattr(base, "_need_terminal", lambda: None)
+    with transaction():
+        a_seller()
+        a_publication("guide")
+    store("edition", "upload", "guide", str(SAMPLE / "edition-1.pdf"))
+
+    broken_off = store("edition", "release", "guide", "1", typed="", code=1)
+    asked = "It goes out 10 minutes after a yes, by the worker; until then"
+    assert asked in broken_off.output
+    assert "Ctrl-C ends this." in broken_off.output
+    assert db.session.scalars(sa.select(Edition.status)).one() == "draft"
+
+    released = store("edition", "release", "guide", "1", typed="y\n")
+    assert (
+        "Edition 1 will be released in 10 minutes, on 1 March 2027, 10:10 GMT (2027-03-01 10:10 UTC). "
+        "The worker does it: nothing waits here. Until then `store edition recall guide 1` takes it "
+        "back.\n"
+    ) in released.output
+    frozen.advance(minutes=10)
+    store("tick")
+    db.session.rollback()
+    assert db.session.scalars(sa.select(Edition.status)).one() == "released"
+
+
 def test_what_is_odd_in_the_notes_is_said_at_the_upload(store: Run, tmp_path: Path) -> None:
     with transaction():
         a_seller()
