@@ -1,18 +1,24 @@
 """Pictures of covers as readers are sent them: in two widths, each as WebP and as JPEG.
 
 Each is made of the stored PNG when it is first asked for, and kept beside it for good. The door takes
-any digest, so that nobody but who has seen a cover can ask for it.
+any digest, so that nobody but who has seen a cover can ask for it. Where pages draw the cover, letters
+and other people's pages are given a picture of that.
 """
 
+import hashlib
 import io
 import logging
 import re
+from pathlib import Path
 
+from flask import get_template_attribute
 from PIL import Image
 
+from store.catalog.drawn_covers import draw_cover, has_picture
 from store.kit.config import config
 from store.kit.space import is_full
 from store.kit.storage import storage
+from store.kit.typesetting import png
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +27,7 @@ log = logging.getLogger(__name__)
 WIDTHS = (320, 640)
 MADE = ("webp", "jpg")
 KINDS = {"webp": "image/webp", "jpg": "image/jpeg", "png": "image/png"}
+_DRAWN = Path(__file__).with_name("drawn_cover.typ")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -29,9 +36,17 @@ def cover_path(digest: str, width: int = WIDTHS[-1], kind: str = "jpg") -> str:
     return f"/covers/{digest}/{width}.{kind}"
 
 
-def cover_in_letter(digest: str | None) -> str:
-    """The whole address of the smaller picture; "" without one, and then the letter has none."""
-    return config().base_url + cover_path(digest, WIDTHS[0]) if digest else ""
+def cover_now_path(slug: str) -> str:
+    """The address of whatever picture the cover of a publication is now."""
+    return f"/publications/{slug}/cover.png"
+
+
+def cover_in_letter(digest: str | None, slug: str, title: str) -> str:
+    """The whole address of a picture; "" where the cover is drawn in letters that no picture of ours
+    has, and then the letter has none."""
+    if digest:
+        return config().base_url + cover_path(digest, WIDTHS[0])
+    return config().base_url + cover_now_path(slug) if has_picture(title) else ""
 
 
 def cover_file(digest: str, width: int, kind: str) -> bytes:
@@ -44,9 +59,31 @@ def cover_file(digest: str, width: int, kind: str) -> bytes:
     try:
         return storage().read(made)
     except FileNotFoundError:
-        picture = _made(storage().read(key), width, kind)
+        return _kept(made, _made(storage().read(key), width, kind))
+
+
+def drawn_cover_file(slug: str, title: str, subtitle: str, author: str, accent: str) -> bytes:
+    """The drawn cover as a JPEG of the larger width. Raises FileNotFoundError where its title has
+    letters that no picture of ours can show; other words with such letters are left out."""
+    if not has_picture(title):
+        raise FileNotFoundError(slug)
+    words = [one if has_picture(one) else "" for one in (subtitle, author)]
+    drawing = str(
+        get_template_attribute("components/cover.html", "drawn_cover")(
+            draw_cover(slug, title, *words, accent), True
+        )
+    )
+    made = f"covers/drawn-{hashlib.sha256(drawing.encode()).hexdigest()}.jpg"
     try:
-        storage().put_bytes(made, picture)
+        return storage().read(made)
+    except FileNotFoundError:
+        sheet = png(_DRAWN, {"svg": drawing}, dots=72 * WIDTHS[-1] / 210)  # of 210 points
+        return _kept(made, _made(sheet, WIDTHS[-1], "jpg"))
+
+
+def _kept(key: str, picture: bytes) -> bytes:
+    try:
+        storage().put_bytes(key, picture)
     except OSError as fault:
         if not is_full(fault):
             raise

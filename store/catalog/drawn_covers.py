@@ -1,5 +1,6 @@
 """The cover of a publication that has no picture: drawn from its title, subtitle, author and slug."""
 
+import re
 import textwrap
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,6 +30,9 @@ TITLE_HEIGHT = 118
 TITLE_SIZES = (27, 23, 20, 17, 15, 13)
 LEADING = 1.18
 AUTHOR_LETTERS = 34
+
+# What typst's own serif has: Latin, Greek, Cyrillic, and the signs of print.
+_IN_PICTURES = re.compile("[\\s!-\u052f\u1e00-\u206f\u20ac\u2122]*")
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,12 @@ def draw_cover(slug: str, title: str, subtitle: str, author: str, accent: str = 
         ),
         subtitle_lines=_lines(subtitle, 10, 3, below_title + 4, 13),
     )
+
+
+def has_picture(title: str) -> bool:
+    """Whether a drawn cover can be had as a picture: a page draws in the fonts of whoever reads it, a
+    picture in one of ours, which has no letters for, say, Japanese."""
+    return _IN_PICTURES.fullmatch(title) is not None
 
 
 @lru_cache(maxsize=16)

@@ -55,6 +55,7 @@ _SAMPLE = SimpleNamespace(
 
 def _sample() -> Letter:
     context = _words(_SAMPLE) | {
+        "cover_url": "",  # of no publication that there is
         "bought_on": format_day(clock.now()),
         "library_url": f"{config().base_url}/library/sample",
         "stop_url": f"{config().base_url}/stop/sample",
@@ -311,7 +312,7 @@ def _words(told: Any, occasion: Occasion = Occasion.RELEASED) -> dict[str, Any]:
     return {
         "title": told.title,
         "slug": told.slug,
-        "cover_url": cover_in_letter(told.cover),
+        "cover_url": cover_in_letter(told.cover, told.slug, told.title),
         "edition_number": told.number,
         "edition_label": told.label,
         "severity": told.severity,

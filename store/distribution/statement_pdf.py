@@ -1,11 +1,11 @@
 """The statement of a release as a tagged PDF (PDF/UA-1), set by typst from its template."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from store.distribution.statement import Statement
 from store.kit.formatting import format_moment, format_span
+from store.kit.typesetting import tagged_pdf
 
 LAYOUT = Path(__file__).with_name("statement.typ")
 
@@ -37,13 +37,5 @@ def statement_facts(seen: Statement, seller: str) -> dict[str, Any]:
 
 
 def statement_pdf(facts: dict[str, Any]) -> bytes:
-    """The page for print and file. The machine's own fonts play no part in it."""
-    import typst  # noqa: PLC0415 - 20 MB that few processes ever need
-
-    made = typst.compile(
-        LAYOUT,
-        sys_inputs={"facts": json.dumps(facts)},
-        ignore_system_fonts=True,
-        pdf_standards="ua-1",
-    )
-    return made if isinstance(made, bytes) else made[0]
+    """The page for print and file."""
+    return tagged_pdf(LAYOUT, facts)

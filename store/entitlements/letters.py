@@ -162,7 +162,9 @@ def _agreed(order: Order) -> dict[str, Any]:
         "is_free": order.total_amount == 0,
         "is_gift": bool(order.given_reason),
         "title": line.title,
-        "cover_url": cover_in_letter(cover_of(line.publication)),
+        "cover_url": cover_in_letter(
+            cover_of(line.publication), line.publication.slug, line.publication.title
+        ),
         "author": line.publication.author,
         "term": term_in_words(line.updates_months),
         "consent": given_consent(order.id),

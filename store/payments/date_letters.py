@@ -180,7 +180,9 @@ def _letter(move: Move, customer: Customer, promises: Sequence[Promise]) -> Lett
 def _words(move: Move) -> dict[str, Any]:
     return {
         "title": move.publication.title,
-        "cover_url": cover_in_letter(cover_of(move.publication)),
+        "cover_url": cover_in_letter(
+            cover_of(move.publication), move.publication.slug, move.publication.title
+        ),
         "old": promise_in_words(move.old_on) if move.old_on else "",
         "new": promise_in_words(move.new_on),
         "is_later": move.old_on is None or move.new_on > move.old_on,

@@ -9,10 +9,18 @@ from flask import Blueprint, Response, render_template
 from markupsafe import Markup
 
 from store.catalog import publications
-from store.catalog.covers import KINDS, WIDTHS, cover_file, cover_path
+from store.catalog.covers import (
+    KINDS,
+    WIDTHS,
+    cover_file,
+    cover_now_path,
+    cover_path,
+    drawn_cover_file,
+)
+from store.catalog.drawn_covers import has_picture
 from store.catalog.models import Edition, Publication, PublicationStatus, Seller
 from store.catalog.samples import SampleShown
-from store.catalog.sellers import countries_sold_to
+from store.catalog.sellers import countries_sold_to, current_face
 from store.kit import clock
 from store.kit.config import config
 from store.kit.errors import NotFound, Refusal
@@ -82,7 +90,7 @@ class NoLongerSold(Refusal):
 
 
 class NoCover(NotFound):
-    """A publication without a picture of its own; its pages draw one."""
+    """A publication whose pages draw its cover, in letters of which no picture can be made."""
 
 
 @bp.get("/publications/<slug>")
@@ -154,12 +162,18 @@ def written(found: InWindow) -> str:
 
 @bp.get("/publications/<slug>/cover.png")
 def cover(slug: str) -> Response:
-    """The picture that is the cover now, whatever was the cover before."""
-    digest = show(on_sale(slug)).cover_sha256
-    if digest is None:
-        raise NoCover
+    """The picture that is the cover now, whatever was the cover before; of what is no longer sold as
+    well, since letters show it."""
+    found = publications.publication_by_slug(slug)
+    if found.status is PublicationStatus.DRAFT:
+        raise publications.PublicationUnknown
+    digest = show(found).cover_sha256
     try:
-        picture = cover_file(digest, WIDTHS[-1], "jpg")
+        if digest is not None:
+            picture = cover_file(digest, WIDTHS[-1], "jpg")
+        else:
+            words = found.title, found.subtitle, found.author
+            picture = drawn_cover_file(slug, *words, current_face().accent)
     except FileNotFoundError:
         raise NoCover from None
     answer = public_page(picture)
@@ -226,7 +240,10 @@ class Shown:
 
     @property
     def cover_url(self) -> str:
-        return cover_path(self.cover_sha256) if self.cover_sha256 else ""
+        """Of a picture; "" where the cover is drawn in letters that no picture of ours has."""
+        if self.cover_sha256:
+            return cover_path(self.cover_sha256)
+        return cover_now_path(self.slug) if has_picture(self.title) else ""
 
     @property
     def when(self) -> str:

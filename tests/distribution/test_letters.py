@@ -230,7 +230,9 @@ def test_a_letter_wears_the_face_of_today_and_its_cover_leads_where_its_button_d
         buy(publication, wants_now=True)
     drafted_and_released(publication)
     ((_, _, before),) = _notices(send())
-    assert "<img" not in before
+    check_letter_html(before)
+    drawn = f"http://127.0.0.1:8000/publications/{publication.slug}/cover.png"
+    assert [one.attrib["src"] for one in Page(before).all("img")] == [drawn]
     frozen.advance(days=1)
     with transaction():
         change_face(accent="#7a2f2b", line="We print slowly.", logo_sha256="b" * 64)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from store.catalog.models import Edition, Publication, PublicationStatus
 from store.catalog.publications import publication_by_slug
+from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.storage import storage
 from tests import factories
@@ -298,11 +299,11 @@ def test_a_cover_stands_for_good_at_the_address_that_showed_it(client: FlaskClie
     digest = hashlib.sha256(stored).hexdigest()
     storage().put_bytes(f"covers/{digest}", stored)
     publish()
-    assert client.get(f"{PATH}/cover.png").status_code == 404
+    drawn = client.get(f"{PATH}/cover.png").data
     release(cover_sha256=digest)
     address = next(one.attrib["src"] for one in Page(get(client)).all("img"))
     answer = client.get(address)
-    assert client.get(f"{PATH}/cover.png").data == answer.data
+    assert client.get(f"{PATH}/cover.png").data == answer.data != drawn
     with Image.open(io.BytesIO(answer.data)) as made:
         assert (made.format, made.size) == ("JPEG", (640, 853))
     assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
@@ -357,3 +358,37 @@ def test_what_staff_change_shows_on_the_next_page(app: Flask, client: FlaskClien
     assert ("Cover of Old name" in before, "Cover of Old name" in after) == (True, False)
     assert "Cover of New name" in after
     assert ("Another Press" in before, "Another Press" in after) == (False, True)
+
+
+def test_a_drawn_cover_is_a_picture_for_letters_and_other_peoples_pages(
+    client: FlaskClient,
+) -> None:
+    publish(title="Über Ähnliches – Ένα, Два", author="出版社")
+    html = get(client)
+    shared = [
+        one.attrib["content"] for one in Page(html).all("meta") if "og:image" in one.attrib.values()
+    ]
+    assert shared == [f"{config().base_url}{PATH}/cover.png"]
+    answer = client.get(f"{PATH}/cover.png")
+    assert (answer.status_code, answer.content_type) == (200, "image/jpeg")
+    with Image.open(io.BytesIO(answer.data)) as made:
+        assert (made.format, made.size) == ("JPEG", (640, 905))
+        written = made.convert("L").crop((50, 100, 590, 420))
+    darkest, lightest = written.getextrema()
+    assert float(str(lightest)) - float(str(darkest)) > 100  # the title stands there
+    with transaction():
+        publication_by_slug("send-early-years").title = "Another"
+    assert client.get(f"{PATH}/cover.png").data != answer.data
+    with transaction():
+        publication_by_slug("send-early-years").status = PublicationStatus.RETIRED
+    assert client.get(f"{PATH}/cover.png").status_code == 200  # letters of it are still read
+
+
+def test_a_cover_in_letters_that_no_picture_of_ours_has_is_offered_to_nobody(
+    client: FlaskClient,
+) -> None:
+    publish(title="早期教育")
+    html = get(client)
+    assert "Cover of 早期教育" in html
+    assert not [one for one in Page(html).all("meta") if "og:image" in one.attrib.values()]
+    assert client.get(f"{PATH}/cover.png").status_code == 404
