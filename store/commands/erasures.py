@@ -13,7 +13,7 @@ from store.staff.audit import record
 
 GOES = """\
 What goes: their name and addresses, copies, links, letters, notes, networks and browsers.
-What stays for six years: of each order reference, amount, days, country and VAT.
+What stays, for seven years at most: of each order reference, amount, days, country and VAT.
 It cannot be undone."""
 
 
