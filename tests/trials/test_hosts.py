@@ -97,7 +97,7 @@ def _send(host: ReadyShop) -> Life:
     return host.begin("send", connections=CONNECTIONS)
 
 
-def _end_leases() -> None:
+def end_leases() -> None:
     """Time goes by: what is claimed now was claimed longer ago than a claim lasts."""
     _let_pass(LEASE + clock.MINUTE)
 
@@ -168,7 +168,7 @@ def test_a_host_that_dies_leaves_its_letters_to_the_other_when_its_claims_end(
         under_way = [to for to, row in _letters().items() if row.status == "sending"]
         assert len(under_way) == CONNECTIONS, "nobody else can say that it is dead"
 
-        _end_leases()
+        end_leases()
         _send(other).ended()
 
         rows, received = _letters(), sink.received()
@@ -191,7 +191,7 @@ def test_control_by_its_own_clock_a_dead_host_a_day_ahead_keeps_its_letters_for_
         life.kill()
         life.ended()
         sink.answers.set()
-        _end_leases()
+        end_leases()
         _send(other).ended()
 
         assert sum(row.status == "sending" for row in _letters().values()) == CONNECTIONS
