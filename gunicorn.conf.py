@@ -1,10 +1,13 @@
 """How gunicorn serves the shop, for `store web` and for `gunicorn wsgi:app` alike."""
 
+from typing import Any
+
 from store.commands.base import load_settings
 from store.serving import (
     GRACE_SECONDS,
     WebLog,
     keep_for_good,
+    keep_watch,
     refuse_broken_bodies,
     watch_parent,
 )
@@ -34,7 +37,8 @@ def when_ready(_server: object) -> None:
     watch_parent()
 
 
-def post_worker_init(worker: object) -> None:
+def post_worker_init(worker: Any) -> None:
     """Each process of the server, before its first page."""
+    keep_watch(worker.wsgi)
     refuse_broken_bodies(worker)
     keep_for_good()

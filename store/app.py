@@ -40,6 +40,7 @@ from store.storefront import (
     download,
     erasure,
     front,
+    health,
     library,
     lost_links,
     offer,
@@ -61,6 +62,7 @@ from store.storefront import (
 PACKAGE = Path(__file__).parent
 CUSTOMERS_DOORS = (
     about,
+    health,
     front,
     publication,
     pictures,

@@ -1,6 +1,7 @@
 """The shop as processes: gunicorn and the worker, each alone or as children of one command."""
 
 import gc
+import logging
 import os
 import signal
 import socket
@@ -21,11 +22,17 @@ from werkzeug.exceptions import BadRequest
 from store import tasks
 from store.app import create_app, place
 from store.kit import jobs, logs
+from store.mail import certificates, heartbeats
 from store.settings import Settings
+from store.staff import troubles
+
+log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 30
 # Set in children, so that each knows whose death ends it.
 PARENT = "COLOPHON_PARENT"
+# Also how long a process waits first: a worker that starts beside it is there by then.
+LOOK_SECONDS = 30.0
 
 
 class WebLog(Logger):  # type: ignore[misc]
@@ -117,11 +124,63 @@ def run_worker(settings: Settings) -> None:
     logs.log_to_stderr()
     app = create_app(settings)
     watch_parent()
+    # Before the first pass of the timetable, which may take long.
+    keep_beating(app, settings.worker_threads)
+    keep_watch(app, is_worker=True)
     with app.app_context():
         tasks.begin()
     consumer = jobs.make_consumer(app, settings.worker_threads)
     keep_for_good()
     consumer.run()
+    with app.app_context():
+        heartbeats.end()
+
+
+def keep_beating(app: Flask, threads: int) -> None:
+    """Say from now on, in a thread of its own, that this worker is there: also while a job runs
+    long, and not while all its threads are stuck."""
+
+    def beat() -> None:
+        is_moving = jobs.pulse_of(app).is_moving(threads)
+        if is_moving:
+            heartbeats.beat()
+        elif was_moving[0]:
+            log.error("every thread of this worker has been at the same work for five minutes")
+        was_moving[0] = is_moving
+
+    was_moving = [True]
+    _each(app, heartbeats.EVERY_SECONDS, beat, name="heartbeat", is_at_once=True)
+
+
+def keep_watch(app: Flask, *, is_worker: bool = False) -> None:
+    """Look twice a minute, in a thread of its own, whether all is well with the machines. A worker asks
+    for the mail server's certificate, too."""
+
+    def look() -> None:
+        if is_worker:
+            certificates.look_when_due()
+        troubles.look()
+
+    _each(app, LOOK_SECONDS, look, name="watch")
+
+
+def _each(
+    app: Flask, seconds: float, do: Callable[[], None], *, name: str, is_at_once: bool = False
+) -> None:
+    """Do it again and again until the process ends; what fails is tried again the next time."""
+
+    def run() -> None:
+        if not is_at_once:
+            time.sleep(seconds)
+        while True:
+            with app.app_context():
+                try:
+                    do()
+                except Exception as fault:  # noqa: BLE001 - whatever it is, the next time may be better
+                    log.warning("%s: %s", name, type(fault).__name__)
+            time.sleep(seconds)
+
+    threading.Thread(target=run, daemon=True, name=name).start()
 
 
 def serve(bind: str) -> int:

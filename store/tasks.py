@@ -19,7 +19,7 @@ from store.entitlements import (
 )
 from store.kit import jobs, limits
 from store.kit.database import end_read, transaction
-from store.mail import rests, returned_mailbox, returns, standstills, worker
+from store.mail import heartbeats, rests, returned_mailbox, returns, standstills, worker
 from store.orders import offers
 from store.payments import (
     checkout,
@@ -57,6 +57,7 @@ def tick() -> None:
             log.exception("timetable step %s failed", step.__name__)
         finally:
             end_read()
+    heartbeats.note_pass()
 
 
 def begin() -> None:

@@ -71,8 +71,11 @@ def test_a_process_of_the_web_server_leaves_what_it_begins_with_out_of_the_searc
 ) -> None:
     for name, value in environment(data_dir, 0).items():
         monkeypatch.setenv(name, value)
+    watched: list[Flask] = []
+    monkeypatch.setattr("store.serving.keep_watch", watched.append)
     begin = runpy.run_path(str(ROOT / "gunicorn.conf.py"))["post_worker_init"]
     begin(SimpleNamespace(wsgi=app))
+    assert watched == [app]
     assert gc.get_freeze_count() > len(gc.get_objects())
 
 

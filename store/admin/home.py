@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flask import Blueprint, redirect, render_template, url_for
 from sqlalchemy.orm import joinedload
 
-from store.admin.needs import needs
+from store.admin.needs import Need, needs
 from store.admin.timeline import today_at_the_shop
 from store.catalog.models import Edition, EditionStatus, Publication, PublicationStatus, Seller
 from store.kit import clock
@@ -21,6 +21,7 @@ from store.mail import standstills
 from store.mail.models import PRIORITIES, Batch, BatchStatus, Delivery, open_letters
 from store.payments.day_sums import sums_by_day
 from store.payments.sums import Sums
+from store.staff import troubles
 from store.staff.guard import STAFF, may, opens_to
 
 bp = Blueprint("home", __name__, url_prefix="/admin")
@@ -47,7 +48,7 @@ def home() -> Any:
         steps=steps,
         acts=_next_steps(steps, [*going, *scheduled], drafts),
         standstills=standstills.unseen(),
-        needs=needs(unrecorded),
+        needs=[*_troubles(), *needs(unrecorded)],
         scheduled=scheduled,
         going=going,
         drafts=drafts,
@@ -58,6 +59,11 @@ def home() -> Any:
         month=_month(),
         story=today_at_the_shop() if may("support") else [],
     )
+
+
+def _troubles() -> list[Need]:
+    """What is not well with the machines, before all else: what is below may be of long ago."""
+    return [Need(one.words, more=one.to_do) for one in troubles.standing()]
 
 
 @bp.get("", strict_slashes=False)

@@ -10,6 +10,7 @@ from store.catalog.sellers import SellerUnknown, current_seller
 from store.kit.database import end_read, transaction
 from store.kit.errors import InvalidFields, NotFound
 from store.kit.forms import Typed, status, typed
+from store.mail import heartbeats
 from store.orders.consents import CURRENT_TERMS
 from store.payments.transfers import masked
 from store.staff import audit, membership
@@ -138,6 +139,7 @@ def _page(tried: list[Tried]) -> Any:
         without=sum(one.lacks_second_step for one in members),
         demanded_at=demanded_of_all_at(),
         tried=tried,
+        workers=heartbeats.workers(),
         parts=PARTS,
         me=signed_in(),
     )

@@ -6,6 +6,7 @@ from flask_migrate import upgrade as migrate_upward
 from store import serving, tasks
 from store.commands.base import Refused, in_shop, load_settings
 from store.kit.database import transaction
+from store.mail import heartbeats
 from store.settings import Settings
 from store.staff.acts import Act
 from store.staff.audit import record
@@ -56,6 +57,7 @@ def worker() -> None:
 def tick() -> None:
     """One pass of everything that falls due; the worker does it each minute."""
     tasks.tick()
+    heartbeats.note_pass_by_hand()
     click.echo("Done what was due.")
 
 

@@ -268,6 +268,7 @@ NOBODYS: dict[str, str] = {
     "editions": "what is published",
     "faces": "how the shop looks",
     "gateway_events": "ids of a payment firm’s messages; what they brought stands with the payment",
+    "heartbeats": "worker processes",
     "journals": "the name of a file",
     "mailbox_places": "how far a mailbox was read",
     "pace": "when the next letter leaves",
@@ -283,6 +284,7 @@ NOBODYS: dict[str, str] = {
     "statements": "paragraphs of the shop",
     "stray_payments": "money at a payment firm for orders that are not here, by its numbers there",
     "tallies": "numbers",
+    "troubles": "what was not well with the machines",
 }
 
 

@@ -16,6 +16,7 @@ from huey.storage import SqliteStorage
 
 from store.kit import space
 from store.kit.database import after_commit
+from store.kit.pulse import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 def init_app(app: Flask, database_url: str, queue_file: str) -> None:
     """Give this application its bell."""
     app.extensions["colophon.huey"] = make_huey(database_url, queue_file)
+    app.extensions["colophon.pulse"] = Pulse()
 
 
 def make_huey(database_url: str, queue_file: str) -> Huey:
@@ -73,7 +75,7 @@ def register(app: Flask, job: Callable[..., None], *, each_minute: bool = False)
     """Make `job` ringable by its name; with `each_minute` the timetable rings it too."""
 
     def run(*ids: int) -> None:
-        with app.app_context():
+        with pulse_of(app).at_work(), app.app_context():
             job(*ids)
 
     huey, name = app.extensions["colophon.huey"], job.__name__
@@ -81,6 +83,11 @@ def register(app: Flask, job: Callable[..., None], *, each_minute: bool = False)
     app.extensions.setdefault("colophon.jobs", {})[name] = huey.task(name=name)(run)
     if each_minute:
         huey.periodic_task(crontab(minute="*"), name=f"{name}_each_minute")(run)
+
+
+def pulse_of(app: Flask) -> Pulse:
+    """What the threads of this process are at."""
+    return cast(Pulse, app.extensions["colophon.pulse"])
 
 
 def make_consumer(app: Flask, threads: int) -> Consumer:

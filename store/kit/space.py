@@ -14,6 +14,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import disk_usage
 
 import sqlalchemy as sa
 from flask import current_app
@@ -29,6 +32,8 @@ log = logging.getLogger(__name__)
 AGAIN_SECONDS = 300
 # Anybody may ask whether the shop is ready; it writes at most this often to find out.
 KEPT_SECONDS = 5.0
+# Below this share staff are told: what is left lasts for a while, but not for long.
+LOW_SHARE = 0.05
 _LITTLE = b"." * 65_536
 _UNRECORDED, _FOR_YEARS = "unrecorded downloads", 10 * 365 * 86_400
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -155,6 +160,32 @@ def in_words() -> str:
 def _sqlite_code(fault: BaseException | None) -> int | None:
     code = getattr(fault, "sqlite_errorcode", None)
     return code & 0xFF if isinstance(fault, sqlite3.Error) and code is not None else None
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left of a disk: bytes, and the share of the whole."""
+
+    free: int
+    share: float
+
+    @property
+    def is_low(self) -> bool:
+        """Whether somebody should make room while there is time."""
+        return self.share < LOW_SHARE
+
+
+def disk_left() -> Left:
+    """Of the disks under the data folder and the files, that which has the smaller share left. What
+    only root could fill does not count."""
+    folders = [config().data_dir, *([storage().folder] if storage().folder else [])]
+    left = [_left_at(folder) for folder in folders if folder is not None]
+    return min(left, key=lambda one: one.share)
+
+
+def _left_at(folder: Path) -> Left:
+    usage = disk_usage(folder)
+    return Left(usage.free, usage.free / usage.total if usage.total else 0.0)
 
 
 def can_write() -> bool:

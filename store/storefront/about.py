@@ -1,10 +1,9 @@
-"""Who we are and what holds: terms, privacy, accessibility; and whether the shop is up."""
+"""Who we are and what holds: terms, privacy, accessibility; what robots and finders of faults read."""
 
 from datetime import UTC, timedelta
 from urllib.parse import quote
 
-import sqlalchemy as sa
-from flask import Blueprint, Response, jsonify, render_template, request
+from flask import Blueprint, Response, render_template, request
 
 from store.catalog.models import Seller, Statement, StatementKind
 from store.catalog.sellers import SellerUnknown, StatedSeller, countries_sold_to, current_seller
@@ -16,11 +15,8 @@ from store.kit.database import db
 from store.kit.errors import NotFound
 from store.kit.mailboxes import own_address
 from store.kit.paging import id_in
-from store.kit.space import can_write, unrecorded_downloads
-from store.kit.storage import storage
 from store.kit.text import listed
 from store.kit.web import public_page
-from store.mail import restores, standstills
 from store.orders.consents import CURRENT_TERMS, TERMS_VERSIONS
 
 bp = Blueprint("about", __name__)
@@ -93,27 +89,6 @@ def accessibility() -> Response:
     return public_page(render_template("storefront/accessibility.html", own=own))
 
 
-@bp.get("/healthz")
-def healthz() -> Response:
-    """The process is up."""
-    return jsonify(status="up")
-
-
-@bp.get("/readyz")
-def readyz() -> tuple[Response, int]:
-    """Database and storage answer, and take what is written."""
-    parts = {"database": _database_answers(), "storage": _storage_answers()}
-    parts["writing"] = all(parts.values()) and can_write()
-    is_ready = all(parts.values())
-    answer = jsonify(
-        status="ready" if is_ready else "not ready",
-        **parts,
-        **(_post() if parts["database"] else {}),
-        unrecorded_downloads=unrecorded_downloads(),
-    )
-    return answer, 200 if is_ready else 503
-
-
 @bp.get("/robots.txt")
 def robots() -> Response:
     """Search engines may list what is on sale and nothing behind a link."""
@@ -158,31 +133,3 @@ def _seller() -> StatedSeller | None:
         return current_seller()
     except SellerUnknown:
         return None
-
-
-def _database_answers() -> bool:
-    try:
-        db.session.execute(sa.text("SELECT 1"))
-    except sa.exc.SQLAlchemyError:
-        return False
-    return True
-
-
-def _post() -> dict[str, str | None]:
-    """Since when no letters leave, and why, in our words: the server's may quote an address."""
-    restore = restores.holding()
-    if restore is not None:
-        since = restore.restored_at.isoformat(timespec="seconds")
-        return {"no_letters_since": since, "no_letters_because": restores.HELD}
-    standing = standstills.now_standing()
-    if standing is None:
-        return {"no_letters_since": None}
-    since = standing.began_at.isoformat(timespec="seconds")
-    return {"no_letters_since": since, "no_letters_because": standing.cause}
-
-
-def _storage_answers() -> bool:
-    try:
-        return storage().answers()
-    except Exception:  # noqa: BLE001 - whatever the store's library raises, it does not answer
-        return False

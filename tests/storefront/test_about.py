@@ -166,6 +166,7 @@ def test_the_shop_is_ready_when_database_and_storage_answer(client: FlaskClient)
         "writing": True,
         "no_letters_since": None,
         "unrecorded_downloads": 0,
+        "not_well": [],
     }
 
 
