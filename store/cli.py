@@ -3,6 +3,7 @@
 import click
 
 from store.commands import (
+    backup,
     check,
     customer,
     demo,
@@ -13,6 +14,7 @@ from store.commands import (
     order,
     processes,
     publication,
+    restore,
     seller,
     staff,
 )
@@ -31,6 +33,8 @@ for command in (
     processes.worker,
     processes.tick,
     check.check,
+    backup.backup,
+    restore.restore,
     demo.demo,
     customer.customer,
     discount.discount,

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,6 +92,9 @@ class Settings(BaseSettings):
     web_threads: int = Field(default=16, ge=1, le=64)
     accel_redirect: str | None = None
     trusted_proxies: int = Field(default=0, ge=0, le=5)
+    backup_passphrase: SecretStr | None = None
+    backup_passphrase_file: Path | None = None
+    postgresql_programs: Path | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -112,7 +114,7 @@ class Settings(BaseSettings):
         if values.get("env") == "demo":
             values.setdefault("release_delay", 0)
             if "secret_key" not in values:
-                values["secret_key"] = _kept_key(Path(values.get("data_dir", "instance")))
+                values["secret_key"] = judged.kept_key(Path(values.get("data_dir", "instance")))
         return values
 
     @field_validator(
@@ -273,7 +275,7 @@ class Settings(BaseSettings):
     def secrets(self) -> list[str]:
         """Every secret of the settings, so that none is printed, the longest first."""
         given = [self.mail_password, self.stripe_secret_key, *self.stripe_webhook_secrets]
-        given += [self.bounce_imap, *self.mail_webhook_brevo]
+        given += [self.bounce_imap, *self.mail_webhook_brevo, self.backup_passphrase]
         given += [*self.mail_webhook_mailgun, *self.mail_webhook_postmark]
         found = [one.get_secret_value() for one in given if one] + self.signing_keys
         url = sa.engine.make_url(self.database)
@@ -369,16 +371,6 @@ _STAND_INS = {"env": "testing", "secret_key": "a stand-in that signs nothing at 
 
 def _misfit(line: str, *fields: str) -> Misfit:
     return Misfit(frozenset(fields), line)
-
-
-def _kept_key(folder: Path) -> str:
-    """The demo's own key, made on the first run and kept beside its database."""
-    path = folder / "demo-secret-key"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32))
-    return path.read_text()
 
 
 def _in_words(fault: Any) -> str:

@@ -208,6 +208,7 @@ def test_every_command_that_prints_data_prints_it_as_json(
         "edition coverage send-early-years 2 --json",
         "edition coverage send-early-years 2 --customer anna@reader.example --json",
         f"customer import send-early-years {rows} --dry-run --json",
+        f"backup {tmp_path / 'backups'} --json",
     ]
     for line in lines:
         result = _run(*line.split())

@@ -4,6 +4,8 @@ ValueError with what would be right, never with a password."""
 import base64
 import importlib.util
 import re
+import secrets
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +19,16 @@ from store.kit.mailboxes import OwnAddressUnwritable, own_address
 
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*\.?"
 _HOST_OR_V6 = re.compile(rf"{_HOST}|\[[0-9A-Fa-f:.]+\]")
+
+
+def kept_key(folder: Path) -> str:
+    """The demo's own signing key, made on the first run and kept beside its database."""
+    path = folder / "demo-secret-key"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32))
+    return path.read_text()
 
 
 def base_url(value: str) -> str:

@@ -138,6 +138,8 @@ class Act(StrEnum):
     TEST_MAILED = "test_mailed", Kind.STAFF, "Sent a test letter to {}"
     MAIL_TRIED = "mail_tried", Kind.STAFF, "Sent a test letter from the command line"
     BANK_CHANGED = "bank_changed", Kind.STAFF, "Changed where buyers send money"
+    BACKUP_MADE = "backup_made", Kind.STAFF, "Made a backup of the shop"
+    SHOP_RESTORED = "shop_restored", Kind.STAFF, "Made the shop again from a backup"
     DATABASE_UPGRADED = "database_upgraded", Kind.STAFF, "Brought the database up to date"
 
 

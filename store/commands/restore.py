@@ -1,0 +1,103 @@
+"""`store restore`: the shop made again from a backup, in an empty place."""
+
+from pathlib import Path
+
+import click
+
+from store.app import create_app
+from store.backups import restoring
+from store.backups.making import work_room
+from store.backups.manifests import Manifest
+from store.commands.base import Refused, confirm, in_shop, load_settings
+from store.commands.copying import FOLDER, passphrase_of, programs_of, tell
+from store.kit.database import db, transaction
+from store.kit.errors import Refusal
+from store.kit.formatting import format_moment, format_size
+from store.staff.acts import Act
+from store.staff.audit import record
+
+_BY_NAME = click.option(
+    "--name", metavar="NAME", help="Which backup; the newest whole one if not given."
+)
+
+
+@click.command()
+@FOLDER
+@_BY_NAME
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--other-key",
+    is_flag=True,
+    help="Go on with another secret key: mailed links lead to a button.",
+)
+@click.option(
+    "--settings-to",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the settings of the shop that was copied to FILE, and do nothing else.",
+)
+def restore(
+    folder: Path, name: str | None, yes: bool, other_key: bool, settings_to: Path | None
+) -> None:
+    """Make the shop again from a backup in DIR, in an empty place.
+
+    That is a database without tables, SQLite or PostgreSQL, whichever it was. All is verified before
+    anything is written. Broken off, it is run again.
+    """
+    if settings_to:
+        _write_settings(folder, name, settings_to)
+    else:
+        _restore(folder, name, is_sure=yes, may_have_other_key=other_key)
+
+
+def _write_settings(folder: Path, name: str | None, target: Path) -> None:
+    # There may be no settings yet but the passphrase.
+    settings = load_settings(env="testing", secret_key="0" * 64, stripe_secret_key=None)
+    try:
+        said = restoring.settings_of(restoring.choose(folder, name, passphrase_of(settings)))
+    except Refusal as refusal:
+        raise Refused(refusal.sentence) from None
+    try:
+        with target.open("x") as file:
+            target.chmod(0o600)
+            file.write(said)
+    except FileExistsError:
+        raise Refused(f"{target} is there already. Name another file.") from None
+    click.echo(f"{target}: {len(said.splitlines())} settings.")
+
+
+@in_shop
+def _restore(folder: Path, name: str | None, *, is_sure: bool, may_have_other_key: bool) -> None:
+    settings = load_settings()
+    programs = programs_of(settings)
+    chosen = restoring.choose(folder, name, passphrase_of(settings))
+    restoring.judge(chosen, may_have_other_key=may_have_other_key)
+    click.echo(_described(chosen.manifest))
+    if not is_sure:
+        confirm("Make the shop again from it?")
+    with work_room("restore", folder) as room:
+        copy = restoring.verify(chosen, room, programs, tell)
+        restoring.put_files(chosen, room, tell)
+        url = db.engine.url
+        target = Path(url.database or "").absolute() if url.get_backend_name() == "sqlite" else None
+        # A file of SQLite's has another name until all is in it.
+        elsewhere = {"database_url": f"sqlite:///{target}.restoring"} if target else {}
+        with create_app(load_settings(**elsewhere)).app_context():
+            restoring.fill_database(chosen, copy, programs, tell)
+            with transaction():
+                record(
+                    Act.SHOP_RESTORED,
+                    after={"name": chosen.manifest.name, "made_at": chosen.manifest.made_at},
+                )
+            restoring.finish(target)
+    click.echo("The shop is as it was then.")
+
+
+def _described(one: Manifest) -> str:
+    missing = f"\nMissing from it: {', '.join(one.missing)}" if one.missing else ""
+    orders, customers = one.rows.get("orders", 0), one.rows.get("customers", 0)
+    return (
+        f"{one.name}: {one.shop}, {one.kind}, as of {format_moment(one.made_at)}; "
+        f"{orders:,} orders, {customers:,} customers, {len(one.files):,} files, "
+        f"{format_size(one.size)}{missing}"
+    )
