@@ -6,6 +6,7 @@ import click
 
 from store.app import create_app
 from store.backups import restoring
+from store.backups.after_restore import Begun, begin_after_restore
 from store.backups.making import work_room
 from store.backups.manifests import Manifest
 from store.commands.base import Refused, confirm, in_shop, load_settings
@@ -84,13 +85,38 @@ def _restore(folder: Path, name: str | None, *, is_sure: bool, may_have_other_ke
         elsewhere = {"database_url": f"sqlite:///{target}.restoring"} if target else {}
         with create_app(load_settings(**elsewhere)).app_context():
             restoring.fill_database(chosen, copy, programs, tell)
+            begun = begin_after_restore(chosen.manifest.made_at)
             with transaction():
                 record(
                     Act.SHOP_RESTORED,
                     after={"name": chosen.manifest.name, "made_at": chosen.manifest.made_at},
                 )
+            said = _said(begun)
             restoring.finish(target)
-    click.echo("The shop is as it was then.")
+    click.echo("\n".join(["The shop is as it was then.", *said]))
+
+
+def _said(begun: Begun) -> list[str]:
+    """What follows from what the shop did since."""
+    lines = ["No letter leaves until you say so: store mail go shows what would leave, and asks."]
+    if begun.is_another_shops:
+        lines.append("The journal is another shop's; nothing of it was applied.")
+    if begun.journal_until is None:
+        lines.append(
+            f"The journal does not tell of all the time since, so {begun.links:,} links have ended; the "
+            "button on each mails a fresh one. All staff sign in afresh."
+        )
+    else:
+        until = format_moment(begun.journal_until)
+        lines.append(
+            f"The journal tells of the time until {until}: {begun.erased:,} customers were erased again, "
+            f"{begun.links:,} links ended, {begun.news:,} choices of news made, {begun.left:,} staff removed."
+        )
+    if begun.kept_owners:
+        lines.append(
+            "An owner who had left is the only one here: let another in (store staff add), then remove them."
+        )
+    return lines
 
 
 def _described(one: Manifest) -> str:
