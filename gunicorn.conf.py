@@ -3,25 +3,28 @@
 from typing import Any
 
 from store.commands.base import load_settings
+from store.kit import logs
 from store.serving import (
     GRACE_SECONDS,
     WebLog,
     keep_for_good,
     keep_watch,
+    note_end,
+    note_start,
     refuse_broken_bodies,
     watch_parent,
 )
 
+logs.log_to_stderr()
 _settings = load_settings()
 
 bind = [_settings.bind]
 workers = _settings.web_workers
 threads = _settings.web_threads
 worker_class = "gthread"
-# Addresses hold tokens, so there is no access log, and what is logged is masked.
+# Addresses hold tokens: one line a request is our own (`WebLog`), and what is logged is masked.
 accesslog = None
 logger_class = WebLog
-loglevel = "warning"
 # Checking two uploaded files may take a minute.
 timeout = 120
 graceful_timeout = GRACE_SECONDS
@@ -35,6 +38,12 @@ proc_name = "colophon-web"
 def when_ready(_server: object) -> None:
     """The command that started the server is watched from here on."""
     watch_parent()
+    note_start(web=True)
+
+
+def on_exit(_server: object) -> None:
+    """The last thing that the server does."""
+    note_end(web=True)
 
 
 def post_worker_init(worker: Any) -> None:

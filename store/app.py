@@ -13,6 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import store.backups.models
 import store.distribution.letters
 import store.entitlements.letters
+import store.mail.staff_alerts
 import store.orders.offers
 import store.payments.date_letters
 import store.payments.letters  # noqa: F401 - letters register themselves
@@ -27,7 +28,7 @@ from store.distribution import imports
 from store.entitlements import erasing
 from store.entitlements.on_file import customers_at
 from store.entitlements.stop_links import stop_by_token
-from store.kit import jobs, limits, web
+from store.kit import answered, jobs, limits, web
 from store.kit.database import db
 from store.kit.engine import engine_options, prepare_engine
 from store.kit.kept_pages import KeptPages
@@ -100,6 +101,10 @@ class Shop(Flask):
         """As it stands: Flask looks into each function of each request, a dozen times a page."""
         return func
 
+    def log_exception(self, exc_info: Any) -> None:
+        """In our words: Flask quotes the address, which may hold a token."""
+        answered.note_fault(exc_info)
+
 
 def create_app(settings: Settings) -> Flask:
     """A shop for these settings; opens no connection and touches no file but the data folder."""
@@ -122,6 +127,7 @@ def create_app(settings: Settings) -> Flask:
     erasing.register_files(imports.forget_addresses)
     matching.register_stop(stop_by_token)
     limits.init_app(app)
+    answered.init_app(app)
     web.init_app(app, place("static"))
     app.jinja_env.globals.update(draw_cover=_cover_in_our_colour, cover_path=cover_path)
     register_doors(app, settings)

@@ -18,12 +18,21 @@ from store.commands import (
     seller,
     staff,
 )
+from store.kit import logs
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="colophon", message="Colophon %(version)s")
 def main() -> None:
     """Colophon: sell a publication and keep every buyer's copy current."""
+
+
+def run() -> None:
+    """The console script: what goes wrong in a command is said on stderr, masked, and in a service's
+    journal what happened, too."""
+    logs.log_to_stderr()
+    logs.only_warnings_at_a_terminal()
+    main()
 
 
 for command in (
@@ -50,4 +59,4 @@ for command in (
 
 
 if __name__ == "__main__":
-    main()
+    run()

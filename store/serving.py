@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from logging import NOTSET
 from types import FrameType
 from typing import Any
 
@@ -21,7 +22,8 @@ from werkzeug.exceptions import BadRequest
 
 from store import tasks
 from store.app import create_app, place
-from store.kit import jobs, logs
+from store.kit import answered, jobs, logs
+from store.kit.happenings import Happening, tell
 from store.mail import certificates, heartbeats
 from store.settings import Settings
 from store.staff import troubles
@@ -36,13 +38,18 @@ LOOK_SECONDS = 30.0
 
 
 class WebLog(Logger):  # type: ignore[misc]
-    """Gunicorn's own log: it quotes the addresses of requests that fail or cannot be read."""
+    """Gunicorn's own log goes the way of ours, which masks: it quotes the addresses of requests that
+    fail or cannot be read. In the place of its access log is one that keeps none."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
-        for handler in self.error_log.handlers:
-            handler.setFormatter(logs.Discreet(logs.FORMAT))
-            handler.addFilter(logs.tell_once)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+        self.error_log.setLevel(NOTSET)  # as the settings say of `gunicorn`
+
+    def access(self, resp: Any, _req: Any, environ: dict[str, Any], request_time: Any) -> None:
+        """One request was answered, or broke off."""
+        answered.note(environ, str(resp.status), resp.sent, request_time)
 
 
 class WebServer(Application):  # type: ignore[misc]
@@ -115,15 +122,16 @@ def is_free(bind: str) -> bool:
 
 def run_web(settings: Settings, bind: str | None = None) -> None:
     """Serve pages until a signal comes, where `STORE_BIND` says unless told otherwise."""
-    logs.log_to_stderr()
+    _speak(settings)
     WebServer(lambda: create_app(settings), bind).run()
 
 
 def run_worker(settings: Settings) -> None:
     """Do jobs and keep the timetable until TERM, which finishes the running job."""
-    logs.log_to_stderr()
+    _speak(settings)
     app = create_app(settings)
     watch_parent()
+    note_start(web=False)
     # Before the first pass of the timetable, which may take long.
     keep_beating(app, settings.worker_threads)
     keep_watch(app, is_worker=True)
@@ -131,7 +139,10 @@ def run_worker(settings: Settings) -> None:
         tasks.begin()
     consumer = jobs.make_consumer(app, settings.worker_threads)
     keep_for_good()
-    consumer.run()
+    try:
+        consumer.run()
+    finally:
+        note_end(web=False)
     with app.app_context():
         heartbeats.end()
 
@@ -181,6 +192,21 @@ def _each(
             time.sleep(seconds)
 
     threading.Thread(target=run, daemon=True, name=name).start()
+
+
+def _speak(settings: Settings) -> None:
+    logs.log_to_stderr()
+    logs.as_told(settings.log_format, settings.log_levels, settings.secrets)
+
+
+def note_start(*, web: bool) -> None:
+    """A server or worker begins its work."""
+    tell(Happening.WEB_STARTED if web else Happening.WORKER_STARTED)
+
+
+def note_end(*, web: bool) -> None:
+    """It has ended in order; one that was killed says nothing."""
+    tell(Happening.WEB_ENDED if web else Happening.WORKER_ENDED)
 
 
 def serve(bind: str) -> int:

@@ -56,10 +56,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     env: Literal["demo", "production", "testing"]
-    base_url: str = "http://127.0.0.1:8000"
+    base_url: Annotated[str, AfterValidator(judged.base_url)] = "http://127.0.0.1:8000"
     secret_key: SecretStr
     secret_key_fallbacks: SecretList = []
     data_dir: Path = Path("instance")
+    log_format: Literal["text", "json"] = "text"
+    log_level: Annotated[str, AfterValidator(judged.log_levels)] = "info"
     erasure_journal: Path | None = None
     database_url: str = Field(default="", repr=False)  # may hold a password
     storage_url: str = ""
@@ -87,7 +89,7 @@ class Settings(BaseSettings):
     time_zone: str = "Europe/London"
     release_delay: int = Field(default=600, ge=0)
     max_upload: int = Field(default=250_000_000, ge=1_000)
-    bind: str = "127.0.0.1:8000"
+    bind: Annotated[str, AfterValidator(judged.bind)] = "127.0.0.1:8000"
     web_workers: int = Field(default=2, ge=1, le=64)
     web_threads: int = Field(default=16, ge=1, le=64)
     accel_redirect: str | None = None
@@ -167,11 +169,6 @@ class Settings(BaseSettings):
             raise ValueError("needs a name like Europe/London")
         return value
 
-    @field_validator("base_url")
-    @classmethod
-    def _whole_address(cls, value: str) -> str:
-        return judged.base_url(value)
-
     @field_validator("mail_default_sender")
     @classmethod
     def _sender(cls, value: str) -> str:
@@ -186,11 +183,6 @@ class Settings(BaseSettings):
     @classmethod
     def _host_alone(cls, value: str | None) -> str | None:
         return judged.host(value) if value else None
-
-    @field_validator("bind")
-    @classmethod
-    def _listening(cls, value: str) -> str:
-        return judged.bind(value)
 
     @field_validator("database_url")
     @classmethod
@@ -308,6 +300,11 @@ class Settings(BaseSettings):
             return ""
         parts = urlsplit(self.stripe_api_base or CHECKOUT_ORIGIN)
         return f"{parts.scheme}://{parts.netloc}"
+
+    @cached_property
+    def log_levels(self) -> dict[str, str]:
+        """From which level on each logger is heard; that of \"\" is for all of the shop."""
+        return judged.levels_of(self.log_level)
 
     @cached_property
     def mail_sender(self) -> str:

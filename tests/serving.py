@@ -32,6 +32,8 @@ def environment(data_dir: Path, port: int, **given: str) -> dict[str, str]:
         "STORE_ENV": "demo",
         "STORE_DATA_DIR": str(data_dir),
         "STORE_BASE_URL": f"http://127.0.0.1:{port}",
+        # What goes wrong alone, so that a test may say that nothing did.
+        "STORE_LOG_LEVEL": "warning",
         **given,
     }
 

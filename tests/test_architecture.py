@@ -35,6 +35,7 @@ DOORS = (
     "store/kit/forms.py",
     "store/demo/",
     "store/kit/web.py",
+    "store/kit/answered.py",
     "store/kit/asked.py",
     "store/kit/packed.py",
 )

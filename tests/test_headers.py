@@ -55,6 +55,7 @@ MASKS = [
     (r"\b[0-9a-f]{64}\b", "SHA256"),
     (r"^(Message-ID: <)[^@]+@", r"\1RANDOM@"),
     (r"^Date: .*$", "Date: MOMENT"),
+    (r"^(X-Request-Id: )[0-9a-f]{12}$", r"\1NUMBER"),
     (r"\b[2-9A-Z]{4}-[2-9A-Z]{4}\b", "REFERENCE"),
     (r"\.[0-9a-f]{12}\.", ".DIGEST."),
 ]

@@ -25,6 +25,7 @@ from store.mail import outbox
 from store.mail.models import Delivery
 from tests.conftest import SECRET, make_settings
 from tests.factories import a_seller
+from tests.logged import loggers_as_they_were
 from tests.mail.scripted_server import ScriptedServer, Talk
 from tests.serving import (
     answers,
@@ -59,9 +60,11 @@ def _ends(shop: "subprocess.Popen[str]", family: list[psutil.Process]) -> tuple[
 
 @pytest.fixture
 def nothing_kept() -> Iterator[None]:
-    """What the tests' own process has left out of the search for garbage is in it meanwhile."""
+    """What the tests' own process has left out of the search for garbage is in it meanwhile, and
+    its log goes on as before."""
     gc.unfreeze()
-    yield
+    with loggers_as_they_were():
+        yield
     gc.freeze()
 
 

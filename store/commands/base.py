@@ -15,6 +15,7 @@ from flask import Flask
 from store import settings as store_settings
 from store.app import create_app
 from store.distribution.rehearsal import TYPED_ABOVE
+from store.kit import logs
 from store.kit.errors import Refusal
 from store.kit.space import NoSpace, is_full
 
@@ -25,11 +26,13 @@ R = TypeVar("R")
 def load_settings(**given: Any) -> store_settings.Settings:
     """The settings of this process; with faults it says all of them and ends with 1."""
     try:
-        return store_settings.load(**given)
+        found = store_settings.load(**given)
     except store_settings.SettingsFault as fault:
         for line in fault.faults:
             click.echo(line, err=True)
         sys.exit(1)
+    logs.as_told(found.log_format, found.log_levels, found.secrets)
+    return found
 
 
 def the_shop() -> Flask:

@@ -5,6 +5,7 @@ that cannot be rung is a line in the log and nothing more.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -14,8 +15,9 @@ from huey import Huey, PostgresHuey, crontab
 from huey.consumer import Consumer
 from huey.storage import SqliteStorage
 
-from store.kit import space
+from store.kit import logs, space
 from store.kit.database import after_commit
+from store.kit.happenings import Happening, tell
 from store.kit.pulse import Pulse
 
 log = logging.getLogger(__name__)
@@ -74,15 +76,25 @@ def ring(name: str, *ids: int) -> None:
 def register(app: Flask, job: Callable[..., None], *, each_minute: bool = False) -> None:
     """Make `job` ringable by its name; with `each_minute` the timetable rings it too."""
 
-    def run(*ids: int) -> None:
-        with pulse_of(app).at_work(), app.app_context():
-            job(*ids)
-
     huey, name = app.extensions["colophon.huey"], job.__name__
+
+    def run(*ids: int, task: Any) -> None:
+        begun = time.monotonic()
+        at_work = pulse_of(app).at_work()
+        with at_work, app.app_context(), logs.within(job=name, job_id=task.id[:8]):
+            try:
+                job(*ids)
+            except Exception:  # noqa: BLE001 - nobody above could do more; the timetable finds the work
+                tell(Happening.JOB_FAILED, fault=True)
+            else:
+                tell(Happening.JOB_DONE, ms=round(1000 * (time.monotonic() - begun)))
+
     run.__name__ = name
-    app.extensions.setdefault("colophon.jobs", {})[name] = huey.task(name=name)(run)
+    task = huey.task(name=name, context=True)
+    app.extensions.setdefault("colophon.jobs", {})[name] = task(run)
     if each_minute:
-        huey.periodic_task(crontab(minute="*"), name=f"{name}_each_minute")(run)
+        each = huey.periodic_task(crontab(minute="*"), name=f"{name}_each_minute", context=True)
+        each(run)
 
 
 def pulse_of(app: Flask) -> Pulse:

@@ -163,6 +163,29 @@ def mailbox(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+_LEVELS = ("debug", "info", "warning", "error")
+# Others quote rows and whole requests below that.
+_LOGGER = r"(store|gunicorn|huey)(\.\w+)*"
+
+
+def log_levels(value: str) -> str:
+    """How much is logged: a level for all, others for single loggers."""
+    fault = ValueError(
+        f"needs one of {', '.join(_LEVELS)}, and for single loggers of store, gunicorn or huey others, "
+        "as in info,store.mail=debug"
+    )
+    for name, level in levels_of(value).items():
+        if level not in _LEVELS or (name and not re.fullmatch(_LOGGER, name)):
+            raise fault
+    return value
+
+
+def levels_of(value: str) -> dict[str, str]:
+    """What it says, by the name of the logger; "" is for all."""
+    parts = (one.strip().rpartition("=") for one in value.split(","))
+    return {name: level for name, _, level in parts}
+
+
 def host(value: str) -> str:
     """The name of a server, without scheme and port."""
     if not (re.fullmatch(_HOST, value) or re.fullmatch(r"[0-9A-Fa-f:]+", value)):

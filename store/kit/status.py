@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, object_session
 
 from store.kit import clock
 from store.kit.database import Base, db
+from store.kit.happenings import tell_move
 
 
 class Status(StrEnum):
@@ -95,6 +96,7 @@ def record_change(
             why=why,
         )
     )
+    tell_move(entity, entity_id, str(new), who=who)
 
 
 def history(**ids: Any) -> list[StatusChange]:

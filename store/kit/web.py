@@ -11,7 +11,7 @@ from jinja2 import StrictUndefined
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from store.kit import asked, patience, space
+from store.kit import asked, logs, patience, space
 from store.kit.bucket import StoreAway
 from store.kit.config import config
 from store.kit.database import db
@@ -46,7 +46,11 @@ class PageRefusal(Refusal):
 
     def __init__(self, status: int) -> None:
         self.status = status
-        super().__init__(SENTENCES.get(status, SENTENCES[500]))
+        sentence = SENTENCES.get(status, SENTENCES[500])
+        number = logs.request_number() if status >= 500 else ""
+        if number:
+            sentence += f" If it goes on, write to us, and give this number: {number}."
+        super().__init__(sentence)
 
 
 class PageUnknown(PageRefusal):

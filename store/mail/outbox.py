@@ -11,11 +11,11 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import UtcDateTime, after_commit, db, formatted, insert_into
 from store.kit.errors import NotFound, Refusal
+from store.kit.happenings import Happening, tell, tell_owed
 from store.kit.jobs import ring
 from store.kit.status import ForbiddenMove, advance, record_change
 from store.mail import subjects
-from store.mail.letters import Letter, letter, seller
-from store.mail.mime import Mailbox
+from store.mail.letters import seller
 from store.mail.models import (
     PRIORITIES,
     Attempt,
@@ -115,8 +115,12 @@ def _insert(values: dict[str, Any], *, again_if_skipped: bool) -> bool:
         )
     else:
         statement = statement.on_conflict_do_nothing(index_elements=["dedupe_key"])
-    row = db.session.execute(statement.returning(Delivery.created_at)).first()
-    return row is not None and row[0] == values["created_at"]
+    row = db.session.execute(statement.returning(Delivery.created_at, Delivery.id)).first()
+    if row is None or row[0] != values["created_at"]:
+        return False
+    alert = values["dedupe_key"].split(":")[1] if values["kind"] == ALERT else ""
+    tell_owed(row[1], values["kind"], values["order_id"], alert)
+    return True
 
 
 def owe_rows(kind: str, rows: sa.Select[Any]) -> int:
@@ -143,6 +147,7 @@ def owe_rows(kind: str, rows: sa.Select[Any]) -> int:
     db.session.flush()
     written = int(db.session.connection().execute(statement).rowcount)
     if written:
+        tell(Happening.LETTERS_OWED, kind=kind, count=written)
         wake()
     return written
 
@@ -383,18 +388,3 @@ def is_alert(beginning: str, *values: Any) -> sa.ColumnElement[bool]:
     """Which deliveries are alerts whose dedupe key begins like this, "{}" standing for columns."""
     key = formatted(f"{ALERT}:{beginning}", *values)
     return sa.and_(Delivery.kind == ALERT, Delivery.dedupe_key.startswith(key))
-
-
-@letter(
-    ALERT,
-    sample=lambda: {
-        "title": "A promised date has passed",
-        "text": "“Effective SEND Practice in the Early Years” was expected on 1 April 2027 and "
-        "is not released.\n\nThe date is no longer shown. Set a new one or release the edition.",
-    },
-)
-def staff_alert(delivery: Delivery) -> Letter:
-    """What staff are told, as it was when it was owed."""
-    facts = delivery.facts or {}
-    context = {"title": facts["subject"], "text": facts["text"]}
-    return Letter(Mailbox(delivery.address or ""), context)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from store.kit import clock
 from store.kit.database import db, insert_once, transaction
+from store.kit.happenings import Happening, tell
 from store.kit.mailboxes import address_key
 from store.kit.status import advance
 from store.kit.text import clean_line
@@ -69,6 +70,7 @@ def take(
         came_at=clock.now(),
     )
     if taken is not None:
+        tell(Happening.LETTER_CAME_BACK, delivery=delivery_id, kind=str(kind))
         _settle(db.session.get_one(ReturnedLetter, taken))
     return taken is not None
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from store.kit import clock
+from store.kit import clock, happenings
 from store.kit.database import db, end_read, transaction
 from store.kit.errors import NotFound
 from store.kit.formatting import format_moment
@@ -41,6 +41,7 @@ def begin(session: Session, about: About, cause: Cause | None, words: str) -> No
     if row is None:
         row = Standstill(began_at=clock.now())
         session.add(row)
+        happenings.tell(happenings.Happening.MAIL_STANDS, cause=str(cause or about))
     elif row.about == About.US:
         return
     row.about, row.words = about, words[:500]
@@ -54,7 +55,9 @@ def end(session: Session) -> None:
     row = session.scalar(_open().with_for_update())
     if row is None:
         return
-    if clock.now() - row.began_at < SHORT:
+    lasted = clock.now() - row.began_at
+    happenings.tell(happenings.Happening.MAIL_LEAVES, ms=round(1000 * lasted.total_seconds()))
+    if lasted < SHORT:
         session.delete(row)
     else:
         row.ended_at = clock.now()

@@ -18,7 +18,9 @@ from sqlalchemy.orm import Session
 
 from store.kit.config import config
 from store.kit.database import db, end_read, transaction
+from store.kit.happenings import Facts, Happening, tell_now
 from store.kit.jobs import ring
+from store.kit.logs import within
 from store.mail import claims, outbox, outcomes, rests
 from store.mail.answers import About, Cause
 from store.mail.captured import CapturingLine
@@ -36,7 +38,7 @@ from store.mail.preparing import (
     prepare,
     read_ahead,
 )
-from store.mail.smtp import OutcomeKind, ServerUnavailable
+from store.mail.smtp import Outcome, OutcomeKind, ServerUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -162,18 +164,22 @@ class Drain:
                     wait = claims.take_slot(session, rate)
                 self._has_slot = True
                 sleep(wait)
-            prepared = prepare(claim, self._known(claim))
-            if isinstance(prepared, Prepared):
-                if self._may_leave(prepared):
-                    self._send(prepared)
-            elif prepared is not None:
-                with self._commit() as session:
-                    outcomes.record_unsent(session, prepared)
-            else:
-                end_read()
+            with within(delivery=claim.delivery_id):
+                self._deal_with(claim)
         except BaseException:
             self.claims.appendleft(claim)  # given back at the end, where it is not under way
             raise
+
+    def _deal_with(self, claim: Claim) -> None:
+        prepared = prepare(claim, self._known(claim))
+        if isinstance(prepared, Prepared):
+            if self._may_leave(prepared):
+                self._send(prepared)
+        elif prepared is not None:
+            with self._commit() as session:
+                outcomes.record_unsent(session, prepared)
+        else:
+            end_read()
 
     def _known(self, claim: Claim) -> Known | None:
         """What was read of it ahead, together with those that come after it."""
@@ -189,7 +195,9 @@ class Drain:
         if attempt_id is None:
             return
         self._has_slot = False
+        begun = time.monotonic()
         outcome = self.line.send(letter.envelope, letter.octets)
+        _tell(letter, outcome, begun)
         self.in_hand = Tried(letter, attempt_id, outcome, isinstance(self.line, CapturingLine))
         if outcome.kind is OutcomeKind.ACCEPTED:
             self.sent += 1
@@ -274,6 +282,19 @@ class Drain:
                 outcomes.stand_still(session, about, cause, words)
         else:
             sleep(wait)
+
+
+def _tell(letter: Prepared, outcome: Outcome, begun: float) -> None:
+    is_sent = outcome.kind is OutcomeKind.ACCEPTED
+    facts: Facts = {
+        "kind": letter.kind,
+        "outcome": str(outcome.kind),
+        "ms": round(1000 * (time.monotonic() - begun)),
+    }
+    if not is_sent:
+        # The words themselves may quote the address.
+        facts |= {"cause": str(outcome.cause or "none"), "code": outcome.reply[:3]}
+    tell_now(Happening.LETTER_SENT if is_sent else Happening.LETTER_NOT_SENT, **facts)
 
 
 def _anything_due(priorities: tuple[int, ...] = PRIORITIES) -> bool:

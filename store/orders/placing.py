@@ -14,6 +14,7 @@ from store.catalog.sellers import countries_sold_to, current_seller
 from store.kit import clock
 from store.kit.database import db, insert_once, take_turn
 from store.kit.errors import InvalidFields, Refusal
+from store.kit.happenings import Happening, tell
 from store.kit.mailboxes import address_key
 from store.kit.money import format_money
 from store.kit.text import clean_line, length_faults
@@ -257,7 +258,7 @@ def add_order(form_key: str, values: dict[str, Any]) -> Order:
     """A new pending row of these values, or the one that another press of this form has just
     written; locked."""
     for _ in range(20):
-        insert_once(
+        added = insert_once(
             Order,
             reference=new_reference(),
             form_key=form_key,
@@ -266,6 +267,8 @@ def add_order(form_key: str, values: dict[str, Any]) -> Order:
         )
         order = _order_of(form_key)
         if order is not None:
+            if added is not None:
+                tell(Happening.ORDER_PLACED, order=order.reference, order_id=order.id)
             return order
         # Nothing was added and nothing is there: the reference was taken. Another is drawn.
     raise RuntimeError("no free reference for an order")

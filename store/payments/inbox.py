@@ -14,6 +14,7 @@ from store.kit import clock, limits
 from store.kit.config import config
 from store.kit.database import db, end_read, insert_once, transaction
 from store.kit.formatting import format_moment
+from store.kit.happenings import Happening, tell
 from store.kit.jobs import ring
 from store.kit.space import reading_goes_on
 from store.kit.status import advance
@@ -175,6 +176,13 @@ def _store(gateway: str, news: News) -> int:
         handled_at=now if news.fault else None,
     )
     if added is not None:
+        tell(
+            Happening.EVENT_RECEIVED,
+            gateway=gateway,
+            event_id=news.event_id,
+            kind=news.kind,
+            gateway_event=added,
+        )
         _tell_staff(gateway, news)
     else:
         known = sa.select(GatewayEvent.id, GatewayEvent.status)

@@ -17,6 +17,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.formatting import format_moment
+from store.kit.happenings import Happening, sort_of, tell
 from store.kit.jobs import ring
 from store.kit.money import format_money
 from store.kit.status import StatusChange, advance
@@ -195,6 +196,7 @@ def _add_refund(
     )
     db.session.add(refund)
     db.session.flush()
+    tell(Happening.REFUND_ASKED, refund=refund.id, by=sort_of(who))
     return refund
 
 
@@ -218,6 +220,8 @@ def record_dispute(
     if seen.is_submitted and dispute.submitted_at is None:
         dispute.submitted_at, dispute.submitted_by = asked_at, f"gateway:{payment.gateway}"
     db.session.flush()
+    outcome = seen.outcome.value if seen.outcome else "open"
+    tell(Happening.DISPUTE_CHANGED, dispute=dispute.id, order=order.reference, outcome=outcome)
     if seen.outcome is None:
         _say_opened(order, dispute, is_raised=was_inquiry and not dispute.is_inquiry)
         return

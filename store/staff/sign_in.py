@@ -10,6 +10,7 @@ from store.kit import clock
 from store.kit.database import transaction
 from store.kit.formatting import format_moment
 from store.kit.forms import Typed, status, typed
+from store.kit.happenings import Happening, tell
 from store.kit.limits import asking_network, count_try, take_back
 from store.kit.mailboxes import address_key
 from store.orders.customers import InvalidAddress, parse_address
@@ -96,6 +97,8 @@ def proves(whose: str, judge: Callable[[], bool]) -> bool:
     is_right = judge()
     if is_right:
         take_back(counted)
+    else:
+        tell(Happening.SIGN_IN_REFUSED, kind="code" if whose.startswith("code of ") else "password")
     return is_right
 
 
@@ -158,6 +161,7 @@ def _let_in(person: StaffMember) -> Any:
     with transaction():
         person.signed_in_at = clock.now()
         record(Act.SIGNED_IN, person, by=person)
+        tell(Happening.SIGN_IN_DONE, staff=person.id)
     sessions.begin(person)
     return redirect(_next() or url_for("home.home"), 303)
 
