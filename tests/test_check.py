@@ -1,6 +1,7 @@
 """`store check`: all at once, one letter composed, files compared, no traceback and no secret."""
 
 import json
+import os
 import random
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -221,6 +222,7 @@ def test_a_file_that_is_missing_or_cut_short_is_named(app: Flask, tmp_path: Path
         ({"STORE_STORAGE_URL": "s3://other/files"}, "there is no such bucket"),
         ({"AWS_ACCESS_KEY_ID": ""}, "no key for the bucket: set AWS_ACCESS_KEY_ID"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "the store cannot be reached"),
+        ({"STORE_ACCEL_REDIRECT": "/kept-bucket"}, None),
         ({}, None),
     ],
 )
@@ -232,7 +234,8 @@ def test_a_bucket_that_is_not_there_or_not_ours_is_named(
     done = _check(tmp_path, **({"STORE_STORAGE_URL": storage_url} | changed))
     storage = [line for line in done.output.splitlines() if " storage: " in line]
     if words is None:
-        assert storage == ["ok     storage: answers, and gives what it has taken"]
+        fetches = f"; nginx fetches from {os.environ['AWS_ENDPOINT_URL']}" if changed else ""
+        assert storage == [f"ok     storage: answers, and gives what it has taken{fetches}"]
     else:
         assert storage[0].startswith(f"fault  storage: StoreAway: {words}")
 

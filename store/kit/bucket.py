@@ -23,7 +23,7 @@ _FEW_TRIES = 2
 _LITTLE = 1_000_000
 # Parts of 5 MB that are under way at once: a slow line must get them away within UPLOAD_SECONDS.
 _PARTS_AT_ONCE = 4
-# How the nginx in front may still begin what we signed; clocks differ.
+# How long the server in front may still begin what we signed; clocks differ.
 _SIGNED_FOR = timedelta(minutes=5)
 _NO_KEY = (
     "no key for the bucket: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or"
@@ -86,8 +86,7 @@ class Bucket:
             begun = start
             try:
                 with self._in_words():
-                    found = self._quick.get(key, options={"range": (start, end)})
-                    for piece in found.stream(min_chunk_size=PIECE):
+                    for piece in self._from(key, start, end):
                         start += len(piece)
                         yield bytes(piece)
             except StoreAway:
@@ -95,6 +94,12 @@ class Bucket:
                     raise
             if start == begun:
                 raise StoreAway("the store gave nothing of what it has")
+
+    def _from(self, key: str, start: int, end: int) -> Any:
+        found = self._quick.get(key, options={"range": (start, end)})
+        if found.meta["size"] < end:
+            raise StoreAway("the bucket's file is not as long as it was")
+        return found.stream(min_chunk_size=PIECE)
 
     def delete(self, key: str) -> None:
         with self._in_words():

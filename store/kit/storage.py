@@ -143,6 +143,21 @@ class Storage:
         """Bytes `start` to `end` (exclusive), piece by piece. Raises FileNotFoundError."""
         return self._place.pieces(key, start, end)
 
+    def in_front(self, key: str) -> str:
+        """What the server in front asks for under `STORE_ACCEL_REDIRECT`: a key of the folder, or path and
+        query of an address of the bucket that opens for minutes, which no reader may ever see."""
+        if self._bucket is None:
+            return key
+        signed = urlsplit(self._bucket.signed(key))
+        return f"{signed.path.lstrip('/')}?{signed.query}"
+
+    def host_in_front(self) -> str:
+        """The scheme and host at which the server in front fetches; "" where files lie in a folder."""
+        if self._bucket is None:
+            return ""
+        signed = urlsplit(self._bucket.signed("probe"))
+        return f"{signed.scheme}://{signed.netloc}"
+
     def delete(self, key: str) -> None:
         """Remove what is stored under the key; nothing there is no fault."""
         try:

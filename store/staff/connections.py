@@ -137,7 +137,9 @@ def _clock(_: Wanted) -> str:
 def _storage(_: Wanted) -> str:
     storage().answers()
     storage().try_out()
-    return "answers, and gives what it has taken"
+    words = "answers, and gives what it has taken"
+    host = storage().host_in_front() if config().accel_redirect else ""
+    return f"{words}; nginx fetches from {host}" if host else words
 
 
 def _disk(_: Wanted) -> str:

@@ -115,8 +115,6 @@ def _is_this_machine(host: str) -> bool:
 
 def _about_files(pool: urllib3.PoolManager, url: str, reference: str) -> str:
     """Whether the server in front sends files; a note where it is not asked to. Raises where it cannot."""
-    if not storage().is_local:
-        return ""
     if not config().accel_redirect:
         return "STORE_ACCEL_REDIRECT is not set: slow readers of files keep pages waiting"
     with _probe(reference) as content:
@@ -128,7 +126,7 @@ def _about_files(pool: urllib3.PoolManager, url: str, reference: str) -> str:
     if answer.status != 200 or answer.data != content:
         raise RuntimeError(
             f"the server in front answers {answer.status} for a file that is there: its place for "
-            f"{config().accel_redirect} leads elsewhere, or it may not read {storage().folder}"
+            f"{config().accel_redirect} leads elsewhere, or it may not read {storage().folder or 'the bucket'}"
         )
     return ""
 

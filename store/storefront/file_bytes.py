@@ -54,7 +54,10 @@ class Sending:
         )
         response.content_type = kind if answer.transfers else "text/plain; charset=utf-8"
         if self.prefix:
-            response.headers["X-Accel-Redirect"] = f"{self.prefix.rstrip('/')}/{self.key}"
+            asked = storage().in_front(self.key)
+            response.headers["X-Accel-Redirect"] = f"{self.prefix.rstrip('/')}/{asked}"
+            if answer.status == 206:
+                response.headers["X-Accel-Range"] = f"bytes={answer.start}-{answer.end - 1}"
             # Of the bytes, and said by who sends them.
             for name in ("Accept-Ranges", "Content-Length", "Content-Range"):
                 response.headers.pop(name, None)
@@ -73,10 +76,12 @@ def prepare(file: Representation) -> Sending:
     # The first piece is fetched before anything is said or recorded, so that a missing file is a page.
     prefix = _front(answer)
     try:
-        _see_whole(file, key)
+        if prefix or storage().is_local:
+            _see_whole(file, key)
         upto = min(answer.end, answer.start + 1) if prefix else answer.end
         pieces = storage().chunks(key, answer.start, upto)
-        first = next(pieces, b"")
+        # Of a bucket, to know that it has the file is as good as a byte of it.
+        first = b"" if prefix and not storage().is_local else next(pieces, b"")
     except OSError as fault:
         log.warning("%s… cannot be fetched: %s", key[:19], fault)
         raise FileOutOfReach from None
@@ -87,11 +92,11 @@ def _front(answer: Answer) -> str | None:
     """Where the server in front finds the bytes, if one is set that would answer this request alike."""
     prefix = config().accel_redirect
     said = request.headers
-    if (
-        not prefix
-        or not storage().is_local
-        or any(name in said for name in (*_OF_FRONT, FRONT_FAILED))
-    ):
+    if not prefix or FRONT_FAILED in said:
+        return None
+    if not storage().is_local:
+        return prefix  # it hands the bucket the range that we decided on, and no condition
+    if any(name in said for name in _OF_FRONT):
         return None
     wanted = said.get("Range")
     if answer.status == 206:
@@ -100,8 +105,8 @@ def _front(answer: Answer) -> str | None:
 
 
 def _see_whole(file: Representation, key: str) -> None:
-    """Raises OSError where a file of this machine is not as long as it should be."""
-    if storage().is_local and storage().size(key) != file.size:
+    """Raises OSError where a file is not as long as it should be."""
+    if storage().size(key) != file.size:
         raise OSError("it is not there, or not as long as it was")
 
 

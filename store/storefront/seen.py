@@ -5,6 +5,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from store.kit.config import config
 from store.kit.errors import NotFound
+from store.kit.storage import storage
 from store.staff import front
 from store.storefront.file_bytes import FRONT_FAILED
 
@@ -36,8 +37,9 @@ def file() -> Response:
     prefix = config().accel_redirect
     if prefix is None or FRONT_FAILED in request.headers:
         raise NotFound
+    asked = storage().in_front(front.probe_key(reference))
     answer = Response(content_type="application/octet-stream")
-    answer.headers["X-Accel-Redirect"] = f"{prefix.rstrip('/')}/{front.probe_key(reference)}"
+    answer.headers["X-Accel-Redirect"] = f"{prefix.rstrip('/')}/{asked}"
     answer.headers["Cache-Control"] = "no-store"
     del answer.headers["Content-Length"]
     return answer
