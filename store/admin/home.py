@@ -12,6 +12,7 @@ from sqlalchemy.orm import joinedload
 
 from store.admin.needs import Need, needs
 from store.admin.timeline import today_at_the_shop
+from store.backups.latest import last_backup
 from store.catalog.models import Edition, EditionStatus, Publication, PublicationStatus, Seller
 from store.kit import clock
 from store.kit.config import config
@@ -56,6 +57,7 @@ def home() -> Any:
         most_waiting=MOST_WAITING,
         next_due=due if due and due > clock.now() else None,
         now=clock.now(),
+        backup=last_backup() if may("owners") else None,
         month=_month(),
         story=today_at_the_shop() if may("support") else [],
     )

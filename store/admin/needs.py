@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from flask import url_for
 from sqlalchemy.orm import joinedload
 
+from store.backups.latest import last_backup, last_fault
 from store.catalog.models import DateMove, Edition, EditionStatus
 from store.catalog.publications import dates_due
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db
-from store.kit.formatting import format_day, format_moment, format_weekday
+from store.kit.formatting import format_day, format_moment, format_near, format_weekday
 from store.kit.money import format_money
 from store.mail import restores
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Repair, stands_at
@@ -80,7 +81,7 @@ def _asked() -> list[Callable[[], Iterator[Need]]]:
         asked += [_disputes, _failed_letters, _repairs, _held_letters, _held_orders, _transfers]
         asked += [_backs, _events]
     if may("owners"):
-        asked += [_refunds, _without_second_step]
+        asked += [_refunds, _without_second_step, _backup]
     return asked
 
 
@@ -97,6 +98,19 @@ def _held_by_restore() -> Iterator[Need]:
             url=url_for("restores.one"),
             due=_FIRST,
         )
+
+
+def _backup() -> Iterator[Need]:
+    last, fault = last_backup(), last_fault()
+    if last is not None and (fault or last.is_old):
+        rest = (
+            "Then none was whole."
+            if fault
+            else "Who runs the shop has to see why none was made since."
+        )
+        yield Need(f"The last backup is of {format_near(last.made_at)}.", rest, fault)
+    elif fault:
+        yield Need("No backup has been whole yet.", "", fault)
 
 
 def _paused() -> Iterator[Need]:

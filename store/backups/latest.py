@@ -1,13 +1,16 @@
 """When the shop was last copied, for whom that is of concern: the desk's home, `/metrics`."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from store.backups.models import Backup
 from store.kit import clock
 from store.kit.database import db
+
+# A night that was missed is nothing yet.
+OLD = timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,11 @@ class LastBackup:
 
     made_at: datetime
     size: int
+
+    @property
+    def is_old(self) -> bool:
+        """Whether a person should see to it."""
+        return clock.now() - self.made_at > OLD
 
 
 def last_backup() -> LastBackup | None:
