@@ -29,6 +29,7 @@ from store.payments import (
     disputes,
     erasures,
     inbox,
+    looking_back,
     refunds,
     transfers,
 )
@@ -105,6 +106,7 @@ TIMETABLE: tuple[Callable[[], object], ...] = (
     repairs.look_after_holds,
     worker.wake_when_due,
     inbox.take_missed_news,
+    looking_back.look_back,
     checkout.end_left_open,
     inbox.sweep,
     inbox.alert_on_burst,

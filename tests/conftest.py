@@ -174,9 +174,7 @@ on_both_stores = pytest.mark.parametrize("storage_url", ["folder", "s3"], indire
 
 
 @pytest.fixture
-def backup(
-    request: pytest.FixtureRequest, app: Flask, tmp_path: Path
-) -> Iterator[Callable[[], str]]:
+def backup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
     """Copies the database as it stands; the address of the copy."""
     copies: list[str] = []
 

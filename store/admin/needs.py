@@ -37,6 +37,7 @@ from store.payments.models import (
     RefundStatus,
     TransferBack,
 )
+from store.payments.strays import open_strays
 from store.staff.credentials import due_at
 from store.staff.guard import may, signed_in
 from store.staff.models import StaffMember
@@ -79,7 +80,7 @@ def _asked() -> list[Callable[[], Iterator[Need]]]:
         asked += [_paused, _paused_dates, _promises]
     if may("support"):
         asked += [_disputes, _failed_letters, _repairs, _held_letters, _held_orders, _transfers]
-        asked += [_backs, _events]
+        asked += [_backs, _events, _strays]
     if may("owners"):
         asked += [_refunds, _without_second_step, _backup]
     return asked
@@ -326,6 +327,17 @@ def _events() -> Iterator[Need]:
     if count:
         what = _many(count, "message about a payment waits", "messages about payments wait")
         yield Need(what + " for more than a minute.", "Each is tried again by itself.")
+
+
+def _strays() -> Iterator[Need]:
+    found = open_strays()
+    if found:
+        what = _many(len(found), "payment has", "payments have") + " no order here:"
+        first = format_money(found[0].amount, found[0].currency)
+        more = f"{'' if len(found) == 1 else 'The oldest: '}{first} for {found[0].order_reference}"
+        act = "Look after it" if len(found) == 1 else "Look after them"
+        rest = "a restore has lost it." if len(found) == 1 else "a restore has lost them."
+        yield Need(what, rest, more, act, url_for("restores.one"), found[0].paid_at)
 
 
 def _without_second_step() -> Iterator[Need]:

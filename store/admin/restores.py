@@ -1,4 +1,5 @@
-"""After a restore: what would leave, and the press that lets letters leave again."""
+"""After a restore: what would leave, the press that lets letters leave again, and money whose order is
+lost."""
 
 from typing import Any
 
@@ -7,6 +8,8 @@ from flask import Blueprint, flash, redirect, render_template, url_for
 from store.backups.after_restore import let_letters_go
 from store.kit.database import transaction
 from store.mail import restores
+from store.payments.looking_back import still_asked
+from store.payments.strays import open_strays, settle_stray
 from store.staff import audit
 from store.staff.acts import Act
 from store.staff.guard import OWNERS, STAFF, opens_to, who
@@ -25,6 +28,8 @@ def one() -> Any:
         waiting=waiting,
         letters=sum(one.letters for one in waiting),
         twice=sum(one.twice for one in waiting),
+        strays=open_strays(),
+        asked=still_asked(),
     )
 
 
@@ -37,3 +42,15 @@ def go() -> Any:
             audit.record(Act.LETTERS_LET_GO, restore)
     flash("Letters leave again.")
     return redirect(url_for("home.home"), 303)
+
+
+@bp.post("/payments/<int:number>/settled")
+@opens_to(OWNERS)
+def settle(number: int) -> Any:
+    """Somebody has looked after money whose order is lost."""
+    with transaction():
+        stray = settle_stray(number, who())
+        facts = {"payment": stray.payment_id, "order": stray.order_reference}
+        audit.record(Act.MONEY_WITHOUT_ORDER, stray, after=facts)
+    flash("Noted.")
+    return redirect(url_for("restores.one"), 303)

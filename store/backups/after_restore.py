@@ -16,6 +16,7 @@ from store.kit import numbers
 from store.kit.database import db, transaction
 from store.mail import restores
 from store.mail.models import Delivery, Restore
+from store.orders.models import Order
 from store.payments.erasures import apply_journal
 from store.staff import people
 from store.staff.membership import StaffUnknown, remove
@@ -70,17 +71,25 @@ def end_all_links() -> int:
 
 
 def let_letters_go(who: str) -> list[Restore]:
-    """A person says that letters may leave. Those of editions that fell due between backup and restore
-    may have left before, too, and are marked. Refuses (`NothingHeld`)."""
+    """A person says that letters may leave; those that the shop before may have sent are marked. Refuses
+    (`NothingHeld`)."""
     held = restores.let_go(who)
     for restore in held:
-        fell_due = sa.select(Edition.id).where(
-            Edition.release_at <= restore.restored_at, Edition.released_at >= restore.restored_at
-        )
-        again = Delivery.edition_id.in_(fell_due), Delivery.created_at >= restore.restored_at
-        marked = sa.update(Delivery).where(*again, Delivery.sent_at.is_(None))
-        db.session.execute(marked.values(is_possibly_twice=True))
+        _mark_of_before(restore)
     return held
+
+
+def _mark_of_before(restore: Restore) -> None:
+    """What was owed since the restore for what the shop before had seen as well: an edition that fell
+    due, and payments and refunds of orders that the backup knows."""
+    fell_due = sa.select(Edition.id).where(
+        Edition.release_at <= restore.restored_at, Edition.released_at >= restore.restored_at
+    )
+    known = sa.select(Order.id).where(Order.placed_at < restore.made_at)
+    of_before = sa.or_(Delivery.edition_id.in_(fell_due), Delivery.order_id.in_(known))
+    since = Delivery.created_at >= restore.restored_at, Delivery.sent_at.is_(None)
+    marked = sa.update(Delivery).where(of_before, *since)
+    db.session.execute(marked.values(is_possibly_twice=True))
 
 
 def _tell_again(done: Begun) -> None:

@@ -131,7 +131,8 @@ def go(end_links: bool, yes: bool) -> None:
 
 def _what_holds(restore: Restore) -> str:
     told = (
-        f"The journal tells what ended until {format_moment(restore.journal_until)}."
+        f"The journal tells what ended until {format_moment(restore.journal_until)}. If the shop was open after "
+        "that, say no and end all links first: store mail go --end-links."
         if restore.journal_until
         else "No journal told what had ended since: all links ended, and staff sign in afresh."
     )

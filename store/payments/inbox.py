@@ -24,6 +24,7 @@ from store.payments.fulfilment import Applied, apply_state
 from store.payments.gateways.base import GatewayRefused, GatewayUnreachable, News
 from store.payments.gateways.registry import gateway_named, gateways
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, GatewayEvent
+from store.payments.strays import note_stray
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def receive_event(gateway: str, headers: Mapping[str, str], body: bytes) -> int:
     """
     news = gateway_named(gateway).read_event(headers, body)
     with transaction():
-        return _store(gateway, news)
+        return store_news(gateway, news)
 
 
 def apply_event(event_id: int) -> None:
@@ -60,6 +61,8 @@ def apply_event(event_id: int) -> None:
     state = gateway_named(name).fetch(subject)
     with transaction():
         applied = apply_state(name, state, asked_at)
+        if state is not None and applied.status is EventStatus.IGNORED:
+            note_stray(name, state)
         _mark(db.session.get_one(GatewayEvent, event_id), applied)
 
 
@@ -117,7 +120,7 @@ def take_missed_news() -> None:
             continue
         for news in missed:
             with transaction():
-                _store(name, news)
+                store_news(name, news)
 
 
 def sweep() -> None:
@@ -159,7 +162,9 @@ def _taken_up(
     return ids
 
 
-def _store(gateway: str, news: News) -> int:
+def store_news(gateway: str, news: News) -> int:
+    """Store a message once, and ring for somebody to apply it; its row's id. In the caller's
+    transaction."""
     status = EventStatus.IGNORED if news.fault else EventStatus.RECEIVED
     now = clock.now()
     added = insert_once(

@@ -12,6 +12,7 @@ from flask import Flask
 from store.backups.after_restore import Begun
 from store.catalog.publications import publication_by_slug
 from store.commands import restore
+from store.entitlements.journal_after_restore import keep_journal
 from store.kit.database import db, transaction
 from store.kit.storage import storage
 from store.orders.models import Customer, Order
@@ -49,6 +50,7 @@ def nothing_follows(monkeypatch: pytest.MonkeyPatch) -> None:
 def here(app: Flask, tmp_path: Path, database_url: str) -> Somewhere:
     """A shop with something in every corner."""
     stock(app)
+    keep_journal()
     db.session.remove()
     return Somewhere(tmp_path, database_url)
 

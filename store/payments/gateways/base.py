@@ -175,6 +175,11 @@ class Gateway(Protocol):
         """What the gateway told us and nobody here took in; [] where none can be."""
         ...
 
+    def known_since(self, moment: datetime) -> list[str]:
+        """What tries were paid, given back or contested since a moment (UTC), as subjects for
+        `fetch`; [] where nothing is known that our own rows do not say."""
+        ...
+
     def send_evidence(self, dispute_id: str, evidence: dict[str, str], *, submit: bool) -> None:
         """Lay down what speaks for us in a dispute; with `submit` for good, once. Raises
         `GatewayRefused` where none is taken."""
@@ -189,6 +194,9 @@ class QuietGateway:
     """What `manual` and `free` share: no service behind them sends news or disputes a payment."""
 
     def missed_news(self) -> list[News]:
+        return []
+
+    def known_since(self, moment: datetime) -> list[str]:
         return []
 
     def send_evidence(self, dispute_id: str, evidence: dict[str, str], *, submit: bool) -> None:

@@ -25,6 +25,7 @@ from store.payments.gateways.base import (
     StartedCheckout,
 )
 from store.payments.gateways.stripe_objects import (
+    CHANGED_LATER,
     EVENT_KINDS,
     SUBJECT,
     Said,
@@ -126,6 +127,26 @@ class StripeGateway:
             return [
                 read_news(event.to_dict(), is_live=is_live()) for event in found.auto_paging_iter()
             ]
+
+    def known_since(self, moment: datetime) -> list[str]:
+        """Sessions that were completed, and payments given back or contested, since then. Of what
+        was older and changed since, Stripe tells for thirty days."""
+        since, found = int(moment.timestamp()), set[str]()
+        with _in_our_words():
+            v1 = _client().v1
+            sessions = v1.checkout.sessions.list(
+                {"created": {"gte": since}, "status": "complete", "limit": PAGE}
+            )
+            found.update(session.id for session in sessions.auto_paging_iter())
+            for listed in (v1.refunds, v1.disputes):
+                rows = listed.list({"created": {"gte": since}, "limit": PAGE})
+                found.update(str(row["payment_intent"]) for row in rows.auto_paging_iter())
+            events = v1.events.list(
+                {"created": {"gte": since}, "types": list(CHANGED_LATER), "limit": PAGE}
+            )
+            for event in events.auto_paging_iter():
+                found.add(read_news(event.to_dict(), is_live=is_live()).subject)
+        return sorted(subject for subject in found if SUBJECT.fullmatch(subject))
 
     def send_evidence(self, dispute_id: str, evidence: dict[str, str], *, submit: bool) -> None:
         """Lay down evidence; with `submit` for good. Raises `GatewayRefused`."""

@@ -51,6 +51,12 @@ EVENT_KINDS = (
     "charge.dispute.funds_reinstated",
     FRAUD_WARNING,
 )
+# Of these what happens to a payment long after its session.
+CHANGED_LATER = tuple(
+    kind
+    for kind in EVENT_KINDS
+    if kind.startswith(("refund.", "charge.refunded", "charge.dispute.", "checkout.session.async_"))
+)
 SUBJECT = re.compile(r"(cs|pi)_\w{1,100}", re.ASCII)
 REFUND_STANDINGS = {
     "succeeded": RefundStanding.SUCCEEDED,
