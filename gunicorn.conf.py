@@ -2,17 +2,16 @@
 
 from typing import Any
 
+from store.children import GRACE_SECONDS, watch_parent
 from store.commands.base import load_settings
 from store.kit import logs
 from store.serving import (
-    GRACE_SECONDS,
     WebLog,
     keep_for_good,
     keep_watch,
     note_end,
     note_start,
     refuse_broken_bodies,
-    watch_parent,
 )
 
 logs.log_to_stderr()
@@ -22,6 +21,8 @@ bind = [_settings.bind]
 workers = _settings.web_workers
 threads = _settings.web_threads
 worker_class = "gthread"
+# The shop is put together once, and the processes share its memory; it has no connection by then.
+preload_app = True
 # Addresses hold tokens: one line a request is our own (`WebLog`), and what is logged is masked.
 accesslog = None
 logger_class = WebLog
@@ -36,7 +37,9 @@ proc_name = "colophon-web"
 
 
 def when_ready(_server: object) -> None:
-    """The command that started the server is watched from here on."""
+    """Before the processes are begun: what they share must not be touched by a search for garbage.
+    The command that started the server is watched from here on."""
+    keep_for_good()
     watch_parent()
     note_start(web=True)
 

@@ -11,10 +11,12 @@ from bench import (
     lists,
     locks,
     memory,
+    nginx,
     orders,
     pages,
     pipeline,
     release,
+    start,
     weather,
     webhooks,
     writes,
@@ -22,7 +24,9 @@ from bench import (
 from bench.figures import LeftOut, print_table
 
 ALL = {
+    "start": start.measure,
     "pages": pages.measure,
+    "nginx": nginx.measure,
     "pipeline": pipeline.measure,
     "weather": weather.measure,
     "writes": writes.measure,
@@ -34,9 +38,11 @@ ALL = {
     "locks": locks.measure,
     "histories": histories.measure,
     "memory": memory.measure,
+    "crowd": nginx.measure_whole,
 }
 SLOW = {
     "histories": "rows that differ after a thousand events of Stripe's in random order",
+    "crowd": "behind nginx: 10,000 buyers in a minute beside slow readers",
     "memory": "a worker's peak memory at 1,000 and 100,000 readers",
 }
 
@@ -44,10 +50,6 @@ SLOW = {
 ELSEWHERE = [
     LeftOut("what kill -9 at 200 random moments misses and doubles", "`make trials` does"),
     LeftOut("a claim takes no more rows than asked", "tests/mail/test_claims.py does"),
-    LeftOut(
-        "behind nginx: downloads, slow readers, 10,000 buyers in a minute",
-        "`make setup` brings no nginx",
-    ),
     LeftOut("longest function and file, complexity, types", "`make check` does"),
 ]
 

@@ -46,7 +46,7 @@ def measure() -> list[Figure]:
         ours = settings.load({}, env="testing", secret_key=KEY, data_dir=Path(folder))
         with (
             served(run_shop, ours) as (shop_port, shop_pid),
-            served(_run_bare, None) as (bare_port, bare_pid),
+            served(run_bare, None) as (bare_port, bare_pid),
         ):
             page = [f"/publications/{SLUG}"]
             speed = rounds(5, lambda: _load(shop_port, page), lambda: _load(bare_port, ["/"]))
@@ -91,7 +91,8 @@ def run_shop(given: settings.Settings, port: int) -> None:
     serving.run_web(given, f"127.0.0.1:{port}")
 
 
-def _run_bare(_given: None, port: int) -> None:
+def run_bare(_given: None, port: int) -> None:
+    """A route that does nothing, served as the shop is."""
     app = Flask("bare")
     app.add_url_rule("/", view_func=lambda: "hello")
     serving.WebServer(lambda: app, f"127.0.0.1:{port}").run()
@@ -100,20 +101,26 @@ def _run_bare(_given: None, port: int) -> None:
 @contextmanager
 def served(target: object, given: object) -> Iterator[tuple[int, int]]:
     """A server in a process of its own: `target(given, port)`; yields port and process id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = multiprocessing.get_context("spawn").Process(target=target, args=(given, port))
     process.start()
     try:
-        _wait(port)
+        wait_for(port)
         yield port, process.pid or 0
     finally:
         process.terminate()
         process.join()
 
 
-def _wait(port: int) -> None:
+def free_port() -> int:
+    """A port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    """Come back once something listens there."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
@@ -143,12 +150,13 @@ def _load(port: int, paths: list[str]) -> float:
 
 
 def _work(pid: int, port: int, paths: list[str]) -> float:
-    before = _processor_seconds(pid)
+    before = processor_seconds(pid)
     _load(port, paths)
-    return _processor_seconds(pid) - before
+    return processor_seconds(pid) - before
 
 
-def _processor_seconds(pid: int) -> float:
+def processor_seconds(pid: int) -> float:
+    """What a process and all below it have worked."""
     parent = psutil.Process(pid)
     times = [process.cpu_times() for process in (parent, *parent.children(recursive=True))]
     return sum(each.user + each.system for each in times)

@@ -1,12 +1,12 @@
 """The one place where the shop is put together."""
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
-from flask_migrate import Migrate
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -34,6 +34,7 @@ from store.kit.engine import engine_options, prepare_engine
 from store.kit.kept_pages import KeptPages
 from store.kit.storage import Storage
 from store.mail import letters, matching
+from store.payments.gateways.registry import gateways
 from store.settings import Settings
 from store.storefront import (
     about,
@@ -106,6 +107,23 @@ class Shop(Flask):
         answered.note_fault(exc_info)
 
 
+class Migrations:
+    """What flask-migrate looks for in an application. The library, and Alembic with it, is read in
+    where tables are made or compared, not in each process of a shop."""
+
+    db = db
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    @cached_property
+    def migrate(self) -> Any:
+        """The library's own part."""
+        from flask_migrate import Migrate  # noqa: PLC0415 - see above
+
+        return Migrate(db=db, directory=self.directory)
+
+
 def create_app(settings: Settings) -> Flask:
     """A shop for these settings; opens no connection and touches no file but the data folder."""
     app = Shop(
@@ -117,9 +135,10 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["colophon.storage"] = Storage(settings.storage, has_key=settings.has_bucket_key)
     app.extensions["colophon.kept_pages"] = KeptPages()
     db.init_app(app)
-    Migrate(app, db, directory=str(place("migrations")))
+    app.extensions["migrate"] = Migrations(str(place("migrations")))
     with app.app_context():
         prepare_engine(db.engine)
+        gateways()  # the library of one that is set up is read in before processes part
     jobs.init_app(app, settings.database, str(settings.data_dir.absolute() / "bell.db"))
     tasks.register_jobs(app)
     letters.register_seller(current_seller)

@@ -1,17 +1,11 @@
-"""The shop as processes: gunicorn and the worker, each alone or as children of one command."""
+"""The shop as processes: gunicorn and the worker. Who starts both is in `children`."""
 
 import gc
 import logging
-import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from logging import NOTSET
-from types import FrameType
 from typing import Any
 
 from flask import Flask
@@ -22,6 +16,7 @@ from werkzeug.exceptions import BadRequest
 
 from store import tasks
 from store.app import create_app, place
+from store.children import watch_parent
 from store.kit import answered, jobs, logs
 from store.kit.happenings import Happening, tell
 from store.mail import certificates, heartbeats
@@ -30,9 +25,6 @@ from store.staff import troubles
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 30
-# Set in children, so that each knows whose death ends it.
-PARENT = "COLOPHON_PARENT"
 # Also how long a process waits first: a worker that starts beside it is there by then.
 LOOK_SECONDS = 30.0
 
@@ -105,19 +97,6 @@ def keep_for_good() -> None:
     and whoever waits for SQLite's lock stood still."""
     gc.collect()
     gc.freeze()
-
-
-def is_free(bind: str) -> bool:
-    """Whether this process could listen there: nothing else does, and the address is ours."""
-    host, _, port = bind.rpartition(":")
-    host = host.strip("[]")
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, int(port)))
-        except OSError:
-            return False
-    return True
 
 
 def run_web(settings: Settings, bind: str | None = None) -> None:
@@ -207,47 +186,3 @@ def note_start(*, web: bool) -> None:
 def note_end(*, web: bool) -> None:
     """It has ended in order; one that was killed says nothing."""
     tell(Happening.WEB_ENDED if web else Happening.WORKER_ENDED)
-
-
-def serve(bind: str) -> int:
-    """Web and worker as children of this process; one that dies ends both. Returns an exit code."""
-    environment = os.environ | {PARENT: str(os.getpid()), "STORE_BIND": bind}
-    children = [
-        subprocess.Popen([sys.executable, "-m", "store.cli", command], env=environment)  # noqa: S603
-        for command in ("web", "worker")
-    ]
-    stopping = threading.Event()
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    watch_parent()
-    while not stopping.is_set() and all(child.poll() is None for child in children):
-        stopping.wait(0.2)
-    was_asked = stopping.is_set()
-    for child in children:
-        if child.poll() is None:
-            child.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + GRACE_SECONDS + 5
-    for child in children:
-        try:
-            child.wait(timeout=max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            child.kill()
-    return 0 if was_asked else 1
-
-
-def watch_parent() -> None:
-    """End this process when the command that started it is gone."""
-    parent = os.environ.get(PARENT)
-    if parent is None:
-        return
-
-    def watch() -> None:
-        while os.getppid() == int(parent):
-            time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True, name="watch-parent").start()

@@ -85,6 +85,15 @@ def child(process: "subprocess.Popen[str]", word: str) -> psutil.Process:
     return found[0]
 
 
+def megabytes(*processes: int) -> float:
+    """What these processes hold of the machine's memory, what they share counted once in all."""
+    found = 0.0
+    for number in processes:
+        lines = Path(f"/proc/{number}/smaps_rollup").read_text().splitlines()
+        found += sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
+    return found
+
+
 def gone(processes: list[psutil.Process]) -> bool:
     """Whether all of them have ended."""
     return not [

@@ -165,7 +165,7 @@ def test_the_environment_is_read_in_one_place() -> None:
         if {"os.environ", "os.getenv"} & _attributes(tree) or "environ" in _taken_from(tree, "os")
     }
     # The two that start children hand the environment on.
-    assert readers == {"store/settings.py", "store/serving.py", "store/commands/demo.py"}
+    assert readers == {"store/settings.py", "store/children.py", "store/commands/demo.py"}
 
 
 def test_only_transaction_commits() -> None:

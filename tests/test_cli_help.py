@@ -22,6 +22,7 @@ from store.payments.checkout import begin_checkout
 from store.payments.refunds import refund_order
 from store.payments.transfers import record_transfer
 from store.settings import load
+from tests.command_tree import commands_of
 from tests.conftest import SECRET
 from tests.purchases import an_order
 from tests.snapshots import snapshot
@@ -34,7 +35,7 @@ def _commands(
     """Every group and command with the words that lead there, in the order of the alphabet."""
     yield path, command
     if isinstance(command, click.Group):
-        for name, below in sorted(command.commands.items()):
+        for name, below in sorted(commands_of(command).items()):
             yield from _commands(below, (*path, name))
 
 

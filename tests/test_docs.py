@@ -14,6 +14,7 @@ from store.cli import main
 from store.kit import tokens
 from store.settings import PREFIX, Settings
 from tests.browser.pictures import FOLDER, PICTURES
+from tests.command_tree import commands_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -41,7 +42,7 @@ def _default(value: Any) -> str:
 
 
 def _commands(group: click.Group, path: str = "store") -> Iterator[str]:
-    for name, command in group.commands.items():
+    for name, command in commands_of(group).items():
         if isinstance(command, click.Group):
             yield from _commands(command, f"{path} {name}")
         else:
@@ -58,7 +59,7 @@ def _options(command: str) -> set[str]:
     found: click.Command = main
     for word in command.split()[1:]:
         assert isinstance(found, click.Group)
-        found = found.commands[word]
+        found = commands_of(found)[word]
     return {name for one in found.params if isinstance(one, click.Option) for name in one.opts}
 
 

@@ -34,6 +34,7 @@ from tests.serving import (
     environment,
     free_port,
     gone,
+    megabytes,
     serving,
     store,
     until,
@@ -114,6 +115,20 @@ def test_pages_answer_and_term_ends_everything_in_order(data_dir: Path) -> None:
         shop.terminate()
         assert _ends(shop, family) == (0, "")
     assert answers(port) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux counts shares")
+def test_a_shop_takes_little_memory_and_its_parent_hardly_any(data_dir: Path) -> None:
+    port = free_port()
+    with serving(data_dir, port) as shop:
+        for path in ("/", "/terms", "/find-my-copies", "/admin/sign-in") * 5:
+            assert answers(port, path) == 200
+        until(lambda: child(shop, "worker").num_threads() > 3, "the worker is at work")
+        # What processes have in common is read in once, before the first connection is opened.
+        web = child(shop, "web")
+        assert not [file for file in web.open_files() if file.path.endswith(".db")]
+        assert megabytes(shop.pid) < 20
+        assert megabytes(shop.pid, *(one.pid for one in below(shop))) <= 330
 
 
 @pytest.mark.parametrize("word", [pytest.param("web", marks=pytest.mark.long), "worker"])

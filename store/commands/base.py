@@ -1,4 +1,7 @@
-"""What the commands share: the shop's context, refusals as exit codes, tables and JSON."""
+"""What the commands share: the shop's context, refusals as exit codes, tables and JSON.
+
+The shop itself is imported where it is needed: `store serve` judges the settings without it.
+"""
 
 import codecs
 import functools
@@ -6,18 +9,16 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, TypeVar
 
 import click
 import sqlalchemy as sa
-from flask import Flask
 
 from store import settings as store_settings
-from store.app import create_app
-from store.distribution.rehearsal import TYPED_ABOVE
 from store.kit import logs
-from store.kit.errors import Refusal
-from store.kit.space import NoSpace, is_full
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,8 +36,10 @@ def load_settings(**given: Any) -> store_settings.Settings:
     return found
 
 
-def the_shop() -> Flask:
+def the_shop() -> "Flask":
     """The application of this process."""
+    from store.app import create_app  # noqa: PLC0415 - see above
+
     return create_app(load_settings())
 
 
@@ -45,6 +48,9 @@ def in_shop(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        from store.kit.errors import Refusal  # noqa: PLC0415 - see above
+        from store.kit.space import NoSpace, is_full  # noqa: PLC0415
+
         with the_shop().app_context():
             try:
                 return command(*args, **kwargs)
@@ -99,6 +105,8 @@ def confirm(question: str) -> None:
 def confirm_people(people: int, question: str, to_do: str, undone: str) -> None:
     """Ask with `question` before so many people are written to; where they are many, their number
     is to be typed `to_do` so, and `undone` says that it was not done. Refuses as `confirm`."""
+    from store.distribution.rehearsal import TYPED_ABOVE  # noqa: PLC0415 - see above
+
     if people <= TYPED_ABOVE:
         confirm(question)
         return

@@ -15,13 +15,13 @@ import click
 from flask_migrate import upgrade
 
 from store.app import create_app
+from store.children import PARENT
 from store.commands.base import load_settings
 from store.demo.story import HERE, Payment, tell
 from store.demo.visitor import StoryEnds, Visitor
 from store.kit.config import config
 from store.kit.database import transaction
 from store.kit.errors import Refusal
-from store.serving import PARENT
 from store.settings import Settings
 from store.staff import people
 from store.staff.models import Role

@@ -4,16 +4,12 @@ import click
 from flask_migrate import upgrade as migrate_upward
 
 from store import serving, tasks
-from store.commands.base import Refused, in_shop, load_settings
+from store.commands.base import in_shop, load_settings
+from store.commands.serve import PORT, free_bind
 from store.kit.database import transaction
 from store.mail import heartbeats
-from store.settings import Settings
 from store.staff.acts import Act
 from store.staff.audit import record
-
-PORT = click.option(
-    "--port", type=click.IntRange(1, 65_535), help="Another port than STORE_BIND names."
-)
 
 
 @click.group()
@@ -33,17 +29,10 @@ def db_upgrade() -> None:
 
 @click.command()
 @PORT
-def serve(port: int | None) -> None:
-    """Web server and worker together, for one machine."""
-    raise SystemExit(serving.serve(_free_bind(load_settings(), port)))
-
-
-@click.command()
-@PORT
 def web(port: int | None) -> None:
     """The web server alone."""
     settings = load_settings()
-    serving.run_web(settings, _free_bind(settings, port))
+    serving.run_web(settings, free_bind(settings, port))
 
 
 @click.command()
@@ -59,14 +48,3 @@ def tick() -> None:
     tasks.tick()
     heartbeats.note_pass_by_hand()
     click.echo("Done what was due.")
-
-
-def _free_bind(settings: Settings, port: int | None) -> str:
-    """Where to listen; refused where somebody else does."""
-    bind = f"{settings.bind.rpartition(':')[0]}:{port}" if port else settings.bind
-    if not serving.is_free(bind):
-        raise Refused(
-            f"{bind} is taken, or is no address of this machine; choose another port with --port, "
-            "or another address with STORE_BIND."
-        )
-    return bind

@@ -10,9 +10,6 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
 from store.kit.mailboxes import OwnAddressUnwritable, own_address
@@ -87,6 +84,11 @@ def public_keys(value: list[str]) -> list[str]:
 
 
 def _is_curve(key: str) -> bool:
+    # Large, and few shops have a key to be judged.
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
     try:
         found = serialization.load_der_public_key(base64.b64decode(key, validate=True))
     except (ValueError, UnsupportedAlgorithm):

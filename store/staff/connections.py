@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from flask import current_app
 
 from store.catalog.models import Seller
@@ -26,7 +24,6 @@ from store.mail.returned_mailbox import mailbox_server
 from store.mail.shared_clock import shared_now_of
 from store.mail.smtp import Connection, OutcomeKind
 from store.orders.customers import mask
-from store.payments.gateways import stripe
 from store.payments.gateways.stripe_objects import endpoint_fault
 from store.staff import front, kept_files, mail_names, surroundings
 
@@ -99,6 +96,8 @@ def _tried(name: str, part: Callable[[], Said]) -> Tried:
 def _stripe_key(_: Wanted) -> str:
     if config().stripe_secret_key is None:
         return "not set: no card payments"
+    from store.payments.gateways import stripe  # noqa: PLC0415 - see `gateways.registry`
+
     stripe.endpoints()
     surroundings.compare_clock(stripe.time_there(), "Stripe's, and what it signs holds for minutes")
     return f"answers, {'live' if stripe.is_live() else 'test'} mode"
@@ -107,6 +106,8 @@ def _stripe_key(_: Wanted) -> str:
 def _stripe_webhook(_: Wanted) -> str:
     if config().stripe_secret_key is None:
         return "no key set: nothing to hear"
+    from store.payments.gateways import stripe  # noqa: PLC0415
+
     url = f"{config().base_url}/webhooks/stripe"
     ours = [one for one in stripe.endpoints() if one["url"] == url]
     faults = [endpoint_fault(one, stripe.API_VERSION) for one in ours]
@@ -118,6 +119,9 @@ def _stripe_webhook(_: Wanted) -> str:
 
 
 def _database(_: Wanted) -> str:
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - see `app.Migrations`
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     newest = ScriptDirectory(current_app.extensions["migrate"].directory).get_current_head()
     with db.engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()

@@ -8,6 +8,7 @@ import click
 import pytest
 
 from store.cli import main
+from tests.command_tree import commands_of
 
 FOLDER = Path(__file__).parents[2] / "docs" / "ops" / "systemd"
 SERVICES = sorted(path.name for path in FOLDER.glob("colophon-*.service"))
@@ -76,7 +77,7 @@ def test_the_user_of_the_shop_can_be_made() -> None:
 def test_services_start_commands_that_there_are_as_the_user_that_is_made(service: str) -> None:
     (started,) = _value(service, "ExecStart")
     program, *words = started.split()
-    found = main.commands[words[0]]
+    found = commands_of(main)[words[0]]
     assert program == COMMAND
     options = {name for one in found.params if isinstance(one, click.Option) for name in one.opts}
     assert {word for word in words if word.startswith("--")} - options == set()

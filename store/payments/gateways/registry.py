@@ -5,7 +5,6 @@ from store.kit.errors import NotFound, Refusal
 from store.payments.gateways.base import OUR_OWN, Gateway
 from store.payments.gateways.demo import DemoGateway
 from store.payments.gateways.inhouse import FreeGateway, ManualGateway
-from store.payments.gateways.stripe import StripeGateway
 
 
 class NoGateway(Refusal):
@@ -53,5 +52,8 @@ def gateways() -> dict[str, Gateway]:
         # Beside Stripe too: what was paid here before keys were set can still be given back.
         usable.insert(0, DemoGateway())
     if config().stripe_secret_key is not None:
+        # Its library is large, and many a shop has no key.
+        from store.payments.gateways.stripe import StripeGateway  # noqa: PLC0415
+
         usable.insert(0, StripeGateway())
     return {gateway.name: gateway for gateway in usable}
