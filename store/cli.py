@@ -18,6 +18,7 @@ COMMANDS = {
     "discount": "discount",
     "edition": "edition",
     "letter": "letter",
+    "log": "log",
     "mail": "mail",
     "order": "order",
     "publication": "publication",

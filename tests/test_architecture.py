@@ -51,6 +51,7 @@ RULES = tuple(
         "distribution",
         "staff",
         "backups",
+        "stories",
     )
 )
 STATES = {

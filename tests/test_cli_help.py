@@ -200,6 +200,7 @@ def test_every_command_that_prints_data_prints_it_as_json(
         f"order received {by_bank[0]} 12.50 --json",
         f"order sent-back {by_bank[1]} --json",
         "letter list --json",
+        f"log explain {reference} --json",
         "mail repairs --json",
         "customer erasures list --json",
         "staff list --json",

@@ -6,7 +6,6 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from store.admin import letters
 from store.admin.order_states import states_of
-from store.admin.timeline import customer_story
 from store.catalog.editions import edition_by_id
 from store.catalog.publications import list_publications
 from store.distribution.coverage import coverage_of
@@ -38,6 +37,7 @@ from store.staff.acts import Act
 from store.staff.credentials import settles_at
 from store.staff.guard import SUPPORT, opens_to, signed_in, who
 from store.staff.sign_in import settled_code_faults
+from store.stories.timeline import customer_story
 
 bp = Blueprint("customers", __name__, url_prefix="/admin/customers")
 

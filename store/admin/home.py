@@ -11,7 +11,7 @@ from flask import Blueprint, redirect, render_template, url_for
 from sqlalchemy.orm import joinedload
 
 from store.admin.needs import Need, needs
-from store.admin.timeline import today_at_the_shop
+from store.admin.today import today_at_the_shop
 from store.backups.latest import last_backup
 from store.catalog.models import Edition, EditionStatus, Publication, PublicationStatus, Seller
 from store.kit import clock

@@ -5,7 +5,6 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.admin.timeline import letter_story
 from store.distribution.coverage import OCCASIONS
 from store.kit.database import db, transaction
 from store.kit.forms import MOST_TYPED, Typed, place_in_list, status, typed
@@ -28,6 +27,7 @@ from store.orders.orders import search_customers
 from store.staff import audit
 from store.staff.acts import Act
 from store.staff.guard import SUPPORT, opens_to, who
+from store.stories.timeline import letter_story
 
 bp = Blueprint("letters", __name__, url_prefix="/admin/letters")
 

@@ -7,7 +7,6 @@ from werkzeug.exceptions import BadRequest
 
 from store.admin import letters, refunds
 from store.admin.order_states import state_of, states_of
-from store.admin.timeline import order_story
 from store.entitlements.access import rights_of_order
 from store.entitlements.granting import resend_confirmation
 from store.entitlements.order_moves import move_of, settle_held
@@ -22,6 +21,7 @@ from store.payments.receipts import receipt_of
 from store.staff import audit
 from store.staff.acts import Act
 from store.staff.guard import SUPPORT, opens_to, who
+from store.stories.timeline import order_story
 
 bp = Blueprint("orders", __name__, url_prefix="/admin/orders")
 

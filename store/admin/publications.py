@@ -4,7 +4,6 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from store.admin.timeline import publication_story
 from store.catalog import editions, publications, uploads
 from store.catalog.models import VatTreatment
 from store.entitlements.access import count_customers
@@ -18,6 +17,7 @@ from store.payments.date_moves import change_details
 from store.staff import audit, recorded
 from store.staff.acts import Act
 from store.staff.guard import EDITORS, STAFF, opens_to, takes, who
+from store.stories.timeline import publication_story
 
 bp = Blueprint("publications", __name__, url_prefix="/admin/publications")
 

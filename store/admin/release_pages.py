@@ -7,7 +7,6 @@ from typing import Any
 from flask import Response, render_template, request, url_for
 
 from store.admin.editions import SEVERITIES, files_shown
-from store.admin.stories import edition_story
 from store.catalog.models import Edition
 from store.distribution import live, people, recalling
 from store.distribution.checks import Rank, accessibility, ranked
@@ -21,6 +20,7 @@ from store.kit.paging import id_in
 from store.kit.web import FRAMING_POLICY, shut_in
 from store.mail.models import Batch, BatchStatus, Occasion
 from store.staff.guard import may, who
+from store.stories.editions import edition_story
 
 # Of those whose letters are in trouble, so many stand on the page itself.
 _SHOWN = 5

@@ -17,6 +17,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.formatting import format_moment, format_size
+from store.kit.happenings import Happening, tell_now
 from store.kit.space import is_full
 from store.mail import outbox
 from store.settings import PREFIX, Settings
@@ -68,6 +69,8 @@ def backup(folder: Path, keep: int | None, as_json: bool) -> None:
         one = made.manifest
         keep_account(one.name, one.made_at, 0 if lacks else one.size, lacks)
         record(Act.BACKUP_MADE, after={"name": one.name, "files": len(one.files), "size": one.size})
+    if not faults:
+        tell_now(Happening.BACKUP_DONE, bytes=made.manifest.size)
     if faults:
         _owe_alert(" ".join(faults))
         raise Refused("\n".join(faults))
@@ -135,6 +138,7 @@ def _fault_in_words(fault: Exception, folder: Path, settings: Settings) -> str:
 def _owe_alert(words: str) -> None:
     """Staff hear of it once a day, where the database still takes a letter."""
     db.session.rollback()
+    tell_now(Happening.BACKUP_FAILED)
     try:
         with transaction():
             outbox.alert_staff(

@@ -14,6 +14,7 @@ from store.commands.copying import FOLDER, passphrase_of, programs_of, tell
 from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.formatting import format_moment, format_size
+from store.kit.happenings import Happening, tell_now
 from store.staff.acts import Act
 from store.staff.audit import record
 
@@ -93,6 +94,7 @@ def _restore(folder: Path, name: str | None, *, is_sure: bool, may_have_other_ke
                 )
             said = _said(begun)
             restoring.finish(target)
+            tell_now(Happening.RESTORE_DONE)
     click.echo("\n".join(["The shop is as it was then.", *said]))
 
 

@@ -21,6 +21,8 @@ EXAMPLE = "name@example.com"
 _LONGEST = 254  # RFC 5321, 4.5.3.1.3, less the angle brackets of a path
 # Full-width letters and signs, as East Asian keyboards type them, and their ASCII twins.
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
+# An address in somebody else's words, wherever it stands.
+_ADDRESS = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;:]+")
 _IN_BRACKETS = re.compile(r"[^<>]*<([^<>]*)>")
 # Format, private, unassigned, surrogate and separator characters show as nothing or a blank.
 _UNSEEN = {"Cf", "Cc", "Co", "Cn", "Cs", "Zs", "Zl", "Zp"}
@@ -144,6 +146,11 @@ def mask(email: str) -> str:
     """`a•••@example.org`: enough for its owner, of no use to anybody else."""
     local, _, domain = email.rpartition("@")
     return f"{local[:1]}•••@{domain}"
+
+
+def mask_addresses(text: str) -> str:
+    """The text with each address in it masked."""
+    return _ADDRESS.sub(lambda found: mask(found[0]), text)
 
 
 def customer_by_id(customer_id: int) -> Customer:

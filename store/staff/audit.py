@@ -21,13 +21,12 @@ from store.kit import clock
 from store.kit.database import Base, db
 from store.kit.formatting import format_day, format_moment
 from store.kit.limits import asking_network
-from store.orders.customers import mask
+from store.orders.customers import mask_addresses
 from store.staff import sessions
 from store.staff.acts import Act
 from store.staff.models import AuditEntry, StaffMember
 
 LONGEST_VALUE = 200
-_ADDRESS = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;:]+")
 # Eight digits or more in a row: an account, a card, a telephone number.
 _LONG_NUMBER = re.compile(r"\d(?: ?\d){7,}")
 
@@ -138,6 +137,6 @@ def _discreet(value: Any) -> Any:
         return value
     # Cut before it is searched: notes of an edition may be long, and a search for addresses in one
     # long word asks each letter about all behind it.
-    text = _ADDRESS.sub(lambda found: mask(found[0]), value[: 2 * LONGEST_VALUE])
+    text = mask_addresses(value[: 2 * LONGEST_VALUE])
     text = _LONG_NUMBER.sub(lambda found: f"…{found[0].replace(' ', '')[-3:]}", text)
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"

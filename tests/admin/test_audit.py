@@ -34,6 +34,7 @@ SILENT = {
     "edition coverage",
     "letter list",
     "letter preview",
+    "log explain",
     "mail repairs",
     "mail returned",
     "order show",

@@ -1,7 +1,8 @@
-"""What happened with an order, a customer, a publication, or at the shop today: newest first, in sentences with a
-subject, for the margin of a page. You, or the name; *they* for buyers.
+"""What happened with an order, a customer, a publication or a letter: newest first, in sentences with a
+subject. You, or the name; *they* for buyers.
 
-However long the history, each builder takes the same number of statements.
+However long the history, each builder takes the same number of statements, and of each kind of row no
+more than the story has room for.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,14 +10,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from flask import g, url_for
-from markupsafe import Markup, escape
+from flask import has_request_context
 from sqlalchemy.orm import joinedload
 
 from store.catalog.models import Asset, Edition, Publication
 from store.entitlements.models import Download, Entitlement
-from store.kit import clock
-from store.kit.config import config
 from store.kit.database import db
 from store.kit.money import format_money
 from store.kit.status import StatusChange
@@ -24,11 +22,10 @@ from store.mail.models import Delivery, DeliveryStatus
 from store.orders.models import Order, OrderStatus
 from store.payments.gateways.base import FREE, MANUAL
 from store.payments.models import Checkout, Dispute, Payment, Refund, RefundStatus, Transfer
-from store.staff.guard import who
 from store.staff.people import everybody
+from store.staff.sessions import person_at_desk
 
 LONGEST = 20
-_TODAY = 6
 
 _NAMES = {
     "customer": "They",
@@ -109,21 +106,23 @@ _BANK = {
 
 
 class Event(NamedTuple):
-    """A sentence, when, and the reason that was given or what it belongs to."""
+    """A sentence, when, the reason that was given or what it belongs to, and the name of the row."""
 
     sentence: str
     at: datetime
     reason: str = ""
+    row: str = ""
 
 
-def order_story(order: Order) -> list[Event]:
+def order_story(order: Order, most: int = LONGEST) -> list[Event]:
     """Placed, paid, letters, downloads, refunds, disputes, moves of one order."""
     this = Order.id == order.id
     return _newest(
-        _downloads(Download.order_id == order.id),
-        _letters(Delivery.order_id == order.id),
-        *_money(this),
-        _changes("orders", [order.id]),
+        most,
+        _downloads(Download.order_id == order.id, most),
+        _letters(Delivery.order_id == order.id, most),
+        *_money(this, most),
+        _changes("orders", [order.id], most),
         _placed(this),
     )
 
@@ -133,6 +132,7 @@ def customer_story(customer_id: int) -> list[Event]:
     theirs = Order.customer_id == customer_id
     orders = sa.select(Order.id).where(theirs)
     return _newest(
+        LONGEST,
         _downloads(Download.customer_id == customer_id),
         _letters(Delivery.customer_id == customer_id),
         *_money(theirs),
@@ -152,81 +152,55 @@ def publication_story(publication: Publication, editions: Iterable[Edition]) -> 
             found.append(Event(f"Edition {one.number} was released", one.released_at))
         if one.withdrawn_at:
             found.append(Event(f"Edition {one.number} was withdrawn", one.withdrawn_at))
-    return _newest(found, _changes("publications", [publication.id]))
+    return _newest(LONGEST, found, _changes("publications", [publication.id]))
 
 
-def letter_story(letter: Delivery) -> list[Event]:
+def letter_story(letter: Delivery, most: int = LONGEST) -> list[Event]:
     """How one letter came to be owed, left, came back, and was sent again."""
     asked_by = (letter.facts or {}).get("asked_by")
     owed = f"{named(asked_by)} asked for it" if asked_by else "It was owed"
     left = [Event("It was handed over", letter.sent_at)] if letter.sent_at else []
     return _newest(
+        most,
         [Event(owed, letter.created_at)],
         left,
-        _changes("deliveries", [letter.id]),
+        _changes("deliveries", [letter.id], most),
     )
-
-
-def today_at_the_shop() -> list[Event]:
-    """The newest of today's payments, refunds, gifts, and letters that did not arrive."""
-    zone = config().zone
-    since = clock.start_of(clock.today(zone), zone)
-    paid = (
-        sa.select(Payment)
-        .where(Payment.received_at >= since, Payment.amount > 0)
-        .options(joinedload(Payment.order))
-        .order_by(Payment.received_at.desc(), Payment.id.desc())
-    )
-    given_back = (
-        sa.select(Refund)
-        .where(Refund.requested_at >= since)
-        .options(joinedload(Refund.payment).joinedload(Payment.order))
-        .order_by(Refund.requested_at.desc(), Refund.id.desc())
-    )
-    # A gift is paid the moment it is placed, and of that there is an index.
-    gifts = sa.select(Order).where(Order.paid_at >= since, Order.given_reason != "")
-    gifts = gifts.order_by(Order.paid_at.desc(), Order.id.desc())
-    events = [
-        Event(_paid(one, _buyer(one.order)), one.received_at, _order_link(one.order))
-        for one in db.session.scalars(paid.limit(_TODAY))
-    ]
-    for refund in db.session.scalars(given_back.limit(_TODAY)):
-        order = refund.payment.order
-        sentence = f"{named(refund.who)} refunded {_amount(refund)} to {_buyer(order)}"
-        if refund.who == "customer":
-            sentence = f"{_buyer(order)} cancelled, and {_amount(refund)} went back"
-        events.append(Event(sentence, refund.requested_at, _order_link(order)))
-    for order in db.session.scalars(gifts.limit(_TODAY)):
-        sentence = f"A free copy was given to {_buyer(order)}"
-        events.append(Event(sentence, order.placed_at, _order_link(order)))
-    return _newest(events)[:_TODAY]
 
 
 def named(somebody: str) -> str:
     """How a sentence begins that somebody is the subject of."""
     if somebody.startswith("gateway:"):
         return "The payment firm"
-    if somebody == who():
+    if is_reader(somebody):
         return "You"
     return _NAMES.get(somebody) or _staff().get(somebody, somebody)
 
 
+def is_reader(somebody: str) -> bool:
+    """Whether it is who sits at the desk and reads the story; in a terminal nobody does."""
+    person = person_at_desk() if has_request_context() else None
+    return person is not None and person.email == somebody
+
+
 def _staff() -> dict[str, str]:
     """The names of staff by address, of those who have left, too; asked once a page."""
-    if "staff_names" not in g:
-        g.staff_names = {one.email: one.known_as for one in everybody()}
-    names: dict[str, str] = g.staff_names
+    kept: dict[Any, Any] = db.session().info
+    if "staff_names" not in kept:
+        kept["staff_names"] = {one.email: one.known_as for one in everybody()}
+    names: dict[str, str] = kept["staff_names"]
     return names
 
 
-def _money(which: Any) -> tuple[Iterator[Event], ...]:
-    return _disputes(which), _refunds(which), _transfers(which), _payments(which)
+def _money(which: Any, most: int = LONGEST) -> tuple[Iterator[Event], ...]:
+    kinds = _disputes, _refunds, _transfers, _payments
+    return tuple(kind(which, most) for kind in kinds)
 
 
-def _newest(*some: Iterable[Event]) -> list[Event]:
+def _newest(most: int, *some: Iterable[Event]) -> list[Event]:
     """Of one moment, what is told by an earlier argument stands first, as it came later."""
     found = [event for events in some for event in events]
-    return sorted(found, key=lambda event: event.at, reverse=True)[:LONGEST]
+    return sorted(found, key=lambda event: event.at, reverse=True)[:most]
 
 
 def _placed(which: Any) -> Iterator[Event]:
@@ -239,63 +213,64 @@ def _placed(which: Any) -> Iterator[Event]:
             yield Event("Nothing was to pay", order.paid_at)
 
 
-def _payments(which: Any) -> Iterator[Event]:
+def _payments(which: Any, most: int) -> Iterator[Event]:
     query = sa.select(Payment).join(Order).where(which).order_by(Payment.id.desc())
     # What came by bank is told as it arrived.
-    for payment in _rows(query.where(Payment.gateway.not_in((MANUAL, FREE)))):
-        yield Event(_paid(payment, "They"), payment.received_at)
+    for payment in _rows(query.where(Payment.gateway.not_in((MANUAL, FREE))), most):
+        yield Event(has_paid(payment, "They"), payment.received_at)
 
 
-def _transfers(which: Any) -> Iterator[Event]:
+def _transfers(which: Any, most: int) -> Iterator[Event]:
     query = sa.select(Transfer).join(Checkout, Checkout.id == Transfer.checkout_id)
     query = query.join(Order, Order.id == Checkout.order_id).where(which)
-    for one in _rows(query.order_by(Transfer.id.desc())):
-        sentence = f"{named(one.who)} noted {_amount(one)} from the bank"
+    for one in _rows(query.order_by(Transfer.id.desc()), most):
+        sentence = f"{named(one.who)} noted {amount_of(one)} from the bank"
         yield Event(sentence, one.recorded_at, one.note)
 
 
-def _refunds(which: Any) -> Iterator[Event]:
+def _refunds(which: Any, most: int) -> Iterator[Event]:
     query = sa.select(Refund).join(Payment).join(Order).where(which)
-    for one in _rows(query.order_by(Refund.id.desc())):
+    for one in _rows(query.order_by(Refund.id.desc()), most):
         if one.status is RefundStatus.FAILED:
-            sentence = f"{_amount(one)} could not be given back"
+            sentence = f"{amount_of(one)} could not be given back"
             yield Event(sentence, one.requested_at, one.failure or one.why)
         elif one.who == "customer":
-            yield Event(f"They cancelled, and {_amount(one)} went back", one.requested_at)
+            yield Event(f"They cancelled, and {amount_of(one)} went back", one.requested_at)
         else:
-            yield Event(f"{named(one.who)} refunded {_amount(one)}", one.requested_at, one.why)
+            yield Event(f"{named(one.who)} refunded {amount_of(one)}", one.requested_at, one.why)
 
 
-def _disputes(which: Any) -> Iterator[Event]:
+def _disputes(which: Any, most: int) -> Iterator[Event]:
     query = sa.select(Dispute).join(Payment).join(Order).where(which)
-    for one in _rows(query.order_by(Dispute.id.desc())):
+    for one in _rows(query.order_by(Dispute.id.desc()), most):
         for column, sentence in _BANK.items():
             at = getattr(one, column)
             if at:
-                words = sentence.format(who=named(one.submitted_by), money=_amount(one))
+                words = sentence.format(who=named(one.submitted_by), money=amount_of(one))
                 reason = one.reason_in_words if column == "opened_at" else ""
                 yield Event(words, at, reason)
 
 
-def _letters(which: Any) -> Iterator[Event]:
+def _letters(which: Any, most: int = LONGEST) -> Iterator[Event]:
     query = (
         sa.select(Delivery, Edition.number)
         .outerjoin(Edition, Edition.id == Delivery.edition_id)
         .where(which)
         .order_by(Delivery.id.desc())
-        .limit(LONGEST)
+        .limit(most)
     )
     for letter, number in db.session.execute(query):
         fallback = f"The letter “{letter.kind.replace('_', ' ')}”"
         name = _LETTERS.get(letter.kind, fallback).format(number=number)
         sentence = f"{name} {_BECAME[letter.status]}"
-        yield Event(sentence, letter.sent_at or letter.created_at, letter.reason)
+        row = f"letter {letter.id}"
+        yield Event(sentence, letter.sent_at or letter.created_at, letter.reason, row)
 
 
-def _downloads(which: Any) -> Iterator[Event]:
+def _downloads(which: Any, most: int = LONGEST) -> Iterator[Event]:
     query = sa.select(Download).where(which).order_by(Download.id.desc())
     query = query.options(joinedload(Download.asset).joinedload(Asset.edition))
-    for one in _rows(query):
+    for one in _rows(query, most):
         kind, edition = one.asset.format.upper(), one.asset.edition
         yield Event(f"They downloaded the {kind} of edition {edition.number}", one.started_at)
 
@@ -309,35 +284,28 @@ def _brought_in(customer_id: int) -> Iterator[Event]:
         yield Event(f"They were brought in with {right.publication.title}", right.granted_at)
 
 
-def _changes(entity: str, ids: Any) -> Iterator[Event]:
+def _changes(entity: str, ids: Any, most: int = LONGEST) -> Iterator[Event]:
     query = sa.select(StatusChange).where(
         StatusChange.entity == entity, StatusChange.entity_id.in_(ids)
     )
-    for one in _rows(query.order_by(StatusChange.id.desc())):
+    for one in _rows(query.order_by(StatusChange.id.desc()), most):
         sentence = _CHANGES.get((entity, one.from_status, one.to_status))
         if sentence:
             told = sentence.format(who=named(one.who))
             yield Event(told, one.at, one.why if one.why.lower() != told.lower() else "")
 
 
-def _rows(query: sa.Select[Any]) -> Any:
-    return db.session.scalars(query.limit(LONGEST))
+def _rows(query: sa.Select[Any], most: int = LONGEST) -> Any:
+    return db.session.scalars(query.limit(most))
 
 
-def _paid(payment: Payment, buyer: str) -> str:
+def has_paid(payment: Payment, buyer: str) -> str:
+    """That a payment came, and how."""
     kind = payment.method.replace("_", " ")
     how = "by bank transfer" if payment.gateway == MANUAL else f"by {kind}" if kind else ""
-    return f"{buyer} paid {_amount(payment)} {how}".strip()
+    return f"{buyer} paid {amount_of(payment)} {how}".strip()
 
 
-def _amount(row: Any) -> str:
+def amount_of(row: Any) -> str:
+    """The money of a payment, refund, transfer or dispute, as people read it."""
     return format_money(row.amount, row.currency)
-
-
-def _buyer(order: Order) -> str:
-    return order.name or order.organisation or order.email
-
-
-def _order_link(order: Order) -> Markup:
-    url = url_for("orders.one", reference=order.reference)
-    return Markup('<a href="{}">{}</a>').format(url, escape(order.reference))

@@ -4,7 +4,6 @@ from itertools import groupby
 
 import sqlalchemy as sa
 
-from store.admin.timeline import Event, named
 from store.catalog.models import Edition
 from store.distribution.recipients import batch_of
 from store.entitlements.received import NOTICE
@@ -12,7 +11,7 @@ from store.kit.database import db
 from store.kit.status import StatusChange, history
 from store.kit.text import listed
 from store.mail.models import Delivery
-from store.staff.guard import who
+from store.stories.timeline import Event, is_reader, named
 
 _BATCH = {
     ("running", "paused"): "{who} paused the letters",
@@ -74,7 +73,7 @@ def _tests(edition: Edition) -> list[Event]:
     )
     rows = db.session.execute(query.order_by(Delivery.id.desc()).limit(10))
     return [
-        Event(f"A test was sent to {'you' if address == who() else address}", at)
+        Event(f"A test was sent to {'you' if is_reader(address) else address}", at)
         for address, at in rows
         if address
     ]
