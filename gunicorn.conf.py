@@ -12,6 +12,7 @@ from store.serving import (
     note_end,
     note_start,
     refuse_broken_bodies,
+    write_down,
 )
 
 logs.log_to_stderr()
@@ -51,6 +52,14 @@ def on_exit(_server: object) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Each process of the server, before its first page."""
-    keep_watch(worker.wsgi)
+    worker.shop = worker.wsgi
+    keep_watch(worker.shop)
     refuse_broken_bodies(worker)
     keep_for_good()
+
+
+def worker_exit(_server: object, worker: Any) -> None:
+    """What this process has measured since it last wrote it down."""
+    shop = getattr(worker, "shop", None)
+    if shop is not None:
+        write_down(shop)

@@ -28,9 +28,10 @@ from store.distribution import imports
 from store.entitlements import erasing
 from store.entitlements.on_file import customers_at
 from store.entitlements.stop_links import stop_by_token
-from store.kit import answered, jobs, limits, web
+from store.kit import answered, jobs, limits, measures, web
 from store.kit.database import db
 from store.kit.engine import engine_options, prepare_engine
+from store.kit.from_here import FromHere
 from store.kit.kept_pages import KeptPages
 from store.kit.storage import Storage
 from store.mail import letters, matching
@@ -147,12 +148,15 @@ def create_app(settings: Settings) -> Flask:
     matching.register_stop(stop_by_token)
     limits.init_app(app)
     answered.init_app(app)
+    measures.init_app(app)
     web.init_app(app, place("static"))
     app.jinja_env.globals.update(draw_cover=_cover_in_our_colour, cover_path=cover_path)
     register_doors(app, settings)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    host = urlsplit(settings.base_url).netloc
+    app.wsgi_app = FromHere(app.wsgi_app, host, health.MONITORS)  # type: ignore[method-assign]
     return app
 
 

@@ -5,9 +5,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from logging import NOTSET
 from typing import Any
 
+import sqlalchemy as sa
 from flask import Flask
 from gunicorn.app.base import Application
 from gunicorn.glogging import Logger
@@ -17,7 +19,7 @@ from werkzeug.exceptions import BadRequest
 from store import tasks
 from store.app import create_app, place
 from store.children import watch_parent
-from store.kit import answered, jobs, logs
+from store.kit import answered, jobs, logs, measures
 from store.kit.happenings import Happening, tell
 from store.mail import certificates, heartbeats
 from store.settings import Settings
@@ -122,8 +124,9 @@ def run_worker(settings: Settings) -> None:
         consumer.run()
     finally:
         note_end(web=False)
-    with app.app_context():
+    with app.app_context(), suppress(sa.exc.SQLAlchemyError):
         heartbeats.end()
+    write_down(app)
 
 
 def keep_beating(app: Flask, threads: int) -> None:
@@ -143,8 +146,8 @@ def keep_beating(app: Flask, threads: int) -> None:
 
 
 def keep_watch(app: Flask, *, is_worker: bool = False) -> None:
-    """Look twice a minute, in a thread of its own, whether all is well with the machines. A worker asks
-    for the mail server's certificate, too."""
+    """Look twice a minute, in a thread of its own, whether all is well with the machines; a worker asks
+    for the mail server's certificate, too. Another thread writes down what was measured."""
 
     def look() -> None:
         if is_worker:
@@ -152,6 +155,13 @@ def keep_watch(app: Flask, *, is_worker: bool = False) -> None:
         troubles.look()
 
     _each(app, LOOK_SECONDS, look, name="watch")
+    _each(app, measures.EVERY_SECONDS, measures.write_down, name="measures")
+
+
+def write_down(app: Flask) -> None:
+    """What a process measured, as it ends; a database that is away keeps none from ending."""
+    with app.app_context(), suppress(sa.exc.SQLAlchemyError):
+        measures.write_down()
 
 
 def _each(

@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     backup_passphrase: SecretStr | None = None
     backup_passphrase_file: Path | None = None
     postgresql_programs: Path | None = None
+    metrics_token: Annotated[SecretStr | None, AfterValidator(judged.shown_secret)] = None
 
     @classmethod
     def settings_customise_sources(
@@ -267,7 +268,8 @@ class Settings(BaseSettings):
     def secrets(self) -> list[str]:
         """Every secret of the settings, so that none is printed, the longest first."""
         given = [self.mail_password, self.stripe_secret_key, *self.stripe_webhook_secrets]
-        given += [self.bounce_imap, *self.mail_webhook_brevo, self.backup_passphrase]
+        given += [self.metrics_token, self.bounce_imap, *self.mail_webhook_brevo]
+        given += [self.backup_passphrase]
         given += [*self.mail_webhook_mailgun, *self.mail_webhook_postmark]
         found = [one.get_secret_value() for one in given if one] + self.signing_keys
         url = sa.engine.make_url(self.database)

@@ -43,6 +43,7 @@ PUBLIC_GETS = [
     "/library/<token>/erase",
     "/library/<token>/second-address",
     "/library/<token>/second-address/remove",
+    "/metrics",
     "/move/<token>",
     "/offer/<token>",
     "/orders/<token>",

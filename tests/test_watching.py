@@ -26,6 +26,12 @@ AGED = {
     " ran_at = ran_at - interval '5 minutes'",
 }
 
+OWED = (
+    "INSERT INTO deliveries (kind, status, reason, dedupe_key, address, facts, priority, created_at,"
+    " due_at, tries, is_possibly_twice) VALUES ('staff_alert', 'queued', '', 'test', 'a@reader.example',"
+    """ '{"subject": "A test", "text": "Nothing."}', 0, '2026-01-01', '2026-01-01', 0, false)"""
+)
+
 
 class Place:
     """A shop's data folder and its database."""
@@ -140,3 +146,34 @@ def test_a_worker_that_ends_in_order_says_so(place: Place) -> None:
         worker.terminate()
         assert worker.wait(60) == 0
     assert place.tell("SELECT count(*) FROM heartbeats WHERE ended_at IS NULL") == [(0,)]
+
+
+def seen(port: int, name: str) -> float:
+    """A number of a scrape, 0 where there is none yet."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as page:
+        lines = page.read().decode().splitlines()
+    return next((float(one.rpartition(" ")[2]) for one in lines if one.startswith(name + " ")), 0)
+
+
+@pytest.mark.long
+def test_what_two_web_processes_and_a_worker_measure_adds_up_and_outlives_them(
+    place: Place,
+) -> None:
+    port = free_port()
+    pages = 'colophon_page_seconds_count{rule="/terms"}'
+    sends = 'colophon_send_seconds_count{outcome="accepted"}'
+    place.tell(OWED)
+    with process("web", place, port, STORE_WEB_WORKERS="2") as web:
+        until(lambda: answers(port) == 200, "the shop answers")
+        assert [answers(port, "/terms") for _ in range(40)] == [200] * 40
+        with process("worker", place, port) as worker:
+            until(lambda: seen(port, sends) == 1, "the letter of the worker is counted")
+            worker.terminate()
+            worker.wait(60)
+        until(lambda: seen(port, pages) == 40, "all pages are counted, whoever answered")
+        assert [answers(port, "/terms") for _ in range(5)] == [200] * 5
+        web.terminate()
+        web.wait(60)
+    with process("web", place, port):
+        until(lambda: answers(port) == 200, "the shop answers again")
+        assert seen(port, pages) == 45

@@ -271,6 +271,7 @@ NOBODYS: dict[str, str] = {
     "heartbeats": "worker processes",
     "journals": "the name of a file",
     "mailbox_places": "how far a mailbox was read",
+    "measures": "numbers",
     "pace": "when the next letter leaves",
     "publications": "what is published",
     "rate_counts": "digests that lead back to nobody, for an hour or a day",

@@ -76,6 +76,13 @@ def shown_secrets(value: list[SecretStr]) -> list[SecretStr]:
     return value
 
 
+def shown_secret(value: SecretStr | None) -> SecretStr | None:
+    """One such secret, or none."""
+    if value is not None:
+        shown_secrets([value])
+    return value
+
+
 def public_keys(value: list[str]) -> list[str]:
     """Public keys on an elliptic curve, as SendGrid's page shows them."""
     if not all(map(_is_curve, value)):

@@ -1,6 +1,7 @@
 """What every page shares: who may send a form, refusals as pages, security headers."""
 
 import logging
+import time
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from jinja2 import StrictUndefined
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from store.kit import asked, logs, patience, space
+from store.kit import asked, logs, measures, patience, space
 from store.kit.bucket import StoreAway
 from store.kit.config import config
 from store.kit.database import db
@@ -23,6 +24,8 @@ from store.kit.storage import FilesAway
 
 log = logging.getLogger(__name__)
 
+# When a request came in, by `time.perf_counter`.
+BEGUN = "colophon.begun"
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -71,6 +74,9 @@ SENTENCES = {
 
 def init_app(app: Flask, static_folder: Path) -> None:
     """Filters, static files, headers and refusal pages for this application."""
+    # The first of all and, as these go backwards, the last of all.
+    app.before_request(_begin)
+    app.after_request(_measure)
     asked.init_app(app)
     files = StaticFiles(static_folder)
     app.add_url_rule("/static/<name>", "static", files.serve)
@@ -173,6 +179,22 @@ def http_error_page(error: HTTPException) -> Response:
     for name in ("Allow", "Retry-After"):
         if name in original.headers:
             answer.headers[name] = original.headers[name]
+    return answer
+
+
+def _begin() -> None:
+    request.environ[BEGUN] = time.perf_counter()
+
+
+def _measure(answer: Response) -> Response:
+    """How long the page took until its head was ready, by its rule: addresses hold tokens."""
+    begun = request.environ.get(BEGUN)
+    if begun is not None:
+        rule = request.url_rule.rule if request.url_rule else "none"
+        measures.took(measures.PAGES, rule, time.perf_counter() - begun)
+        # A monitor that is told no is an answer, and no error.
+        if answer.status_code >= 500 and rule != "/readyz":
+            measures.failed(str(answer.status_code))
     return answer
 
 

@@ -188,6 +188,21 @@ def anything_due(session: Session, priorities: Priorities = PRIORITIES) -> bool:
     return session.execute(one, {"now": clock.now()}).first() is not None
 
 
+def oldest_due(session: Session) -> datetime | None:
+    """Since when that letter has been due that has waited longest, of those that may leave or are on
+    their way; None where none is due. The caller ends the read."""
+    sqlite = _is_sqlite(session)
+    firsts = [
+        f"SELECT id FROM ({_due_of(one, 1, sqlite)}) AS first_{one}"  # noqa: S608 - constants
+        for one in PRIORITIES
+    ]
+    ids = " UNION ALL ".join([*firsts, "SELECT id FROM deliveries WHERE claimed_at IS NOT NULL"])
+    query = _timed(f"SELECT min(due_at) AS due_at FROM deliveries WHERE id IN ({ids})")  # noqa: S608
+    typed = query.columns(sa.column("due_at", UtcDateTime))
+    found: datetime | None = session.execute(typed, {"now": clock.now()}).scalar()
+    return found
+
+
 def _claim_sql(limit: int, priorities: Priorities, is_sqlite: bool) -> str:
     """ARRAY, as inside IN the planner may run the inner query once per row and claim the whole
     table."""

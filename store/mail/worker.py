@@ -16,6 +16,7 @@ from queue import Empty
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from store.kit import measures
 from store.kit.config import config
 from store.kit.database import db, end_read, transaction
 from store.kit.happenings import Facts, Happening, tell_now
@@ -198,6 +199,7 @@ class Drain:
         begun = time.monotonic()
         outcome = self.line.send(letter.envelope, letter.octets)
         _tell(letter, outcome, begun)
+        measures.took(measures.SENDS, outcome.kind, time.monotonic() - begun)
         self.in_hand = Tried(letter, attempt_id, outcome, isinstance(self.line, CapturingLine))
         if outcome.kind is OutcomeKind.ACCEPTED:
             self.sent += 1

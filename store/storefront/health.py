@@ -1,17 +1,26 @@
 """What machines ask that watch the shop: whether it is up, whether it is ready, and what is not well."""
 
+import hmac
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, abort, jsonify, request
 
+from store.kit.config import config
 from store.kit.database import db
+from store.kit.exposition import CONTENT_TYPE, written
+from store.kit.from_here import FROM_HERE
 from store.kit.space import can_write, unrecorded_downloads
 from store.kit.storage import storage
+from store.kit.web import private_page
 from store.mail import restores, standstills
 from store.staff import troubles
+from store.storefront.metrics import collected
 
 bp = Blueprint("health", __name__)
+
+# Asked from this machine they answer whatever host is asked for.
+MONITORS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 @bp.get("/healthz")
@@ -40,6 +49,26 @@ def readyz() -> tuple[Response, int]:
     )
     is_asked_strictly = "strict" in request.args
     return answer, 200 if is_ready and not (is_asked_strictly and unwell) else 503
+
+
+@bp.get("/metrics")
+def metrics() -> Response:
+    """What is wrong now, in numbers, for Prometheus: to who has the token or, where there is none,
+    asks straight from this machine. Nobody else learns that there is such a page."""
+    if not _may_measure():
+        abort(404)
+    answer = private_page(written(collected()))
+    answer.content_type = CONTENT_TYPE
+    return answer
+
+
+def _may_measure() -> bool:
+    token = config().metrics_token
+    if token is None:
+        return request.environ.get(FROM_HERE) is True
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    ours = token.get_secret_value().encode()
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), ours)
 
 
 def _unwell(post: dict[str, str | None]) -> list[dict[str, Any]]:
