@@ -1,10 +1,12 @@
 """Commands about mail: what comes back, what of it waits for a person, and what a restore holds."""
 
 import sys
+from typing import TextIO
 
 import click
 
 from store.backups.after_restore import end_all_links, let_letters_go
+from store.backups.left_before import note_left
 from store.commands.base import (
     confirm,
     in_shop,
@@ -20,6 +22,7 @@ from store.kit.formatting import format_moment
 from store.mail import restores
 from store.mail.matching import take_message
 from store.mail.models import Restore
+from store.mail.relay_logs import read_log
 from store.mail.reports import LARGEST_READ, read_report, read_stop
 from store.staff.acts import Act
 from store.staff.audit import record
@@ -127,6 +130,34 @@ def go(end_links: bool, yes: bool) -> None:
         for held in let_letters_go(who_types()):
             record(Act.LETTERS_LET_GO, held)
     click.echo("Letters leave again.")
+
+
+@mail.command("sent-after")
+@click.argument("file", type=click.File(errors="replace"))
+@click.option(
+    "--arrived",
+    is_flag=True,
+    help="Every letter that the file names has arrived, whatever it says.",
+)
+@in_shop
+def sent_after(file: TextIO, arrived: bool) -> None:
+    """Say which letters left between a backup and its restore: by FILE, a log of Postfix, or any text
+    with Message-IDs of ours ("-": standard input).
+
+    What the log says was sent does not leave again. Of what it only names, and of a list, nobody knows
+    whether it arrived: that leaves again, marked as possibly twice.
+    """
+    named = read_log(file)
+    if arrived:
+        named.taken |= named.doubtful
+        named.doubtful.clear()
+    done = note_left(named)
+    facts = {"sent": done.taken, "twice": done.twice, "unknown": done.unknown}
+    with transaction():
+        record(Act.LETTERS_SENT_BEFORE, after=facts)
+    click.echo(f"{done.taken:,} letters had been sent and do not leave again.")
+    click.echo(f"{done.twice:,} may have been sent: they leave again, marked as possibly twice.")
+    click.echo(f"{done.unknown:,} were written after the backup, which does not know them.")
 
 
 def _what_holds(restore: Restore) -> str:

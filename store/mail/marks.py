@@ -63,14 +63,18 @@ def marks_in(*texts: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def numbers_behind(mark: str) -> list[int]:
+    """The delivery that a mark may be of, as each of our keys reads it, the newest key first."""
+    random, hidden = bytes.fromhex(mark)[:_RANDOM], int(mark[2 * _RANDOM :], 16)
+    read = (_hidden(key, random, hidden) for key in config().signing_keys)
+    return [number for number in read if number < 2**31]  # PostgreSQL counts no further
+
+
 def marked_letter(marks: Iterable[str]) -> int | None:
     """The delivery whose present Message-ID bears the first of these marks that any bears."""
     for mark in marks:
-        random, hidden = bytes.fromhex(mark)[:_RANDOM], int(mark[2 * _RANDOM :], 16)
-        ids = {_hidden(key, random, hidden) for key in config().signing_keys}
         chosen = sa.select(deliveries.c.id, deliveries.c.message_id)
-        known = [number for number in ids if number < 2**31]  # PostgreSQL counts no further
-        for row in db.session.execute(chosen.where(deliveries.c.id.in_(known))):
+        for row in db.session.execute(chosen.where(deliveries.c.id.in_(numbers_behind(mark)))):
             kept = (row.message_id or "").partition("@")[0]
             if hmac.compare_digest(kept.encode(), f"<{mark}".encode()):
                 return int(row.id)
