@@ -68,7 +68,7 @@ class Front:
         sites.mkdir(parents=True, exist_ok=True)
         (self.folder / "conf.d").mkdir(exist_ok=True)
         (self.folder / "log").mkdir(exist_ok=True)
-        _certificate(self.folder)
+        make_certificate(self.folder)
         main = (FILES / "nginx.conf").read_text(encoding="utf-8")
         shop = (FILES / "colophon.conf").read_text(encoding="utf-8")
         whole = f"{main}\0{shop}"
@@ -80,32 +80,38 @@ class Front:
         (sites / "colophon").write_text(shop, encoding="utf-8")
         return made
 
-    def _places(self) -> list[tuple[str, str]]:
+    def of_this_run(self) -> list[tuple[str, str]]:
+        """What no two runs on a machine can share: ports, and folders that only root may write."""
         temporary = "".join(
             f"    {kind}_temp_path {self.folder}/temp-{kind};\n"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         return [
-            # Of root alone the worker would become somebody else, who may not read a test's files.
-            ("user www-data;", "user root;" if os.geteuid() == 0 else ""),
-            ("/run/nginx.pid", f"{self.folder}/nginx.pid"),
-            ("include /etc/nginx/modules-enabled/*.conf;", ""),
             ("worker_processes auto;", "worker_processes 2;"),
             ("worker_rlimit_nofile 65536;", ""),
             ("http {\n", f"http {{\n{temporary}"),
-            ("/etc/nginx/conf.d", f"{self.folder}/conf.d"),
-            ("/etc/nginx/sites-enabled", f"{sites(self.folder)}"),
-            ("/etc/nginx/colophon", str(FILES)),
-            ("/var/log/nginx", f"{self.folder}/log"),
-            ("/var/lib/nginx/colophon", f"{self.folder}/cache"),
-            ("/etc/letsencrypt/live/shop.example.org", str(self.folder)),
             ("    listen [::]:80;\n", ""),
             ("    listen [::]:443 ssl http2 backlog=4096;\n", ""),
             ("listen 80;", f"listen 127.0.0.1:{self.port};"),
             ("listen 443 ", f"listen 127.0.0.1:{self.tls_port} "),
-            ("https://shop.example.org", f"https://shop.example.org:{self.tls_port}"),
             ("127.0.0.1:8000", f"127.0.0.1:{self.shop_port}"),
+        ]
+
+    def _places(self) -> list[tuple[str, str]]:
+        return [
+            # Of root alone the worker would become somebody else, who may not read a test's files.
+            ("user www-data;", "user root;" if os.geteuid() == 0 else ""),
+            ("/run/nginx.pid", f"{self.folder}/nginx.pid"),
+            ("include /etc/nginx/modules-enabled/*.conf;", ""),
+            ("/etc/nginx/conf.d", f"{self.folder}/conf.d"),
+            ("/etc/nginx/sites-enabled", f"{self.folder}/sites-enabled"),
+            ("/etc/nginx/colophon", str(FILES)),
+            ("/var/log/nginx", f"{self.folder}/log"),
+            ("/var/lib/nginx/colophon", f"{self.folder}/cache"),
+            ("/etc/letsencrypt/live/shop.example.org", str(self.folder)),
+            ("https://shop.example.org", f"https://shop.example.org:{self.tls_port}"),
             ("/var/lib/colophon/files", str(self.files)),
+            *self.of_this_run(),
         ]
 
     def sends_from(self, folder: Path) -> None:
@@ -180,11 +186,6 @@ class Front:
         )
 
 
-def sites(folder: Path) -> Path:
-    """Where the shop's own file stands."""
-    return folder / "sites-enabled"
-
-
 @contextmanager
 def front(folder: Path, shop_port: int, *changes: tuple[str, str]) -> Iterator[Front]:
     """nginx in front of a shop at this port, with the shop's own configuration but for these words."""
@@ -219,7 +220,7 @@ def served(app: Flask, port: int) -> Iterator[BaseWSGIServer]:
         server.server_close()
 
 
-def _certificate(folder: Path) -> None:
+def make_certificate(folder: Path) -> None:
     """One that its own key has signed, for the host of the shop."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
