@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import sqlalchemy as sa
 from pydantic import SecretStr
 
 from store.backups.latest import keep_account
@@ -64,16 +65,28 @@ def backup(folder: Path, keep: int | None, as_json: bool) -> None:
         raise Refused(words) from None
     _say(made, folder, as_json=as_json)
     faults = [*_missing(made), *([made.stuck] if made.stuck else [])]
-    with transaction():
-        lacks = "; ".join(_missing(made))
-        one = made.manifest
-        keep_account(one.name, one.made_at, 0 if lacks else one.size, lacks)
-        record(Act.BACKUP_MADE, after={"name": one.name, "files": len(one.files), "size": one.size})
+    _write_down(made)
     if not faults:
         tell_now(Happening.BACKUP_DONE, bytes=made.manifest.size)
     if faults:
         _owe_alert(" ".join(faults))
         raise Refused("\n".join(faults))
+
+
+def _write_down(made: Made) -> None:
+    one, lacks = made.manifest, " ".join(_missing(made))
+    try:
+        with transaction():
+            keep_account(one.name, one.made_at, 0 if lacks else one.size, lacks)
+            after = {"name": one.name, "files": len(one.files), "size": one.size}
+            record(Act.BACKUP_MADE, after=after)
+    except sa.exc.DBAPIError as fault:
+        if is_full(fault):
+            raise
+        click.echo(
+            "The desk cannot be told of it: the tables are of another version. Run store db upgrade.",
+            err=True,
+        )
 
 
 def settings_as_given(settings: Settings) -> Iterator[Setting]:

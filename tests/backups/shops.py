@@ -33,6 +33,7 @@ class Somewhere:
 
     data: Path
     url: str
+    storage: str = ""
 
     @property
     def kind(self) -> str:
@@ -46,6 +47,7 @@ class Somewhere:
             "STORE_SECRET_KEY": SECRET,
             "STORE_DATA_DIR": str(self.data),
             "STORE_DATABASE_URL": self.url,
+            "STORE_STORAGE_URL": self.storage,
             "STORE_ALERTS_TO": "desk@publisher.example",
             "STORE_POSTGRESQL_PROGRAMS": str(PROGRAMS),
             **given,
