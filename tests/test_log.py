@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
 
 from store.app import create_app
 from store.demo.visitor import Page, Visitor
-from store.kit.database import db
-from tests.conftest import make_settings
-from tests.editions import a_shop
-from tests.logged import facts
+from store.kit import jobs
+from store.kit.database import db, transaction
+from store.kit.jobs import ring
+from store.kit.status import advance
+from store.mail.models import Batch, BatchStatus
+from tests.admin.sign_in import a_member, sign_in
+from tests.conftest import Clock, make_settings
+from tests.editions import a_shop, drafted_and_released
+from tests.logged import facts, objects, told
 from tests.mail.scripted_server import ScriptedServer
+from tests.purchases import a_paid_order
 from tests.serving import answers, below, free_port, gone, serving, until
 
 ANNA, BEN = "anna@reader.example", "ben@reader.example"
@@ -50,7 +59,8 @@ def _read(form: str, said: str) -> Lines:
     lines = said.splitlines()
     if form == "json":
         return [json.loads(line) for line in lines]
-    assert [one for one in lines if not re.match(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z [A-Z]+ ", one)] == []
+    # A traceback alone takes more than its line.
+    lines = [one for one in lines if re.match(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z [A-Z]+ ", one)]
     return [facts(one) | {"logger": one.split()[2].rstrip(":"), "text": one} for one in lines]
 
 
@@ -93,8 +103,10 @@ def test_an_order_its_letter_and_a_dead_mail_server_are_told_with_ids_that_link_
         assert answers(port, f"/find-my-copies?who={ANNA}") == 200
         post.close()
         _buys(visitor, BEN)
-        # The worker has asked three times by then, and its heartbeat goes on.
         until(lambda: _stands(data_dir), "no letters leave any more")
+        with sqlite3.connect(data_dir / "colophon.db") as database:
+            database.execute("ALTER TABLE links RENAME TO gone")
+        fault = visitor.open(library[0])
         shop.terminate()
         said, _ = shop.communicate(timeout=60)
         until(lambda: gone(family), "all have ended")
@@ -117,6 +129,13 @@ def test_an_order_its_letter_and_a_dead_mail_server_are_told_with_ids_that_link_
     assert any(line["logger"].startswith("gunicorn") for line in lines)
     assert "/healthz" not in said
 
+    number = re.search(r"give this number: ([0-9a-f]{12})\.", fault.text)
+    assert (fault.status, bool(number)) == (500, True)
+    failed = _one(lines, "page.failed", request=number and number[1])
+    assert failed["rule"] == "/library/<token>"
+    if form == "json":
+        assert "no such table" in failed["traceback"]
+
     tokens = set(TOKEN.findall(order_page.url + letter + library[0]))
     assert len(tokens) >= 2
     secrets = [ANNA, BEN, NAME, "password-of-the-relay", "who=", *tokens]
@@ -127,3 +146,52 @@ def test_an_order_its_letter_and_a_dead_mail_server_are_told_with_ids_that_link_
 def _stands(data_dir: Path) -> bool:
     with sqlite3.connect(data_dir / "colophon.db") as database:
         return bool(database.execute("SELECT count(*) FROM standstills").fetchone()[0])
+
+
+def _events(lines: list[str]) -> list[dict[str, str]]:
+    return [facts(line) for line in lines if "event=" in line]
+
+
+def test_who_comes_to_the_desk_and_who_is_refused_is_told_by_number(client: FlaskClient) -> None:
+    a_member("owner@publisher.example")
+    with told("text") as lines:
+        sign_in(client, "owner@publisher.example", password="not the password at all")
+        sign_in(client, "owner@publisher.example")
+    found = [one for one in _events(lines()) if one["event"].startswith("sign_in")]
+    assert [(one["event"], one.get("kind"), one.get("staff")) for one in found] == [
+        ("sign_in.refused", "password", None),
+        ("sign_in.done", None, "1"),
+    ]
+    assert "@" not in "".join(lines())
+
+
+def test_a_release_and_its_brake_are_told(frozen: Clock, app: Flask) -> None:
+    publication = a_shop()
+    a_paid_order(publication, ANNA)
+    with told("text") as lines:
+        edition = drafted_and_released(publication, 2)
+        with transaction() as session:
+            batch = session.scalars(sa.select(Batch).filter_by(subject_id=edition.id)).one()
+            assert advance(batch, BatchStatus.PAUSED, who="olga@publisher.example")
+    found = _events(lines())
+    assert [(one["event"], one.get("edition"), one.get("by")) for one in found] == [
+        ("release.scheduled", str(edition.id), "Olga"),
+        ("release.done", str(edition.id), "timetable"),
+        ("letters.owed", None, None),
+        ("batch.paused", None, "staff"),
+    ]
+    assert "@" not in "".join(lines())
+
+
+def test_a_job_that_fails_is_told_with_its_traceback_and_ends_no_worker(app: Flask) -> None:
+    def breaks() -> None:
+        raise ZeroDivisionError
+
+    jobs.register(app, breaks)
+    ring("breaks")
+    huey = app.extensions["colophon.huey"]
+    with told("json") as lines:
+        huey.execute(huey.dequeue())
+    (said,) = objects("\n".join(lines()))
+    assert (said["event"], said["job"], said["level"]) == ("job.failed", "breaks", "error")
+    assert said["traceback"].endswith("ZeroDivisionError")

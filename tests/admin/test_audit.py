@@ -23,6 +23,7 @@ from store.staff.acts import Act
 from store.staff.models import AuditEntry, StaffMember
 from tests.admin.contested import desk_path
 from tests.admin.sign_in import press, signed_in
+from tests.command_tree import commands_of
 from tests.conftest import on_both
 from tests.factories import a_customer, a_publication, a_seller
 
@@ -82,7 +83,7 @@ def _commands(command: click.Command = main, path: str = "") -> Iterator[tuple[s
     if not isinstance(command, click.Group):
         yield path, command
         return
-    for name, below in command.commands.items():
+    for name, below in commands_of(command).items():
         yield from _commands(below, f"{path} {name}".strip())
 
 
