@@ -233,6 +233,7 @@ def pytest_collection_finish() -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What the trials are asked for."""
     parser.addoption("--kills", default=10, type=int, help="kill -9, so often in each trial")
+    parser.addoption("--cuts", default=0, type=int, help="power cuts, so often on each database")
     parser.addoption("--seed", default=0, type=int, help="other random moments")
 
 

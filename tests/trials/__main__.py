@@ -1,5 +1,5 @@
-"""`KILLS=200 python -m tests.trials`: that many kills of each on both databases, and their table; 1
-where anybody was missed, or a test failed.
+"""`KILLS=200 CUTS=50 python -m tests.trials`: that many kills of each on both databases, then so many
+power cuts, which need root, and their tables; 1 where anybody was missed, or a test failed.
 
 It goes by parts, each with a seed of its own. What a part found stays in `test-results/trials`, so
 that a run that was broken off is taken up again; a change of the code begins from nothing.
@@ -16,21 +16,52 @@ from xml.etree import ElementTree
 
 from tests import tables
 
-from .tally import MOST, SEED, TITLE, TOLD
+from . import power
+from .tally import MOST, POWER, SEED, TITLE, TOLD
 
-ROOT = Path(__file__).parents[2]
+TESTS = Path(__file__).parent
+ROOT = TESTS.parents[1]
 IN_PART = 20
+_PROCESSES = str((os.cpu_count() or 2) + 1)
 
 
 def main() -> int:
-    kills = int(os.environ.get("KILLS") or 200)
+    kills, cuts = (
+        int(os.environ.get(name) or many) for name, many in (("KILLS", 200), ("CUTS", 50))
+    )
+    return _kill(kills) or _cut(cuts)
+
+
+def _cut(cuts: int) -> int:
+    """Power cuts, in one part: a disk is made for each database."""
+    if cuts == 0:
+        return 0
+    if lacking := power.missing():
+        sys.stdout.write(f"\n{lacking}\n")
+        return 0
+    file = _folder() / f"cuts-{cuts}.xml"
+    if not is_whole(file):
+        _run(file, SEED, [TESTS / "test_power_cuts.py"], "2", f"--cuts={cuts}")
+    if rows := list(rows_of(file, POWER)) if file.exists() else []:
+        sys.stdout.write("\n".join(["", POWER, *tables.lines(rows), ""]))
+    return 0 if is_whole(file) else 1
+
+
+def _kill(kills: int) -> int:
     files: list[Path] = []
     try:
         for number, file in enumerate(_parts(kills)):
             files.append(file)
             if not is_whole(file):
                 begun = time.monotonic()
-                _run(file, SEED + number, min(IN_PART, kills - number * IN_PART))
+                many = min(IN_PART, kills - number * IN_PART)
+                _run(
+                    file,
+                    SEED + number,
+                    TESTS.glob("test_*_kills.py"),
+                    _PROCESSES,
+                    f"--kills={many}",
+                )
                 sys.stdout.write(f"{file.name}: {time.monotonic() - begun:.0f} seconds\n")
             if not is_whole(file):
                 return 1
@@ -43,11 +74,16 @@ def main() -> int:
 
 def _parts(kills: int) -> Iterator[Path]:
     """Where the findings of each part are kept."""
-    folder = ROOT / "test-results" / "trials" / _code()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _folder()
     for begun in range(0, kills, IN_PART):
         seed, many = SEED + begun // IN_PART, min(IN_PART, kills - begun)
         yield folder / f"seed-{seed}-kills-{many}.xml"
+
+
+def _folder() -> Path:
+    folder = ROOT / "test-results" / "trials" / _code()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _code() -> str:
@@ -61,14 +97,13 @@ def _git(*words: str) -> str:
     return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
-def _run(file: Path, seed: int, kills: int) -> None:
+def _run(file: Path, seed: int, tests: Iterable[Path], processes: str, many: str) -> None:
     under_way = file.with_suffix(".part")
     subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-q", "-m", "long"),
-            *map(str, Path(__file__).parent.glob("test_*_kills.py")),
-            *("-n", str((os.cpu_count() or 2) + 1), "--dist", "worksteal"),
-            *(f"--kills={kills}", f"--seed={seed}", f"--junitxml={under_way}"),
+            *(sys.executable, "-m", "pytest", "-q", "-m", "long", *map(str, tests)),
+            *("-n", processes, "--dist", "worksteal"),
+            *(many, f"--seed={seed}", f"--junitxml={under_way}"),
         ],
         cwd=ROOT,
         stdout=sys.stderr,
@@ -86,11 +121,11 @@ def is_whole(file: Path) -> bool:
     return int(suite.attrib["tests"]) > 0 and suite.attrib["failures"] == "0" == suite.get("errors")
 
 
-def rows_of(file: Path) -> Iterator[dict[str, str]]:
+def rows_of(file: Path, title: str = TITLE) -> Iterator[dict[str, str]]:
     """What the tests of a part noted, and how long each took."""
     for case in ElementTree.parse(file).iter("testcase"):
         for kept in case.iter("property"):
-            if kept.attrib["name"] == tables.MARK + TITLE:
+            if kept.attrib["name"] == tables.MARK + title:
                 seconds = f"{float(case.attrib['time']):.0f}"
                 yield ast.literal_eval(kept.attrib["value"]) | {"seconds": seconds}
 

@@ -20,6 +20,7 @@ from store.mail.ledger import ledger
 from store.mail.models import PRIORITIES
 from store.serving import WebServer
 
+from . import power_acts
 from .ready import die
 
 
@@ -81,4 +82,7 @@ ACTS: dict[str, Callable[..., Any]] = {
     "import": bring_in,
     "tick": tick,
     "web": web,
+    "begin on a disk": power_acts.begin,
+    "machine": power_acts.machine,
+    "look": power_acts.look,
 }

@@ -10,6 +10,7 @@ from .ready import Moment
 
 SEED = 12
 TITLE = "kill -9 at random moments"
+POWER = "power cuts at random moments"
 MOST = "most at one kill"
 TOLD = {
     "kills": "kills",

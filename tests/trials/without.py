@@ -5,8 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from store import app as app_module
 from store.distribution import import_export, releasing
-from store.kit import clock
+from store.kit import clock, storage
 from store.kit.database import db, transaction
 from store.kit.mailboxes import address_key
 from store.mail import claims, ledger
@@ -81,6 +82,25 @@ def _unbegun() -> None:
     claims.UNBEGUN = claims.LEASE
 
 
+def _waiting() -> None:
+    """SQLite says that it has what the disk does not have yet."""
+    real = app_module.prepare_engine
+
+    def prepare(engine: sa.Engine) -> None:
+        real(engine)
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(
+                engine, "connect", lambda line, _: line.execute("PRAGMA synchronous = OFF")
+            )
+
+    app_module.prepare_engine = prepare  # type: ignore[attr-defined]
+
+
+def _files_waited_for() -> None:
+    """A file counts as stored before it is on the disk."""
+    storage.os.fsync = lambda _: None  # type: ignore[attr-defined]
+
+
 GUARDS: dict[str, Callable[[], None]] = {
     "marks": _marks,
     "one commit of a release": _commits_first(releasing, "owe_notices"),
@@ -90,4 +110,6 @@ GUARDS: dict[str, Callable[[], None]] = {
     "the shared clock": _shared_clock,
     "two minutes": _unbegun,
     "what they have": _what_they_have,
+    "the disk, rows": _waiting,
+    "the disk, files": _files_waited_for,
 }
