@@ -12,6 +12,7 @@ from store.serving import (
     note_end,
     note_start,
     refuse_broken_bodies,
+    watch_tables,
     write_down,
 )
 
@@ -52,6 +53,7 @@ def on_exit(_server: object) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Each process of the server, before its first page."""
+    watch_tables(worker)
     worker.shop = worker.wsgi
     keep_watch(worker.shop)
     refuse_broken_bodies(worker)

@@ -19,7 +19,7 @@ from werkzeug.exceptions import BadRequest
 from store import tasks
 from store.app import create_app, place
 from store.children import watch_parent
-from store.kit import answered, jobs, logs, measures
+from store.kit import answered, jobs, logs, measures, revision
 from store.kit.happenings import Happening, tell
 from store.mail import certificates, heartbeats
 from store.settings import Settings
@@ -75,6 +75,12 @@ def refuse_broken_bodies(worker: Any) -> None:
     worker.wsgi = careful
 
 
+def watch_tables(worker: Any) -> None:
+    """A hook of gunicorn's, before others wrap the application: where the tables are renewed under a
+    process that still runs, it answers 503 from then on."""
+    revision.watch(worker.wsgi)
+
+
 class _CarefulBody:
     def __init__(self, body: Any) -> None:
         self._body = body
@@ -116,6 +122,14 @@ def run_worker(settings: Settings) -> None:
     # Before the first pass of the timetable, which may take long.
     keep_beating(app, settings.worker_threads)
     keep_watch(app, is_worker=True)
+    # It ends in order, and `serve` with it: what starts it again starts what is installed now.
+    was_renewed = threading.Event()
+
+    def end() -> None:
+        was_renewed.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    revision.watch(app, end)
     with app.app_context():
         tasks.begin()
     consumer = jobs.make_consumer(app, settings.worker_threads)
@@ -127,6 +141,8 @@ def run_worker(settings: Settings) -> None:
     with app.app_context(), suppress(sa.exc.SQLAlchemyError):
         heartbeats.end()
     write_down(app)
+    if was_renewed.is_set():
+        sys.exit(1)
 
 
 def keep_beating(app: Flask, threads: int) -> None:

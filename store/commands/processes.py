@@ -4,10 +4,13 @@ import click
 from flask_migrate import upgrade as migrate_upward
 
 from store import serving, tasks
-from store.commands.base import in_shop, load_settings
+from store.app import place
+from store.commands.base import Refused, in_shop, load_settings
 from store.commands.serve import PORT, free_bind
+from store.kit import revision
 from store.kit.database import transaction
 from store.mail import heartbeats
+from store.settings import Settings
 from store.staff.acts import Act
 from store.staff.audit import record
 
@@ -32,19 +35,29 @@ def db_upgrade() -> None:
 def web(port: int | None) -> None:
     """The web server alone."""
     settings = load_settings()
+    _refuse_other_tables(settings)
     serving.run_web(settings, free_bind(settings, port))
 
 
 @click.command()
 def worker() -> None:
     """The worker alone: sends letters, keeps the timetable."""
-    serving.run_worker(load_settings())
+    settings = load_settings()
+    _refuse_other_tables(settings)
+    serving.run_worker(settings)
 
 
 @click.command()
 @in_shop
 def tick() -> None:
     """One pass of everything that falls due; the worker does it each minute."""
+    if fault := revision.tables_fault():
+        raise Refused(fault)
     tasks.tick()
     heartbeats.note_pass_by_hand()
     click.echo("Done what was due.")
+
+
+def _refuse_other_tables(settings: Settings) -> None:
+    if fault := revision.fault_at(settings.database, str(place("migrations"))):
+        raise Refused(fault)

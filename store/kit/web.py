@@ -12,7 +12,7 @@ from jinja2 import StrictUndefined
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from store.kit import asked, logs, measures, patience, space
+from store.kit import asked, logs, measures, patience, revision, space
 from store.kit.bucket import StoreAway
 from store.kit.config import config
 from store.kit.database import db
@@ -90,6 +90,7 @@ def init_app(app: Flask, static_folder: Path) -> None:
     app.register_error_handler(sa.exc.DataError, _untakable)
     for fault in (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError):
         app.register_error_handler(fault, _not_written)
+    app.before_request(lambda: revision.refuse(request.endpoint))
     app.before_request(patience.begin_page)
     app.teardown_request(patience.end_page)
     app.after_request(_secure)

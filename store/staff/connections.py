@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
-from flask import current_app
 
 from store.catalog.models import Seller
-from store.kit import clock
+from store.kit import clock, revision
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.space import write_a_little
@@ -119,14 +118,8 @@ def _stripe_webhook(_: Wanted) -> str:
 
 
 def _database(_: Wanted) -> str:
-    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - see `app.Migrations`
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
-
-    newest = ScriptDirectory(current_app.extensions["migrate"].directory).get_current_head()
-    with db.engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_revision()
-    if present != newest:
-        raise RuntimeError(f"is at revision {present}, not {newest}: it waits for its upgrade")
+    if fault := revision.tables_fault():
+        raise RuntimeError(fault)
     return f"{db.engine.dialect.name}, up to date"
 
 

@@ -10,6 +10,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.exposition import CONTENT_TYPE, written
 from store.kit.from_here import FROM_HERE
+from store.kit.revision import tables_fault
 from store.kit.space import can_write, unrecorded_downloads
 from store.kit.storage import storage
 from store.kit.web import private_page
@@ -31,15 +32,17 @@ def healthz() -> Response:
 
 @bp.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Database and storage answer, and take what is written; else 503, and nobody should be led here.
+    """Database and storage answer, and take what is written, and the tables are those of this version;
+    else 503, and nobody should be led here.
     What else is not well is named, and is no 503, as readers are served all the same: but for who asks
     with `?strict`, to be woken."""
     parts = {"database": _database_answers(), "storage": _storage_answers()}
+    parts["tables"] = parts["database"] and not tables_fault()
     parts["writing"] = all(parts.values()) and can_write()
     is_ready = all(parts.values())
-    post = _post() if parts["database"] else {}
+    post = _post() if parts["tables"] else {}
     unwell = [{"part": name} for name, is_well in parts.items() if not is_well]
-    unwell += _unwell(post) if parts["database"] else []
+    unwell += _unwell(post) if parts["tables"] else []
     answer = jsonify(
         status="ready" if is_ready else "not ready",
         **parts,
