@@ -163,6 +163,7 @@ def test_the_shop_is_ready_when_database_and_storage_answer(client: FlaskClient)
         "status": "ready",
         "database": True,
         "storage": True,
+        "tables": True,
         "writing": True,
         "no_letters_since": None,
         "unrecorded_downloads": 0,
