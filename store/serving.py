@@ -2,6 +2,9 @@
 
 import gc
 import logging
+import os
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
