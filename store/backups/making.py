@@ -23,7 +23,7 @@ from store.backups.manifests import Manifest, Part
 from store.backups.places import Place, other_shops
 from store.backups.programs import Programs
 from store.backups.sealed import Damaged, Key, key_of, look_at, new_salt, write
-from store.backups.snapshots import copy_database, revision_now, survey
+from store.backups.snapshots import copy_database, is_up_to_date, revision_now, survey
 from store.entitlements.journal_after_restore import keep_journal
 from store.kit import clock
 from store.kit.config import config
@@ -80,12 +80,15 @@ def make_backup(
             raise OthersBackups(f"{folder} holds backups of {other}. Name another folder.")
         key = key_of(passphrase, _salt_of(place)) if passphrase else None
         # The copy knows the journal by name, and the journal tells of all that is in the copy.
-        keep_journal()
+        tells_of_journal = is_up_to_date()
+        if tells_of_journal:
+            keep_journal()
         made_at = clock.now()
         name, unfinished = place.begin(made_at)
         making = _Making(place, unfinished, key, programs, tell)
         manifest = making.all_of(name, made_at, room, list(settings))
-        keep_journal()
+        if tells_of_journal:
+            keep_journal()
         place.finish(manifest, key)
         gone, stuck = _older_go(place, keep) if keep and manifest.is_whole else ([], "")
     return Made(manifest, making.written, gone, stuck)

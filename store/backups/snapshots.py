@@ -8,6 +8,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import current_app
 
 from store.backups.contents import contents
 from store.backups.programs import Programs
@@ -54,6 +56,12 @@ def revision_now() -> str:
     if found is None:
         raise TablesMissing
     return found
+
+
+def is_up_to_date() -> bool:
+    """Whether the tables are of this version; a backup before `store db upgrade` is made all the same."""
+    newest = ScriptDirectory(current_app.extensions["migrate"].directory).get_current_head()
+    return revision_now() == newest
 
 
 def copy_database(target: Path, programs: Programs, progress: Progress) -> None:

@@ -14,7 +14,7 @@ from flask import Flask
 
 from store.app import create_app
 from store.cli import main
-from store.commands import base, restore
+from store.commands import restore
 from store.kit.database import db
 from store.settings import Settings
 from tests.conftest import SECRET, make_settings
@@ -63,7 +63,7 @@ class Somewhere:
 
         environment = self.environment(**given)
         with (
-            mock.patch.object(base, "create_app", make),
+            mock.patch("store.app.create_app", make),
             mock.patch.object(restore, "create_app", make),
         ):
             result = CliRunner().invoke(main, [str(word) for word in words], env=environment)
