@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from logging import NOTSET
@@ -148,9 +147,9 @@ def run_worker(settings: Settings) -> None:
         sys.exit(1)
 
 
-def keep_beating(app: Flask, threads: int) -> None:
+def keep_beating(app: Flask, threads: int) -> threading.Event:
     """Say from now on, in a thread of its own, that this worker is there: also while a job runs
-    long, and not while all its threads are stuck."""
+    long, and not while all its threads are stuck. Returns what ends it once it is set."""
 
     def beat() -> None:
         is_moving = jobs.pulse_of(app).is_moving(threads)
@@ -161,7 +160,7 @@ def keep_beating(app: Flask, threads: int) -> None:
         was_moving[0] = is_moving
 
     was_moving = [True]
-    _each(app, heartbeats.EVERY_SECONDS, beat, name="heartbeat", is_at_once=True)
+    return _each(app, heartbeats.EVERY_SECONDS, beat, name="heartbeat", is_at_once=True)
 
 
 def keep_watch(app: Flask, *, is_worker: bool = False) -> None:
@@ -185,21 +184,24 @@ def write_down(app: Flask) -> None:
 
 def _each(
     app: Flask, seconds: float, do: Callable[[], None], *, name: str, is_at_once: bool = False
-) -> None:
-    """Do it again and again until the process ends; what fails is tried again the next time."""
+) -> threading.Event:
+    """Do it again and again until the event is set or the process ends; what fails is tried again
+    the next time."""
+    ended = threading.Event()
 
     def run() -> None:
         if not is_at_once:
-            time.sleep(seconds)
-        while True:
+            ended.wait(seconds)
+        while not ended.is_set():
             with app.app_context():
                 try:
                     do()
                 except Exception as fault:  # noqa: BLE001 - whatever it is, the next time may be better
                     log.warning("%s: %s", name, type(fault).__name__)
-            time.sleep(seconds)
+            ended.wait(seconds)
 
     threading.Thread(target=run, daemon=True, name=name).start()
+    return ended
 
 
 def _speak(settings: Settings) -> None:

@@ -34,6 +34,8 @@ AGAIN_SECONDS = 300
 KEPT_SECONDS = 5.0
 # Below this share staff are told: what is left lasts for a while, but not for long.
 LOW_SHARE = 0.05
+# And it is over above this one, so that a disk at the edge is told of once.
+WELL_SHARE = 0.06
 _LITTLE = b"." * 65_536
 _UNRECORDED, _FOR_YEARS = "unrecorded downloads", 10 * 365 * 86_400
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -173,6 +175,11 @@ class Left:
     def is_low(self) -> bool:
         """Whether somebody should make room while there is time."""
         return self.share < LOW_SHARE
+
+    @property
+    def is_well(self) -> bool:
+        """Whether there is room again, and not just a little."""
+        return self.share >= WELL_SHARE
 
 
 def disk_left() -> Left:

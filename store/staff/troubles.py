@@ -145,7 +145,9 @@ def _look_around() -> tuple[dict[Key, Found], set[Key]]:
     end_read()
     here = heartbeats.host_name()
     found = [*_of_workers(seen), *_of_disk(seen.now), *_never_seen(seen)]
-    judged: set[Key] = {(part, here) for part in (Part.DISK, Part.STORAGE)}
+    judged: set[Key] = {(Part.STORAGE, here)}
+    if disk_left().is_well:
+        judged.add((Part.DISK, here))
     if not _storage_answers():
         found.append(Found(Part.STORAGE, here, seen.now, "The storage of files does not answer."))
     looked = certificates.last_look()

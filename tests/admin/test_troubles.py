@@ -155,6 +155,18 @@ def test_a_disk_that_is_nearly_full_is_told_once_and_forgotten_with_space(
     assert db.session.scalars(sa.select(Trouble.ended_at)).one() == frozen.at
 
 
+def test_a_disk_at_the_edge_is_told_once(
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for share in (0.049, 0.055, 0.049, 0.055, 0.049):
+        with a_full_disk(monkeypatch, share):
+            troubles.look()
+    assert len(alerts()) == 1
+    with a_full_disk(monkeypatch, 0.061):
+        troubles.look()
+    assert db.session.scalars(sa.select(Trouble.ended_at)).one() is not None
+
+
 def test_what_another_machine_found_stands_until_it_is_seen_no_more(
     app: Flask, client: FlaskClient, frozen: Clock
 ) -> None:

@@ -1,6 +1,8 @@
 """Worker processes say that they are there, and when they last looked after what falls due."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -138,24 +140,49 @@ def test_a_worker_whose_threads_are_all_stuck_writes_no_sign_of_life(
         let_go.wait(60)
 
     jobs.register(app, job)
-    run = app.extensions["colophon.jobs"]["job"]
-    threads = [threading.Thread(target=run.call_local) for _ in range(2)]
-    serving.keep_beating(app, len(threads))
-    until(lambda: beats, "it beats")
-    threads[0].start()
-    stuck.acquire()
-    seen = len(beats)
-    until(lambda: len(beats) > seen + 2, "it beats while one job runs long")
-    threads[1].start()
-    stuck.acquire()
-    until(lambda: "at the same work" in caplog.text, "it says that all are stuck")
-    seen = len(beats)
-    assert not threading.Event().wait(0.1)
-    assert len(beats) == seen
-    let_go.set()
-    until(lambda: len(beats) > seen, "it beats again")
+    huey, rung = app.extensions["colophon.huey"], app.extensions["colophon.jobs"]["job"]
+    threads = [threading.Thread(target=huey.execute, args=(rung.s(),)) for _ in range(2)]
+    with beating(app, len(threads)):
+        until(lambda: beats, "it beats")
+        threads[0].start()
+        assert stuck.acquire(timeout=60)
+        seen = len(beats)
+        until(lambda: len(beats) > seen + 2, "it beats while one job runs long")
+        threads[1].start()
+        assert stuck.acquire(timeout=60)
+        until(lambda: "at the same work" in caplog.text, "it says that all are stuck")
+        seen = len(beats)
+        assert not threading.Event().wait(0.1)
+        assert len(beats) == seen
+        let_go.set()
+        until(lambda: len(beats) > seen, "it beats again")
     for thread in threads:
         thread.join()
+
+
+def test_control_without_that_question_a_stuck_worker_says_that_it_is_well(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats: list[int] = []
+    monkeypatch.setattr("store.mail.heartbeats.beat", lambda: beats.append(1))
+    monkeypatch.setattr("store.mail.heartbeats.EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("store.kit.pulse.Pulse.is_moving", lambda *_given: True)
+    with jobs.pulse_of(app).at_work(), beating(app, 1):
+        until(lambda: len(beats) > 5, "it beats on")
+
+
+@contextmanager
+def beating(app: Flask, threads: int) -> Iterator[None]:
+    """A worker of so many threads gives its sign of life meanwhile."""
+    ended = serving.keep_beating(app, threads)
+    try:
+        yield
+    finally:
+        ended.set()
+        until(
+            lambda: "heartbeat" not in {thread.name for thread in threading.enumerate()},
+            "nothing beats any more",
+        )
 
 
 def _impatient(is_moving: object) -> object:
