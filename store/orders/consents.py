@@ -104,12 +104,10 @@ def given_consent(order_id: int) -> GivenConsent | None:
 
 def accept_terms(order: Order) -> None:
     """Note that the order was placed under today's terms; placed again, it is under those of then."""
-    given = _given(order.id, TERMS)
-    if given is None:
-        _note(order, TERMS, CURRENT_TERMS)
-        return
-    given.wording_version, given.given_at = CURRENT_TERMS, clock.now()
-    db.session.flush()
+    given = None if _note(order, TERMS, CURRENT_TERMS) else _given(order.id, TERMS)
+    if given is not None:
+        given.wording_version, given.given_at = CURRENT_TERMS, clock.now()
+        db.session.flush()
 
 
 def accepted_terms(order: Order) -> AcceptedTerms | None:
@@ -162,10 +160,10 @@ def _given(order_id: int, kind: str) -> Consent | None:
     )
 
 
-def _note(order: Order, kind: str, version: str) -> None:
-    insert_once(
-        Consent, order_id=order.id, kind=kind, wording_version=version, given_at=clock.now()
-    )
+def _note(order: Order, kind: str, version: str) -> bool:
+    """Whether it was not there yet."""
+    values = {"kind": kind, "wording_version": version, "given_at": clock.now()}
+    return insert_once(Consent, order_id=order.id, **values) is not None
 
 
 def _day(moment: datetime) -> date:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm.attributes import set_committed_value
 
 from store.catalog import publications
 from store.catalog.models import Publication, PublicationStatus
@@ -269,6 +270,8 @@ def add_order(form_key: str, values: dict[str, Any]) -> Order:
         if order is not None:
             if added is not None:
                 tell(Happening.ORDER_PLACED, order=order.reference, order_id=order.id)
+                # It was not there before, so that nobody has written lines of it.
+                set_committed_value(order, "lines", [])
             return order
         # Nothing was added and nothing is there: the reference was taken. Another is drawn.
     raise RuntimeError("no free reference for an order")
@@ -298,13 +301,14 @@ def _write(order: Order, agreed: _Agreed) -> None:
     """Write the order, its line, and what was consented to with it."""
     for name, value in agreed.order.items():
         setattr(order, name, value)
-    if not order.lines:
+    is_new = not order.lines
+    if is_new:
         order.lines.append(OrderLine())
     for name, value in agreed.line.items():
         setattr(order.lines[0], name, value)
     db.session.flush()
     if agreed.has_waiver:
         give_waiver(order)
-    else:
+    elif not is_new:
         forget_waiver(order)
     accept_terms(order)

@@ -29,6 +29,7 @@ from store.orders.placing import Change, Details, NotOnSale, PriceChanged, place
 from tests import factories
 from tests.conftest import Clock, on_both, on_postgresql
 from tests.plans import plans
+from tests.statements import statements
 
 ANNA = Details("Anna.Berg@Reader.Example", "Anna Berg", "Little Oaks", "PO 7", wants_now=True)
 KEY = "a-form-key-of-22-chars"
@@ -447,3 +448,13 @@ def test_a_longer_list_takes_no_more_statements(publication: Publication) -> Non
         place(publication, replace(ANNA, email=f"c{number}@x.example"), f"{KEY[:-2]}{number:02}")
     db.session.rollback()
     assert count() == few
+
+
+def test_a_new_order_holds_the_lock_for_no_row_that_cannot_be_there(
+    publication: Publication,
+) -> None:
+    with statements() as told:
+        place(publication, replace(ANNA, wants_now=False))
+    asked = [one for one in told if one.startswith("SELECT")]
+    assert not [one for one in asked if "FROM consents" in one or "FROM order_lines" in one]
+    assert len(told) <= 11
