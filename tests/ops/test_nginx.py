@@ -20,7 +20,7 @@ from store.kit import tokens
 from store.settings import Settings
 from tests.front import FILES, HOST, Front, front, needs_nginx, served
 from tests.pages import Page
-from tests.serving import free_port, until
+from tests.serving import answers, free_port, until
 from tests.stocked import Stocked, stock
 
 pytestmark = needs_nginx
@@ -204,6 +204,14 @@ def test_pictures_styles_and_scripts_are_asked_of_the_shop_once(
         assert dict(first.headers) | {"Date": ""} == dict(again.headers) | {"Date": ""}
     asked = [line.split()[-2] for line in _lines(running, 6)]
     assert asked == ["200", "-"] * 3
+
+
+def test_nobody_reads_the_numbers_through_nginx_whatever_they_say_of_themselves(
+    running: Front,
+) -> None:
+    assert answers(running.shop_port, "/metrics") == 200  # straight from this machine
+    for said in ({}, {"X-Forwarded-For": "127.0.0.1"}, {"Forwarded": "for=127.0.0.1"}):
+        assert _status(running, "/metrics", **said) == 404
 
 
 def test_a_page_with_a_secret_is_not_compressed_on_its_way_and_a_public_one_is(
