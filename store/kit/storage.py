@@ -6,6 +6,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO, Protocol, cast
 from urllib.parse import unquote, urlsplit
@@ -140,8 +141,10 @@ class Storage:
         return self._place.read(key)
 
     def chunks(self, key: str, start: int, end: int) -> Iterator[bytes]:
-        """Bytes `start` to `end` (exclusive), piece by piece. Raises FileNotFoundError."""
-        return self._place.pieces(key, start, end)
+        """Bytes `start` to `end` (exclusive), piece by piece; the first is fetched at once, so that what is not
+        to be had is told before an answer begins. Raises FileNotFoundError."""
+        pieces = self._place.pieces(key, start, end)
+        return chain([next(pieces, b"")], pieces)
 
     def in_front(self, key: str) -> str:
         """What the server in front asks for under `STORE_ACCEL_REDIRECT`: a key of the folder, or path and

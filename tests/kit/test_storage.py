@@ -201,6 +201,14 @@ def test_a_store_that_is_away_is_told_at_once(url: str, monkeypatch: pytest.Monk
     assert time.monotonic() - began < 5
 
 
+@on_both_stores
+def test_what_is_not_to_be_had_is_told_before_an_answer_begins(url: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        Storage(url).chunks("assets/none", 0, 10)
+    Storage(url).put_bytes("assets/empty", b"")
+    assert b"".join(Storage(url).chunks("assets/empty", 0, 0)) == b""
+
+
 @IN_BUCKET
 @pytest.mark.long
 def test_a_store_that_hears_and_never_answers_is_waited_for_briefly(
