@@ -16,6 +16,7 @@ from bench import (
     pages,
     pipeline,
     release,
+    rows,
     start,
     weather,
     webhooks,
@@ -39,11 +40,13 @@ ALL = {
     "histories": histories.measure,
     "memory": memory.measure,
     "crowd": nginx.measure_whole,
+    "rows": rows.measure,
 }
 SLOW = {
     "histories": "rows that differ after a thousand events of Stripe's in random order",
     "crowd": "behind nginx: 10,000 buyers in a minute beside slow readers",
     "memory": "a worker's peak memory at 1,000 and 100,000 readers",
+    "rows": "the bytes that orders, letters and downloads take",
 }
 
 # Rows of the same table of demands that no bench measures.

@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 
 from store.kit import judged
+from store.kit.engine import SPARE_CONNECTIONS
 
 PREFIX = "STORE_"
 Listed = Annotated[list[str], NoDecode]
@@ -293,6 +294,14 @@ class Settings(BaseSettings):
         """How many connections the threads of one process, web or worker, may want at once. A thread
         that sends letters keeps one for its steps; one line more is kept free."""
         return max(self.web_threads, self.worker_threads + self.mail_connections + 1)
+
+    @cached_property
+    def database_connections(self) -> int:
+        """How many connections to PostgreSQL web server and worker of one machine may hold: one for each
+        thread, for each that does jobs one by which it hears bells, for each that sends letters one for its
+        ledger, and a few a process for bells, timetable and sign of life."""
+        web = self.web_workers * (self.web_threads + 2)
+        return web + 2 * self.worker_threads + self.mail_connections + 1 + SPARE_CONNECTIONS
 
     @cached_property
     def payment_origin(self) -> str:

@@ -203,6 +203,20 @@ def test_a_clock_that_is_not_the_databases_is_named(
         connections._clock(connections.Wanted())
 
 
+@on_postgresql
+@pytest.mark.parametrize(("web_workers", "is_well"), [("2", True), ("64", False)])
+def test_more_connections_than_postgresql_takes_are_named(
+    app: Flask, database_url: str, tmp_path: Path, web_workers: str, is_well: bool
+) -> None:
+    stock(app)
+    given = {"STORE_DATABASE_URL": database_url, "STORE_WEB_WORKERS": web_workers}
+    done = _check(tmp_path, **given)
+    (line,) = [line for line in done.output.splitlines() if " database: " in line]
+    assert line.startswith("ok" if is_well else "fault")
+    assert "connections at most for web server and worker of a machine, of 97" in line
+    assert ("raise max_connections, or lower STORE_WEB_WORKERS" in line) is not is_well
+
+
 def test_a_file_that_is_missing_or_cut_short_is_named(app: Flask, tmp_path: Path) -> None:
     a_shop()
     missing, short = db.session.scalars(sa.select(Asset.sha256).order_by(Asset.id))

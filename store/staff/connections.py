@@ -30,6 +30,11 @@ from store.staff import front, kept_files, mail_names, surroundings
 CLOCKS_APART_SECONDS = 5
 NTP = "let NTP set the clocks of all machines"
 
+_TAKEN = sa.text(
+    "SELECT current_setting('max_connections')::int"
+    " - current_setting('superuser_reserved_connections')::int"
+)
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -120,7 +125,22 @@ def _stripe_webhook(_: Wanted) -> str:
 def _database(_: Wanted) -> str:
     if fault := revision.tables_fault():
         raise RuntimeError(fault)
-    return f"{db.engine.dialect.name}, up to date"
+    return f"{db.engine.dialect.name}, up to date{_room_for_us()}"
+
+
+def _room_for_us() -> str:
+    """Whether PostgreSQL takes as many connections as this machine may want. Raises where it does not."""
+    if db.engine.dialect.name == "sqlite":
+        return ""
+    with db.engine.connect() as connection:
+        taken = int(connection.scalar(_TAKEN) or 0)
+    ours = config().database_connections
+    words = f"{ours} connections at most for web server and worker of a machine, of {taken}"
+    if ours > taken:
+        raise RuntimeError(
+            f"{words}: raise max_connections, or lower STORE_WEB_WORKERS or STORE_WEB_THREADS"
+        )
+    return f"; {words}"
 
 
 def _clock(_: Wanted) -> str:
