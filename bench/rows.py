@@ -19,7 +19,7 @@ from store.mail.models import Delivery
 from store.orders.placing import Details
 from tests.purchases import pay, placed_order
 
-ORDERS, LETTERS = 2_000, 100_000
+ORDERS, LETTERS = 500, 100_000
 _IN_STEP = 1_000
 _WORKER = "shop-worker-1:41822.8123456:41830:1234"
 _REPLY = "250 2.0.0 Ok: queued as 4b7Q2c1ZfTz9sR"

@@ -279,10 +279,14 @@ class ThroughFront:
 
 
 def seen(headers: "dict[str, str] | urllib3.HTTPHeaderDict") -> list[tuple[str, str]]:
-    """The headers of an answer in one order, without what the way of it alone says."""
+    """The headers of an answer in one order, without what the way of it alone says; a request's number is
+    another each time."""
     of_the_way = {"date", "server", "connection", "keep-alive", "transfer-encoding"}
     return sorted(
-        (re.sub(r"\w+", lambda word: word[0].capitalize(), name), value)
+        (
+            re.sub(r"\w+", lambda word: word[0].capitalize(), name),
+            "NUMBER" if name.lower() == "x-request-id" else value,
+        )
         for name, value in headers.items()
         if name.lower() not in of_the_way
     )

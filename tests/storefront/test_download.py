@@ -25,7 +25,7 @@ from store.orders.models import Order
 from tests.conftest import Clock, make_settings, on_both, on_both_stores, on_both_when_long
 from tests.editions import a_shop, put_out, withdraw
 from tests.factories import an_asset, an_edition
-from tests.front import by_every_way
+from tests.front import by_every_way, seen
 from tests.letters import sent
 from tests.links import anna, link_to
 from tests.pages import check_page
@@ -139,7 +139,7 @@ def test_head_is_get_without_the_body_and_counts_nothing(client: FlaskClient, pa
     got = client.get(path)
     assert headed.status_code == got.status_code == 200
     assert headed.data == b""
-    assert dict(headed.headers) == dict(got.headers)
+    assert seen(dict(headed.headers)) == seen(dict(got.headers))
 
 
 @by_every_way
@@ -174,7 +174,8 @@ def test_addresses_of_before_and_those_without_a_file_name_still_work(
     of_before = f"{path.rsplit('/', 2)[0]}/{last}"
     answer = client.get(of_before, headers={"Range": "bytes=0-9"})
     assert (answer.status_code, answer.data) == (206, DATA[:10])
-    assert dict(client.head(of_before).headers) == dict(client.head(path).headers)
+    headed = (seen(dict(client.head(one).headers)) for one in (of_before, path))
+    assert next(headed) == next(headed)
     assert client.get(path).status_code == 200
     assert counted() == 1
 
