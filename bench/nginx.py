@@ -3,13 +3,12 @@
 import hashlib
 import http.client
 import os
-import shutil
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -18,7 +17,7 @@ import sqlalchemy as sa
 
 from bench.crowd import Plan, play
 from bench.figures import Figure, LeftOut, rounds
-from bench.pages import free_port, processor_seconds, run_bare, run_shop, served, wait_for
+from bench.pages import processor_seconds, run_bare, run_shop, served
 from bench.shops import KEY, shop
 from bench.stock import SLUG, links, stock
 from store import settings
@@ -27,6 +26,7 @@ from store.entitlements.doors import download_path
 from store.entitlements.models import Download
 from store.kit.database import db, transaction
 from store.kit.storage import storage
+from tests.front import NGINX, front
 
 # Of the crowd, of who reads alone, and of who reads slowly.
 SMALL, MIDDLE, LARGE = 300_000, 5_000_000, 60_000_000
@@ -35,49 +35,14 @@ PACE = 10_000 / 60
 SHORT, LONG = 12.0, 60.0
 SLOW, SLOW_RATE = 50, 100_000
 _ROOM = bytearray(1_000_000)
+_BARE = "zone bare 128k; server 127.0.0.1:{} max_conns=2000; keepalive 64; keepalive_timeout 60s;"
 VISITS = 20.0
 STATIC = "nginx sending the same file by itself"
-
-_CONFIG = """
-{user}
-daemon off;
-worker_processes 2;
-worker_rlimit_nofile 16384;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log crit;
-events {{ worker_connections 8192; }}
-http {{
-    access_log off;
-    sendfile on;
-    tcp_nopush on;
-    keepalive_requests 100000;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    upstream shop {{ server 127.0.0.1:{shop}; keepalive 32; }}
-    upstream bare {{ server 127.0.0.1:{bare}; keepalive 32; }}
-    server {{
-        listen 127.0.0.1:{port} backlog=4096;
-        proxy_http_version 1.1;
-        proxy_set_header Connection "";
-        proxy_set_header Host $host;
-        proxy_set_header X-Forwarded-For $remote_addr;
-        proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_set_header X-Forwarded-Host $host;
-        location / {{ proxy_pass http://shop; }}
-        location = /bare {{ proxy_pass http://bare/; }}
-        location /kept-files/ {{ internal; alias {files}/; }}
-        location /static-files/ {{ alias {files}/; }}
-    }}
-}}
-"""
 
 
 def measure(*, is_whole: bool = False) -> list[Figure | LeftOut]:
     """Needs nginx on this machine; `is_whole` lets the crowd come for a minute."""
-    if shutil.which("nginx") is None:
+    if NGINX is None:
         what = "behind nginx: downloads, slow readers, 10,000 buyers in a minute"
         return [LeftOut(what, "there is no nginx on this machine")]
     seconds = LONG if is_whole else SHORT
@@ -153,22 +118,23 @@ def _file(format: str, size: int, now: datetime) -> Asset:
 
 @contextmanager
 def _nginx(folder: Path, shop_port: int, bare_port: int) -> Iterator[tuple[int, int]]:
-    """nginx before both servers; yields its port and process id."""
-    port = free_port()
+    """nginx with the files of `docs/ops/nginx`, without TLS, which costs both sides the same, and with
+    what ours is compared with; yields its port and process id."""
+    beside = f"""
+    location = /bare {{ proxy_pass http://bare/; }}
+    location /static-files/ {{ alias {folder}/files/; }}
+    location /admin/ {{"""
+    changes = (
+        (" ssl http2 backlog=4096;", " backlog=4096;"),
+        ("proxy_cache_path ", f"upstream bare {{ {_BARE.format(bare_port)} }}\nproxy_cache_path "),
+        ("    location /admin/ {", beside),
+    )
     place = folder / "nginx"
     place.mkdir()
-    said = {"folder": place, "shop": shop_port, "bare": bare_port, "port": port}
-    # Who may not become another user reads as they are.
-    user = "user root;" if os.geteuid() == 0 else ""
-    config = place / "nginx.conf"
-    config.write_text(_CONFIG.format(user=user, files=folder / "files", **said))
-    process = subprocess.Popen(["nginx", "-c", str(config), "-e", str(place / "error.log")])
-    try:
-        wait_for(port)
-        yield port, process.pid
-    finally:
-        process.terminate()
-        process.wait()
+    (place / "files").symlink_to(folder / "files")
+    with front(place, shop_port, *changes) as running:
+        assert running.process is not None
+        yield running.tls_port, running.process.pid
 
 
 def _alone(port: int, pids: tuple[int, int], paths: list[str]) -> list[Figure]:
@@ -222,6 +188,8 @@ def _crowd(
         reference="/bare",
         visits=VISITS,
     )
+    # What a process makes of its first pages it makes once.
+    play(replace(plan, paths=[], slow=[], seconds=3))
     before = sum(map(processor_seconds, pids))
     came = play(plan)
     worked = 1000 * (sum(map(processor_seconds, pids)) - before) / len(plan.paths)

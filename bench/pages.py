@@ -3,11 +3,13 @@ released edition with a file and one paid order a reader."""
 
 import http.client
 import multiprocessing
+import os
 import socket
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import repeat
@@ -107,10 +109,11 @@ def run_bare(_given: None, port: int) -> None:
 
 
 @contextmanager
-def served(target: object, given: object) -> Iterator[tuple[int, int]]:
+def served(target: Callable[..., None], given: object) -> Iterator[tuple[int, int]]:
     """A server in a process of its own: `target(given, port)`; yields port and process id."""
     port = free_port()
-    process = multiprocessing.get_context("spawn").Process(target=target, args=(given, port))
+    spawn = multiprocessing.get_context("spawn")
+    process = spawn.Process(target=_without_its_log, args=(target, given, port))
     process.start()
     try:
         wait_for(port)
@@ -118,6 +121,12 @@ def served(target: object, given: object) -> Iterator[tuple[int, int]]:
     finally:
         process.terminate()
         process.join()
+
+
+def _without_its_log(target: Callable[..., None], given: object, port: int) -> None:
+    """It is written, as it is by a shop, and a table of figures is no place for it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    target(given, port)
 
 
 def free_port() -> int:

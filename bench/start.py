@@ -84,7 +84,7 @@ def _served(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STORE_")}
     words = [sys.executable, "-m", "store.cli", "serve"]
-    process = subprocess.Popen(words, env=kept | given)
+    process = subprocess.Popen(words, env=kept | given, stderr=subprocess.DEVNULL)
     try:
         yield process, port
     finally:
