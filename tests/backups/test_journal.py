@@ -121,7 +121,7 @@ def test_control_without_its_lines_an_ended_link_opens_again(
         assert statuses(shop, before.anna) == [200]
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("journal", ["gone", "older than the backup", "of another shop"])
 def test_without_the_journal_each_link_mails_a_fresh_one_and_staff_sign_in_afresh(
     client: FlaskClient, frozen: Clock, tmp_path: Path, before: Shop, journal: str

@@ -19,7 +19,7 @@ from store.kit.database import db, transaction
 from store.mail.marks import new_mark
 from store.mail.models import Delivery, DeliveryStatus, ReturnKind
 from store.mail.returns import take
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import a_shop, drafted_and_released, edition_of, guide
 from tests.letters import sent
 from tests.purchases import ANNA, a_paid_order, buy
@@ -47,7 +47,7 @@ def letter_to(address: str) -> EmailMessage:
     return next(one for one in reversed(sent()) if one["To"].addresses[0].addr_spec == address)
 
 
-@on_both
+@on_both_when_long
 def test_what_was_sent_does_not_leave_again_and_what_may_have_been_does_and_is_marked(
     client: FlaskClient,
     frozen: Clock,

@@ -20,7 +20,7 @@ from store.mail.models import Delivery
 from store.orders.models import Customer, Order
 from store.orders.placing import Details
 from tests.admin.sign_in import press, signed_in
-from tests.conftest import Clock, Reader, on_both
+from tests.conftest import Clock, Reader, on_both, on_both_when_long
 from tests.editions import a_shop, guide
 from tests.letters import links_in, sent, text_of
 from tests.purchases import ANNA, a_paid_order, apply_payment, buy, placed_order
@@ -117,7 +117,7 @@ def all_numbers_below(most: int) -> int:
     return int(db.session.scalar(sa.select(sa.func.count()).where(Order.id < most)) or 0)
 
 
-@on_both
+@on_both_when_long
 def test_control_without_the_step_an_old_page_sends_somebody_elses_letter(
     client: FlaskClient,
     frozen: Clock,
