@@ -15,9 +15,9 @@ from store.backups.latest import keep_account
 from store.kit import measures
 from store.kit.database import transaction
 from store.kit.exposition import Family, written
-from store.mail import heartbeats, standstills
+from store.mail import heartbeats, restores, standstills
 from store.mail.answers import About, Cause
-from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus
+from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Standstill
 from store.storefront import metrics
 from tests.conftest import Clock, on_both
 from tests.factories import a_seller
@@ -161,6 +161,14 @@ def test_it_says_what_waits_and_since_when(app: Flask, client: FlaskClient, froz
     assert 120 <= one(client, "colophon_timetable_age_seconds") < 180
     assert one(client, "colophon_standstill_seconds") == 120
     assert one(client, "colophon_backup_age_seconds") == 120
+    with transaction():
+        restores.hold(frozen.at, 0)
+    frozen.advance(minutes=1)
+    assert one(client, "colophon_standstill_seconds") == 180
+    with transaction() as session:
+        standstills.end(session)
+        session.execute(sa.delete(Standstill))
+    assert one(client, "colophon_standstill_seconds") == 60  # a restored shop holds its letters
     assert one(client, "colophon_disk_free_bytes") > 0
     assert 0 < one(client, "colophon_disk_free_ratio") <= 1
     assert one(client, "colophon_database_up") == 1

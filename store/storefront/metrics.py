@@ -13,7 +13,7 @@ from store.kit.database import db
 from store.kit.exposition import Family
 from store.kit.measures import BOUNDS, ERRORS, PAGES, SENDS
 from store.kit.space import disk_left, unrecorded_downloads
-from store.mail import claims, heartbeats, standstills
+from store.mail import claims, heartbeats, restores, standstills
 from store.mail.models import (
     Batch,
     BatchStatus,
@@ -61,8 +61,9 @@ def _of_database() -> Iterator[Family]:
     yield _age(
         "timetable_age_seconds", "Since the timetable was gone through.", seen.now, seen.ran_at
     )
-    standing = standstills.now_standing()
+    held, standing = restores.holding(), standstills.now_standing()
     since = standing.began_at if standing else seen.now
+    since = min(since, held.restored_at) if held else since
     yield _age(
         "standstill_seconds", "For how long no letters have left; 0: they do.", seen.now, since
     )
