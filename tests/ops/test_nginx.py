@@ -202,7 +202,7 @@ def test_pictures_styles_and_scripts_are_asked_of_the_shop_once(
         assert first.status == again.status == 200
         assert first.data == again.data
         assert dict(first.headers) | {"Date": ""} == dict(again.headers) | {"Date": ""}
-    asked = [line.split()[-2] for line in _lines(running, 6)]
+    asked = [line.split()[-3] for line in _lines(running, 6)]
     assert asked == ["200", "-"] * 3
 
 
@@ -311,7 +311,7 @@ def test_what_is_too_large_is_refused_by_nginx_but_at_the_desk(
     assert refused.data == (FILES / "too-large.html").read_bytes()
     assert "Retry-After" not in refused.headers
     assert b"too-large" not in passed.data
-    assert _lines(running, 2)[-1].split()[-2] == str(passed.status)
+    assert _lines(running, 2)[-1].split()[-3] == str(passed.status)
 
 
 def test_pages_of_nginx_are_those_that_the_script_makes_of_the_stylesheet() -> None:
