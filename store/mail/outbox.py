@@ -118,7 +118,8 @@ def _insert(values: dict[str, Any], *, again_if_skipped: bool) -> bool:
     row = db.session.execute(statement.returning(Delivery.created_at, Delivery.id)).first()
     if row is None or row[0] != values["created_at"]:
         return False
-    alert = values["dedupe_key"].split(":")[1] if values["kind"] == ALERT else ""
+    _, _, what = values["dedupe_key"].partition(":")
+    alert = what.partition(":")[0] or ALERT if values["kind"] == ALERT else ""
     tell_owed(row[1], values["kind"], values["order_id"], alert)
     return True
 
