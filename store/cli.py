@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "demo",
     "discount": "discount",
     "edition": "edition",
+    "key": "key",
     "letter": "letter",
     "log": "log",
     "mail": "mail",

@@ -31,6 +31,7 @@ PARTS = {
     "disk": "Disk",
     "permissions": "Who else may read it",
     "files": "Stored files",
+    "second steps": "Second steps of staff",
     "letter": "A letter, composed",
     "mail": "Mail server",
     "mail names": "What the DNS says of the sender",

@@ -1,6 +1,7 @@
 """Commands that start the shop or do one pass of its work."""
 
 import click
+import sqlalchemy as sa
 from flask_migrate import upgrade as migrate_upward
 
 from store import serving, tasks
@@ -9,6 +10,7 @@ from store.commands.base import Refused, in_shop, load_settings
 from store.commands.serve import PORT, free_bind
 from store.kit import revision
 from store.kit.database import transaction
+from store.kit.space import is_busy
 from store.mail import heartbeats
 from store.settings import Settings
 from store.staff.acts import Act
@@ -24,7 +26,15 @@ def db() -> None:
 @in_shop
 def db_upgrade() -> None:
     """Bring the tables to the present state."""
-    migrate_upward()
+    try:
+        migrate_upward()
+    except sa.exc.OperationalError as fault:
+        if not is_busy(fault):
+            raise
+        raise Refused(
+            "Somebody else writes to the database all the time. Nothing was changed: stop every web "
+            "server and worker, then run this again."
+        ) from None
     with transaction():
         record(Act.DATABASE_UPGRADED)
     click.echo("The database is up to date.")

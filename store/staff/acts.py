@@ -137,6 +137,7 @@ class Act(StrEnum):
     CONNECTIONS_TRIED = "connections_tried", Kind.STAFF, "Tried the connections"
     TEST_MAILED = "test_mailed", Kind.STAFF, "Sent a test letter to {}"
     MAIL_TRIED = "mail_tried", Kind.STAFF, "Sent a test letter from the command line"
+    KEY_RENEWED = "key_renewed", Kind.STAFF, "Encrypted second steps by the present key"
     BANK_CHANGED = "bank_changed", Kind.STAFF, "Changed where buyers send money"
     BACKUP_MADE = "backup_made", Kind.STAFF, "Made a backup of the shop"
     SHOP_RESTORED = "shop_restored", Kind.STAFF, "Made the shop again from a backup"

@@ -25,6 +25,7 @@ from store.mail.smtp import Connection, OutcomeKind
 from store.orders.customers import mask
 from store.payments.gateways.stripe_objects import endpoint_fault
 from store.staff import front, kept_files, mail_names, surroundings
+from store.staff.credentials import kept_under, with_second_step
 
 # More than a network is slow, and less than anybody would notice.
 CLOCKS_APART_SECONDS = 5
@@ -240,6 +241,20 @@ def _our_address(wanted: Wanted) -> Said:
     return front.ask(wanted.url)
 
 
+def _second_steps(_: Wanted) -> Said:
+    """Staff whose app no key of the settings can read cannot sign in."""
+    under = [kept_under(person) for person in with_second_step()]
+    lost, early = under.count(None), sum(bool(number) for number in under)
+    if lost:
+        raise RuntimeError(
+            f"{lost} of {len(under)} are kept under a key that is known no more: put it into "
+            "STORE_SECRET_KEY_FALLBACKS and run `store key renew`, or give these people another way in "
+            "by `store staff add`"
+        )
+    note = f"{early} are kept under an earlier key: run `store key renew` before you drop it"
+    return f"{len(under)} are kept under the present key or an accepted one", note if early else ""
+
+
 PARTS: dict[str, Callable[[Wanted], Said]] = {
     "database": _database,
     "clock": _clock,
@@ -248,6 +263,7 @@ PARTS: dict[str, Callable[[Wanted], Said]] = {
     "disk": _disk,
     "permissions": _permissions,
     "files": _files,
+    "second steps": _second_steps,
     "letter": _letter,
     "mail": _mail,
     "mail names": _mail_names,

@@ -17,6 +17,7 @@ import unicodedata
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from argon2.profiles import RFC_9106_LOW_MEMORY
@@ -182,6 +183,46 @@ def matching_step(app: TOTP, code: str, *, after: int | None) -> int | None:
     return step if step > (after or 0) else None
 
 
+def encrypt_again() -> tuple[list[StaffMember], list[StaffMember]]:
+    """Encrypt by the present key what staff prove themselves with: whose it is now, and whose was kept
+    under a key that is known no more. To be called while the key before is still accepted."""
+    done, lost = [], []
+    for person in with_second_step():
+        db.session.refresh(person, ["totp_secret", "recovery_codes"], with_for_update=True)
+        try:
+            secret, codes = (
+                _again(person.totp_secret),
+                [_again(c) for c in person.recovery_codes or []],
+            )
+        except InvalidToken:
+            lost.append(person)
+            continue
+        person.totp_secret, person.recovery_codes = secret, codes
+        done.append(person)
+    db.session.flush()
+    return done, lost
+
+
+def with_second_step() -> list[StaffMember]:
+    """Who proves themselves by an app."""
+    query = sa.select(StaffMember).where(StaffMember.totp_secret.is_not(None))
+    return list(db.session.scalars(query.order_by(StaffMember.id)))
+
+
+def kept_under(person: StaffMember) -> int | None:
+    """Which key the person's app is kept under: 0 is the present one, 1 the one before it; None where
+    it is known no more."""
+    for number, cipher in enumerate(_ciphers()):
+        with suppress(InvalidToken):
+            cipher.decrypt(person.totp_secret or "")
+            return number
+    return None
+
+
+def _again(encrypted: str | None) -> str:
+    return _cipher().rotate(encrypted or "").decode()
+
+
 def _accept_recovery_code(person: StaffMember, code: str) -> bool:
     kept = person.recovery_codes or []
     for number, encrypted in enumerate(kept):
@@ -206,6 +247,10 @@ def _decrypted(text: str) -> str:
 
 def _cipher() -> MultiFernet:
     """Encrypts by the key of the shop, decrypts by those before it, too."""
+    return MultiFernet(_ciphers())
+
+
+def _ciphers() -> list[Fernet]:
     keys = [current_app.config["SECRET_KEY"], *current_app.config["SECRET_KEY_FALLBACKS"]]
     derived = [hashlib.sha256(b"colophon staff codes " + key.encode()).digest() for key in keys]
-    return MultiFernet(Fernet(base64.urlsafe_b64encode(key)) for key in derived)
+    return [Fernet(base64.urlsafe_b64encode(key)) for key in derived]
