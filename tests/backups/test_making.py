@@ -3,12 +3,8 @@
 import errno
 import hashlib
 import json
-import os
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -313,28 +309,7 @@ KILLED_AT = {
 def test_a_killed_backup_is_none_and_the_next_goes_on_with_its_files(
     here: Somewhere, place: Path, moment: str
 ) -> None:
-    module, name, calls = KILLED_AT[moment]
-    script = f"""
-import importlib, os, sys
-module = importlib.import_module({module!r})
-whole, calls = getattr(module, {name!r}), [0]
-def dies(*given):
-    calls[0] += 1
-    if calls[0] == {calls}:
-        os.kill(os.getpid(), {int(signal.SIGKILL)})
-    return whole(*given)
-setattr(module, {name!r}, dies)
-from store.cli import main
-main(["backup", {str(place)!r}])
-"""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("STORE_")}
-    died = subprocess.run(
-        [sys.executable, "-c", script],
-        env=kept | here.environment(),
-        check=False,
-        capture_output=True,
-    )
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    here.killed(*KILLED_AT[moment], "backup", place)
     assert _manifests(place) == []
     result = here.run("restore", place, "--yes")
     assert "There is no whole backup in" in result.output
