@@ -172,7 +172,7 @@ def test_a_host_that_dies_leaves_its_letters_to_the_other_when_its_claims_end(
         _send(other).ended()
 
         rows, received = _letters(), sink.received()
-        assert {row.status for row in rows.values()} == {"sent"}
+        assert {f"{row.status} {row.reason}".strip() for row in rows.values()} == {"sent"}
         assert set(received) == set(readers(OWED))
         assert {to for to, count in received.items() if count > 1} <= set(under_way)
         assert {to for to, row in rows.items() if row.is_possibly_twice} == set(under_way)
