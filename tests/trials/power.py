@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SIZE = 700_000_000
+# Fifty lives fill it by a third; a file without holes would be as large.
+SIZE = 2_000_000_000
 _SHUTDOWN, _NOTHING_MORE = 0x8004587D, 2
 PATIENCE_SECONDS = 60
 # Who runs the server: PostgreSQL will not run as root.
