@@ -71,8 +71,8 @@ def newest(directory: str) -> str | None:
 
 def tables_fault() -> str:
     """The same of the application at work. Raises what the database raises."""
-    with db.engine.connect() as connection:
-        return fault_of(connection, current_app.extensions["migrate"].directory)
+    directory = current_app.extensions["migrate"].directory
+    return fault_of(db.session.connection(), directory)
 
 
 def watch(app: Flask, then: Callable[[], None] = lambda: None) -> None:
