@@ -82,7 +82,7 @@ def test_the_letter_to_who_came_from_a_list_shows_where_it_leads(desk: FlaskClie
         publication = db.session.scalars(sa.select(Publication)).one()
         give_imported(a_customer("ian@reader.example", "Ian"), publication, notify=False)
     letter = desk.get(f"{PAGE}/letter?new_on=2027-05-14&reason=Late.&after=2").text
-    assert ("Dear Ian" in letter, re.findall(r"/[a-z]+/…", letter)) == (True, ["/library/…"])
+    assert ("Dear Ian" in letter, {*re.findall(r"/[a-z]+/…", letter)}) == (True, {"/library/…"})
 
 
 def test_what_cannot_be_told_comes_back_with_what_was_typed(desk: FlaskClient) -> None:
