@@ -60,7 +60,9 @@ class Folder:
         """Whole or not at all, and through to the disk: once this returns, a power cut does not
         take it back."""
         target = self.path / key
-        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = target.parent
+        is_new = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
         growing = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
             with growing.open("xb") as copy:
@@ -71,11 +73,9 @@ class Folder:
         except BaseException:
             growing.unlink(missing_ok=True)
             raise
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _through_to_the_disk(folder)
+        if is_new:  # or the folder itself may be gone
+            _through_to_the_disk(folder.parent)
 
     def size(self, key: str) -> int:
         return (self.path / key).stat().st_size
@@ -106,6 +106,14 @@ class Folder:
                 with suppress(FileNotFoundError):
                     if not name.startswith("."):
                         yield path.relative_to(self.path).as_posix(), path.stat().st_size
+
+
+def _through_to_the_disk(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class Storage:
