@@ -178,6 +178,7 @@ def cover(slug: str) -> Response:
         raise NoCover from None
     answer = public_page(picture)
     answer.content_type = KINDS["jpg"]
+    answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # pages of mail programs show it
     return answer
 
 

@@ -371,6 +371,7 @@ def test_a_drawn_cover_is_a_picture_for_letters_and_other_peoples_pages(
     assert shared == [f"{config().base_url}{PATH}/cover.png"]
     answer = client.get(f"{PATH}/cover.png")
     assert (answer.status_code, answer.content_type) == (200, "image/jpeg")
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"  # as webmail needs
     with Image.open(io.BytesIO(answer.data)) as made:
         assert (made.format, made.size) == ("JPEG", (640, 905))
         written = made.convert("L").crop((50, 100, 590, 420))
