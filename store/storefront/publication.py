@@ -178,7 +178,9 @@ def cover(slug: str) -> Response:
         raise NoCover from None
     answer = public_page(picture)
     answer.content_type = KINDS["jpg"]
-    answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # pages of mail programs show it
+    answer.headers["Cross-Origin-Resource-Policy"] = (
+        "cross-origin"  # pages of mail programs show it
+    )
     return answer
 
 

@@ -235,11 +235,11 @@ def test_above_a_hundred_people_the_number_is_typed(
     store: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base, "_need_terminal", lambda: None)
-    monkeypatch.setattr(base, "TYPED_ABOVE", 1)
+    monkeypatch.setattr("store.distribution.rehearsal.TYPED_ABOVE", 1)
     words = ("edition", "release", "guide", "1")
     assert "Nothing was released." in store(*words, code=1, typed="3\n").stderr
     store(*words, typed="2\n")
-    monkeypatch.setattr(base, "TYPED_ABOVE", 100)
+    monkeypatch.setattr("store.distribution.rehearsal.TYPED_ABOVE", 100)
     store("edition", "withdraw", "guide", "1", code=1, typed="n\n")
     store("edition", "withdraw", "guide", "1", typed="y\n")
 

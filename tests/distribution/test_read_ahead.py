@@ -350,6 +350,8 @@ WRITERS: dict[str, set[str] | str] = {
     "entitlements.order_moves.settle_held": "what is held is never read ahead",
     "entitlements.order_moves.hand_over": {"order moved"},
     "entitlements.order_moves._confirm_moved": {"order moved"},
+    "entitlements.journal_after_restore._end": "while a restore holds every letter",
+    "mail.heartbeats.beat": "of a worker",
     "mail.holds.put_hold": {"came back"},
     "mail.outbox._insert": "the letter itself, which nobody has claimed",
     "mail.outbox._requeue": "nobody has claimed such a letter",
