@@ -106,7 +106,8 @@ def test_no_address_makes_a_fault(
     assert not [one for one in caplog.records if one.exc_info]
 
 
-@on_both_when_long
+@pytest.mark.long
+@on_both
 def test_no_value_behind_a_question_mark_makes_a_fault(
     app: Flask, client: FlaskClient, shop: Stocked, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -126,7 +127,8 @@ def test_no_value_behind_a_question_mark_makes_a_fault(
     assert not [one for one in caplog.records if one.exc_info]
 
 
-@on_both_when_long
+@pytest.mark.long
+@on_both
 def test_no_field_makes_a_fault(
     app: Flask, client: FlaskClient, shop: Stocked, caplog: pytest.LogCaptureFixture
 ) -> None:

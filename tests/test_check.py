@@ -27,6 +27,7 @@ from tests.editions import a_shop
 from tests.mail.conversations import answering
 from tests.mail.scripted_server import ScriptedServer
 from tests.stocked import stock
+from tests.typed import shops_are_closed
 
 
 def _check(folder: Path, *words: str, **given: str) -> Any:
@@ -35,7 +36,8 @@ def _check(folder: Path, *words: str, **given: str) -> Any:
         "STORE_SECRET_KEY": SECRET,
         "STORE_DATA_DIR": str(folder),
     }
-    return CliRunner().invoke(main, ["check", *words], env=environment | given)
+    with shops_are_closed():
+        return CliRunner().invoke(main, ["check", *words], env=environment | given)
 
 
 def _lines(said: str, word: str) -> list[str]:

@@ -2,6 +2,7 @@
 as its sentences say. No customer is locked out, every owner keeps a way in, and the old key opens nothing."""
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tests.conftest import SECRET, Reader, make_settings, on_both_when_long
 from tests.editions import a_shop
 from tests.links import anna, path_to
 from tests.purchases import a_paid_order
+from tests.typed import shops_are_closed
 
 GUIDE = Path(__file__).parent.parent / "docs" / "operators-guide.md"
 NEW = "the new key that openssl made 0123456789abcdef"
@@ -41,28 +43,39 @@ class Machine:
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.folder, self.url = folder, database_url
+        self.started: list[Flask] = []
         self.settings = {"STORE_ENV": "testing", "STORE_SECRET_KEY": SECRET}
         self.settings |= {"STORE_DATA_DIR": str(folder), "STORE_DATABASE_URL": database_url}
 
     def types(self, command: str, said: str = "") -> Result:
         """One command of ours."""
         words = command.removeprefix("store ").split()
-        return CliRunner().invoke(main, words, env=self.settings, input=said)
+        with shops_are_closed():
+            return CliRunner().invoke(main, words, env=self.settings, input=said)
 
     def browser(self) -> FlaskClient:
         """At the shop as it is started with these settings."""
         keys = {"secret_key": self.settings["STORE_SECRET_KEY"]}
         shop = create_app(make_settings(self.folder, database_url=self.url, **keys))
         shop.test_client_class = Reader
+        self.started.append(shop)
         return shop.test_client()
+
+    def stop(self) -> None:
+        """The shops that were started."""
+        for shop in self.started:
+            with shop.app_context():
+                db.session.remove()
+                db.engine.dispose()
 
 
 @pytest.fixture
-def machine(app: Flask, tmp_path: Path, database_url: str) -> Machine:
+def machine(app: Flask, tmp_path: Path, database_url: str) -> Iterator[Machine]:
     url = "" if database_url.startswith("sqlite") else database_url
     machine = Machine(tmp_path, url)
     machine.url = database_url
-    return machine
+    yield machine
+    machine.stop()
 
 
 def _owners_with_apps() -> dict[str, Any]:

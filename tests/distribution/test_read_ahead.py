@@ -36,7 +36,7 @@ from store.mail.models import Delivery, DeliveryStatus, ReturnKind
 from store.mail.preparing import Ahead, read_ahead
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer, Order
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both_when_long
 from tests.editions import a_shop, drafted_and_released
 from tests.letters import deliveries, send, sent, text_of
 from tests.news import stop_news
@@ -250,7 +250,7 @@ def _address(letter: EmailMessage) -> str:
     return str(letter["To"].addresses[0].addr_spec)
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("name", [*CHANGES, *HELD_BACK])
 def test_a_letter_that_was_read_before_a_change_does_not_begin_after_it(
     shop: Flask, name: str
@@ -258,7 +258,7 @@ def test_a_letter_that_was_read_before_a_change_does_not_begin_after_it(
     assert not _begins(_read_then((CHANGES | HELD_BACK)[name]))
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("name", CHANGES)
 def test_control_with_its_claim_left_it_would(
     shop: Flask, monkeypatch: pytest.MonkeyPatch, name: str
@@ -268,7 +268,7 @@ def test_control_with_its_claim_left_it_would(
     assert _begins(_read_then(CHANGES[name]))
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.parametrize("name", [*CHANGES, *HELD_BACK])
 def test_it_is_read_again_and_says_what_holds(
     shop: Flask, monkeypatch: pytest.MonkeyPatch, name: str
