@@ -260,3 +260,22 @@ def test_control_where_the_settings_say_so_the_metadata_service_is_asked(
         with pytest.raises(StoreAway, match="in time"):
             create_app(told).extensions["colophon.storage"].answers()
         assert heard[0].startswith(b"PUT /latest/api/token")
+
+
+def test_the_folder_that_a_first_file_makes_is_through_to_the_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, real = [], os.fsync
+
+    def note(handle: int) -> None:
+        synced.append(os.fstat(handle).st_ino)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    store = Storage(f"file://{tmp_path}/files")
+    store.put_bytes("assets/first", b"first")
+    folders = [(tmp_path / "files" / name).stat().st_ino for name in ("assets", "")]
+    assert synced[-2:] == folders
+    synced.clear()
+    store.put_bytes("assets/second", b"second")
+    assert synced[1:] == folders[:1]
