@@ -73,7 +73,7 @@ def drawn_cover_file(slug: str, title: str, subtitle: str, author: str, accent: 
             draw_cover(slug, title, *words, accent), True
         )
     )
-    made = f"covers/drawn-{hashlib.sha256(drawing.encode()).hexdigest()}.jpg"
+    made = f"drawn-covers/{hashlib.sha256(drawing.encode()).hexdigest()}.jpg"
     try:
         return storage().read(made)
     except FileNotFoundError:

@@ -18,6 +18,7 @@ from store.catalog.publications import publication_by_slug
 from store.kit.config import config
 from store.kit.database import db, transaction
 from store.kit.storage import storage
+from store.staff import kept_files
 from tests import factories
 from tests.catalog.files import picture
 from tests.conftest import Clock
@@ -377,6 +378,7 @@ def test_a_drawn_cover_is_a_picture_for_letters_and_other_peoples_pages(
         written = made.convert("L").crop((50, 100, 590, 420))
     darkest, lightest = written.getextrema()
     assert float(str(lightest)) - float(str(darkest)) > 100  # the title stands there
+    assert kept_files.compare(0, lambda *_: None).unnamed == []  # which `store check` would note
     with transaction():
         publication_by_slug("send-early-years").title = "Another"
     assert client.get(f"{PATH}/cover.png").data != answer.data
