@@ -1,6 +1,7 @@
 """A browser of its own for the desk: each request in a context of its own, as on a server."""
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -45,40 +46,52 @@ class Browser(Reader):
         return answer
 
 
+class _Watch(threading.local):
+    """What the thread's request wrote, where one is watched. An engine is listened to once and
+    for good: browsers come at the same moment, and its listeners are no list to change then."""
+
+    commits: list[set[str]] | None = None
+    written: set[str]
+
+
+_watch = _Watch()
+
+
 @contextmanager
 def _watched() -> Iterator[list[set[str]]]:
     """The tables that each committed transaction of the session wrote to."""
     commits: list[set[str]] = []
-    written: set[str] = set()
-    engine = db.engine
-
-    def execute(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        found = re.match(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)", statement)
-        if found and found[1] not in NOT_ACTS:
-            written.add(found[1])
-
-    def commit(_connection: Any) -> None:
-        if written:
-            commits.append(set(written))
-        written.clear()
-
-    def rollback(_connection: Any) -> None:
-        written.clear()
-
-    event.listen(engine, "before_cursor_execute", execute)
-    event.listen(engine, "commit", commit)
-    event.listen(engine, "rollback", rollback)
+    _watch.commits, _watch.written = commits, set()
     try:
         yield commits
     finally:
-        event.remove(engine, "before_cursor_execute", execute)
-        event.remove(engine, "commit", commit)
-        event.remove(engine, "rollback", rollback)
+        _watch.commits = None
+
+
+def _execute(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    found = re.match(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)", statement)
+    if found and found[1] not in NOT_ACTS and _watch.commits is not None:
+        _watch.written.add(found[1])
+
+
+def _commit(_connection: Any) -> None:
+    if _watch.commits is not None and _watch.written:
+        _watch.commits.append(set(_watch.written))
+        _watch.written.clear()
+
+
+def _rollback(_connection: Any) -> None:
+    if _watch.commits is not None:
+        _watch.written.clear()
 
 
 @pytest.fixture(autouse=True)
 def _browser(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     app.test_client_class = Browser
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", _execute)
+        event.listen(db.engine, "commit", _commit)
+        event.listen(db.engine, "rollback", _rollback)
     # The cheapest hash there is: what it costs is the library's business, not these tests'.
     cheapest = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
     monkeypatch.setattr("store.staff.credentials.HASHER", cheapest)

@@ -103,6 +103,8 @@ def _run(file: Path, seed: int, tests: Iterable[Path], processes: str, many: str
         [
             *(sys.executable, "-m", "pytest", "-q", "-m", "long", *map(str, tests)),
             *("-n", processes, "--dist", "worksteal"),
+            # So many kills take their time, those of the controls too.
+            "--timeout=1800",
             *(many, f"--seed={seed}", f"--junitxml={under_way}"),
         ],
         cwd=ROOT,
