@@ -29,7 +29,7 @@ from store.entitlements.notices import FIRST_COPIES
 from store.entitlements.received import NOTICE, has_copy
 from store.kit import clock
 from store.kit.config import config
-from store.kit.database import db
+from store.kit.database import db, is_listed
 from store.kit.formatting import format_day
 from store.mail.letters import Hold, Letter, Skip, letter
 from store.mail.mime import Mailbox
@@ -138,27 +138,31 @@ _EDITION = (
     .join(Publication, Publication.id == Edition.publication_id)
     .where(Edition.id == sa.bindparam("edition"))
 )
-# The rights that hold, of readers who asked for no fewer news than this.
-_RIGHTS_OF_MANY = (
-    sa.select(*_RIGHT)
-    .select_from(Entitlement)
-    .join(Customer, Customer.id == Entitlement.customer_id)
-    .join(Publication, Publication.id == Entitlement.publication_id)
-    .outerjoin(OrderLine, OrderLine.id == Entitlement.order_line_id)
-    .outerjoin(Order, Order.id == OrderLine.order_id)
-    .where(
-        Entitlement.publication_id == sa.bindparam("publication"),
-        Entitlement.customer_id.in_(sa.bindparam("readers", expanding=True)),
-        Entitlement.revoked_at.is_(None),
-        Entitlement.suspended_at.is_(None),
-        Entitlement.held_at.is_(None),
-        ~sa.exists().where(
-            _ASKED_FOR_LESS,
-            sa.or_(~NoticeStop.matters_pass, ~sa.bindparam("matters", type_=sa.Boolean)),
-        ),
+
+
+@lru_cache(maxsize=2)
+def _many_rights(_dialect: str) -> sa.Executable:
+    """The rights that hold, of readers who asked for no fewer news than this."""
+    return (
+        sa.select(*_RIGHT)
+        .select_from(Entitlement)
+        .join(Customer, Customer.id == Entitlement.customer_id)
+        .join(Publication, Publication.id == Entitlement.publication_id)
+        .outerjoin(OrderLine, OrderLine.id == Entitlement.order_line_id)
+        .outerjoin(Order, Order.id == OrderLine.order_id)
+        .where(
+            Entitlement.publication_id == sa.bindparam("publication"),
+            is_listed(Entitlement.customer_id, "readers"),
+            Entitlement.revoked_at.is_(None),
+            Entitlement.suspended_at.is_(None),
+            Entitlement.held_at.is_(None),
+            ~sa.exists().where(
+                _ASKED_FOR_LESS,
+                sa.or_(~NoticeStop.matters_pass, ~sa.bindparam("matters", type_=sa.Boolean)),
+            ),
+        )
+        .order_by(*_IN_ORDER)
     )
-    .order_by(*_IN_ORDER)
-)
 
 
 def edition_notices(deliveries: Sequence[Delivery]) -> dict[int, Letter]:
@@ -229,7 +233,7 @@ def _rights_of_many(edition_id: int, deliveries: Sequence[Delivery]) -> tuple[An
     matters = edition.severity in WHAT_MATTERS
     asked = {"publication": edition.id, "readers": readers, "matters": matters}
     rights: dict[int, Any] = {}
-    for right in connection.execute(_RIGHTS_OF_MANY, asked):
+    for right in connection.execute(_many_rights(connection.dialect.name), asked):
         rights.setdefault(right.customer_id, right)
     return edition, rights
 

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.orm import DeclarativeBase, Session, registry
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session, registry
 from sqlalchemy.types import TypeDecorator
 
 from store.kit.engine import WRITES
@@ -256,6 +256,30 @@ def after_commit(call: Callable[[], None]) -> None:
 def end_read() -> None:
     """Give the connection back before waiting for somebody else's server."""
     db.session.remove()
+
+
+def end_repeated_read() -> None:
+    """The same for a read that a worker repeats: ended by a commit on PostgreSQL, as psycopg forgets
+    at each rollback what the server has planned, and to plan these costs more than to run them.
+    Only where nothing was written."""
+    if db.session.registry.has() and db.engine.dialect.name == "postgresql":
+        session = db.session()
+        if session.in_transaction() and not session.info.get("writing"):
+            driver: Any = session.connection().connection.driver_connection
+            driver.commit()
+    end_read()
+
+
+def is_listed(
+    column: sa.Column[Any] | InstrumentedAttribute[Any], name: str
+) -> sa.ColumnElement[bool]:
+    """Whether it is one of the values bound to `name`; on PostgreSQL they are one array, so that the
+    text is the same, and its plan kept, however many they are. Build what has it once for each
+    database."""
+    if db.engine.dialect.name == "postgresql":
+        values = sa.bindparam(name, type_=postgresql.ARRAY(column.type))
+        return column == sa.any_(values)
+    return column.in_(sa.bindparam(name, expanding=True))
 
 
 def status_type(enum: type[StrEnum], *, is_checked: bool = True) -> sa.Enum:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from store.kit import clock
-from store.kit.database import db, insert_into
+from store.kit.database import db, insert_into, is_listed
 from store.kit.mailboxes import ERASED, address_key
 from store.mail import outbox
 from store.mail.letters import Hold, Skip
@@ -44,17 +45,21 @@ def rules() -> Rules:
 
 
 _holds = cast(sa.Table, AddressHold.__table__)
-# Run for every letter, so built once.
-_FOUND = sa.select(_holds.c.address_key, _holds.c.given_up_at).where(
-    _holds.c.address_key.in_(sa.bindparam("keys", expanding=True))
-)
+
+
+@lru_cache(maxsize=2)
+def _found(_dialect: str) -> sa.Executable:
+    """Run for every letter, so built once."""
+    columns = _holds.c.address_key, _holds.c.given_up_at
+    return sa.select(*columns).where(is_listed(_holds.c.address_key, "keys"))
 
 
 def holds_of(addresses: Collection[str]) -> dict[str, Hold | Skip]:
     """Which of these addresses take no letters, with what becomes of one: in one statement."""
     keys = {address: address_key(address) for address in addresses}
     asked = {"keys": list(set(keys.values()))}
-    found = {row[0]: row[1] for row in db.session.connection().execute(_FOUND, asked)}
+    connection = db.session.connection()
+    found = {row[0]: row[1] for row in connection.execute(_found(connection.dialect.name), asked)}
     return {
         address: Hold(outbox.ON_HOLD) if found[key] is None else Skip(outbox.GIVEN_UP)
         for address, key in keys.items()

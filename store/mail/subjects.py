@@ -44,7 +44,7 @@ def wait_for_changes(connection: Connection, delivery_ids: Sequence[int]) -> Non
 
 
 @lru_cache(maxsize=2)
-def _shared(subject: sa.Column[int]) -> sa.Select[int]:
+def _shared(subject: sa.Column[int]) -> sa.Select[int, str]:
     """Only PostgreSQL runs it: one value for all letters, and one row in answer, as what is locked
     is of no interest."""
     ids = sa.bindparam("theirs", type_=postgresql.ARRAY(sa.Integer))
@@ -52,7 +52,9 @@ def _shared(subject: sa.Column[int]) -> sa.Select[int]:
     # In one order, as they are locked for a change.
     which = sa.select(rows.c.id).where(rows.c.id.in_(theirs)).order_by(rows.c.id)
     locked = which.with_for_update(read=True).subquery()
-    return sa.select(sa.func.count()).select_from(locked)
+    # Locks are written to the disk, too; nobody has to wait for that.
+    no_wait = sa.func.set_config("synchronous_commit", "off", sa.true())
+    return sa.select(sa.func.count(), no_wait).select_from(locked)
 
 
 def _rows(subject: sa.Column[int]) -> sa.Table:

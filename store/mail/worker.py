@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from store.kit import measures
 from store.kit.config import config
-from store.kit.database import db, end_read, transaction
+from store.kit.database import db, end_repeated_read, transaction
 from store.kit.happenings import Facts, Happening, tell_now
 from store.kit.jobs import ring
 from store.kit.logs import within
@@ -72,7 +72,7 @@ def send_due_letters(seconds: float | None = None) -> int:
         try:
             drain.run()
         finally:
-            end_read()
+            end_repeated_read()
             if place.is_kept_free:
                 place.line.close()
             idle_places().put(place)
@@ -137,7 +137,7 @@ class Drain:
             if self._rests_until(rests.POST):
                 self.was_stopped = True
                 break
-            end_read()
+            end_repeated_read()
             try:
                 if not has_just_answered:
                     self.line.ready()
@@ -180,7 +180,7 @@ class Drain:
             with self._commit() as session:
                 outcomes.record_unsent(session, prepared)
         else:
-            end_read()
+            end_repeated_read()
 
     def _known(self, claim: Claim) -> Known | None:
         """What was read of it ahead, together with those that come after it."""
@@ -189,7 +189,7 @@ class Drain:
         return self._ahead.pop(claim, None)
 
     def _send(self, letter: Prepared) -> None:
-        end_read()  # nothing of ours is open while the server is awaited
+        end_repeated_read()  # nothing of ours is open while the server is awaited
         taken = self._plainly_taken()
         attempt_id = self._ledger.begin(taken, letter.claim, letter.message_id, letter.address)
         self.in_hand = None
@@ -303,7 +303,7 @@ def _anything_due(priorities: tuple[int, ...] = PRIORITIES) -> bool:
     try:
         return claims.anything_due(db.session(), priorities)
     finally:
-        end_read()
+        end_repeated_read()
 
 
 def wake_when_due() -> None:
@@ -340,6 +340,6 @@ def release_mended() -> None:
         log.warning("letters are held: %s", fault)
         return
     finally:
-        end_read()
+        end_repeated_read()
     with transaction():
         outbox.release_waiting_for(HELD_FOR_A_SETTING)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from email.message import EmailMessage
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import sqlalchemy as sa
@@ -27,13 +27,14 @@ from store.entitlements import (
 )
 from store.entitlements.models import Link
 from store.kit import clock
-from store.kit.database import db, transaction
+from store.kit.database import db, end_read, transaction
 from store.kit.mailboxes import ERASED
-from store.mail import claims, outbox, returns, worker
-from store.mail.claims import Claim
+from store.mail import claims, outbox, preparing, returns, worker
+from store.mail.claims import Claim, Prepared
 from store.mail.ledger import ledger
+from store.mail.letters import Letter
 from store.mail.models import Delivery, DeliveryStatus, ReturnKind
-from store.mail.preparing import Ahead, read_ahead
+from store.mail.preparing import Ahead, prepare, read_ahead
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both_when_long
@@ -302,6 +303,62 @@ def test_who_stopped_is_asked_about_at_the_turn_of_the_letter(shop: Flask) -> No
         stopped = sa.update(Delivery).where(Delivery.status == DeliveryStatus.SKIPPED)
         session.execute(stopped.values(status=DeliveryStatus.QUEUED))
     assert [known is None for known in read_ahead(_claimed()).values()] == [False, True, False]
+
+
+def test_what_is_read_ahead_is_written_with_it_and_leaves_so(
+    shop: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _owe(CHANGES["stop"])
+    read: list[Ahead] = []
+
+    def kept(claims: Sequence[Claim]) -> Ahead:
+        read.append(read_ahead(claims))
+        return dict(read[-1])
+
+    monkeypatch.setattr(worker, "read_ahead", kept)
+    letters = [letter.as_bytes() for letter in sent()[-3:]]
+    written = [known.written for known in read[0].values() if known is not None]
+    assert len(written) == len(letters) == 3
+    assert all(letter is not None for letter in written)
+    marks = [letter.message_id.encode() for letter in written if letter is not None]
+    assert all(mark in letter for mark, letter in zip(marks, letters, strict=True))
+
+
+def test_one_that_was_tried_before_is_written_at_its_turn_under_the_name_it_had(
+    shop: Flask,
+) -> None:
+    _owe(CHANGES["stop"])
+    db.session.rollback()
+    claim = _claimed()[1]
+    assert ledger().begin(None, claim, "<mark@shop.example.org>", BEN) is not None
+    with transaction() as session:
+        tried = sa.update(Delivery).where(Delivery.id == claim.delivery_id)
+        session.execute(tried.values(status=DeliveryStatus.QUEUED))
+    (known,) = read_ahead([claim]).values()
+    assert known is not None
+    assert known.written is None
+    written = prepare(claim, known)
+    assert isinstance(written, Prepared)
+    assert written.message_id == "<mark@shop.example.org>"
+    end_read()
+
+
+def test_one_that_cannot_be_written_waits_for_its_turn_and_stops_no_other(
+    shop: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edition = _owe(CHANGES["stop"])
+    write = preparing.octets_of
+
+    def fails_for_ben(letter: Letter, *rest: Any) -> bytes:
+        if letter.to.address == BEN:
+            raise ZeroDivisionError
+        return write(letter, *rest)
+
+    monkeypatch.setattr(preparing, "octets_of", fails_for_ben)
+    send()
+    found = deliveries(edition)
+    assert found[BEN] == (DeliveryStatus.HELD, "could not be written: ZeroDivisionError")
+    assert {found[ANNA][0], found[CLEO][0]} == {DeliveryStatus.SENT}
 
 
 def test_three_are_read_in_as_many_statements_as_two(shop: Flask) -> None:

@@ -13,7 +13,11 @@ from store.kit.database import (
     UtcDateTime,
     after_commit,
     db,
+    end_read,
+    end_repeated_read,
     formatted,
+    is_listed,
+    one_look,
     transaction,
 )
 from tests.conftest import on_both
@@ -110,3 +114,38 @@ def test_a_connection_that_died_in_the_pool_costs_no_page(app: Flask, database_u
         )
         assert ended.one()
     assert query.rows() != before
+
+
+@pytest.mark.parametrize("ended_so", [True, False], ids=["repeated", "control"])
+def test_the_server_keeps_the_plans_of_a_read_that_is_repeated(app: Flask, ended_so: bool) -> None:
+    if db.engine.dialect.name == "sqlite":
+        end_repeated_read()
+        return
+    end = end_repeated_read if ended_so else end_read
+    for _ in range(7):  # psycopg has a statement planned for good at the sixth time
+        db.session.execute(sa.select(Seller.id))
+        end()
+    with one_look() as connection:
+        kept = connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar()
+    assert kept == (1 if ended_so else 0)
+
+
+def test_the_end_of_a_repeated_read_is_the_end_of_no_transaction(app: Flask) -> None:
+    with pytest.raises(RuntimeError), transaction() as session:
+        session.add(_seller(datetime.now(UTC)))
+        session.flush()
+        end_repeated_read()
+        raise RuntimeError("half way")
+
+    assert db.session.scalars(sa.select(sa.func.count(Seller.id))).one() == 0
+
+
+def test_what_is_listed_is_found_however_many_are_asked_for(app: Flask) -> None:
+    with transaction() as session:
+        sellers = [_seller(datetime.now(UTC)) for _ in range(5)]
+        session.add_all(sellers)
+        session.flush()
+        ids = [seller.id for seller in sellers]
+    query = sa.select(Seller.id).where(is_listed(Seller.id, "ids")).order_by(Seller.id)
+    for asked in ([], ids[1:2], ids[1:4]):
+        assert list(db.session.scalars(query, {"ids": asked})) == asked
