@@ -59,9 +59,9 @@ def test_what_is_wrong_comes_first_and_settings_last(app: Flask, tmp_path: Path)
     storage().put_bytes("covers/of-nobody", b"a picture")
     done = _check(tmp_path)
     first, *lines = done.output.splitlines()
-    assert first == "1 fault; 14 things were looked at."
+    assert first == "1 fault; 15 things were looked at."
     words = [line.split()[0] for line in lines]
-    assert words == ["fault", *["ok"] * 13, *["set"] * words.count("set")]
+    assert words == ["fault", *["ok"] * 14, *["set"] * words.count("set")]
 
     told = json.loads(_check(tmp_path, "--json").output)
     assert not told["well"]
@@ -76,7 +76,7 @@ def test_what_no_row_names_is_a_note_and_no_fault(app: Flask, tmp_path: Path) ->
     storage().put_bytes("elsewhere/of-others", b"not ours")
     done = _check(tmp_path)
     assert done.exit_code == 0
-    assert done.output.startswith("1 note; 14 things")
+    assert done.output.startswith("1 note; 15 things")
     (note,) = _lines(done.output, "note")
     assert note.startswith("note   files: 1 file that no row names (9 bytes): covers/of-nobody. ")
 

@@ -31,6 +31,7 @@ PARTS = {
     "disk": "Disk",
     "permissions": "Who else may read it",
     "files": "Stored files",
+    "journal": "Journal of what a backup must not undo",
     "second steps": "Second steps of staff",
     "letter": "A letter, composed",
     "mail": "Mail server",

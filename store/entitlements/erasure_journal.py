@@ -5,9 +5,11 @@ Customers who were erased, links that ended, what was chosen of news, and staff 
 which database it is of and for which time it tells all, and is written over each minute.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -156,6 +158,7 @@ def _add(said: dict[str, Any], at: datetime) -> None:
     is_new = not path.exists()
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
+        _take_turn(handle)
         # In one piece, so that two workers write two lines; begun on a line of its own, as a power
         # cut may have left half of one.
         os.write(handle, f"\n{line}\n".encode())
@@ -164,6 +167,13 @@ def _add(said: dict[str, Any], at: datetime) -> None:
         os.close(handle)
     if is_new:
         _sync_folder(path.parent)
+
+
+def _take_turn(handle: int) -> None:
+    """Until the file is closed. On a share (NFS) two machines that append at once would write over each
+    other; where a share knows no locks it goes on without."""
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def _sync_folder(folder: Path) -> None:

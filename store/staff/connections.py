@@ -24,7 +24,7 @@ from store.mail.shared_clock import shared_now_of
 from store.mail.smtp import Connection, OutcomeKind
 from store.orders.customers import mask
 from store.payments.gateways.stripe_objects import endpoint_fault
-from store.staff import front, kept_files, mail_names, surroundings
+from store.staff import front, journal_here, kept_files, mail_names, surroundings
 from store.staff.credentials import kept_under, with_second_step
 
 # More than a network is slow, and less than anybody would notice.
@@ -181,6 +181,10 @@ def _files(wanted: Wanted) -> Said:
     return found.said(), found.noted()
 
 
+def _journal(_: Wanted) -> str:
+    return journal_here.look()
+
+
 def _letter(_: Wanted) -> str:
     """One letter, written as every letter is; it is sent to nobody."""
     if db.session.scalar(sa.select(sa.func.count()).select_from(Seller)) == 0:
@@ -263,6 +267,7 @@ PARTS: dict[str, Callable[[Wanted], Said]] = {
     "disk": _disk,
     "permissions": _permissions,
     "files": _files,
+    "journal": _journal,
     "second steps": _second_steps,
     "letter": _letter,
     "mail": _mail,
