@@ -33,7 +33,7 @@ OWNERS = ("anna@example.org", "olga@example.org")
 
 def _commands() -> list[str]:
     """What the chapter has typed, in its order."""
-    chapter = GUIDE.read_text().split("### A leaked key\n")[1].split("\n## ")[0]
+    chapter = GUIDE.read_text().split("### A leaked key\n")[1].split("\n##")[0]
     blocks = re.findall(r"^ *```\n(.*?)^ *```$", chapter, re.MULTILINE | re.DOTALL)
     return [line.strip() for block in blocks for line in block.splitlines()]
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 
 from store.entitlements.addresses import correct_address
@@ -14,7 +15,7 @@ from store.mail.models import Attempt, Delivery, DeliveryStatus, Repair
 from store.mail.reports import read_report
 from store.orders.models import Customer
 from tests.admin.sign_in import press, signed_in
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, make_settings, on_both
 from tests.letters import send
 from tests.mail import posted
 from tests.mail.messages import dsn
@@ -129,6 +130,45 @@ def test_what_is_not_proved_writes_nothing(shop: Flask, provider: str) -> None:
     assert stand() == UNTOUCHED
     assert post(shop, provider, message) == 200  # control
     assert stand() == BOUNCED
+
+
+def _with_another_secret(provider: str, patch: pytest.MonkeyPatch) -> str:
+    """What the settings have of it; from now on the provider proves by it."""
+    if provider == "sendgrid":
+        patch.setattr(posted, "SENDGRID_KEY", ec.generate_private_key(ec.SECP256R1()))
+        return posted.public_key(posted.SENDGRID_KEY)
+    if provider == "ses":
+        patch.setattr(posted, "TOPIC", posted.TOPIC.replace("letters", "letters-2"))
+        return posted.TOPIC
+    patch.setattr(posted, "SECRET", f"another-{SECRET}")
+    return posted.SECRET
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_new_secret_serves_beside_the_old_one_and_the_old_one_dropped_proves_nothing(
+    shop: Flask, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letter, settings = letter_of_ours(), shop.extensions["colophon.settings"]
+    name = f"mail_webhook_{provider}"
+    (old,) = posted.SETTINGS[name]
+    by_old = proved(provider, SHAPES[provider](letter, "nothing"))
+    new = _with_another_secret(provider, monkeypatch)
+    given = {"key": new, "token": "u" * 50} if provider == "mailgun" else {}
+    by_new = proved(provider, SHAPES[provider](letter, "hard"), **given)
+
+    def heard(message: Message, *known: str) -> int:
+        loaded = make_settings(settings.data_dir, **{name: ",".join(known)})
+        update = {name: getattr(loaded, name)}
+        shop.extensions["colophon.settings"] = settings.model_copy(update=update)
+        return post(shop, provider, message)
+
+    assert [heard(one, old) for one in (by_old, by_new)] == [200, 403]
+    assert stand() == UNTOUCHED
+    assert heard(by_old, new, old) == 200
+    assert heard(by_old, new) == 403
+    assert heard(by_new, new, old) == 200
+    assert stand() == BOUNCED
+    assert heard(by_new, new) == 200
 
 
 def test_nobody_listens_where_nothing_is_set(app: Flask) -> None:
