@@ -2,20 +2,26 @@
 Answers, headers, bytes and records are the same, and no reader ever sees an address of the bucket."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 from flask import Flask
+from urllib3.util import connection
 
+from store.app import create_app
+from store.cli import main
 from store.entitlements.doors import download_path
 from store.entitlements.granting import revoke_order
 from store.entitlements.models import Download
 from store.kit.database import db, transaction
 from store.kit.storage import Storage, storage
 from store.orders.models import Order
-from tests.conftest import Clock
+from tests.conftest import SECRET, Clock, make_settings
 from tests.editions import a_shop
 from tests.factories import an_asset, an_edition
 from tests.front import FILES, HOST, Front, ThroughFront, front, needs_nginx, seen, served
@@ -24,6 +30,7 @@ from tests.pages import check_page
 from tests.purchases import a_paid_order
 from tests.serving import free_port
 from tests.storefront.test_download_by_nginx import EVERY_REQUEST
+from tests.typed import shops_are_closed
 
 pytestmark = [
     needs_nginx,
@@ -154,3 +161,66 @@ def test_what_the_bucket_refuses_nginx_the_shop_sends_by_itself_with_one_record(
     monkeypatch.setattr(Storage, "in_front", lambda _self, _key: "shop/nothing?X-Amz-Expires=1")
     assert ask(True, path, {"Range": "bytes=8-15"}) == by_itself
     assert by_itself[2:] == [DATA[8:16], 1]
+
+
+@pytest.fixture
+def asked_at_its_host(monkeypatch: pytest.MonkeyPatch) -> Callable[[Front], None]:
+    """As the DNS would: the shop's host leads to this nginx, whose certificate is trusted."""
+
+    def lead_to(running: Front) -> None:
+        connect = connection.create_connection
+
+        def connected(address: tuple[str, int], *given: Any, **named: Any) -> Any:
+            place = ("127.0.0.1", running.tls_port) if address == (HOST, 443) else address
+            return connect(place, *given, **named)
+
+        monkeypatch.setattr(connection, "create_connection", connected)
+        monkeypatch.setenv("SSL_CERT_FILE", str(running.certificate))
+
+    return lead_to
+
+
+@pytest.mark.parametrize("bucket", ["named", "another"])
+def test_store_check_says_whether_nginx_fetches_from_the_bucket(
+    app: Flask,
+    nginx: Front,
+    storage_url: str,
+    tmp_path: Path,
+    asked_at_its_host: Callable[[Front], None],
+    bucket: str,
+) -> None:
+    a_shop()
+    given = {"storage_url": storage_url, "base_url": f"https://{HOST}", "accel_redirect": PREFIX}
+    shop = create_app(make_settings(tmp_path, trusted_proxies=1, **given))
+    named = {f"STORE_{name.upper()}": value for name, value in given.items()}
+    named |= {"STORE_ENV": "testing", "STORE_SECRET_KEY": SECRET, "STORE_TRUSTED_PROXIES": "1"}
+    named |= {"STORE_DATA_DIR": str(tmp_path)}
+    with ExitStack() as stack:
+        running = nginx
+        if bucket == "another":
+            words = (FILES / "bucket.conf").read_text(encoding="utf-8")
+            elsewhere = tmp_path / "bucket.conf"
+            elsewhere.write_text(
+                words.replace("https://s3.eu-west-2.amazonaws.com", "http://127.0.0.1:1")
+            )
+            change = (f"# include {FILES}/bucket.conf;", f"include {elsewhere};")
+            running = stack.enter_context(front(tmp_path / "nginx", free_port(), change))
+        asked_at_its_host(running)
+        stack.enter_context(served(shop, running.shop_port))
+        stack.enter_context(shops_are_closed())
+        done = CliRunner().invoke(main, ["check", "--url", f"https://{HOST}"], env=named)
+    (line,) = [line for line in done.output.splitlines() if " our address: " in line]
+    if bucket == "named":
+        assert (
+            line
+            == f"ok     our address: https://{HOST} is seen as https://{HOST}, asked from 127.0.0.1"
+        )
+    else:
+        assert line.startswith(
+            "fault  our address: RuntimeError: the server in front answers 404 for a "
+        )
+        assert line.endswith(
+            "its place for /kept-bucket leads elsewhere, or it may not read the bucket"
+        )
+    assert "X-Amz" not in done.output
+    assert not [key for key, _ in storage().listed() if key.startswith("probes")]
