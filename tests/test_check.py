@@ -4,6 +4,8 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from store.cli import main
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.storage import storage
+from store.mail import heartbeats
 from store.staff import connections, kept_files, mail_names, surroundings
 from store.staff.models import AuditEntry
 from tests.catalog.files import picture
@@ -59,9 +62,9 @@ def test_what_is_wrong_comes_first_and_settings_last(app: Flask, tmp_path: Path)
     storage().put_bytes("covers/of-nobody", b"a picture")
     done = _check(tmp_path)
     first, *lines = done.output.splitlines()
-    assert first == "1 fault; 15 things were looked at."
+    assert first == "1 fault; 16 things were looked at."
     words = [line.split()[0] for line in lines]
-    assert words == ["fault", *["ok"] * 14, *["set"] * words.count("set")]
+    assert words == ["fault", *["ok"] * 15, *["set"] * words.count("set")]
 
     told = json.loads(_check(tmp_path, "--json").output)
     assert not told["well"]
@@ -76,7 +79,7 @@ def test_what_no_row_names_is_a_note_and_no_fault(app: Flask, tmp_path: Path) ->
     storage().put_bytes("elsewhere/of-others", b"not ours")
     done = _check(tmp_path)
     assert done.exit_code == 0
-    assert done.output.startswith("1 note; 15 things")
+    assert done.output.startswith("1 note; 16 things")
     (note,) = _lines(done.output, "note")
     assert note.startswith("note   files: 1 file that no row names (9 bytes): covers/of-nobody. ")
 
@@ -203,6 +206,25 @@ def test_a_clock_that_is_not_the_databases_is_named(
     monkeypatch.setattr(clock, "read", lambda: ahead)
     with pytest.raises(RuntimeError, match=r"^86400 seconds ahead of the database's: let NTP"):
         connections._clock(connections.Wanted())
+
+
+def test_a_worker_of_this_name_that_does_not_run_here_is_a_note(app: Flask, tmp_path: Path) -> None:
+    stock(app)
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with transaction() as session:
+        now, host = clock.now(), heartbeats.host_name()
+        seen = {"started_at": now, "seen_at": now, "version": "0"}
+        session.add(heartbeats.Heartbeat(host=host, pid=other.pid, **seen))
+        session.add(heartbeats.Heartbeat(host=f"{host}-2", pid=2**22 + 1, **seen))
+    done = _check(tmp_path)
+    assert "ok     workers: 2 at work\n" in done.output
+    assert "note   workers: " not in done.output
+
+    other.communicate(b"\n")  # as of a machine that is called the same
+    done = _check(tmp_path)
+    assert done.exit_code == 0
+    assert f"note   workers: one of {host} was seen " in done.output
+    assert "Give each a host name of its own" in done.output
 
 
 @on_postgresql

@@ -32,6 +32,7 @@ PARTS = {
     "permissions": "Who else may read it",
     "files": "Stored files",
     "journal": "Journal of what a backup must not undo",
+    "workers": "Workers",
     "second steps": "Second steps of staff",
     "letter": "A letter, composed",
     "mail": "Mail server",

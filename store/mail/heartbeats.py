@@ -163,3 +163,28 @@ def workers() -> Workers:
         max((row.ran_at for row in rows if row.ran_at), default=None),
         tuple(silent),
     )
+
+
+def not_running_here() -> timedelta | None:
+    """How long ago a worker by the name of this machine was last seen, which is no process of it: killed
+    within the last minutes, or of another machine with the same name; None where there is none."""
+    now = shared_now_of(db.session())
+    rows = db.session.execute(
+        sa.select(Heartbeat.pid, Heartbeat.seen_at)
+        .where(Heartbeat.host == host_name(), Heartbeat.ended_at.is_(None))
+        .order_by(Heartbeat.seen_at.desc())
+    )
+    for pid, seen_at in rows:
+        if seen_at is not None and now - seen_at <= SILENT and not _runs(pid):
+            return now - seen_at
+    return None
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -16,6 +16,7 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.space import write_a_little
 from store.kit.storage import storage
+from store.mail import heartbeats
 from store.mail.imap import opened
 from store.mail.letters import compose_sample, compose_test
 from store.mail.lines import mail_server
@@ -185,6 +186,20 @@ def _journal(_: Wanted) -> str:
     return journal_here.look()
 
 
+def _workers(_: Wanted) -> Said:
+    """A worker takes what another process of its name left for dead, where that is none of this machine."""
+    there, seen = heartbeats.workers(), heartbeats.not_running_here()
+    words = f"{there.at_work or 'none'} at work"
+    if seen is None:
+        return words, ""
+    name = heartbeats.host_name()
+    return words, (
+        f"one of {name} was seen {seen.seconds} seconds ago and does not run here: where it was not killed "
+        f"just now, another machine or container is called {name}, too, and each takes the other's letters "
+        "that are under way for left behind. Give each a host name of its own"
+    )
+
+
 def _letter(_: Wanted) -> str:
     """One letter, written as every letter is; it is sent to nobody."""
     if db.session.scalar(sa.select(sa.func.count()).select_from(Seller)) == 0:
@@ -268,6 +283,7 @@ PARTS: dict[str, Callable[[Wanted], Said]] = {
     "permissions": _permissions,
     "files": _files,
     "journal": _journal,
+    "workers": _workers,
     "second steps": _second_steps,
     "letter": _letter,
     "mail": _mail,
