@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
 from store.catalog.models import Asset, Edition, Publication
+from store.cli import main
 from store.distribution import releasing
 from store.distribution.coverage import coverage
 from store.entitlements.models import Download
@@ -24,7 +26,7 @@ from store.kit.database import db, transaction
 from store.mail.models import Attempt, Delivery
 from store.orders.models import Order
 from store.payments.refunds import refund_order
-from tests.conftest import on_postgresql
+from tests.conftest import SECRET, on_postgresql
 from tests.editions import a_shop as a_publication
 from tests.editions import draft
 from tests.mail.scripted_server import ScriptedServer
@@ -32,6 +34,7 @@ from tests.mail.shops import a_shop, deliveries, owe_to, readers
 from tests.purchases import apply_received
 from tests.serving import free_port
 from tests.tables import Note
+from tests.typed import shops_are_closed
 
 from .ready import Life, ReadyShop, ready_shop
 from .shoppers import Shopper, wait_for_server
@@ -94,6 +97,7 @@ def machines(database_url: str, storage_url: str, folder: Path) -> Iterator[Mach
             "storage_url": storage_url,
             "base_url": f"http://127.0.0.1:{port}",
             "mail_connections": CONNECTIONS,
+            "erasure_journal": str(folder / "shared.jsonl"),
         }
         stack.enter_context(a_shop(database_url, folder / "desk", mail.port, **settings))
         settings |= {"database_url": database_url, "trusted_proxies": 1}
@@ -137,8 +141,26 @@ def test_the_story_from_an_order_to_its_refund_on_three_machines(
         db.session.remove()
 
         _click_download_and_refund(these, shoppers[0].address, received[0][-1])
+        _end_links(these, received[1][-1])
         serving.kill()
         serving.ended()
+
+    def checked(journal: Path) -> str:
+        """What `store check` says on the machine of a worker, with this journal."""
+        given = {
+            "STORE_ENV": "testing",
+            "STORE_SECRET_KEY": SECRET,
+            "STORE_STORAGE_URL": storage_url,
+        }
+        given |= {"STORE_DATA_DIR": str(tmp_path / WORKERS[0]), "STORE_DATABASE_URL": database_url}
+        with shops_are_closed():
+            said = CliRunner().invoke(
+                main, ["check"], env=given | {"STORE_ERASURE_JOURNAL": str(journal)}
+            )
+        return next(line for line in said.output.splitlines() if " journal: " in line)
+
+    assert checked(tmp_path / "shared.jsonl").startswith("ok ")
+    assert " lacks " in checked(tmp_path / WORKERS[0] / "erasures.jsonl")  # control
 
 
 def _due(publication_id: int) -> int:
@@ -165,6 +187,16 @@ def _click_download_and_refund(these: Machines, address: str, letter: str) -> No
     db.session.remove()
     refund_order(order_id, who="Olga", why="asked", key="desk:1")
     assert these.get(download)[0] == 410
+
+
+def _end_links(these: Machines, letter: str) -> None:
+    """On the web machine, so that it stands in the journal of all."""
+    path = _path(r"/library/[\w.-]+", letter)
+    own = f"http://127.0.0.1:{these.port}"
+    asked = urllib.request.Request(f"{own}{path}/end-links", b"sure=yes", {"Origin": own})
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        assert answer.status == 200
+    assert these.get(path)[0] == 410
 
 
 class Trial:
