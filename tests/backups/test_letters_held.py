@@ -19,6 +19,7 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail import claims, ledger, restores
 from store.mail.models import Attempt, Delivery, DeliveryStatus
+from store.payments.models import StrayPayment
 from store.staff.membership import change_role
 from store.staff.people import staff_by_address
 from tests.admin.sign_in import a_member, press, signed_in
@@ -152,6 +153,32 @@ def test_the_desk_shows_what_would_leave_and_only_an_owner_lets_it(client: Flask
     again = press(desk, "/admin/after-restore/go", seen_on="/admin/search")
     assert again.status_code == 409
     assert sorted(to_readers()[-2:]) == sorted([ANNA, BEN])
+
+
+@pytest.mark.parametrize("role", ["editor", "support", "owner"])
+def test_money_without_an_order_is_shown_to_who_looks_after_orders_alone(
+    app: Flask, client: FlaskClient, role: str
+) -> None:
+    a_member()
+    begin_after_restore(clock.now())
+    with transaction() as session:
+        session.add(
+            StrayPayment(
+                gateway="stripe",
+                gateway_reference="cs_of_nobody",
+                payment_id="pi_of_nobody",
+                order_reference="K7QM-2XWP",
+                amount=1250,
+                returned=0,
+                currency="GBP",
+                paid_at=clock.now(),
+                found_at=clock.now(),
+                settled_by="",
+            )
+        )
+    page = signed_in(client, role).get("/admin/after-restore").text
+    shown = [words in page for words in ("Money without an order", "K7QM-2XWP", "£12.50")]
+    assert shown == [role != "editor"] * 3
 
 
 def test_the_command_says_what_would_leave_and_asks(
