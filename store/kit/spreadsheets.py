@@ -11,8 +11,13 @@ from decimal import Decimal
 from flask import Response, stream_with_context
 
 # What Excel, LibreOffice and Google Sheets take for the beginning of a formula (OWASP, CSV
-# injection); text that has apostrophes before it already gets one more, so that reading is exact.
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# injection), the wide signs of East Asia among them. A program that divides by another sign than
+# ours begins a cell behind that, too. Text that has apostrophes there already gets one more, so that
+# reading is exact.
+_BEGINS = r"(^|[;|\t\r\n])"
+_FORMULA = r"('*)(?=[=+\-@\t\r\n＝＋－＠])"
+_BARE = re.compile(_BEGINS + _FORMULA)
+_MADE_TEXT = re.compile(_BEGINS + "'" + _FORMULA)
 
 Cell = str | int | Decimal | date | datetime | None
 
@@ -47,10 +52,10 @@ def safe_cell(cell: Cell) -> str:
     if cell is None:
         return ""
     if isinstance(cell, str):
-        return f"'{cell}" if _FORMULA.match(cell) else cell
+        return _BARE.sub(r"\1'\2", cell)
     return cell.isoformat() if isinstance(cell, date) else str(cell)
 
 
 def plain_cell(text: str) -> str:
     """The text that `safe_cell` was given."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+    return _MADE_TEXT.sub(r"\1\2", text)

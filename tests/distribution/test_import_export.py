@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from hypothesis import given, strategies
 
 from store.catalog.models import Publication
 from store.distribution import import_export
@@ -29,7 +30,18 @@ from tests.letters import deliveries
 from tests.purchases import buy
 from tests.statements import statements
 
-FORMULAS = ["=1+1", "-2+3", "@SUM(A1)", "+44 20 7946 0000", "\t=1", "-Anna", "'=x", "''-y", "\rz"]
+FORMULAS = [
+    "=1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "+44 20 7946 0000",
+    "\t1",
+    "＝1",
+    "-Anna",
+    "'=x",
+    "''-y",
+    "\rz",
+]
 
 
 def _count(model: type) -> int:
@@ -220,6 +232,20 @@ def test_formulas_become_text_and_numbers_stay_numbers() -> None:
     assert {row[1] for row in table[1:]} == {"-5.00"}
     assert [plain_cell(safe_cell(text)) for text in FORMULAS] == FORMULAS
     assert safe_cell("'t Hooft") == "'t Hooft"
+
+
+@pytest.mark.parametrize("divider", [";", "\t", "|", "\n", "\r"])
+def test_a_program_that_divides_by_another_sign_finds_no_formula_either(divider: str) -> None:
+    written = to_csv([["Anna" + divider + "=HYPERLINK(A1)", "Ben" + divider + "'@x"]])
+    cells = [cell for line in written.splitlines() for cell in line.split(divider)]
+    assert [cell for cell in cells if cell.lstrip('",').startswith(("=", "@"))] == []
+    assert written.count("'=") == 1
+    assert written.count("''@") == 1
+
+
+@given(strategies.text(alphabet="'=+-@;|\t\r\n＝a ", max_size=9))
+def test_what_was_made_text_is_read_as_it_was(text: str) -> None:
+    assert plain_cell(safe_cell(text)) == text
 
 
 @on_both
