@@ -19,6 +19,7 @@ from store.kit.limits import limiter
 from store.kit.web import private_page, same_site
 from store.orders.customers import mask
 from store.payments.erasures import paid_back_first, why_it_waits
+from store.storefront.form_limits import count_letter
 
 bp = Blueprint("erasure", __name__)
 
@@ -38,6 +39,10 @@ def ask(token: str) -> Response:
     same_site(request)
     if not sent().is_ticked():
         return _form(token)
+    customer = open_link(token, "library").customer
+    if open_erasure(customer.id) is None:
+        # Asked for, stopped and asked for again it would fill every mailbox of theirs.
+        count_letter(f"customer {customer.id}", customer.email)
     with transaction():
         ask_erasure(open_link(token, "library").customer, "customer")
     return _form(token)

@@ -18,6 +18,7 @@ from store.entitlements.models import Entitlement
 from store.entitlements.nameless import remove_old_accounts
 from store.kit import clock
 from store.kit.database import db, transaction
+from store.kit.limits import limiter
 from store.kit.mailboxes import ERASED
 from store.mail.models import Delivery, ReturnKind
 from store.mail.returns import take
@@ -274,6 +275,26 @@ def test_each_letter_and_the_library_stop_it_and_all_stays(
     days_later(frozen, 30)
     db.session.rollback()
     assert anna().erased_at is None
+
+
+@pytest.mark.parametrize("is_limited", [True, False], ids=["limited", "control"])
+def test_asked_for_and_stopped_again_and_again_it_fills_no_mailbox(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, is_limited: bool
+) -> None:
+    monkeypatch.setattr(limiter, "enabled", is_limited)
+    a_paid_order(a_shop())
+    page, codes = f"{path_to('library', anna().id)}/erase", []
+    for _ in range(7):
+        codes.append(client.post(page, data=SURE).status_code)
+        sent()
+        client.post(f"{page}/stop")
+    assert codes == ([200] * 5 + [429] * 2 if is_limited else [200] * 7)
+    assert len(told()) == (5 if is_limited else 7)
+    # What is asked for already stays, and is never too often.
+    monkeypatch.setattr(limiter, "enabled", False)
+    asked(client, anna().id)
+    monkeypatch.setattr(limiter, "enabled", is_limited)
+    asked(client, anna().id)
 
 
 def test_it_waits_while_a_change_of_address_can_be_taken_back(
