@@ -4,6 +4,8 @@ import io
 import os
 import secrets
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
@@ -17,6 +19,8 @@ from store.kit.bucket import Bucket
 from store.kit.errors import Refusal
 
 CHUNK = 256 * 1024
+# Anybody may ask whether the shop is ready; a bucket, which counts each request, is asked this often.
+KEPT_SECONDS = 5.0
 
 
 class FileOutOfReach(Refusal):
@@ -127,6 +131,8 @@ class Storage:
         self.folder = Path(unquote(parts.path)) if self.is_local else None
         self._bucket = None if self.is_local else Bucket(url, has_key=has_key)
         self._place: Place = self._bucket or Folder(Path(unquote(parts.path)))
+        self._asking = threading.Lock()
+        self._kept: tuple[float, bool] | None = None  # when it was asked last, and what it said
 
     def put_file(self, key: str, path: Path) -> None:
         """Store the file durably."""
@@ -193,6 +199,28 @@ class Storage:
         words, where it cannot."""
         self._place.ask()
         return True
+
+    def answered_lately(self) -> bool:
+        """The same as yes or no. A bucket is asked by one at a time and at most every few seconds; who
+        asks meanwhile hears what it said before."""
+        if self.is_local:
+            return self._says_that_it_answers()
+        kept = self._kept
+        if not self._asking.acquire(blocking=kept is None):
+            return kept is not None and kept[1]
+        try:
+            if self._kept is None or time.monotonic() - self._kept[0] >= KEPT_SECONDS:
+                answer = self._says_that_it_answers()
+                self._kept = time.monotonic(), answer
+            return self._kept[1]
+        finally:
+            self._asking.release()
+
+    def _says_that_it_answers(self) -> bool:
+        try:
+            return self.answers()
+        except Exception:  # noqa: BLE001 - whatever the store's library raises, it does not answer
+            return False
 
 
 def storage() -> Storage:

@@ -148,7 +148,7 @@ def _look_around() -> tuple[dict[Key, Found], set[Key]]:
     judged: set[Key] = {(Part.STORAGE, here)}
     if disk_left().is_well:
         judged.add((Part.DISK, here))
-    if not _storage_answers():
+    if not storage().answered_lately():
         found.append(Found(Part.STORAGE, here, seen.now, "The storage of files does not answer."))
     looked = certificates.last_look()
     if looked is not None:
@@ -239,13 +239,6 @@ def _letter(one: Found) -> str:
     return (
         f"{told}There is one letter for each trouble; {config().base_url}/readyz says what stands."
     )
-
-
-def _storage_answers() -> bool:
-    try:
-        return storage().answers()
-    except Exception:  # noqa: BLE001 - whatever the store's library raises, it does not answer
-        return False
 
 
 def _database_is_gone() -> None:

@@ -36,7 +36,7 @@ def readyz() -> tuple[Response, int]:
     else 503, and nobody should be led here.
     What else is not well is named, and is no 503, as readers are served all the same: but for who asks
     with `?strict`, to be woken."""
-    parts = {"database": _database_answers(), "storage": _storage_answers()}
+    parts = {"database": _database_answers(), "storage": storage().answered_lately()}
     parts["tables"] = parts["database"] and not tables_fault()
     parts["writing"] = all(parts.values()) and can_write()
     is_ready = all(parts.values())
@@ -109,10 +109,3 @@ def _post() -> dict[str, str | None]:
         return {"no_letters_since": None}
     since = standing.began_at.isoformat(timespec="seconds")
     return {"no_letters_since": since, "no_letters_because": standing.cause}
-
-
-def _storage_answers() -> bool:
-    try:
-        return storage().answers()
-    except Exception:  # noqa: BLE001 - whatever the store's library raises, it does not answer
-        return False

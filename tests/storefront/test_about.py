@@ -1,6 +1,8 @@
 """Who we are, what holds, and whether the shop is up."""
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -10,6 +12,7 @@ from flask.testing import FlaskClient
 
 from store.catalog.sellers import state_seller
 from store.entitlements.links import order_link, token_of
+from store.kit.bucket import Bucket
 from store.kit.database import transaction
 from store.orders import consents
 from store.orders.models import Order
@@ -17,6 +20,7 @@ from tests.conftest import Clock, on_both, on_both_when_long
 from tests.factories import a_seller
 from tests.pages import Page, check_page
 from tests.purchases import an_order
+from tests.serving import until
 from tests.storefront.forms import text_of
 
 # What a version says is never edited again: write a new one beside it.
@@ -169,6 +173,38 @@ def test_the_shop_is_ready_when_database_and_storage_answer(client: FlaskClient)
         "unrecorded_downloads": 0,
         "not_well": [],
     }
+
+
+@pytest.mark.parametrize("storage_url", ["s3"], indirect=True)
+def test_however_often_somebody_asks_whether_it_is_ready_the_bucket_is_asked_once(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket counts each request, and who hears nothing of it waits."""
+    asked, ask, go_on = [], Bucket.ask, threading.Event()
+
+    def counted(bucket: Bucket) -> None:
+        asked.append(bucket)
+        ask(bucket)
+
+    def away(bucket: Bucket) -> None:
+        asked.append(bucket)
+        go_on.wait(20)
+        raise OSError("no route")
+
+    monkeypatch.setattr(Bucket, "ask", counted)
+    for _ in range(20):
+        assert client.get("/readyz").get_json()["storage"] is True
+    assert len(asked) == 1
+    monkeypatch.setattr("store.kit.storage.KEPT_SECONDS", 0)
+    client.get("/readyz")
+    assert len(asked) == 2  # the control
+    monkeypatch.setattr(Bucket, "ask", away)
+    with ThreadPoolExecutor(1) as another:
+        slow = another.submit(client.application.test_client().get, "/readyz")
+        until(lambda: len(asked) == 3, "the bucket is asked")
+        assert client.get("/readyz").get_json()["storage"] is True  # at once, as it was
+        go_on.set()
+        assert slow.result().get_json()["storage"] is False
 
 
 def test_a_request_for_another_host_is_refused(client: FlaskClient) -> None:
