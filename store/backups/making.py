@@ -19,7 +19,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Protocol
 
-from store.backups.manifests import Manifest, Part
+from store.backups.manifests import SEALED, Manifest, Part
 from store.backups.places import Place, other_shops
 from store.backups.programs import Programs
 from store.backups.sealed import Damaged, Key, key_of, look_at, new_salt, write
@@ -30,8 +30,6 @@ from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.storage import CHUNK, storage
-
-SEALED = ".sealed"
 
 
 class Telling(Protocol):

@@ -1,6 +1,8 @@
 """What a backup consists of: one JSON document, written last, so that what has none is none."""
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +12,10 @@ from store.backups.sealed import Damaged, Key, Written
 
 NAME = "manifest.json"
 FORMAT = 1
+SEALED = ".sealed"
+# What we write, and nothing else: a name that somebody else wrote there may lead out of the folder.
+_STORED = re.compile(r"(?:assets|covers|faces)/([0-9a-f]{64})(?:\.png|\.jpg)?")
+_FILE = re.compile(r"([0-9a-f]{64})(?:\.[0-9a-f]{12})?")
 
 
 class FromTheFuture(Damaged):
@@ -112,9 +118,31 @@ def _from(said: dict[str, Any], name: str) -> Manifest:
         for part in ("database", "settings"):
             known[part] = Part(**known[part])
         known["files"] = {key: Part(**part) for key, part in known["files"].items()}
-        return Manifest(**known)
+        found = Manifest(**known)
+        strange = next(_not_ours(found, name), None)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise Damaged(f"The manifest of {name} cannot be read.") from None
+    if strange is not None:
+        raise Damaged(
+            f"The manifest of {name} names “{strange}”, which no backup of ours does: somebody has "
+            "changed it. Use another backup (--name)."
+        )
+    return found
+
+
+def _not_ours(found: Manifest, folder: str) -> Iterator[str]:
+    """Each name in a manifest that leads elsewhere than those which we write."""
+    if found.name != folder:
+        yield found.name
+    for part, plain in ((found.database, "database"), (found.settings, "settings.env")):
+        if part.name not in (plain, plain + SEALED):
+            yield part.name
+    for stored, part in found.files.items():
+        key, file = _STORED.fullmatch(stored), _FILE.fullmatch(part.name)
+        if key is None or key[1] != part.sha256:
+            yield stored
+        if file is None or file[1] != part.sha256:
+            yield part.name
 
 
 def _plain(said: dict[str, Any]) -> bytes:

@@ -26,6 +26,10 @@ class BackupRuns(Refusal):
     """Two at once would clear each other's unfinished parts away."""
 
 
+class LeadsElsewhere(Refusal):
+    """What a link leads to is not ours to write or to clear."""
+
+
 class NoBackupThere(Refusal):
     """A folder without backups, or none of this name."""
 
@@ -41,9 +45,16 @@ class Place:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """While no other backup is made there. Refuses (`BackupRuns`)."""
+        """While no other backup is made there. Refuses (`BackupRuns`, `LeadsElsewhere`)."""
         self.files.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("wb") as lock:
+        locked = self.folder / ".lock"
+        for one in (self.files, locked):
+            if one.is_symlink():
+                raise LeadsElsewhere(
+                    f"{one} is a link and leads to another place. Remove it, or name another folder."
+                )
+        # Whatever somebody put in its place since, nothing is cut off.
+        with locked.open("ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -72,7 +83,7 @@ class Place:
     def finish(self, manifest: Manifest, key: Key | None) -> None:
         """Everything is there: the manifest, and then the name, make it a backup."""
         unfinished = self.folder / f"{_UNFINISHED}{manifest.name}"
-        with (unfinished / NAME).open("w") as file:
+        with (unfinished / NAME).open("x") as file:
             file.write(manifest.as_text(key))
             file.flush()
             os.fsync(file.fileno())

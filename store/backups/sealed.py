@@ -86,7 +86,8 @@ def write(path: Path, pieces: Iterable[bytes], key: Key | None) -> Written:
     """Write pieces of any size to a file, sealed where there is a key; it is on the disk when this
     returns."""
     digest, size = hashlib.sha256(), 0
-    with path.open("wb") as file:
+    path.unlink(missing_ok=True)  # what was broken off, or a link to something else
+    with path.open("xb") as file:
         os.fchmod(file.fileno(), 0o600)
         put = _sealing(file, key) if key else _plain(file)
         before = b""

@@ -142,6 +142,28 @@ def test_a_manifest_that_cannot_be_read_keeps_every_file(here: Somewhere, place:
     assert len(list((place / "files").iterdir())) == 2
 
 
+def test_who_writes_into_the_place_of_backups_leads_none_out_of_it(
+    here: Somewhere, place: Path
+) -> None:
+    """That place may be another machine's: what somebody puts there reaches no file of the shop."""
+    kept = here.data / "kept"
+    kept.mkdir()
+    (kept / "precious").write_bytes(b"of the shop")
+    place.mkdir()
+    for name, target in {"files": kept, ".lock": kept / "precious"}.items():
+        (place / name).symlink_to(target)
+        assert f"{place / name} is a link" in here.run("backup", place).output
+        (place / name).unlink()
+    here.done("backup", place)
+    # By a name that is no backup's the older one would be the folder that goes.
+    manifest = next(place.glob("*/manifest.json"))
+    said = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(said | {"name": "../kept"}))
+    result = here.run("backup", place, "--keep", 1)
+    assert "No older backup was removed: The manifest of" in result.output
+    assert (kept / "precious").read_bytes() == b"of the shop"
+
+
 def test_a_full_disk_is_named_and_staff_hear_of_it_once_a_day(
     here: Somewhere, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -107,6 +108,34 @@ def test_a_manifest_that_somebody_changed_is_refused_where_a_passphrase_proves_i
     said["files"] = {}
     path.write_text(json.dumps(said))
     assert "was changed after it was written" in _refused(there, place, **SEALED)
+
+
+STRANGE = {
+    "the backup": lambda said, way: said.update(name=way),
+    "the database": lambda said, way: said["database"].update(name=way),
+    "the settings": lambda said, way: said["settings"].update(name=way),
+    "a file that is read": lambda said, way: _a_file(said).update(name=way),
+    "a file that is written": lambda said, way: said["files"].update({way: _a_file(said)}),
+    "a file of another content": lambda said, way: _a_file(said).update(sha256="0" * 64),
+}
+
+
+def _a_file(said: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(iter(said["files"].values()))
+    return found
+
+
+@pytest.mark.parametrize("which", STRANGE)
+def test_a_manifest_that_leads_out_of_its_folder_is_refused_by_name(
+    here: Somewhere, there: Somewhere, place: Path, which: str
+) -> None:
+    here.done("backup", place)
+    (path,) = place.glob("[0-9]*/manifest.json")
+    said = json.loads(path.read_text())
+    STRANGE[which](said, "../../../there/taken")
+    path.write_text(json.dumps(said))
+    assert "which no backup of ours does: somebody has changed it." in _refused(there, place)
+    assert not (there.data / "taken").exists()
 
 
 def test_another_signing_key_is_refused_unless_it_is_said(
