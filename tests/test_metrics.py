@@ -18,6 +18,7 @@ from store.kit.exposition import Family, written
 from store.mail import heartbeats, restores, standstills
 from store.mail.answers import About, Cause
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Standstill
+from store.mail.smtp import OutcomeKind
 from store.storefront import metrics
 from tests.conftest import Clock, on_both
 from tests.factories import a_seller
@@ -228,7 +229,20 @@ def test_what_fails_is_counted_and_a_monitor_that_is_told_no_is_none(
         measures.failed(status)
     measures.write_down()
     found = scrape(client.get("/metrics").text)["colophon_errors_total"]
-    assert found == {(("status", "500"),): 2.0, (("status", "503"),): 1.0}
+    assert found == {
+        (("status", "500"),): 2.0,
+        (("status", "503"),): 1.0,
+        (("status", "507"),): 0.0,
+    }
+
+
+@on_both
+def test_what_is_counted_is_there_before_the_first_time(client: FlaskClient) -> None:
+    """Of a number that first shows as 50 Prometheus sees no increase: fifty failed pages woke nobody."""
+    found = scrape(client.get("/metrics").text)
+    assert set(found["colophon_errors_total"].values()) == {0.0}
+    sent = found["colophon_send_seconds_count"]
+    assert sent == {(("outcome", one.value),): 0.0 for one in OutcomeKind}
 
 
 def test_a_page_that_fails_counts_as_one(

@@ -118,9 +118,11 @@ def _adding() -> Any:
     )
 
 
-def times(rows: Iterable[sa.Row[Any]], name: str) -> list[Timed]:
-    """What `all_rows` says of one name, by label."""
-    found: dict[str, tuple[list[int], float]] = {}
+def times(rows: Iterable[sa.Row[Any]], name: str, labels: Iterable[str] = ()) -> list[Timed]:
+    """What `all_rows` says of one name, by label; of these `labels` also where nothing was timed yet."""
+    found: dict[str, tuple[list[int], float]] = {
+        label: ([0] * (len(BOUNDS[name]) + 1), 0.0) for label in labels
+    }
     for row in rows:
         if row.name == name:
             numbers, seconds = found.get(row.label, ([0] * (len(BOUNDS[name]) + 1), 0.0))

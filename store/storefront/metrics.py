@@ -1,7 +1,7 @@
 """What is wrong now, in numbers: each scrape costs the same few statements, however many rows there are,
 and a look at no index but those of what waits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,10 +23,14 @@ from store.mail.models import (
     open_letters,
     stands_at,
 )
+from store.mail.smtp import OutcomeKind
 from store.payments.models import Checkout, CheckoutStatus, EventStatus, GatewayEvent
 from store.staff import troubles
 from store.staff.troubles import Part
 
+# What is counted begins with nought: of a number that first shows as 50, Prometheus sees no increase.
+_FAULTS = ("500", "503", "507")
+_EVERY: dict[str, Sequence[str]] = {PAGES: (), SENDS: [one.value for one in OutcomeKind]}
 # A gateway that is asked about a checkout answers within the hour's passes; longer is no answer.
 _OVERDUE = timedelta(minutes=10)
 
@@ -126,9 +130,11 @@ def _of_payments(now: datetime) -> Iterator[Family]:
 def _of_measures() -> Iterator[Family]:
     rows = measures.all_rows()
     errors = Family("colophon_errors_total", "counter", "Answers of 500 and above, by status.")
-    for row in sorted(rows, key=lambda one: str(one.label)):
-        if row.name == ERRORS:
-            errors.add(row.number, status=row.label)
+    failed = dict.fromkeys(_FAULTS, 0) | {
+        one.label: one.number for one in rows if one.name == ERRORS
+    }
+    for status, number in sorted(failed.items()):
+        errors.add(number, status=status)
     yield errors
     told = {
         PAGES: ("page_seconds", "rule", "Time until a page is ready, by address rule."),
@@ -136,7 +142,7 @@ def _of_measures() -> Iterator[Family]:
     }
     for name, (metric, label, words) in told.items():
         family = Family(f"colophon_{metric}", "histogram", words)
-        for one in measures.times(rows, name):
+        for one in measures.times(rows, name, _EVERY[name]):
             family.add_times(BOUNDS[name], one.numbers, one.seconds, **{label: one.label})
         yield family
 
