@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -31,17 +32,32 @@ log = logging.getLogger(__name__)
 
 # Also how long a process waits first: a worker that starts beside it is there by then.
 LOOK_SECONDS = 30.0
+# "Invalid request from ip=192.0.2.7: Invalid HTTP request line: 'GET …'"
+_NO_HTTP = re.compile(r"Invalid request from ip=.*?: ([A-Za-z ]*)")
 
 
 class WebLog(Logger):  # type: ignore[misc]
-    """Gunicorn's own log goes the way of ours, which masks: it quotes the addresses of requests that
-    fail or cannot be read. In the place of its access log is one that keeps none."""
+    """Gunicorn's own log goes the way of ours, which masks, and says nothing of who asked and for what:
+    of requests that fail or cannot be read it quotes network and address. In the place of its access
+    log is one that keeps none."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
         self.error_log.setLevel(NOTSET)  # as the settings say of `gunicorn`
+
+    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """A request that is no HTTP: what is wrong with it, and nothing of it."""
+        if (found := _NO_HTTP.match(msg)) is not None:
+            msg, args = "a request that is no HTTP was refused: %s", (found[1].strip(),)
+        super().warning(msg, *args, **kwargs)
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """A request at which the server itself failed, with the traceback."""
+        if msg.startswith("Error handling request"):
+            msg, args = "a request made the web server fail", ()
+        super().exception(msg, *args, **kwargs)
 
     def access(self, resp: Any, _req: Any, environ: dict[str, Any], request_time: Any) -> None:
         """One request was answered, or broke off."""

@@ -238,6 +238,9 @@ def test_no_token_stands_in_any_line_of_the_log(data_dir: Path) -> None:
             f"GET /library/{token} HTTP/9.9",
             f"G@T /library/{token}",
             f"/library/{token}",
+            f"GET /library/{token[:25]} x y HTTP/1.1",
+            "GET /admin/search?q=anna%40reader.example HTTP/9.9",
+            "GET / HTTP/1.1\r\nAnna Zwick: 1",
         ):
             _say(port, f"{line}\r\nHost: 127.0.0.1\r\n\r\n")
         # A page that fails within: what it would look up is gone.
@@ -251,6 +254,9 @@ def test_no_token_stands_in_any_line_of_the_log(data_dir: Path) -> None:
     assert token not in said
     assert token[:40] not in said
     assert token.split(".")[0] not in said
+    assert token[:25] not in said
+    assert said.count("a request that is no HTTP was refused: Invalid HTTP") == 6
+    assert [who for who in ("127.0.0.1", "anna", "Anna", "reader.example") if who in said] == []
 
 
 @pytest.mark.long

@@ -28,7 +28,7 @@ Head = tuple[float, str, str]  # seconds, level, logger
 _TOKEN = re.compile(r"[\w-]{30,}\.[\w-]{5,8}\.[\w-]{20,}|\bI[i-n][\w-]{30}")
 # Keys of the payment service, whole or as it shortens them.
 _KEY = re.compile(r"\b(?:(?:sk|rk)_(?:test|live)|whsec)_[\w*.]+")
-_ADDRESS = re.compile(r"[^\s<>\"(),:;=@]+@[\w-]+(?:\.[\w-]+)+")
+_ADDRESS = re.compile(r"[^\s<>\"(),:;=@]+(?:@|%40)[\w-]+(?:\.[\w-]+)+")
 # A secret that is as short as this may be a word, which lines hold for other reasons.
 _SHORTEST_SECRET = 8
 _PLAIN_WORD = re.compile(r"[^\s\"=\[\]]+")

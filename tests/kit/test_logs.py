@@ -26,6 +26,7 @@ TOKEN = "IjZuTnRpZmhKVkQ2SVJka1ZMZUFCRHci.awanpg.Rv5SJUMgjT8MtwCbvP8iZ1wuh4jXO6e
         (f"'{TOKEN.split('.', maxsplit=1)[0]}' unknown", "'[token]' unknown"),
         ("Key (email_key)=(anna@reader.example) exists", "Key (email_key)=([address]) exists"),
         ("to <Änne.o'neil+x@bücher.example>", "to <[address]>"),
+        ("GET /search?q=anna%40reader.example&x=1", "GET /search?q=[address]&x=1"),
         ("Invalid API Key provided: rk_live_********abcd", "Invalid API Key provided: [key]"),
         ("sk_test_51Abc, whsec_12ab", "[key], [key]"),
         ("Exception on /publications/send [GET]", "Exception on /publications/send [GET]"),
