@@ -52,6 +52,7 @@ SLOW = {
     **of_shop("colophon_page_seconds_bucket", "0+6x40", 'le="5"', 'rule="/"'),
     **of_shop("colophon_page_seconds_bucket", "0+6x40", 'le="+Inf"', 'rule="/"'),
 }
+AT_THE_DESK = {name.replace('rule="/"', 'rule="/admin/x"'): told for name, told in SLOW.items()}
 QUICK = dict.fromkeys(SLOW, "0+6x40")
 DAY = 24 * 60
 WATCHED = of_shop("colophon_database_up", f"1x{2 * DAY}")
@@ -113,6 +114,7 @@ CASES = [
     Case("ColophonErrors", of_shop(FAILED, "0 1x40", 'status="500"'), 15, None),
     Case("ColophonSlowPages", SLOW, 30, {}),
     Case("ColophonSlowPages", QUICK, 30, None),
+    Case("ColophonSlowPages", AT_THE_DESK, 30, None),
     Case(
         "ColophonTrouble", of_shop("colophon_troubles", "1x9", 'part="disk"'), 6, {"part": "disk"}
     ),
