@@ -27,11 +27,11 @@ MONITORS = frozenset({"/healthz", "/readyz", "/metrics"})
 @bp.get("/healthz")
 def healthz() -> Response:
     """The process is up."""
-    return jsonify(status="up")
+    return private_page(jsonify(status="up"))
 
 
 @bp.get("/readyz")
-def readyz() -> tuple[Response, int]:
+def readyz() -> Response:
     """Database and storage answer, and take what is written, and the tables are those of this version;
     else 503, and nobody should be led here.
     What else is not well is named, and is no 503, as readers are served all the same: but for who asks
@@ -51,7 +51,9 @@ def readyz() -> tuple[Response, int]:
         not_well=unwell,
     )
     is_asked_strictly = "strict" in request.args
-    return answer, 200 if is_ready and not (is_asked_strictly and unwell) else 503
+    is_well = is_ready and not (is_asked_strictly and unwell)
+    # A cache in front that kept what was well would hide what is not.
+    return private_page(answer, 200 if is_well else 503)
 
 
 @bp.get("/metrics")
