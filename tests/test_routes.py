@@ -85,7 +85,7 @@ PUBLIC_POSTS = {
     "/find-my-copies/renew": {},
     "/library/<token>/address": {"email": "other@reader.example"},
     "/library/<token>/data": {},
-    "/keep/<token>": {},
+    "/keep/<token>": {"sure": "yes"},
     "/library/<token>/end-links": {"sure": "yes"},
     "/library/<token>/erase": {"sure": "yes"},
     "/library/<token>/erase/stop": {},

@@ -24,6 +24,7 @@ from store.storefront.form_limits import count_letter
 bp = Blueprint("erasure", __name__)
 
 UNTICKED = "Tick the box if all is to be erased, or go back to your copies."
+UNKEPT = "Tick the box if your copies are to stay, or close this page."
 
 
 @bp.get("/library/<token>/erase")
@@ -60,23 +61,28 @@ def stop(token: str) -> Response:
 
 @bp.get("/keep/<token>")
 def show_keep(token: str) -> Response:
-    """What is to be erased and when, and the button that stops it."""
-    waits = open_erasure(open_link(token, "keep").customer_id)
-    if waits is None:
-        raise NothingToStop
-    page = render_template("storefront/erasure_keep.html", waits=waits, token=token)
-    return private_page(page)
+    """What is to be erased and when, and the box that stops it."""
+    return _keep_form(token)
 
 
 @bp.post("/keep/<token>")
 def keep(token: str) -> Response:
-    """Let all stay as it is, in one press: it can be asked for again."""
+    """Let all stay as it is. A robot that reads their mail must not stop it, or who has one is never erased."""
     same_site(request)
+    if not sent().is_ticked():
+        return _keep_form(token)
     with transaction():
         link = open_link(token, "keep")
         link.used_at = clock.now()
         stop_erasure(link.customer_id, "customer")
     return private_page(render_template("storefront/erasure_stopped.html", token=""))
+
+
+def _keep_form(token: str) -> Response:
+    waits = open_erasure(open_link(token, "keep").customer_id)
+    if waits is None:
+        raise NothingToStop
+    return sure_page("storefront/erasure_keep.html", UNKEPT, waits=waits, token=token)
 
 
 def _form(token: str) -> Response:

@@ -262,8 +262,11 @@ def test_each_letter_and_the_library_stop_it_and_all_stays(
     page = asked(client, customer_id)
     assert [address for address, _ in told()] == [B, ANNA]
     check_page(client.get(told()[1][1]).text, path="/keep/…")
-    assert client.post(told()[1][1]).status_code == 200
-    assert client.post(told()[1][1]).status_code == 200  # a second press is no mistake
+    robots = client.post(told()[1][1])  # which send forms as they stand
+    check_page(robots.text, path="/keep/…")
+    assert (robots.status_code, "Erase my data" in client.get(page).text) == (422, False)
+    assert client.post(told()[1][1], data=SURE).status_code == 200
+    assert client.post(told()[1][1], data=SURE).status_code == 200  # a second press is no mistake
     assert "Erase my data" in client.get(page).text
     stopped = [one for one in sent() if one["Subject"].startswith("Nothing is erased")]
     assert len(stopped) == 2
