@@ -20,6 +20,7 @@ from flask import Flask
 from store import tasks
 from store.cli import main
 from store.kit.database import db
+from store.mail import worker
 from store.mail.models import Attempt, Delivery
 from store.mail.worker import send_due_letters
 from tests.backups.shops import Somewhere
@@ -69,8 +70,9 @@ def _signs_in_by(password: str) -> Callable[[Talk, str, str], str | None]:
 
 @on_both_when_long
 def test_letters_wait_for_the_next_password_of_the_mail_server(
-    app: Flask, database_url: str, tmp_path: Path, check: Check
+    app: Flask, database_url: str, tmp_path: Path, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(worker, "sleep", lambda _seconds: None)
     with ScriptedServer(_signs_in_by(NEW), offers=("AUTH PLAIN",)) as server:
         at = {"STORE_MAIL_SERVER": "127.0.0.1", "STORE_MAIL_PORT": str(server.port)}
         at |= {"STORE_MAIL_USERNAME": "shop"}
