@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from store.kit.storage import storage
 from store.mail import heartbeats
 from store.staff import connections, kept_files, mail_names, surroundings
 from store.staff.models import AuditEntry
+from tests.buckets import Keys
 from tests.catalog.files import picture
 from tests.conftest import SECRET, on_postgresql
 from tests.editions import a_shop
@@ -31,6 +33,8 @@ from tests.mail.conversations import answering
 from tests.mail.scripted_server import ScriptedServer
 from tests.stocked import stock
 from tests.typed import shops_are_closed
+
+GUIDE = (Path(__file__).parent.parent / "docs" / "operators-guide.md").read_text(encoding="utf-8")
 
 
 def _check(folder: Path, *words: str, **given: str) -> Any:
@@ -276,6 +280,27 @@ def test_a_bucket_that_is_not_there_or_not_ours_is_named(
         assert storage == [f"ok     storage: answers, and gives what it has taken{fetches}"]
     else:
         assert storage[0].startswith(f"fault  storage: StoreAway: {words}")
+
+
+@pytest.mark.parametrize("storage_url", ["s3"], indirect=True)
+@pytest.mark.usefixtures("app")
+def test_a_key_that_may_do_what_the_guide_says_is_enough_and_less_is_named(
+    s3: str, storage_url: str, tmp_path: Path
+) -> None:
+    needed = set(re.findall(r"s3:\w+", GUIDE.split("\n## Files\n")[1].split("\n## ")[0]))
+    assert len(needed) == 4
+
+    def line(key: dict[str, str]) -> str:
+        done = _check(tmp_path, STORE_STORAGE_URL=storage_url, **key)
+        return next(one for one in done.output.splitlines() if " storage: " in one)
+
+    with Keys(s3).guarding() as keys:
+        key = keys.new()
+        keys.allow(needed)
+        assert line(key) == "ok     storage: answers, and gives what it has taken"
+        for one in sorted(needed):
+            keys.allow(needed - {one})
+            assert "our key may list, read, write and delete in the bucket?" in line(key), one
 
 
 def test_a_seller_whose_address_no_letter_can_bear_is_found(app: Flask, tmp_path: Path) -> None:

@@ -2,17 +2,13 @@
 opens nothing, `store check` names who still uses it, and nothing that waited is lost."""
 
 import base64
-import json
 import os
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3
 import psycopg
 import pytest
-import requests
 import sqlalchemy as sa
 from click.testing import CliRunner
 from flask import Flask
@@ -24,7 +20,7 @@ from store.mail import worker
 from store.mail.models import Attempt, Delivery
 from store.mail.worker import send_due_letters
 from tests.backups.shops import Somewhere
-from tests.buckets import REGION, way_to
+from tests.buckets import Keys, way_to
 from tests.conftest import SECRET, on_both_when_long, on_postgresql
 from tests.editions import a_shop
 from tests.mail.certificates import make_certificate
@@ -169,50 +165,22 @@ def test_the_old_password_of_the_database_opens_nothing_once_its_sessions_are_en
 # Files
 
 
-@pytest.fixture
-def keys(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, dict[str, str]]]:
-    """Who gives keys for a bucket, at a store that looks at each; and the user that has them."""
+def test_the_old_key_of_the_bucket_opens_nothing_and_the_next_one_serves(
+    app: Flask, s3: str, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in way_to(s3).items():
         monkeypatch.setenv(name, value)
-
-    def client(key: str, secret: str) -> Any:
-        given = {"aws_access_key_id": key, "aws_secret_access_key": secret}
-        return boto3.client("iam", endpoint_url=s3, region_name=REGION, **given)
-
-    iam = client("key", "secret")
-    iam.create_user(UserName="shop")
-    allowed = {"Effect": "Allow", "Action": ["s3:*", "iam:*"], "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    iam.put_user_policy(UserName="shop", PolicyName="all", PolicyDocument=policy)
-    first = iam.create_access_key(UserName="shop")["AccessKey"]
-    # From the next request on each key and signature is looked at.
-    asked = requests.post(f"{s3}/moto-api/reset-auth", data=b"0", timeout=60)
-    before = str(asked.json()["PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT"])
-    try:
-        yield client(first["AccessKeyId"], first["SecretAccessKey"]), first
-    finally:
-        requests.post(f"{s3}/moto-api/reset-auth", data=before.encode(), timeout=60)
-
-
-def test_the_old_key_of_the_bucket_opens_nothing_and_the_next_one_serves(
-    app: Flask, keys: tuple[Any, dict[str, str]], check: Check
-) -> None:
-    iam, old = keys
-
-    def checked(key: dict[str, str]) -> str:
-        return check(
-            "storage",
-            STORE_STORAGE_URL="s3://shop/files",
-            AWS_ACCESS_KEY_ID=key["AccessKeyId"],
-            AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"],
-        )
-
-    assert checked(old).startswith("ok     storage: ")
-    new = iam.create_access_key(UserName="shop")["AccessKey"]
-    assert checked(new).startswith("ok     storage: ")
-    iam.delete_access_key(UserName="shop", AccessKeyId=old["AccessKeyId"])
-    assert checked(old).startswith("fault  storage: StoreAway: ")
-    assert checked(new).startswith("ok     storage: ")
+    at = {"STORE_STORAGE_URL": "s3://shop/files"}
+    with Keys(s3).guarding() as keys:
+        old, new = keys.new(), keys.new()
+        for key in (old, new):
+            assert check("storage", **at, **key).startswith("ok     storage: ")
+        keys.end(old)
+        fault = check("storage", **at, **old)
+        assert fault.endswith("StoreAway: the store does not know our key: AWS_ACCESS_KEY_ID")
+        half = new | {"AWS_SECRET_ACCESS_KEY": old["AWS_SECRET_ACCESS_KEY"]}
+        assert "the store does not take our signature" in check("storage", **at, **half)
+        assert check("storage", **at, **new).startswith("ok     storage: ")
 
 
 # Backups
