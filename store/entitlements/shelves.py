@@ -148,6 +148,11 @@ class Shelf(Standing):
         return [one for one in self.editions if 0 < self.taken < one.number]
 
     @property
+    def rank(self) -> int:
+        """How far up it stands: with an edition that is new to them, with any to fetch, without."""
+        return 2 if self.missed else 1 if self.editions else 0
+
+    @property
     def ended_on(self) -> datetime | None:
         """The last moment of the editions that were included, where a newer one is out."""
         ends = [right.updates_until for right in self.rights if stands(right)]
@@ -292,8 +297,9 @@ def shelves(customer_id: int) -> list[Shelf]:
         shelf.newest = of_it[0] if of_it else None
         shelf.editions = readable(shelf.rights, of_it)
         shelf.taken = max((one.number for one in of_it if one.id in fetched), default=0)
-    return sorted(found.values(), key=_in_order, reverse=True)
+    return sorted(found.values(), key=lambda shelf: place_of(shelf, shelf.rank), reverse=True)
 
 
-def _in_order(shelf: Shelf) -> tuple[bool, bool, datetime]:
-    return bool(shelf.missed), bool(shelf.editions), shelf.ordered_at
+def place_of(shelf: Shelf, rank: int) -> tuple[int, datetime, int]:
+    """Where a shelf of this rank stands in a library: what is higher comes first, and no two alike."""
+    return rank, shelf.ordered_at, -shelf.publication.id

@@ -17,6 +17,7 @@ from store.entitlements.held_links import HeldLink, held_library
 from store.entitlements.links import open_link
 from store.entitlements.models import Link, News
 from store.entitlements.news import choose_by_press
+from store.entitlements.shelf_parts import Spot, part_of
 from store.entitlements.shelves import Shelf, shelves
 from store.kit.database import transaction
 from store.kit.errors import Refusal
@@ -90,7 +91,7 @@ class ShownShelf:
 
 @bp.get("/library/<token>")
 def library(token: str) -> Response:
-    """Everything that the holder of this link may read."""
+    """What the holder of this link may read, some titles at a time."""
     return _page(held_library(token), token)
 
 
@@ -115,16 +116,21 @@ def _chosen(form: Typed) -> tuple[News, int]:
 
 
 def _page(link: HeldLink, token: str, saved: Saved | None = None) -> Response:
-    doors = doors_of(link.customer_id)
-    shown = [_show(shelf, link, doors) for shelf in shelves(link.customer_id)]
+    doors, path = doors_of(link.customer_id), f"/library/{token}"
+    owned = shelves(link.customer_id)
+    part = part_of(owned, *(Spot.read(request.args.get(side)) for side in ("after", "before")))
     page = render_template(
         "storefront/library.html",
-        shelves=shown,
+        shelves=[_show(shelf, link, doors) for shelf in part.shelves],
+        owned=owned,
+        part=part,
+        page=part.linked(path),
         masked=mask(link.email),
         erased_from=link.erased_from,
-        path=f"/library/{token}",
+        path=path,
+        news_path=f"{path}/news{part.query}",
         saved=saved,
-        has_epub=any(file.format == "epub" for one in shown for file in one.shelf.newest_files),
+        has_epub=any(file.format == "epub" for one in owned for file in one.newest_files),
     )
     return private_page(page)
 
