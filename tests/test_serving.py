@@ -102,6 +102,15 @@ serving.run_worker(settings.load())
     assert said.stdout == "True\n"
 
 
+def test_a_shop_on_sqlite_loads_no_driver_of_postgresql() -> None:
+    """Which would take 8 MB of each process."""
+    look = "import sys, store.app, store.serving; print('psycopg' in sys.modules)"
+    said = subprocess.run(
+        [sys.executable, "-c", look], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert said.stdout == "False\n"
+
+
 def test_pages_answer_and_term_ends_everything_in_order(data_dir: Path) -> None:
     port = free_port()
     with serving(data_dir, port) as shop:
