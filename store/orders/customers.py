@@ -22,7 +22,8 @@ _LONGEST = 254  # RFC 5321, 4.5.3.1.3, less the angle brackets of a path
 # Full-width letters and signs, as East Asian keyboards type them, and their ASCII twins.
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
 # An address in somebody else's words, wherever it stands.
-_ADDRESS = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;:]+")
+# Begun where a word begins: tried at every letter of a long one it takes seconds.
+_ADDRESS = re.compile(r"(?<![^\s<>\"'(),;:])[^\s<>\"'(),;:]+@[^\s<>\"'(),;:]+")
 _IN_BRACKETS = re.compile(r"[^<>]*<([^<>]*)>")
 # Format, private, unassigned, surrogate and separator characters show as nothing or a blank.
 _UNSEEN = {"Cf", "Cc", "Co", "Cn", "Cs", "Zs", "Zl", "Zp"}

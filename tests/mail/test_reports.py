@@ -151,6 +151,7 @@ HOSTILE = {
     "many groups": dsn(OURS, diagnosis="x\n\nAction: failed\nStatus: 5.1.1" * 5000),
     "long words": dsn(OURS, status="5.0.0", diagnosis="exceeded " * 20_000),
     "at signs": b"From: MAILER-DAEMON@x.example\n\n<" + b"a@" * 200_000,
+    "commas": b"From: MAILER-DAEMON@x.example\n\n" + b"a," * 200_000,
     "zeros": bytes(300_000),
     "as bad as words get": messages.qmail(OURS, "550 " + "user mailbox messages from ip " * 2000),
     "20 MB": dsn(OURS) + b"x\r\n" * 7_000_000,
