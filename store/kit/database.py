@@ -7,7 +7,7 @@ BEGIN IMMEDIATE, so that two writers queue instead of failing half-way.
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -254,8 +254,13 @@ def after_commit(call: Callable[[], None]) -> None:
 
 
 def end_read() -> None:
-    """Give the connection back before waiting for somebody else's server."""
-    db.session.remove()
+    """Give the connection back before waiting for somebody else's server; one that was lost
+    meanwhile is let go."""
+    try:
+        db.session.remove()
+    except sa.exc.DBAPIError:
+        db.session().invalidate()
+        db.session.remove()
 
 
 def end_repeated_read() -> None:
@@ -265,8 +270,10 @@ def end_repeated_read() -> None:
     if db.session.registry.has() and db.engine.dialect.name == "postgresql":
         session = db.session()
         if session.in_transaction() and not session.info.get("writing"):
-            driver: Any = session.connection().connection.driver_connection
-            driver.commit()
+            # Of a connection that is lost there is nothing to end.
+            with suppress(sa.exc.SQLAlchemyError, cast(Any, db.engine.dialect).dbapi.Error):
+                driver: Any = session.connection().connection.driver_connection
+                driver.commit()
     end_read()
 
 

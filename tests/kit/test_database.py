@@ -1,5 +1,6 @@
 """Writing, reading and moments on both databases."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -138,6 +139,24 @@ def test_the_end_of_a_repeated_read_is_the_end_of_no_transaction(app: Flask) -> 
         raise RuntimeError("half way")
 
     assert db.session.scalars(sa.select(sa.func.count(Seller.id))).one() == 0
+
+
+@pytest.mark.parametrize("end", [end_read, end_repeated_read])
+@pytest.mark.parametrize("is_noticed", [False, True])
+def test_a_read_over_a_lost_connection_ends_in_silence_and_the_next_is_answered(
+    app: Flask, end: Callable[[], None], is_noticed: bool
+) -> None:
+    """Or a worker that loses one never again has that place of its own to send from."""
+    db.session.execute(sa.select(Seller.id))
+    if db.engine.dialect.name == "postgresql":
+        mine = db.session.execute(sa.text("SELECT pg_backend_pid()")).scalar()
+        with one_look() as other:
+            assert other.exec_driver_sql(f"SELECT pg_terminate_backend({mine}, 5000)").scalar()
+        if is_noticed:
+            with pytest.raises(sa.exc.DBAPIError):
+                db.session.execute(sa.select(Seller.id))
+    end()
+    assert db.session.execute(sa.select(Seller.id)).all() == []
 
 
 def test_what_is_listed_is_found_however_many_are_asked_for(app: Flask) -> None:
