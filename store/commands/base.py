@@ -6,6 +6,7 @@ The shop itself is imported where it is needed: `store serve` judges the setting
 import codecs
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -127,9 +128,12 @@ def write_file(pieces: Iterable[str], output: Path | None, begins: bytes = codec
     if output is None:
         _write(pieces, sys.stdout.buffer, begins)
         return
-    # So that what breaks off leaves no half of a list under the name that was asked for.
+    # So that what breaks off leaves no half of a list under the name that was asked for. It names
+    # people, so that nobody else on the machine may read it, nor say where it goes by a link.
     part = output.with_name(f"{output.name}.part")
-    with part.open("wb") as file:
+    part.unlink(missing_ok=True)
+    with part.open("xb") as file:
+        os.fchmod(file.fileno(), 0o600)
         _write(pieces, file, begins)
     part.replace(output)
 

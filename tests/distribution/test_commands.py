@@ -1,6 +1,7 @@
 """The command line of publishing: what people script against."""
 
 import json
+import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -341,9 +342,14 @@ def test_customers_are_imported_exported_and_corrected(store: Run, tmp_path: Pat
     exported = store("customer", "export", "guide").stdout_bytes
     assert exported.startswith(b"\xef\xbb\xbfemail,name,")
     assert "müller@reader.example,Müller".encode() in exported
+    # In a folder of everybody's somebody else may have laid a link.
+    (tmp_path / "elses").touch()
+    (tmp_path / "out.csv.part").symlink_to(tmp_path / "elses")
     store("customer", "export", "guide", "--output", str(tmp_path / "out.csv"))
     assert (tmp_path / "out.csv").read_bytes() == exported
     assert [one.name for one in tmp_path.glob("out*")] == ["out.csv"]
+    assert stat.filemode((tmp_path / "out.csv").lstat().st_mode) == "-rw-------"
+    assert (tmp_path / "elses").stat().st_size == 0
     with transaction():
         a_customer("benny@reader.example", "Somebody who never paid")
     store("customer", "correct", "ben@reader.example", "benny@reader.example")
