@@ -142,6 +142,18 @@ def test_an_older_copy_in_its_place_is_named(worker: Machine) -> None:
     assert worker.check().startswith("ok     journal: ")
 
 
+def test_a_journal_that_was_lost_is_begun_with_who_was_erased(worker: Machine) -> None:
+    worker.types(f"customer erase {ANNA} --at-once --yes")
+    send()
+    worker.types("tick")
+    (line,) = re.findall(r'\{"customers".*', worker.file.read_text())
+    worker.file.unlink()
+    assert worker.check().startswith("fault  journal: RuntimeError: FILE lacks ")
+    worker.types("tick")
+    assert line in worker.file.read_text()
+    assert worker.check().startswith("ok     journal: ")
+
+
 def test_the_journal_of_another_shop_is_named(worker: Machine) -> None:
     text = worker.file.read_text()
     worker.file.write_text(text.replace('{"journal": "', '{"journal": "x'))

@@ -27,7 +27,8 @@ _RENEWED = ("library", "order", "stop")
 
 
 def keep_journal() -> None:
-    """The journal tells all until now (timetable). Opens its own transaction."""
+    """The journal tells all until now (timetable). One that is begun, as the file of before is lost, tells
+    who was erased as far as the rows know. Opens its own transaction."""
     name = _name()
     if name is None:
         # Of a backup from before there were names, the file knows its own.
@@ -36,11 +37,26 @@ def keep_journal() -> None:
             insert_once(Journal, id=1, name=known)
         name = _name()
     is_other = is_another_shops()
+    if not is_other:
+        _tell_who_was_erased(str(name))
     end_read()
     if is_other:
         log.error("the journal %s is another shop’s", erasure_journal.journal_path())
     else:
         erasure_journal.write_head(str(name), clock.now())
+
+
+def _tell_who_was_erased(name: str) -> None:
+    """Where the file that told it is lost, as far as the rows know."""
+    if erasure_journal.head_of(name) is not None:
+        return
+    told = {number for line in erasure_journal.read_lines() for number in line.customers}
+    rows = db.session.execute(
+        sa.select(Customer.id, Customer.erased_at).where(Customer.erased_at.is_not(None))
+    )
+    for number, at in rows.all():
+        if at is not None and number not in told:
+            erasure_journal.add_line([number], at)
 
 
 def is_another_shops() -> bool:
@@ -64,6 +80,7 @@ def begin_afresh() -> None:
     """What the journal tells has a gap before this moment. Called after the commit."""
     name = _name()
     if name is not None and not is_another_shops():
+        _tell_who_was_erased(name)
         erasure_journal.write_head(name, clock.now(), is_new=True)
 
 
