@@ -7,6 +7,8 @@ that what stands there is a restore that was not finished, and may be begun anew
 
 import hashlib
 import os
+import re
+import shlex
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +34,8 @@ from store.kit.storage import storage
 
 # Stands in a PostgreSQL database until a restore is finished.
 MARK = "restore_unfinished"
+# On one line: what reads an environment file may begin another setting with the next.
+_SETTING = re.compile(r"STORE_[A-Z0-9_]+=.*")
 _OURS_OR_NOT = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
 # Foreign keys first, so that the tables can go in any order.
 _CLEAR = """
@@ -181,10 +185,22 @@ def _must_be(part: Part, path: Path, key: Key | None) -> None:
 
 
 def settings_of(chosen: Chosen) -> str:
-    """The settings of the shop that was copied, as an environment file. Refuses (`Damaged`)."""
+    """The settings of the shop that was copied, as an environment file. Refuses (`Damaged`), also what is
+    no setting of a shop: who starts one by this file would do what it says."""
     part = chosen.manifest.settings
     _must_be(part, chosen.folder / part.name, chosen.key)
-    return b"".join(read(chosen.folder / part.name, chosen.key)).decode()
+    try:
+        said = b"".join(read(chosen.folder / part.name, chosen.key)).decode()
+        strange = [one for one in shlex.split(said, comments=True) if not _SETTING.fullmatch(one)]
+    except ValueError:
+        raise Damaged(f"The settings of {chosen.manifest.name} cannot be read.") from None
+    if strange:
+        name = strange[0].partition("=")[0][:60]
+        raise Damaged(
+            f"The settings of {chosen.manifest.name} name “{name}”, which is no setting of the shop: "
+            "somebody has changed them. Use another backup (--name), or write them again."
+        )
+    return said
 
 
 def put_files(chosen: Chosen, room: Path, tell: Telling) -> int:

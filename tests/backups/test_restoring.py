@@ -1,5 +1,6 @@
 """`store restore`: all is verified before anything is written, into an empty place alone."""
 
+import hashlib
 import json
 import os
 import signal
@@ -136,6 +137,27 @@ def test_a_manifest_that_leads_out_of_its_folder_is_refused_by_name(
     path.write_text(json.dumps(said))
     assert "which no backup of ours does: somebody has changed it." in _refused(there, place)
     assert not (there.data / "taken").exists()
+
+
+@pytest.mark.parametrize(
+    "line", ["LD_PRELOAD=/tmp/x.so", "STORE_ENV='a\nPATH=/tmp'", "STORE_ENV='"]
+)
+def test_settings_that_are_none_of_the_shop_are_written_nowhere(
+    here: Somewhere, there: Somewhere, place: Path, line: str
+) -> None:
+    here.done("backup", place)
+    (path,) = place.glob("[0-9]*/manifest.json")
+    said, settings = json.loads(path.read_text()), path.with_name("settings.env")
+    written = settings.read_text()
+    for added in ("", f"{line}\n"):
+        settings.write_text(written + added)
+        sha256 = hashlib.sha256(settings.read_bytes()).hexdigest()
+        said["settings"] |= {"sha256": sha256, "size": settings.stat().st_size}
+        path.write_text(json.dumps(said))
+        result = there.run("restore", place, "--settings-to", there.data.with_name("new.env"))
+        assert result.exit_code == bool(added), result.output
+        there.data.with_name("new.env").unlink(missing_ok=True)
+    assert "The settings of" in result.output
 
 
 def test_another_signing_key_is_refused_unless_it_is_said(
