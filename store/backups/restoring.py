@@ -75,6 +75,10 @@ class PassphraseWrong(Refusal):
     sentence = "The passphrase is not the one that this backup was encrypted with."
 
 
+class NotEncrypted(Refusal):
+    """Who has a passphrase takes what it proves: anybody could lay another backup beside it."""
+
+
 class OtherKey(Refusal):
     """Links of the backup were signed with a key that is not among the settings."""
 
@@ -105,9 +109,14 @@ class Chosen:
 
 def choose(folder: Path, name: str | None, passphrase: str) -> Chosen:
     """The backup of this name, or the newest whole one. Refuses where there is none, or the passphrase
-    does not open it."""
+    does not open it (`PassphraseNeeded`, `PassphraseWrong`), or it needs none (`NotEncrypted`)."""
     place = Place(folder)
     manifest = place.manifest(name) if name else place.newest()
+    if not manifest.is_sealed and passphrase:
+        raise NotEncrypted(
+            f"A passphrase is set, and {manifest.name} is not encrypted: nobody can tell who made it. Name an "
+            "encrypted one with --name, or take the passphrase away to go on without it."
+        )
     if not manifest.is_sealed:
         return Chosen(place, manifest, None)
     if not passphrase:

@@ -111,6 +111,16 @@ def test_a_manifest_that_somebody_changed_is_refused_where_a_passphrase_proves_i
     assert "was changed after it was written" in _refused(there, place, **SEALED)
 
 
+def test_who_has_a_passphrase_is_given_no_backup_that_it_does_not_prove(
+    here: Somewhere, there: Somewhere, place: Path
+) -> None:
+    here.done("backup", place, **SEALED)
+    here.done("backup", place)  # laid there by somebody else, with whatever in it
+    sealed, _ = sorted(one.name for one in place.glob("[0-9]*"))
+    assert "is not encrypted: nobody can tell who made it." in _refused(there, place, **SEALED)
+    there.done("restore", place, "--yes", "--name", sealed, **SEALED)
+
+
 STRANGE = {
     "the backup": lambda said, way: said.update(name=way),
     "the database": lambda said, way: said["database"].update(name=way),
