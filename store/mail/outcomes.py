@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from store.kit import clock
 from store.kit.database import after_commit, db, transaction
+from store.kit.logs import mask_secrets
 from store.kit.status import advance, record_change
 from store.mail import brake, outbox, rests, standstills
 from store.mail.answers import About, Cause, Step
@@ -231,7 +232,8 @@ def _brake(session: Session, batch_id: int, outcome: Outcome) -> None:
     quota or of blocking us; staff hear of it."""
     doubtful: list[int] = []
     if outcome.about is About.US:
-        why = f"the mail server says: {outcome.reply}"
+        # Stands on pages of those who see no reader, and for as long as the release.
+        why = f"the mail server says: {mask_secrets(outcome.reply)}"
     elif outcome.kind is OutcomeKind.REFUSED:
         answers = brake.answers_of(session, batch_id)
         why, doubtful = answers.why_to_stop(), answers.doubtful

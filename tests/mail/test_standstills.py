@@ -136,17 +136,22 @@ def test_what_is_about_us_fails_nobody_and_all_are_sent_once_it_is_over(
 
 
 @on_both
-def test_the_batch_pauses_with_the_servers_words(serve: Served) -> None:
-    server = Server()
+@pytest.mark.parametrize("named", ["", f"<{ANNA}>: "])
+def test_the_batch_pauses_with_the_servers_words_and_nobodys_address(
+    serve: Served, named: str
+) -> None:
+    """An editor sees them, who sees no reader."""
+    server, said = Server(), QUOTA.replace("Daily", f"{named}Daily")
     with serve(server):
         batch_id = a_batch()
         owe_to(*readers(50), batch_id=batch_id)
-        server.says("RCPT", QUOTA)
+        server.says("RCPT", said)
         worker.send_due_letters()
 
         batch = db.session.get_one(Batch, batch_id)
         assert batch.status == BatchStatus.PAUSED
-        assert batch.pause_reason == f"the mail server says: {QUOTA}"
+        shown = said.replace(ANNA, "[address]")
+        assert batch.pause_reason == f"the mail server says: {shown}"
         assert sum(len(attempts(who)) for who in readers(50)) == 1
 
 
