@@ -18,6 +18,7 @@ from flask import current_app
 
 from store.kit import clock
 from store.kit.database import db
+from store.kit.kept_statements import KeptStatements
 from store.kit.shared_commit import SharedCommit, in_sqlite, in_words_of, shared_commit
 from store.mail import claims
 from store.mail.claims import MAY_LEAVE, Claim, Priorities
@@ -147,22 +148,23 @@ class SingleLedger:
     def at_hand(self) -> Iterator[None]:
         """See `Ledger`. A statement that the server has prepared is lost with each read that ends
         on its connection, so these steps have one of their own."""
-        with self._connected() as run:
-            self._here.run = run
+        with self._connected() as (driver, run):
+            self._here.run, self._here.kept = run, KeptStatements(driver, run)
             try:
                 yield
             finally:
-                del self._here.run
+                self._here.kept.let_go()
+                del self._here.run, self._here.kept
 
     def begin(self, taken: Taken | None, claim: Claim, message_id: str, address: str) -> int | None:
         """See `Ledger`."""
         values = _begun(claim, message_id, address, clock.now()) | _ended(taken)
         with self._run() as run:
             values["claimed"] = _shared_now(run)
-            rows = run(_END_AND_BEGIN if taken else _BEGIN, **values)
-            if not rows:
+            attempt_id = self._begun(run, _END_AND_BEGIN if taken else _BEGIN, values)
+            if attempt_id is None:
                 run(f"{_RELEASED} RETURNING id", **values)
-        return rows[0][0] if rows else None
+        return attempt_id
 
     def claim(
         self, taken: Taken | None, worker: str, priorities: Priorities = PRIORITIES
@@ -181,25 +183,35 @@ class SingleLedger:
             claim_by = run_both if taken else run
             return claims.claim(claim_by, limit, worker, moments, priorities, is_sqlite=False)
 
+    def _begun(self, run: claims.Run, sql: str, values: Values) -> int | None:
+        kept: KeptStatements | None = getattr(self._here, "kept", None)
+        if kept is not None:
+            return kept.number(sql, values)
+        rows = run(sql, **values)
+        return rows[0][0] if rows else None
+
     @contextmanager
     def _run(self) -> Iterator[claims.Run]:
         run: claims.Run | None = getattr(self._here, "run", None)
         if run is None:
-            with self._connected() as run:
+            with self._connected() as (_, run):
                 yield run
         else:
             with in_words_of(self._engine, "a step of the ledger"):
                 yield run
 
     @contextmanager
-    def _connected(self) -> Iterator[claims.Run]:
+    def _connected(self) -> Iterator[tuple[Any, claims.Run]]:
         with in_words_of(self._engine, "a step of the ledger"):
             pooled = self._engine.raw_connection()
             driver: Any = pooled.driver_connection
             try:
                 driver.autocommit = True
                 cursor = driver.cursor()
-                yield lambda sql, **given: cursor.execute(_in_psycopg(sql), given).fetchall()
+                yield (
+                    driver,
+                    lambda sql, **given: cursor.execute(_in_psycopg(sql), given).fetchall(),
+                )
             finally:
                 if driver.closed:
                     pooled.invalidate()

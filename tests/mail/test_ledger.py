@@ -18,7 +18,8 @@ from store.mail import claims
 from store.mail import ledger as ledger_module
 from store.mail.claims import Claim
 from store.mail.ledger import SharedLedger, Taken, ledger
-from store.mail.models import Delivery, DeliveryStatus
+from store.mail.models import Attempt, Delivery, DeliveryStatus
+from store.mail.smtp import OutcomeKind
 from tests.conftest import on_both, on_postgresql
 from tests.kit.test_engine import held_lock
 from tests.serving import until
@@ -206,3 +207,23 @@ def test_while_a_thread_sends_its_steps_go_over_one_connection(
     assert len(taken) == (0 if is_at_hand else 2)
     db.session.remove()
     assert db.engine.pool.checkedout() == 0, "and it is given back"  # type: ignore[attr-defined]
+
+
+@on_both
+def test_the_steps_of_a_thread_that_has_many_are_those_of_one_that_has_one(shop: Flask) -> None:
+    """Its later steps are planned at the server, and said in another way."""
+    with ledger().at_hand():
+        taken = None
+        for letter, address in zip(claimed(), FOUR, strict=True):
+            attempt = ledger().begin(taken, letter, f"<{letter.delivery_id}@x.example>", address)
+            assert attempt is not None
+            assert delivery(address).status is DeliveryStatus.SENDING
+            taken = Taken(letter, attempt, "250 2.0.0 it’s taken")
+        assert ledger().claim(taken, "nobody") == []
+    db.session.remove()
+    tries = db.session.execute(sa.select(Attempt.address, Attempt.outcome, Attempt.reply))
+    assert tries.all() == [
+        (address, OutcomeKind.ACCEPTED, "250 2.0.0 it’s taken") for address in FOUR
+    ]
+    assert {delivery(address).status for address in FOUR} == {DeliveryStatus.SENT}
+    db.session.remove()

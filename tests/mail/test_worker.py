@@ -381,7 +381,7 @@ def test_control_a_read_left_open_is_seen_as_open(
         db.session.rollback()
         db.session.execute(sa.text("SELECT 1"))
 
-    monkeypatch.setattr(worker, "end_read", leave_open)
+    monkeypatch.setattr(worker, "end_repeated_read", leave_open)
 
     def in_shop(talk: Talk, letter: str) -> str | None:
         with app.app_context():
