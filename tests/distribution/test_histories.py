@@ -38,6 +38,7 @@ from store.orders.models import Customer, Order
 from tests.conftest import Clock, on_both, on_both_when_long
 from tests.counted import count_no_more, counted_otherwise
 from tests.distribution.reached import Reached, reached
+from tests.distribution.test_occasion_histories import next_door
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import send
@@ -80,6 +81,7 @@ class History(RuleBasedStateMachine):
 
     @initialize(months=st.sampled_from([None, 3]))
     def open(self, months: int | None) -> None:
+        next_door()
         self.slug = f"guide-{next(_slugs)}"
         self.months = months
         self.people = [Person() for _ in range(5)]

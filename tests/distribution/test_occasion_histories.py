@@ -41,6 +41,7 @@ from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import send
 from tests.purchases import buy
+from tests.rows import emptied
 
 PEOPLE = st.integers(0, 2)
 FIRST = {Occasion.FIRST_COPY, Occasion.DAYS_OVER, Occasion.ASKED}
@@ -56,6 +57,7 @@ class Tellings(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
+        next_door()
         self.slug = f"guide-{next(_slugs)}"
         self.number = 0
         self.seen = 0
@@ -359,6 +361,17 @@ def _expected(before: Reached, delivery: Delivery) -> Occasion:
         return Occasion.RELEASED
     waits = delivery.due_at > delivery.created_at
     return Occasion.DAYS_OVER if waits else Occasion.FIRST_COPY
+
+
+def next_door() -> None:
+    """The shop without what a history left in it, which the next would look through again and again;
+    somebody else's publication is out in it, so that a history is never alone."""
+    emptied("publications", "customers")
+    with transaction():
+        publication = a_publication("next-door", expected_on=None)
+        buy(publication, "neighbour@next-door.example")
+    drafted_and_released(publication)
+    send()
 
 
 def live(histories: type[Tellings], frozen: Clock, examples: int, steps: int) -> None:

@@ -27,7 +27,7 @@ from store.payments.checkout import begin_checkout
 from store.payments.date_moves import change_date, look_after_moves
 from store.payments.gateways.base import MANUAL
 from tests.conftest import Clock, on_both
-from tests.distribution.test_occasion_histories import live
+from tests.distribution.test_occasion_histories import live, next_door
 from tests.editions import drafted_and_released
 from tests.factories import a_publication, a_seller
 from tests.letters import send
@@ -45,6 +45,7 @@ class Dates(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
+        next_door()
         self.slug, self.is_out, self.is_told = f"dated-{next(_slugs)}", False, True
         self.day = clock.now().date() + timedelta(days=40)
         with transaction():
