@@ -4,7 +4,6 @@ Each guard has its control: the same race with the guard taken out goes wrong.
 """
 
 import contextlib
-import multiprocessing
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,7 @@ from store.orders.models import Order, OrderStatus
 from store.payments import cancellation, money_back, refunds
 from store.payments.gateways.demo import DemoRefund
 from store.payments.models import Checkout, GatewayEvent, Payment, Refund
+from tests import forked
 from tests.conftest import on_both, on_postgresql
 from tests.factories import an_edition
 from tests.payments.processes import work
@@ -44,9 +44,7 @@ def _eight_at_once(url: str, folder: Path, *, guarded: bool) -> list[tuple[int, 
     decide(start(order_id), Decision.PAY)
     ids = (rows(GatewayEvent.id)[0][0], rows(Checkout.id)[0][0], order_id)
     end_read()
-    # New processes from one that has read the shop's modules already: eight start in a second.
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["tests.payments.processes"])
+    server = forked.server()
     gate, results = server.Barrier(PROCESSES), server.Queue()
     named = {"guarded": guarded, "gate": gate}
     processes = [

@@ -1,19 +1,15 @@
 """A process that has the shop ready: each of its lives is a fork that does one act at once, in a
 process group of its own, and may be killed without taking leave.
 
-Run as a program it reads what to do from its input, a line of JSON a life, and answers with the
-process's number and, once that has ended, with its exit code (minus the signal that ended it).
+It is told what each life does, and answers with the number of the life's process and, once that has
+ended, with its exit code (minus the signal that ended it).
 """
 
 import gc
 import itertools
-import json
 import os
-import select
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -21,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +29,8 @@ from sqlalchemy.orm import Session
 from store.app import create_app
 from store.kit import clock
 from store.kit.database import db
+from tests import forked
 
-ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120
 
 
@@ -52,7 +50,7 @@ class Life:
     def ended(self) -> bool:
         """Wait for its end; says whether it was killed, and fails where it failed by itself."""
         if self.code is None:
-            self.code = int(self.shop.answer())
+            self.code = self.shop.answer()
         assert self.code in (0, -signal.SIGKILL), f"a life ended with {self.code}"
         return self.code != 0
 
@@ -70,23 +68,20 @@ class Moment:
 class ReadyShop:
     """The process, seen from the test. `seams` are those of `_put_in`."""
 
-    process: "subprocess.Popen[bytes]"
+    process: BaseProcess
+    told: Connection
     lives: list[Life] = field(default_factory=list)
 
     def begin(self, act: str, dies: Moment = Moment(), **given: Any) -> Life:
         """Begin a life that does this act of `tests.trials.acts`."""
-        told = {"act": act, "given": given, "step": dies.step, "seconds": dies.seconds}
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(told).encode() + b"\n")
-        self.lives.append(Life(int(self.answer()), self))
+        self.told.send((act, given, dies))
+        self.lives.append(Life(self.answer(), self))
         return self.lives[-1]
 
-    def answer(self) -> str:
-        """The next line that it says."""
-        out = self.process.stdout
-        assert out is not None
-        assert select.select([out], [], [], PATIENCE_SECONDS)[0], "no answer in time"
-        return out.readline().decode().strip()
+    def answer(self) -> int:
+        """The next thing that it says."""
+        assert self.told.poll(PATIENCE_SECONDS), "no answer in time"
+        return int(self.told.recv())
 
 
 @contextmanager
@@ -94,23 +89,20 @@ def ready_shop(
     folder: Path, seams: dict[str, Any] | None = None, **settings: Any
 ) -> Iterator[ReadyShop]:
     """A process with a shop of these settings."""
-    words = [str(folder), json.dumps(seams or {}), json.dumps(settings)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.trials.ready", *words],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        bufsize=0,
-    ) as process:
-        shop = ReadyShop(process)
-        try:
-            assert shop.answer() == "ready"
-            yield shop
-        finally:
-            for life in shop.lives:
-                if life.code is None:
-                    life.kill()
-            process.kill()
+    ours, its = forked.server().Pipe()
+    process = forked.begin(_main, its, folder, seams or {}, settings)
+    its.close()
+    shop = ReadyShop(process, ours)
+    try:
+        assert shop.answer() == process.pid
+        yield shop
+    finally:
+        for life in shop.lives:
+            if life.code is None:
+                life.kill()
+        process.kill()
+        process.join()
+        ours.close()
 
 
 # Inside the process
@@ -150,42 +142,35 @@ def die() -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _live(app: Flask, told: dict[str, Any]) -> int:
+def _live(app: Flask, act: str, given: dict[str, Any], dies: Moment) -> int:
     from tests.trials import acts
 
     os.setpgid(0, 0)
     try:
-        if told["step"]:
-            _arm(app, Moment(told["step"], told["seconds"]))
-        acts.ACTS[told["act"]](app, **told["given"])
+        if dies.step:
+            _arm(app, dies)
+        acts.ACTS[act](app, **given)
     except BaseException:
         traceback.print_exc()
         return 1
     return 0
 
 
-def main(folder: str, seams: dict[str, Any], settings: dict[str, Any]) -> None:
+def _main(told: Connection, folder: Path, seams: dict[str, Any], settings: dict[str, Any]) -> None:
     from tests.conftest import make_settings
 
     _put_in(seams)
-    app = create_app(make_settings(Path(folder), **settings))
+    app = create_app(make_settings(folder, **settings))
     gc.collect()
     gc.freeze()
-    _say("ready")
-    for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            os._exit(_live(app, json.loads(line)))
-        with suppress(PermissionError, ProcessLookupError):
-            os.setpgid(pid, pid)
-        _say(pid)
-        _say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-
-
-def _say(answer: object) -> None:
-    sys.stdout.write(f"{answer}\n")
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3]))
+    told.send(os.getpid())
+    with suppress(EOFError):
+        while True:
+            life = told.recv()
+            pid = os.fork()
+            if pid == 0:
+                os._exit(_live(app, *life))
+            with suppress(PermissionError, ProcessLookupError):
+                os.setpgid(pid, pid)
+            told.send(pid)
+            told.send(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
