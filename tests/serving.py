@@ -38,10 +38,12 @@ def environment(data_dir: Path, port: int, **given: str) -> dict[str, str]:
     }
 
 
-def store(*words: str, env: dict[str, str], cwd: Path | None = None) -> "subprocess.Popen[str]":
+def store(
+    *words: str, env: dict[str, str], cwd: Path | None = None, program: str = "store.cli"
+) -> "subprocess.Popen[str]":
     """A `store` command under way, its words on both streams together."""
     return subprocess.Popen(
-        [sys.executable, "-m", "store.cli", *words],
+        [sys.executable, "-m", program, *words],
         env=env,
         cwd=cwd,
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,7 @@
-"""A served shop whose worker dies says so by itself: at /readyz, on the desk's home, and once by letter."""
+"""A served shop whose worker dies says so by itself: at /readyz, on the desk's home, and once by letter.
+
+Its processes make their rounds each second here, where a minute would be waited for again and again.
+"""
 
 import json
 import shutil
@@ -14,6 +17,7 @@ import pytest
 
 from store.app import create_app
 from store.kit.database import db, transaction
+from tests import hurried
 from tests.conftest import SECRET, make_settings
 from tests.databases import Databases
 from tests.factories import a_seller
@@ -85,7 +89,8 @@ def process(word: str, place: Place, port: int, **given: str) -> Iterator[Any]:
     """One command of the shop; killed at the end, with what it started."""
     import psutil
 
-    life = store(word, env=place.environment(port, STORE_BIND=f"127.0.0.1:{port}", **given))
+    env = place.environment(port, STORE_BIND=f"127.0.0.1:{port}", **given)
+    life = store(word, env=env, program="tests.hurried")
     try:
         yield life
     finally:
@@ -108,6 +113,10 @@ def unwell(port: int) -> list[str]:
 
 def alerts(place: Place) -> int:
     return int(place.tell("SELECT count(*) FROM deliveries WHERE kind = 'staff_alert'")[0][0])
+
+
+def test_in_use_processes_make_their_rounds_as_often_as_the_plan_says() -> None:
+    assert hurried.usual() == hurried.USUAL
 
 
 @pytest.mark.long
