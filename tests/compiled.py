@@ -6,13 +6,14 @@ quarters of its time went into compiling the same templates, routes and statemen
 
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
-from jinja2 import Environment, FileSystemBytecodeCache
+from jinja2 import BytecodeCache, Environment
+from jinja2.bccache import Bucket
 from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
@@ -23,11 +24,24 @@ from store.mail import letters
 _COMPILED = ("_parts", "_trace", "_converters", "arguments", "_build", "_build_unknown")
 
 
+class _Codes(BytecodeCache):
+    """What templates were compiled to, at hand: from files it is read and put together for each shop."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType | None] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
 @contextmanager
-def templates(folders: Iterator[Path]) -> Iterator[None]:
-    """One folder for pages and one for each part of a letter: they escape differently, and the
-    name that something is kept under does not say how."""
-    pages, text, html = (FileSystemBytecodeCache(str(next(folders))) for _ in range(3))
+def templates() -> Iterator[None]:
+    """Codes for pages and for each part of a letter: they escape differently, and the name that
+    something is kept under does not say how."""
+    pages, text, html = _Codes(), _Codes(), _Codes()
     make_environment = letters._environment
 
     def environment(*, escapes: bool) -> Environment:

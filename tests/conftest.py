@@ -246,9 +246,8 @@ note = tables.note
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folders = (tmp_path_factory.mktemp("templates") for _ in range(3))
-    with compiled.templates(folders), compiled.routes(), compiled.statements():
+def _compiled_once() -> Iterator[None]:
+    with compiled.templates(), compiled.routes(), compiled.statements():
         yield
 
 

@@ -1,5 +1,7 @@
 """The databases of tests: those of one PostgreSQL server, and SQLite's that wait for no disk."""
 
+import os
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from huey.storage import SqliteStorage
 
 import store.app
+from store.kit import jobs
 
 # Who is still connected, and who would connect again under the name it had, stays outside.
 _RENAME = (
@@ -131,8 +135,8 @@ class Databases:
 
 @contextmanager
 def without_disk() -> Iterator[None]:
-    """SQLite within this process writes to files as in use, but waits for no disk: no test pulls
-    the plug on it. Processes that tests start wait as in use."""
+    """SQLite and the storage of files within this process write as in use, but wait for no disk: no
+    test pulls the plug on it. Processes that tests start wait as in use."""
     prepare_engine = store.app.prepare_engine
 
     def prepare(engine: sa.Engine) -> None:
@@ -142,7 +146,19 @@ def without_disk() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store.app, "prepare_engine", prepare)
+        patch.setattr(os, "fsync", lambda _handle: None)
+        patch.setattr(jobs._FileOfBells, "_create_connection", _bells)
         yield
+
+
+def _bells(storage: SqliteStorage) -> Any:
+    """The connection to a file of bells; the first in a folder makes the file."""
+    connection = sqlite3.connect(
+        storage.filename, timeout=storage._timeout, check_same_thread=False, isolation_level=None
+    )
+    _wait_for_no_disk(connection, None)
+    storage._set_journal_mode(connection)
+    return connection
 
 
 def _wait_for_no_disk(connection: Any, _record: object) -> None:
