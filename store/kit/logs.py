@@ -30,6 +30,8 @@ _TOKEN = re.compile(r"(?<![\w-])[\w-]{30,}\.[\w-]{5,8}\.[\w-]{20,}|\bI[i-n][\w-]
 # Keys of the payment service, whole or as it shortens them.
 _KEY = re.compile(r"\b(?:(?:sk|rk)_(?:test|live)|whsec)_[\w*.]+")
 _ADDRESS = re.compile(r"(?<![^\s<>\"(),:;=@])[^\s<>\"(),:;=@]+(?:@|%40)[\w-]+(?:\.[\w-]+)+")
+# PostgreSQL quotes the whole row that a constraint refuses: names, notes, whatever is in it.
+_ROW, _ROW_ENDS = "Failing row contains (", ").\n"
 # A secret that is as short as this may be a word, which lines hold for other reasons.
 _SHORTEST_SECRET = 8
 _PLAIN_WORD = re.compile(r"[^\s\"=\[\]]+")
@@ -41,8 +43,15 @@ _here: ContextVar[Facts] = ContextVar("log_context", default=_NOTHING)
 
 
 def mask_secrets(text: str) -> str:
-    """The text with `[token]`, `[key]` and `[address]` in the place of each."""
+    """The text with `[token]`, `[key]`, `[address]` and `[row]` in the place of each."""
+    text = _without_rows(text)
     return _ADDRESS.sub("[address]", _KEY.sub("[key]", _TOKEN.sub("[token]", text)))
+
+
+def _without_rows(text: str) -> str:
+    before, *quoting = text.split(_ROW)
+    ends = (one.partition(_ROW_ENDS) for one in quoting)
+    return before + "".join(f"{_ROW}[row]{_ROW_ENDS}{after}" for _, _, after in ends)
 
 
 @contextmanager

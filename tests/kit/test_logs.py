@@ -8,11 +8,14 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from store.kit import logs
 from store.kit.database import transaction
 from store.kit.happenings import Facts, Happening, tell, tell_now
+from store.orders.models import Customer
+from tests.conftest import on_postgresql
 from tests.logged import told
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,6 +65,18 @@ def test_tracebacks_are_masked_and_would_show_without(
         found = (KeyError, error, error.__traceback__)
     record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "%s fails", (TOKEN,), found)
     assert (TOKEN in formatter().format(record)) is shows
+
+
+@on_postgresql
+def test_a_row_that_the_database_refuses_is_quoted_in_no_line(app: Flask) -> None:
+    with told("text") as lines:
+        with pytest.raises(sa.exc.IntegrityError) as refused, transaction() as session:
+            session.add(Customer(name="Anna\nZwick", email=None, email_key="anna"))
+        assert "Zwick" in str(refused.value)  # the control
+        logging.getLogger("store.x").error("a page failed", exc_info=refused.value)
+    said = "\n".join(lines())
+    assert "Failing row contains ([row])" in said
+    assert [word for word in ("Anna", "Zwick") if word in said] == []
 
 
 # What must never be written, wherever it comes from.
