@@ -34,6 +34,10 @@ graceful_timeout = GRACE_SECONDS
 # nginx keeps its connections for 60 seconds (docs/ops/nginx), and ends them first: of one that ends here
 # while a form comes along it could not tell whether the form was taken.
 keepalive = 65
+# Whom to believe about scheme and host is ours to say (`STORE_TRUSTED_PROXIES`). A prefix of addresses nobody
+# sets: a proxy on this machine that hands on what it is sent would let anybody past its own rules.
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 control_socket_disable = True
 proc_name = "colophon-web"
 

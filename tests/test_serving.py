@@ -121,6 +121,13 @@ def test_pages_answer_and_term_ends_everything_in_order(data_dir: Path) -> None:
             200,
             404,
         ]
+        for head, status in {
+            "GET /elsewhere/terms HTTP/1.1\r\nSCRIPT_NAME: /elsewhere": 404,
+            "GET /terms HTTP/1.1\r\nSCRIPT_NAME: /elsewhere": 200,
+            "GET /terms HTTP/1.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Ssl: off": 200,
+        }.items():
+            answer = _say(port, f"{head}\r\nHost: 127.0.0.1\r\n\r\n")
+            assert answer.split()[1] == str(status).encode(), head
         shop.terminate()
         assert _ends(shop, family) == (0, "")
     assert answers(port) == 0
