@@ -46,7 +46,7 @@ _TITLE = "Effective SEND Practice in the Early Years"
 
 
 def _context(words: dict[str, Any]) -> dict[str, Any]:
-    outer = ("seller", "order", "title", "cover_url", "is_preorder", "is_gift")
+    outer = ("seller", "cover_url")
     return {"letter": words} | {name: words[name] for name in outer}
 
 

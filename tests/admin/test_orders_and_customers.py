@@ -448,7 +448,7 @@ def test_all_links_are_sent_once_in_ten_minutes_and_staff_are_told_so(
     assert "asked for by owner@publisher.example" in page
     send()
     to_anna = sa.select(CapturedLetter.subject).where(CapturedLetter.recipient == ANNA)
-    assert db.session.scalars(to_anna).all().count("Your copies and orders") == 2
+    assert db.session.scalars(to_anna).all().count("Here are your copies and orders") == 2
 
 
 @on_both_when_long

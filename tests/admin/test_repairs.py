@@ -141,7 +141,9 @@ def test_one_press_writes_to_the_second_address(app: Flask, desk: FlaskClient) -
     assert "Mail all links to the second address" in read(desk, REPAIRS)
     answer = press(desk, f"{REPAIRS}/{the_repair().id}/second", seen_on=REPAIRS)
     assert answer.status_code == 303
-    assert [one.recipient for one in send() if one.subject == "Your copies and orders"] == [HOME]
+    assert [
+        one.recipient for one in send() if one.subject == "Here are your copies and orders"
+    ] == [HOME]
 
 
 @on_both_when_long

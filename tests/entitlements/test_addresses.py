@@ -69,7 +69,7 @@ def test_the_new_address_is_proved_and_the_old_links_die(
     assert told["To"].addresses[0].addr_spec == ANNA
     assert "A•••@Reader.Example" in text_of(told)
     assert [link.split("/")[1] for link in links_in(text_of(told))] == ["undo"]
-    assert fresh["Subject"] == "Your copies and orders"
+    assert fresh["Subject"] == "Here are your copies and orders"
     assert fresh["To"].addresses[0].addr_spec == NEW
     assert [client.get(link).status_code for link in links_in(text_of(fresh))] == [200, 200]
 
@@ -84,7 +84,7 @@ def test_the_button_of_an_ended_link_mails_to_the_surviving_address(
     assert client.post("/find-my-copies/renew", data={"token": token}).status_code == 200
     letter = sent()[-1]
     assert (letter["Subject"], letter["To"].addresses[0].addr_spec) == (
-        "Your copies and orders",
+        "Here are your copies and orders",
         NEW,
     )
 
@@ -214,7 +214,7 @@ def test_staff_correct_an_address_without_proof_and_what_failed_goes_again(
         (m["Subject"].split(":")[0].split(" ")[1], m["To"].addresses[0].addr_spec)
         for m in sent()[1:]
     }
-    assert letters == {("e-mail", ANNA), ("copies", NEW), ("order", NEW)}
+    assert letters == {("e-mail", ANNA), ("are", NEW), ("order", NEW)}
     assert client.get(library_path).status_code == 410
     change = db.session.scalars(
         sa.select(StatusChange).where(StatusChange.entity == "customers")

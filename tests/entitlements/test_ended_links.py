@@ -78,7 +78,7 @@ def test_a_reader_ends_every_link_that_was_mailed(
     all_dead(client, everything, "fresh ones were mailed")
     letter = sent()[-1]
     assert (letter["Subject"], letter["To"].addresses[0].addr_spec) == (
-        "Your copies and orders",
+        "Here are your copies and orders",
         ANNA,
     )
     assert [client.get(link).status_code for link in links_in(text_of(letter))] == [200, 200]

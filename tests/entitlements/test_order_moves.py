@@ -99,7 +99,7 @@ def test_an_order_moves_alone_to_the_mailbox_that_accepts_it(
     if "went to" in confirmation["Subject"]:
         confirmation, told = told, confirmation
     assert confirmation["To"].addresses[0].addr_spec == CARL
-    assert f"order {reference}" in confirmation["Subject"]
+    assert confirmation["Subject"].startswith("Your order is ready: ")
     assert [client.get(link).status_code for link in links_in(text_of(confirmation))][:2] == [
         200,
         200,
@@ -123,7 +123,7 @@ def test_the_410_of_a_moved_order_mails_to_the_customer_who_has_it_now(
     assert client.post("/find-my-copies/renew", data={"token": token}).status_code == 200
     letter = sent()[-1]
     assert (letter["Subject"], letter["To"].addresses[0].addr_spec) == (
-        "Your copies and orders",
+        "Here are your copies and orders",
         CARL,
     )
 
@@ -376,11 +376,12 @@ def test_a_person_decides_and_both_are_told(
         (one["To"].addresses[0].addr_spec, one["Subject"].partition(":")[0]): text_of(one)
         for one in sent()[before:]
     }
-    decided = f"We have looked at order {reference}"
-    assert sorted(told) == sorted(
-        [(winner, f"Your order {reference}"), (winner, decided), (loser, decided)]
-    )
-    kept, lost = told[winner, decided], told[loser, decided]
+    stays, gone = f"Order {reference} stays yours", f"Order {reference} stays at its new address"
+    if is_given_back:
+        stays = f"Order {reference} is yours again"
+        gone = f"Order {reference} is back at its first address"
+    assert sorted(told) == sorted([(winner, "Your order is ready"), (winner, stays), (loser, gone)])
+    kept, lost = told[winner, stays], told[loser, gone]
     if is_given_back:
         assert "The order is back with you, at this address, and is no longer held." in kept
         assert "The order is back at the address it was placed with." in lost

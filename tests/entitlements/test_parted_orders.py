@@ -103,10 +103,10 @@ def test_what_was_ordered_at_the_new_address_stays_with_it(
     page = order_path(order_id)
     frozen.advance(days=1)
     assert undone(client, undo) == [
-        f"{ANNA}: Your copies and orders",
+        f"{ANNA}: Here are your copies and orders",
+        f"{B}: Here are your copies and orders",
         f"{B}: Your change of e-mail address was undone",
-        f"{B}: Your copies and orders",
-        f"{B}: Your order {reference}: Effective SEND Practice in the Early Years",
+        f"{B}: Your order is ready: Effective SEND Practice in the Early Years",
     ]
     assert (address_of(customer_id), owner_of(order_id)) == (ANNA, B)
     assert (titles_of(ANNA), titles_of(B)) == (["send-early-years"], ["dear"])
@@ -116,7 +116,7 @@ def test_what_was_ordered_at_the_new_address_stays_with_it(
         if one["To"].addresses[0].addr_spec == B
     }
     assert "stays with it" in text_of(letters["Your change of e-mail address was undone"])
-    for subject in ("Your copies and orders", f"Your order {reference}"):
+    for subject in ("Here are your copies and orders", "Your order is ready"):
         links = [link for link in links_in(text_of(letters[subject])) if "terms" not in link]
         assert {client.get(link).status_code for link in links} == {200}
     # Who kept the old link of the order gets a fresh one, and nobody else does.
@@ -150,9 +150,9 @@ def test_along_a_chain_each_address_keeps_what_was_ordered_at_it(
     assert titles_of(ANNA) == ["send-early-years", "three"]
     assert (titles_of(B), titles_of(C)) == (["one"], ["two"])
     assert [one for one in told if "copies and orders" in one] == [
-        f"{ANNA}: Your copies and orders",
-        f"{B}: Your copies and orders",
-        f"{C}: Your copies and orders",
+        f"{ANNA}: Here are your copies and orders",
+        f"{B}: Here are your copies and orders",
+        f"{C}: Here are your copies and orders",
     ]
     assert anna().id == customer_id
 
@@ -195,7 +195,7 @@ def test_an_order_that_waits_for_its_money_follows_its_address(
         order_id = placed_order(publication, Details(B, "Vic Tim", wants_now=True)).id
     undone(client, undo)
     assert owner_of(order_id) == B
-    assert letters_to(B, "Your copies and orders")
+    assert letters_to(B, "Here are your copies and orders")
     with transaction() as session:
         apply_payment(session.get_one(Order, order_id))
     assert (titles_of(ANNA), titles_of(B)) == (["send-early-years"], ["dear"])
@@ -281,8 +281,9 @@ def test_a_held_order_that_the_new_address_accepted_is_decided_between_its_two_m
     assert owner_of(order_id) == (OUT if is_given_back else B)
     assert "dear" in titles_of(OUT if is_given_back else B)
     sent()
-    assert letters_to(B if is_given_back else OUT, "We have looked at order")
-    assert letters_to(ANNA, "We have looked at order") == []
+    loser, said = (B, "at its first address") if is_given_back else (OUT, "at its new address")
+    assert letters_to(loser, said)
+    assert letters_to(ANNA, said) == []
 
 
 @on_both_when_long

@@ -277,7 +277,7 @@ def test_all_links_go_to_the_second_address_by_one_press(app: Flask, frozen: Clo
         sa.select(CapturedLetter).order_by(CapturedLetter.id.desc())
     ).first()
     assert newest is not None
-    assert (newest.recipient, newest.subject) == (HOME, "Your copies and orders")
+    assert (newest.recipient, newest.subject) == (HOME, "Here are your copies and orders")
 
 
 @on_both_when_long

@@ -50,7 +50,7 @@ def ask(client: FlaskClient, frozen: Clock, who: str) -> list[str]:
     frozen.advance(minutes=11)
     before = len(sent())
     assert client.post("/find-my-copies", data={"who": who}).status_code == 200
-    fresh = [one for one in sent()[before:] if one["Subject"] == "Your copies and orders"]
+    fresh = [one for one in sent()[before:] if one["Subject"] == "Here are your copies and orders"]
     return [one["To"].addresses[0].addr_spec for one in fresh]
 
 
@@ -169,7 +169,7 @@ def test_it_is_taken_out_on_the_library_page(
     answer = client.get(library)
     assert answer.status_code == (410 if works else 200)
     assert ("A second address was taken out" in answer.text) is works
-    assert (told(ANNA)[-1] == "Your copies and orders") is works
+    assert (told(ANNA)[-1] == "Here are your copies and orders") is works
     assert ask(client, frozen, SECOND) == []
 
 
@@ -267,7 +267,7 @@ def test_what_waits_to_go_there_does_not_leave_once_it_is_out(
     client.post("/find-my-copies", data={"who": SECOND})
     with transaction():
         remove_second(anna(), "Olga")
-    assert "Your copies and orders" not in told(SECOND)
+    assert "Here are your copies and orders" not in told(SECOND)
 
 
 def _change(client: FlaskClient) -> None:

@@ -58,9 +58,9 @@ def test_undoing_restores_the_address_ends_all_links_and_mails_fresh_ones(
     assert address_of(customer_id) == ANNA
     assert [client.get(path).status_code for path in thief] == [410] * 3
     assert client.post(pending, data=SURE).status_code == 410
-    told, fresh = sorted(sent()[-2:], key=lambda letter: letter["Subject"])[::-1]
+    told, fresh = sorted(sent()[-2:], key=lambda letter: letter["Subject"])
     assert (told["Subject"], told["To"].addresses[0].addr_spec) == (
-        "Your copies and orders",
+        "Here are your copies and orders",
         ANNA,
     )
     assert (fresh["Subject"], fresh["To"].addresses[0].addr_spec) == (
@@ -167,7 +167,7 @@ def test_what_was_ordered_at_the_freed_address_comes_along(
     assert db.session.scalars(sa.select(NoticeStop.customer_id)).all() == [customer_id]
     assert nothing_left_of(meanwhile)
     assert client.get(stop).status_code == 410
-    letter = [one for one in sent() if one["Subject"] == "Your copies and orders"][-1]
+    letter = [one for one in sent() if one["Subject"] == "Here are your copies and orders"][-1]
     assert reference in text_of(letter)
     assert [client.get(link).status_code for link in links_in(text_of(letter))] == [200] * 3
 

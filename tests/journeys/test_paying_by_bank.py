@@ -37,7 +37,7 @@ def test_from_the_form_over_the_pro_forma_and_two_transfers_to_the_copy(shop: Fl
     assert "Account 00000000" in buyer.words
     page = buyer.path
     reference = re.search(r"Reference to quote ([A-Z2-9]{4}-[A-Z2-9]{4})", buyer.words)[1]  # type: ignore[index]
-    [told] = letters(shop, "anna@reader.example", "How to pay")
+    [told] = letters(shop, "anna@reader.example", "Please transfer")
     assert link(told, "orders").split("/")[1] == "orders"
 
     form = f"/admin/orders/{reference}/received"
@@ -60,7 +60,7 @@ def test_a_buyer_who_changes_their_mind_pays_by_card_instead(shop: Flask) -> Non
     buyer = to_the_review(shop).send(BY_BANK).send("Pay by card instead")
     buyer.send("Order and pay £12.50 by card", sure="yes").send("Pay £12.50")
     assert "You paid £12.50." in buyer.words
-    assert letters(shop, "anna@reader.example", "How to pay") == []
+    assert letters(shop, "anna@reader.example", "Please transfer") == []
 
 
 @on_both_when_long

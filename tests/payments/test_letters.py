@@ -68,7 +68,8 @@ def test_a_partial_refund_says_that_the_copy_stays(paid: int) -> None:
     facts = _facts()
     letter = render_letter("order_refunded", facts.context)
 
-    assert letter.subject == f"We have refunded part of order {facts.context['reference']}"
+    reference = facts.context["reference"]
+    assert letter.subject == f"We have refunded £2.50 of what you paid for order {reference}"
     assert "Refunded: £2.50" in letter.text.splitlines()
     assert "Your copy stays yours." in letter.text
     assert "no longer work" not in letter.text

@@ -33,9 +33,9 @@ def key(number: int) -> str:
 def how_to_pay() -> list[tuple[str, str]]:
     """To whom, for which order; oldest first."""
     return [
-        (one["To"], one["Subject"].split()[5].rstrip(":"))
+        (one["To"], one["Subject"].split()[-1])
         for one in sent()
-        if one["Subject"].startswith("How to pay")
+        if one["Subject"].startswith("Please transfer")
     ]
 
 

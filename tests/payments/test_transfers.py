@@ -86,9 +86,7 @@ def test_the_order_page_is_the_pro_forma_and_the_letter_says_the_same(
     ):
         assert words in page, words
     letters = sent()
-    assert [one["subject"] for one in letters] == [
-        f"How to pay for order {reference}: £12.50 by bank transfer"
-    ]
+    assert [one["subject"] for one in letters] == [f"Please transfer £12.50 for order {reference}"]
     text = text_of(letters[0])
     for words in ("Amount: £12.50", f"Reference to quote: {reference}", *BANK.splitlines()):
         assert words in text, words
@@ -121,7 +119,7 @@ def test_money_in_two_parts_is_said_and_the_second_pays_the_order(
     assert order_of(order_id).status is OrderStatus.PENDING
     assert rights_of_order(order_id) == []
 
-    (letter,) = [one for one in sent() if "by bank transfer" in one["subject"]]
+    (letter,) = [one for one in sent() if "Please transfer" in one["subject"]]
     for text in (text_of(letter), html_of(letter)):
         assert "£5.00 of £12.50 has arrived. Please transfer the rest." in text
         assert "Nothing has been charged" not in text
@@ -134,7 +132,7 @@ def test_money_in_two_parts_is_said_and_the_second_pays_the_order(
     ]
     assert len(rights_of_order(order_id)) == 1
     kinds = [one["subject"].split(":")[0] for one in sent()]
-    assert kinds[-1] == f"Your pre-order {order_of(order_id).reference}"
+    assert kinds[-1] == "Your pre-order is paid"
     assert "Thank you for your pre-order" in page_of(client, order_id)
 
 

@@ -293,7 +293,7 @@ def test_a_day_later_the_button_mails_a_fresh_link(
     token = re.search(r'name="token" value="([^"]+)"', answer.text)
     assert token is not None
     client.post("/find-my-copies/renew", data={"token": token[1]})
-    assert sent()[-1]["Subject"] == "Your copies and orders"
+    assert sent()[-1]["Subject"] == "Here are your copies and orders"
 
 
 @by_every_way

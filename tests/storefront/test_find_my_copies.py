@@ -40,7 +40,9 @@ def ask(client: FlaskClient, who: str) -> TestResponse:
 
 
 def letters() -> list[str]:
-    return [letter["To"] for letter in sent() if letter["Subject"] == "Your copies and orders"]
+    return [
+        letter["To"] for letter in sent() if letter["Subject"] == "Here are your copies and orders"
+    ]
 
 
 def reference() -> str:

@@ -180,7 +180,7 @@ def test_an_old_link_leads_to_one_button_that_mails_a_fresh_one(
     assert "reader.example" not in done.text
     letter = sent()[-1]
     assert letter["To"] == "Anna Berg <anna@reader.example>"
-    assert letter["Subject"] == "Your copies and orders"
+    assert letter["Subject"] == "Here are your copies and orders"
 
 
 def test_a_link_with_a_wrong_signature_shows_nothing_of_what_it_names(

@@ -51,7 +51,7 @@ def may_ask(client: FlaskClient, path: str) -> bool:
 
 
 def links_letters() -> list[str]:
-    return [one["To"] for one in sent() if one["Subject"] == "Your copies and orders"]
+    return [one["To"] for one in sent() if one["Subject"] == "Here are your copies and orders"]
 
 
 @on_both_when_long

@@ -124,7 +124,7 @@ def test_receipts_and_links_still_come_after_a_stop(client: FlaskClient, path: s
     with transaction():
         outbox.alert_staff("Nothing", "Nothing", "none")
     kinds = [letter["Subject"].split(" ")[0:2] for letter in sent() if "anna" in letter["To"]]
-    assert kinds == [["Your", "order"], ["No", "more"], ["Your", "copies"]]
+    assert kinds == [["Your", "order"], ["No", "more"], ["Here", "are"]]
 
 
 def letters_of_stops() -> list[EmailMessage]:

@@ -123,7 +123,7 @@ def test_the_button_takes_every_spelling_and_repeats_no_token(
     assert carried == tokens.unsigned(tokens.reference_of(token))
     assert client.get(f"/library/{carried}").status_code == 410
     assert client.post("/find-my-copies/renew", data={"token": carried}).status_code == 200
-    assert sent()[-1]["Subject"] == "Your copies and orders"
+    assert sent()[-1]["Subject"] == "Here are your copies and orders"
 
 
 def test_the_page_of_a_dead_link_gives_the_right_reason(
