@@ -10,7 +10,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-_READ_IN = ["tests.conftest", "tests.trials.acts", "tests.payments.processes"]
+_READ_IN = [
+    "tests.conftest",
+    "tests.trials.acts",
+    "tests.payments.processes",
+    "tests.payments.stripe_child",
+]
 
 
 def server() -> ForkServerContext:

@@ -1,8 +1,6 @@
 """A process of the shop that dies after Stripe's answer and before our commit."""
 
-import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,9 @@ def die(*_: Any, **__: Any) -> None:
     os._exit(DEAD)
 
 
-def main(folder: str, given: dict[str, Any], where: str, row_id: int) -> None:
+def live(folder: Path, given: dict[str, Any], where: str, row_id: int) -> None:
     """Do one step of an order, up to the point where the process dies."""
-    with create_app(make_settings(Path(folder), **given)).app_context():
+    with create_app(make_settings(folder, **given)).app_context():
         if where == "session":
             checkout._note_start = die
             checkout.begin_checkout(row_id)
@@ -30,7 +28,3 @@ def main(folder: str, given: dict[str, Any], where: str, row_id: int) -> None:
         else:
             refunds._write_down = die
             refunds.refund_order(row_id, amount=250, who="staff", why="", key="press")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3], int(sys.argv[4]))

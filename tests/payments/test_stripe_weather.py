@@ -1,9 +1,6 @@
 """Whatever order news comes in, whichever call fails and whenever we die: money moves once."""
 
 import itertools
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +22,7 @@ from store.payments.gateways.stripe import StripeGateway
 from store.payments.gateways.stripe_objects import EVENT_KINDS
 from store.payments.models import EventStatus, GatewayEvent, Payment, Refund, RefundStatus
 from store.payments.refunds import refund_order, send_refunds
+from tests import forked
 from tests.conftest import on_both, on_both_when_long
 from tests.payments import stripe_child
 from tests.payments.stripe_shop import (
@@ -38,7 +36,6 @@ from tests.purchases import an_order, apply_received
 from tests.rows import dump, every_table, order_of, rows
 from tests.stripe_double import StripeDouble
 
-ROOT = Path(__file__).parents[2]
 long = pytest.mark.long
 
 
@@ -115,10 +112,40 @@ def test_held_news_in_many_orders_ends_in_the_same_rows_and_letters(
 def test_held_news_in_every_order_ends_in_the_same_rows_and_letters(
     buyer: FlaskClient, double: StripeDouble, six: list[dict[str, Any]], first: int
 ) -> None:
+    def hear(event: dict[str, Any]) -> None:
+        assert post_event(buyer, double, event["id"]) == 200
+        apply_received()
+
+    start = _kept()
+    (usual,) = _ends(buyer, double, iter([tuple(six)]))
+    assert usual["orders"] == [(OrderStatus.PAID, 1250)]
+    _put_back(start)
+    hear(six[first])
     rest = six[:first] + six[first + 1 :]
-    orders = ((six[first], *others) for others in itertools.permutations(rest))
-    (end,) = _ends(buyer, double, itertools.chain([tuple(six)], orders))
-    assert end["orders"] == [(OrderStatus.PAID, 1250)]
+    number = 0
+    for order in _heard_in_every_order(hear, (six[first],), rest):
+        hear(order[number % len(order)])  # some come twice
+        assert dump() == usual, [event["type"] for event in order]
+        number += 1
+    assert number == 120
+
+
+def _heard_in_every_order(
+    hear: Callable[[dict[str, Any]], None],
+    heard: tuple[dict[str, Any], ...],
+    left: list[dict[str, Any]],
+) -> Iterator[tuple[dict[str, Any], ...]]:
+    """Each order, when all of it is heard. Orders that begin alike are heard together so far."""
+    if not left:
+        yield heard
+        return
+    kept = _kept() if len(left) > 1 else {}
+    for number, event in enumerate(left):
+        if number:
+            _put_back(kept)
+        hear(event)
+        others = left[:number] + left[number + 1 :]
+        yield from _heard_in_every_order(hear, (*heard, event), others)
 
 
 def test_a_shop_that_believes_the_news_ends_differently_with_its_order(
@@ -376,23 +403,9 @@ def _die(shop: Flask, double: StripeDouble, tmp_path: Path, where: str, row_id: 
     settings = shop.extensions["colophon.settings"]
     given = stripe_settings(double, base_url=settings.base_url, database_url=settings.database_url)
     db.session.remove()
-    ended = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tests.payments.stripe_child",
-            str(tmp_path),
-            json.dumps(given),
-            where,
-            str(row_id),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == stripe_child.DEAD, ended.stderr
+    process = forked.begin(stripe_child.live, tmp_path, given, where, row_id)
+    process.join(120)
+    assert process.exitcode == stripe_child.DEAD
 
 
 @on_both_when_long
