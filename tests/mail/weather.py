@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email import message_from_bytes
 
 from flask import Flask
@@ -19,7 +19,8 @@ from store.kit import clock
 from store.kit.database import db, transaction
 from store.kit.status import advance
 from store.mail import outbox, worker
-from store.mail.models import Batch, BatchStatus, Delivery
+from store.mail.models import Batch, BatchStatus, Delivery, Rest
+from store.mail.rests import POST
 from tests.conftest import Clock
 
 from .scripted_server import CUT, RESET, SILENCE, Kept, ScriptedServer, Talk
@@ -192,9 +193,14 @@ class Voyage:
                     advance(session.get_one(Batch, batch.id), BatchStatus.RUNNING, who="Olga")
                     outbox.wake()
         else:
-            soonest = min(row.due_at for row in waiting)
+            soonest = max(min(row.due_at for row in waiting), self._rests_until())
             frozen.set(max(clock.now() + clock.MINUTE, soonest))
         return True
+
+    def _rests_until(self) -> datetime:
+        """Nothing leaves before, and each minute until then would be a pass of the timetable."""
+        rest = db.session.query(Rest).filter_by(domain=POST).first()
+        return rest.until if rest else clock.now()
 
     def _look(self, sink: ScriptedServer) -> None:
         rows: dict[str, Delivery] = {
