@@ -183,3 +183,19 @@ def test_nothing_is_hidden_where_no_picture_is_shown(
         page.route("**/*", refuse)
         assert faults(page, places) == []
         assert asked != []
+
+
+def shows_cover_whole(page: Page) -> bool:
+    """Whether the picture is as large as the cover it stands in, and no more."""
+    sizes = page.locator(".cover:has(img)").first.evaluate(
+        "at => [at, at.querySelector('img')].map(one => one.getBoundingClientRect())"
+        ".map(({width, height}) => [Math.round(width), Math.round(height)])"
+    )
+    return bool(sizes[0] == sizes[1])
+
+
+def test_a_cover_is_shown_whole_in_the_shop_and_at_the_desk(walker: Walker, owner: Walker) -> None:
+    assert shows_cover_whole(walker.go("published"))
+    assert shows_cover_whole(owner.go("desk publication"))
+    style(owner.page, ".cover img { width: auto; height: auto }")
+    assert not shows_cover_whole(owner.page)
