@@ -35,14 +35,14 @@ def today_at_the_shop() -> list[Event]:
     gifts = sa.select(Order).where(Order.paid_at >= since, Order.given_reason != "")
     gifts = gifts.order_by(Order.paid_at.desc(), Order.id.desc())
     events = [
-        Event(has_paid(one, _buyer(one.order)), one.received_at, _order_link(one.order))
+        Event(has_paid(one, _buyer(one.order, "Somebody")), one.received_at, _order_link(one.order))
         for one in db.session.scalars(paid.limit(_TODAY))
     ]
     for refund in db.session.scalars(given_back.limit(_TODAY)):
         order = refund.payment.order
         sentence = f"{named(refund.who)} refunded {amount_of(refund)} to {_buyer(order)}"
         if refund.who == "customer":
-            sentence = f"{_buyer(order)} cancelled, and {amount_of(refund)} went back"
+            sentence = f"{_buyer(order, 'Somebody')} cancelled, and {amount_of(refund)} went back"
         events.append(Event(sentence, refund.requested_at, _order_link(order)))
     for order in db.session.scalars(gifts.limit(_TODAY)):
         sentence = f"A free copy was given to {_buyer(order)}"
@@ -50,8 +50,8 @@ def today_at_the_shop() -> list[Event]:
     return sorted(events, key=lambda event: event.at, reverse=True)[:_TODAY]
 
 
-def _buyer(order: Order) -> str:
-    return order.name or order.organisation or order.email
+def _buyer(order: Order, somebody: str = "somebody") -> str:
+    return order.name or order.organisation or order.email or f"{somebody} who was erased"
 
 
 def _order_link(order: Order) -> Markup:

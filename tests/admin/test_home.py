@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from store.catalog.models import Publication
 from store.distribution import releasing
+from store.entitlements.erasing import erase_person
 from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail.models import Delivery, DeliveryStatus
@@ -18,6 +19,7 @@ from tests.admin.sign_in import press, signed_in
 from tests.conftest import Clock, on_both
 from tests.editions import a_shop, draft
 from tests.letters import send
+from tests.links import anna
 from tests.pages import page_at
 from tests.purchases import a_paid_order
 
@@ -133,3 +135,13 @@ def test_thirty_days_stand_against_the_thirty_before(frozen: Clock, desk: FlaskC
     frozen.advance(days=31)
     page = home(signed_in(desk))
     assert "The 30 days before: 1." in page
+
+
+def test_what_somebody_erased_paid_today_is_still_a_sentence(desk: FlaskClient) -> None:
+    a_paid_order(a_shop())
+    assert "Anna Berg paid £12.50" in home(desk)
+    with transaction():
+        erase_person(anna().id, clock.now())
+    page = home(desk)
+    assert "Somebody who was erased paid £12.50" in page
+    assert "Anna" not in page
