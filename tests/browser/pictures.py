@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from store.mail import heartbeats
 from tests.browser.conftest import (
     CHROMIUM,
     PATIENCE_MS,
@@ -56,6 +57,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, open_shop(Path(folder)) as shop:
         places = Places(shop)
         places.stock()
+        # The shop's worker is a thread here; this says that it is at work, as a worker would.
+        with shop.app.app_context():
+            heartbeats.beat()
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
             page = new_context(browser, shop, Look(1280, 900)).new_page()
