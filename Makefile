@@ -36,8 +36,8 @@ test: check ## Lint, types, import contracts and every test but the long ones
 test-long: setup ## The slow histories and trials, more looks and PostgreSQL
 	@$(PYTEST) -m long
 
-trials: setup ## Kill worker, web, release and import 200 times each, as root cut the power 50 times; fewer with KILLS=50 CUTS=5
-	@KILLS=$(KILLS) CUTS=$(CUTS) $(BIN)/python -m tests.trials
+trials: setup ## Kill worker, web, release and import 200 times each, as root cut the power 50 times; tell thrice the random histories; fewer with KILLS=50 CUTS=5 HISTORIES=1
+	@KILLS=$(KILLS) CUTS=$(CUTS) HISTORIES=$(HISTORIES) $(BIN)/python -m tests.trials
 
 check: setup ## Lint, types, import contracts
 	@$(BIN)/ruff format --check --quiet .

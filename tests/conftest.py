@@ -234,6 +234,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """What the trials are asked for."""
     parser.addoption("--kills", default=10, type=int, help="kill -9, so often in each trial")
     parser.addoption("--cuts", default=0, type=int, help="power cuts, so often on each database")
+    parser.addoption("--histories", default=1, type=int, help="times as many random histories")
     parser.addoption("--seed", default=0, type=int, help="other random moments")
 
 
@@ -243,6 +244,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 note = tables.note
+
+
+@pytest.fixture
+def times(request: pytest.FixtureRequest) -> int:
+    """How many times the random histories of a long run: `make trials` asks for more."""
+    return int(request.config.getoption("--histories"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -373,8 +373,8 @@ def test_a_few_histories(app: Flask, frozen: Clock) -> None:
 @on_both
 @pytest.mark.long
 @pytest.mark.timeout(1500)
-def test_many_histories(app: Flask, frozen: Clock) -> None:
-    _live(frozen, 40, 30)
+def test_many_histories(app: Flask, frozen: Clock, times: int) -> None:
+    _live(frozen, 14 * times, 30)
 
 
 def test_without_its_triggers_histories_are_counted_wrongly(app: Flask, frozen: Clock) -> None:

@@ -403,5 +403,5 @@ def test_a_few_histories_of_notices(app: Flask, frozen: Clock) -> None:
 @on_both
 @pytest.mark.long
 @pytest.mark.timeout(1500)
-def test_many_histories_of_notices(app: Flask, frozen: Clock) -> None:
-    live(Tellings, frozen, 60, 40)
+def test_many_histories_of_notices(app: Flask, frozen: Clock, times: int) -> None:
+    live(Tellings, frozen, 20 * times, 40)

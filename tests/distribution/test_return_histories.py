@@ -19,8 +19,8 @@ from tests.factories import a_seller
 @on_both
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_many_histories_of_what_comes_back(app: Flask, frozen: Clock) -> None:
-    live(Returns, frozen, 8, 40)
+def test_many_histories_of_what_comes_back(app: Flask, frozen: Clock, times: int) -> None:
+    live(Returns, frozen, 8 * times, 40)
 
 
 def _a_history(frozen: Clock) -> None:

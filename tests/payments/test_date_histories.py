@@ -185,8 +185,8 @@ def test_a_few_histories_of_dates(app: Flask, frozen: Clock) -> None:
 @on_both
 @pytest.mark.long
 @pytest.mark.timeout(1500)
-def test_many_histories_of_dates(app: Flask, frozen: Clock) -> None:
-    live(Dates, frozen, 15, 25)  # type: ignore[arg-type]
+def test_many_histories_of_dates(app: Flask, frozen: Clock, times: int) -> None:
+    live(Dates, frozen, 15 * times, 25)  # type: ignore[arg-type]
 
 
 def _a_history(frozen: Clock) -> None:

@@ -352,6 +352,6 @@ def test_random_histories_of_one_order_agree_with_the_gateway(
 @pytest.mark.timeout(1800)
 @on_both
 def test_many_long_histories_of_one_order_agree_with_the_gateway(
-    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+    app: Flask, frozen: Clock, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    _play(frozen, monkeypatch, histories=60, steps=40)
+    _play(frozen, monkeypatch, histories=30 * times, steps=40)

@@ -1,5 +1,6 @@
-"""`KILLS=200 CUTS=50 python -m tests.trials`: that many kills of each on both databases, then so many
-power cuts, which need root, and their tables; 1 where anybody was missed, or a test failed.
+"""`KILLS=200 CUTS=50 HISTORIES=3 python -m tests.trials`: that many kills of each on both databases, then
+so many power cuts, which need root, and their tables; then so many times the random histories of the long
+run. 1 where anybody was missed, or a test failed.
 
 It goes by parts, each with a seed of its own. What a part found stays in `test-results/trials`, so
 that a run that was broken off is taken up again; a change of the code begins from nothing.
@@ -26,10 +27,23 @@ _PROCESSES = str((os.cpu_count() or 2) + 1)
 
 
 def main() -> int:
-    kills, cuts = (
-        int(os.environ.get(name) or many) for name, many in (("KILLS", 200), ("CUTS", 50))
-    )
-    return _kill(kills) or _cut(cuts)
+    usual = {"KILLS": 200, "CUTS": 50, "HISTORIES": 3}
+    kills, cuts, times = (int(os.environ.get(name) or many) for name, many in usual.items())
+    return _kill(kills) or _cut(cuts) or _tell(times)
+
+
+def _tell(times: int) -> int:
+    """Random histories, in one part."""
+    if times == 0:
+        return 0
+    file = _folder() / f"histories-{times}.xml"
+    if not is_whole(file):
+        tests = [
+            *TESTS.parent.glob("*/test_*histories.py"),
+            TESTS.parent / "payments/test_history.py",
+        ]
+        _run(file, SEED, tests, _PROCESSES, f"--histories={times}")
+    return 0 if is_whole(file) else 1
 
 
 def _cut(cuts: int) -> int:
