@@ -14,11 +14,12 @@ from contextvars import ContextVar
 from typing import cast
 
 import sqlalchemy as sa
-from flask import Flask, Response
+from flask import Flask, Response, current_app
 from flask_limiter import Limiter, RateLimitExceeded
 from flask_limiter.util import get_remote_address
 from limits import RateLimitItem, parse_many
-from limits.storage import Storage
+from limits.storage import MemoryStorage, Storage
+from limits.strategies import FixedWindowRateLimiter
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.kit.database import Base, db, give_connection_back, insert_into, one_write
@@ -197,6 +198,14 @@ def _too_often(counted: Iterable[Counted], words: str = FROM_HERE) -> TooOften:
     return refusal
 
 
+def is_within(what: str, allowed: Mapping[str, str]) -> bool:
+    """Whether this process may do it once more, counted in its memory: for what is left out beyond the
+    limit, on pages that are read and must not wait for a writer. Each process counts for itself."""
+    here = cast(FixedWindowRateLimiter, current_app.extensions["colophon.limits"])
+    counted = _limits(what, allowed) if limiter.enabled else []
+    return all(here.hit(limit, *names) for limit, names in counted)
+
+
 def was_tried(what: str, allowed: Mapping[str, str]) -> bool:
     """Whether `count_try` has counted any of this in a window that is still open."""
     counted = _limits(what, allowed) if limiter.enabled else []
@@ -249,6 +258,7 @@ def forget_ended_windows() -> None:
 
 def init_app(app: Flask) -> None:
     """Count for this application."""
+    app.extensions["colophon.limits"] = FixedWindowRateLimiter(MemoryStorage())
     limiter.init_app(app)
     app.after_request(_say_when)
 

@@ -4,7 +4,7 @@ not), and letters sent to an address that somebody typed (no mailbox is to be fl
 An address counts as one however it was spelt, whether we know it or not.
 """
 
-from store.kit.limits import asking_network, count_try, network_of, was_tried
+from store.kit.limits import asking_network, count_try, is_within, network_of, was_tried
 from store.kit.mailboxes import address_key
 from store.orders.customers import key_of_typed
 
@@ -18,6 +18,8 @@ _CHECKOUTS_FOR_FORM = "20 per hour"
 _LETTERS_FOR_ASKER = "10 per day"
 _LETTERS_TO_ADDRESS = "5 per day"
 _TOO_MANY_LETTERS = "Too many letters went to this address today. Wait {span}, then try again."
+# Who waits for their payment loads the page again, at most every few seconds.
+_ASKED_OF_GATEWAY = "20 per minute"
 _OFFERS_FROM_NETWORK = "20 per hour"
 _OFFERS_TO_ADDRESS = "5 per hour"
 _ASKED_TOO_OFTEN = (
@@ -62,6 +64,12 @@ def count_offer_letter(email: str) -> None:
     address. Refuses (`TooOften`). Called outside any transaction."""
     allowed = {f"from {asking_network()}": _OFFERS_FROM_NETWORK, _to(email): _OFFERS_TO_ADDRESS}
     count_try("offers", allowed, _ASKED_TOO_OFTEN)
+
+
+def may_ask_gateway(order_id: int) -> bool:
+    """Whether a page of this order may have the gateway asked once more: it answers so many questions a
+    second for the whole shop. Beyond that the page says that we are asking."""
+    return is_within("gateway asked", {f"order {order_id}": _ASKED_OF_GATEWAY})
 
 
 def _to(email: str) -> str:

@@ -13,6 +13,7 @@ from store.orders.offers import OfferUsed, open_offer
 from store.orders.placing import Details
 from store.orders.prices import has_members_price
 from store.payments.inbox import fulfil_order
+from store.storefront.form_limits import may_ask_gateway
 from store.storefront.order import answer_asking, next_step, resume_order
 from store.storefront.order_form import Form, behind_offer, details_page, read_form
 from store.storefront.publication import Shown, on_sale, show
@@ -49,7 +50,7 @@ def ask(slug: str) -> Response:
 def show_offer(token: str) -> Response:
     """The order form at the price of the link; once its order is placed, that order's review."""
     order_id, is_heard = open_offer(token).order_id, False
-    if order_id is not None and request.method == "GET":
+    if order_id is not None and request.method == "GET" and may_ask_gateway(order_id):
         # The buyer may be back before the gateway's news of why.
         is_heard = fulfil_order(order_id)
     offer = open_offer(token)

@@ -41,7 +41,8 @@ def form(slug: str) -> Response:
         )
     order_id = order_form.order_to_resume(token, shown.publication).id
     # The buyer is back before the gateway's news of why.
-    is_heard = request.method == "GET" and fulfil_order(order_id)
+    may_ask = request.method == "GET" and form_limits.may_ask_gateway(order_id)
+    is_heard = may_ask and fulfil_order(order_id)
     shown = show(on_sale(slug))
     order = order_form.order_to_resume(token, shown.publication)
     return private_page(resume_order(shown, order, is_heard=is_heard, resume=token))

@@ -20,6 +20,7 @@ from store.payments import cancellation, checkout
 from store.payments.charge import Charge, charge_of
 from store.payments.inbox import fulfil_order
 from store.payments.transfers import is_partly_received
+from store.storefront.form_limits import may_ask_gateway
 from store.storefront.order_view import page_values, view_order, way_to_order
 
 bp = Blueprint("order_page", __name__)
@@ -47,7 +48,8 @@ def _asked(token: str) -> tuple[Link, Order, Charge]:
     """The link, its order, and whether its buyer has been charged: asked at the gateway, because they come
     back from paying before its news arrives."""
     (link, order), is_heard = held_order(token), False
-    if request.method != "HEAD" and order.status is not OrderStatus.PAID:
+    is_open = request.method != "HEAD" and order.status is not OrderStatus.PAID
+    if is_open and may_ask_gateway(order.id):
         reference = request.args.get("session_id", "")
         is_named = re.fullmatch(r"\w{1,120}", reference, re.ASCII) is not None
         is_heard = fulfil_order(order.id, reference if is_named else "")

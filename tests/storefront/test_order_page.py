@@ -13,6 +13,7 @@ from store.catalog.models import Publication
 from store.catalog.publications import retire
 from store.demo.pay import Arrival
 from store.kit.database import db, transaction
+from store.kit.limits import limiter
 from store.mail.models import Delivery
 from store.orders.models import Order, OrderStatus
 from store.payments.gateways.base import GatewayUnreachable
@@ -159,6 +160,25 @@ def test_a_gateway_that_does_not_answer_is_no_fault_of_the_page(
     assert heading(page) == "We are asking whether you have paid"
     assert "you need not pay again" in " ".join(page.split())
     assert "You have not been charged" not in page
+
+
+@pytest.mark.parametrize("is_limited", [True, False], ids=["limited", "control"])
+def test_however_often_a_page_is_loaded_the_gateway_is_asked_so_often_alone(
+    client: FlaskClient, order_id: int, monkeypatch: pytest.MonkeyPatch, is_limited: bool
+) -> None:
+    """It answers so many questions a second for all buyers of the shop."""
+    monkeypatch.setattr(limiter, "enabled", is_limited)
+    path, asked = paid(order_id, Arrival.LATE), []
+
+    def silent(*_: object) -> None:
+        asked.append(order_id)
+        raise GatewayUnreachable
+
+    monkeypatch.setattr(DemoGateway, "fetch", silent)
+    for where in (path, f"{path}/cancel") * 12:
+        page_of(client, where)
+    assert len(asked) == (20 if is_limited else 24)
+    assert heading(page_of(client, path)) == "We are asking whether you have paid"
 
 
 def test_an_unpaid_order_is_given_up_on_a_page_of_its_own(
