@@ -123,12 +123,14 @@ def _process_name(pid: int) -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in the kernel's ticks; empty where it does not run or none can say."""
+    """When a process began, in the kernel's ticks; empty where there is none or none can say. One that
+    ended counts as no process before its parent has asked for its end, which some never do."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    return stat.rpartition(")")[2].split()[19]
+    state, *fields = stat.rpartition(")")[2].split()
+    return "ended" if state in {"Z", "X"} else fields[18]
 
 
 def new_name() -> str:

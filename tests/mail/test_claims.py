@@ -32,6 +32,7 @@ from store.mail.models import (
 )
 from tests.conftest import Clock, on_both, on_postgresql
 from tests.counted import counted_otherwise
+from tests.serving import until
 
 from .shops import a_batch, a_shop, attempts, deliveries, delivery, owe_to, readers, statuses
 
@@ -317,6 +318,23 @@ def test_the_lease_begins_again_when_the_letter_begins(shop: Flask, frozen: Cloc
 )
 def test_who_is_dead_is_told_by_host_pid_and_start(name: str, dead: bool) -> None:
     assert claims.is_dead(name) is dead
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux tells of processes there")
+def test_a_worker_that_ended_is_dead_before_anybody_asked_for_its_end() -> None:
+    """Whose parent never asks, as the first process of a container may not, is seen for good."""
+
+    def fields() -> list[str]:
+        told = Path(f"/proc/{ended.pid}/stat").read_text()
+        return told.rpartition(")")[2].split()
+
+    with subprocess.Popen(["sleep", "60"]) as ended:
+        host, _, _ = HERE.partition(":")
+        name = f"{host}:{ended.pid}.{fields()[19]}:1"
+        assert not claims.is_dead(name)
+        ended.kill()
+        until(lambda: fields()[0] == "Z", "it has ended")
+        assert claims.is_dead(name)
 
 
 @on_both
