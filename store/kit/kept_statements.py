@@ -59,10 +59,13 @@ class KeptStatements:
         written: list[bytes | None] = []
         for name in _numbered(sql)[1]:
             value = values[name]
+            if value is None:
+                written.append(None)
+                continue
             if isinstance(value, datetime):
                 value = value.isoformat()
-            octets = None if value is None else str(value).encode(self._encoding)
-            if octets is not None and b"\0" in octets:
+            octets = str(value).encode(self._encoding)
+            if b"\0" in octets:
                 return None
             written.append(octets)
         return written

@@ -58,6 +58,9 @@ class Known:
     written: Prepared | None = None
 
 
+# What no letter says; moments and statuses cost most of what it takes to read a row.
+_OF_THE_QUEUE = {"status", "reason", "due_at", "claimed_at", "is_possibly_twice", "sent_at"}
+
 # None: nothing was read of it that may be used.
 Ahead = dict[Claim, Known | None]
 
@@ -138,7 +141,8 @@ def _claimed_rows(claims: Sequence[Claim]) -> dict[int, Delivery]:
 
 @lru_cache(maxsize=2)
 def _chosen(_dialect: str) -> sa.Executable:
-    return sa.select(deliveries).where(is_listed(deliveries.c.id, "claimed"))
+    told = (column for column in deliveries.c if column.name not in _OF_THE_QUEUE)
+    return sa.select(*told).where(is_listed(deliveries.c.id, "claimed"))
 
 
 def _written(claim: Claim, delivery: Delivery, known: Known | None) -> Prepared | Unsent:

@@ -39,22 +39,23 @@ def wait_for_changes(connection: Connection, delivery_ids: Sequence[int]) -> Non
     waiting until the read ends. What is asked afterwards is as it stands then."""
     if connection.dialect.name == "sqlite":
         return
-    for subject in (CUSTOMER, EDITION):
-        connection.execute(_shared(subject), {"theirs": list(delivery_ids)})
+    connection.execute(_shared(), {"theirs": list(delivery_ids)})
 
 
-@lru_cache(maxsize=2)
-def _shared(subject: sa.Column[int]) -> sa.Select[int, str]:
+@lru_cache(maxsize=1)
+def _shared() -> sa.Executable:
     """Only PostgreSQL runs it: one value for all letters, and one row in answer, as what is locked
     is of no interest."""
     ids = sa.bindparam("theirs", type_=postgresql.ARRAY(sa.Integer))
-    rows, theirs = _rows(subject), sa.select(subject).where(deliveries.c.id == sa.any_(ids))
-    # In one order, as they are locked for a change.
-    which = sa.select(rows.c.id).where(rows.c.id.in_(theirs)).order_by(rows.c.id)
-    locked = which.with_for_update(read=True).subquery()
+    found = []
+    for subject in (CUSTOMER, EDITION):
+        rows, theirs = _rows(subject), sa.select(subject).where(deliveries.c.id == sa.any_(ids))
+        # In one order, as they are locked for a change.
+        which = sa.select(rows.c.id).where(rows.c.id.in_(theirs)).order_by(rows.c.id)
+        locked = which.with_for_update(read=True).subquery()
+        found.append(sa.select(sa.func.count()).select_from(locked).scalar_subquery())
     # Locks are written to the disk, too; nobody has to wait for that.
-    no_wait = sa.func.set_config("synchronous_commit", "off", sa.true())
-    return sa.select(sa.func.count(), no_wait).select_from(locked)
+    return sa.select(*found, sa.func.set_config("synchronous_commit", "off", sa.true()))
 
 
 def _rows(subject: sa.Column[int]) -> sa.Table:
