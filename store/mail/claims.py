@@ -85,8 +85,7 @@ _PUT_OFF = (
 )
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """One letter that could leave now: plain values, no row behind them."""
 
     claim: Claim

@@ -8,10 +8,9 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import sqlalchemy as sa
 from flask import current_app
@@ -66,8 +65,7 @@ _END_AND_BEGIN = (
 Values = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(NamedTuple):
     """A letter that the server has taken, with its attempt and the server's words."""
 
     claim: Claim

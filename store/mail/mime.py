@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from store.kit.mailboxes import ATEXT, own_address, wire_recipient
 from store.kit.text import clean_line
@@ -52,8 +53,7 @@ class LetterText:
     html: str
 
 
-@dataclass(frozen=True)
-class EncodedText:
+class EncodedText(NamedTuple):
     """The same with both bodies as they go, each with its boundary and fields before it."""
 
     subject: str
@@ -61,8 +61,7 @@ class EncodedText:
     html: bytes
 
 
-@dataclass(frozen=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What MAIL and RCPT name. Needs SMTPUTF8 when either has a local part outside ASCII."""
 
     sender: str

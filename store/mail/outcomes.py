@@ -1,9 +1,8 @@
 """What became of a letter, written down: status, attempt, the next try, a batch's brake."""
 
 import logging
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -66,8 +65,7 @@ _SENT = (
 )
 
 
-@dataclass(frozen=True)
-class Tried:
+class Tried(NamedTuple):
     """One letter with its attempt and what the server made of it."""
 
     letter: Prepared

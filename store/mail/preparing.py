@@ -8,9 +8,8 @@ letter whose claim is gone does not begin.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 
@@ -47,8 +46,7 @@ HELD_FOR_A_SETTING = "a setting of the shop is to be mended: "
 _DATABASE_FAULTS = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """What was read of a letter ahead of its turn: its row, its facts and who sells; and the letter
     itself, where it could be written."""
 
@@ -87,7 +85,7 @@ def read_ahead(claims: Sequence[Claim]) -> Ahead:
         letter = found.get(claim.delivery_id)
         if letter is not None and letter.to.address not in on_hold:
             known = Known(rows[claim.delivery_id], letter, who)
-            ahead[claim] = replace(known, written=_written_ahead(claim, known))
+            ahead[claim] = known._replace(written=_written_ahead(claim, known))
     return ahead
 
 

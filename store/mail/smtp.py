@@ -41,8 +41,7 @@ class OutcomeKind(StrEnum):
     UNSENDABLE = "unsendable"  # the address needs SMTPUTF8, which the server has not
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one letter. Not `charged`: the fault was the connection's or ours, and no try
     of the letter is to be counted."""
 

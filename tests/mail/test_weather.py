@@ -171,7 +171,7 @@ def _outcomes_say(patch: pytest.MonkeyPatch, kind: OutcomeKind) -> None:
     def outcome(self: Reply) -> Outcome:
         found = real(self)
         is_lost = found.kind is OutcomeKind.UNKNOWN
-        return dataclasses.replace(found, kind=kind) if is_lost else found
+        return found._replace(kind=kind) if is_lost else found
 
     patch.setattr(Reply, "outcome", outcome)
 
