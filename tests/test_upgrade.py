@@ -33,6 +33,7 @@ from tests.editions import a_shop
 from tests.payments.bank import BANK
 from tests.serving import answers, environment, free_port, serving, store, until
 from tests.trials.shoppers import GIFT, ServerGone, Shopper
+from tests.typed import shops_are_closed
 
 RENEWED = """
 import time
@@ -59,7 +60,8 @@ def _other(app: Flask, to: str) -> None:
 def _run(word: str, folder: Path, url: str = "") -> Result:
     given = {"STORE_ENV": "testing", "STORE_SECRET_KEY": SECRET, "STORE_DATA_DIR": str(folder)}
     given |= {"STORE_DATABASE_URL": url, "STORE_BIND": f"127.0.0.1:{free_port()}"}
-    return CliRunner().invoke(main, [word], env=given)
+    with shops_are_closed():
+        return CliRunner().invoke(main, [word], env=given)
 
 
 @pytest.mark.parametrize("word", ["web", "worker", "tick"])

@@ -91,7 +91,7 @@ def tell(visitor: Visitor, say: Callable[[str], None], payment: Payment = HERE) 
 def _order(told: Told, name: str, button: str) -> None:
     visitor, email = told.visitor, told.address_of(name)
     shop = visitor.open(f"/publications/{told.slug}")
-    _expect(button in shop.text, f"the page offers “{button}”")
+    _expect(button in shop.text, f"the page, answered with {shop.status}, offers “{button}”")
     form = visitor.open(f"/publications/{told.slug}/order")
     review = visitor.press(form, "Continue", email=email, name=name)
     _expect(email in review.text, "the review page shows the address that was typed")
