@@ -25,7 +25,7 @@ from store.mail.shared_clock import shared_now_of
 from store.mail.smtp import Connection, OutcomeKind
 from store.orders.customers import mask
 from store.payments.gateways.stripe_objects import endpoint_fault
-from store.staff import front, journal_here, kept_files, mail_names, surroundings
+from store.staff import front, journal_here, kept_files, surroundings
 from store.staff.credentials import kept_under, with_second_step
 
 # More than a network is slow, and less than anybody would notice.
@@ -227,6 +227,8 @@ def _returned_mail(_: Wanted) -> str:
 
 
 def _mail_names(wanted: Wanted) -> Said:
+    from store.staff import mail_names  # noqa: PLC0415 - 2.5 MB of each process, for this question alone
+
     domain = mail_names.sender_domain()
     if not wanted.resolver and (config().env != "production" or mail_names.is_local(domain)):
         return f"nobody is asked about {domain} here; --resolver says whom"
