@@ -221,7 +221,8 @@ def test_the_steps_of_a_thread_that_has_many_are_those_of_one_that_has_one(shop:
             taken = Taken(letter, attempt, "250 2.0.0 it’s taken")
         assert ledger().claim(taken, "nobody") == []
     db.session.remove()
-    tries = db.session.execute(sa.select(Attempt.address, Attempt.outcome, Attempt.reply))
+    told = sa.select(Attempt.address, Attempt.outcome, Attempt.reply).order_by(Attempt.id)
+    tries = db.session.execute(told)
     assert tries.all() == [
         (address, OutcomeKind.ACCEPTED, "250 2.0.0 it’s taken") for address in FOUR
     ]
