@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -20,6 +19,7 @@ from sqlalchemy.orm import Session
 from store.kit import clock
 from store.kit.config import config
 from store.kit.database import UtcDateTime, insert_once
+from store.kit.processes import runs, started
 from store.mail.mime import Envelope
 from store.mail.models import (
     PRIORITIES,
@@ -118,18 +118,7 @@ def worker_name() -> str:
 
 @lru_cache(maxsize=4)
 def _process_name(pid: int) -> str:
-    return f"{socket.gethostname()[:60]}:{pid}.{_started(pid)}"
-
-
-def _started(pid: int) -> str:
-    """When a process began, in the kernel's ticks; empty where there is none or none can say. One that
-    ended counts as no process before its parent has asked for its end, which some never do."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    state, *fields = stat.rpartition(")")[2].split()
-    return "ended" if state in {"Z", "X"} else fields[18]
+    return f"{socket.gethostname()[:60]}:{pid}.{started(pid)}"
 
 
 def new_name() -> str:
@@ -354,13 +343,9 @@ def is_dead(worker: str) -> bool:
     pid, _, start = rest.partition(":")[0].partition(".")
     if host != socket.gethostname()[:60] or not pid.isdigit():
         return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
+    if not runs(int(pid)):
         return True
-    except PermissionError:
-        pass
-    now_started = _started(int(pid))
+    now_started = started(int(pid))
     return bool(start and now_started and start != now_started)
 
 

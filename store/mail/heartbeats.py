@@ -17,6 +17,7 @@ from flask import current_app
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.kit.database import Base, db, transaction
+from store.kit.processes import runs
 from store.mail.shared_clock import shared_now_of
 
 EVERY_SECONDS = 20.0
@@ -175,16 +176,6 @@ def not_running_here() -> timedelta | None:
         .order_by(Heartbeat.seen_at.desc())
     )
     for pid, seen_at in rows:
-        if seen_at is not None and now - seen_at <= SILENT and not _runs(pid):
+        if seen_at is not None and now - seen_at <= SILENT and not runs(pid):
             return now - seen_at
     return None
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -320,7 +320,10 @@ def test_who_is_dead_is_told_by_host_pid_and_start(name: str, dead: bool) -> Non
     assert claims.is_dead(name) is dead
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux tells of processes there")
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(),
+    reason="elsewhere nothing tells that a process has ended and was not asked for",
+)
 def test_a_worker_that_ended_is_dead_before_anybody_asked_for_its_end() -> None:
     """Whose parent never asks, as the first process of a container may not, is seen for good."""
 
