@@ -1,11 +1,11 @@
 """Statements of a few words that a thread repeats over one connection to PostgreSQL, said to libpq itself:
-what psycopg does for each of them takes this process several times what they take the server."""
+what psycopg does for each of them takes this process several times what libpq does."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 _NAMED = re.compile(r"(?<!:):(\w+)")
 # A thread that has one thing to write is through before a plan of it pays.
@@ -18,11 +18,15 @@ class KeptStatements:
     """Those of one connection, which is in autocommit, from when it is taken out of the pool until it is
     given back."""
 
-    def __init__(self, driver: Any, run: Callable[..., Sequence[Any]]) -> None:
-        self._driver, self._libpq, self._run = driver, driver.pgconn, run
+    def __init__(self, driver: Any) -> None:
+        self._driver, self._libpq, self._cursor = driver, driver.pgconn, driver.cursor()
         self._encoding: str = driver.info.encoding
         self._kept: dict[str, bytes] = {}
         self._asked: dict[str, int] = {}
+
+    def run(self, sql: str, **values: Any) -> Sequence[Any]:
+        """The rows of any statement with `:names`, said by psycopg. Raises as it does."""
+        return cast(Sequence[Any], self._cursor.execute(_in_psycopg(sql), values).fetchall())
 
     def number(self, sql: str, values: dict[str, Any]) -> int | None:
         """The number that a statement with `:names` returns, None where it returns no row. Values are
@@ -32,8 +36,9 @@ class KeptStatements:
             found = self._libpq.exec_prepared(kept, written)
             if found.status == _TUPLES_OK:
                 return int(found.get_value(0, 0)) if found.ntuples else None
-            # It changed nothing. Said once more, where a fault is told as all others are.
-        rows = self._run(sql, **values)
+            # The server refused it, and it changed nothing; or the connection is lost, and nothing more
+            # is said over it. Either way psycopg tells which, in the words that all know.
+        rows = self.run(sql, **values)
         return rows[0][0] if rows else None
 
     def let_go(self) -> None:
@@ -77,3 +82,8 @@ def _numbered(sql: str) -> tuple[bytes, tuple[str, ...]]:
     names = tuple(dict.fromkeys(_NAMED.findall(sql)))
     text = _NAMED.sub(lambda found: f"${names.index(found[1]) + 1}", sql)
     return text.encode(), names
+
+
+@lru_cache(maxsize=64)
+def _in_psycopg(sql: str) -> str:
+    return _NAMED.sub(r"%(\1)s", sql)

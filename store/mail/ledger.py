@@ -4,12 +4,10 @@ Said to the driver itself, as SQLAlchemy costs a statement many times what the d
 the plain case is written here; `outcomes` knows all others, and these conditions are theirs.
 """
 
-import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, cast
 
 import sqlalchemy as sa
@@ -146,22 +144,22 @@ class SingleLedger:
     def at_hand(self) -> Iterator[None]:
         """See `Ledger`. A statement that the server has prepared is lost with each read that ends
         on its connection, so these steps have one of their own."""
-        with self._connected() as (driver, run):
-            self._here.run, self._here.kept = run, KeptStatements(driver, run)
+        with self._connected() as steps:
+            self._here.steps = steps
             try:
                 yield
             finally:
-                self._here.kept.let_go()
-                del self._here.run, self._here.kept
+                del self._here.steps
+                steps.let_go()
 
     def begin(self, taken: Taken | None, claim: Claim, message_id: str, address: str) -> int | None:
         """See `Ledger`."""
         values = _begun(claim, message_id, address, clock.now()) | _ended(taken)
-        with self._run() as run:
-            values["claimed"] = _shared_now(run)
-            attempt_id = self._begun(run, _END_AND_BEGIN if taken else _BEGIN, values)
+        with self._steps() as steps:
+            values["claimed"] = _shared_now(steps.run)
+            attempt_id = steps.number(_END_AND_BEGIN if taken else _BEGIN, values)
             if attempt_id is None:
-                run(f"{_RELEASED} RETURNING id", **values)
+                steps.run(f"{_RELEASED} RETURNING id", **values)
         return attempt_id
 
     def claim(
@@ -169,7 +167,8 @@ class SingleLedger:
     ) -> list[Claim]:
         """See `Ledger`."""
         now, ended = clock.now(), _ended(taken)
-        with self._run() as run:
+        with self._steps() as steps:
+            run = steps.run
             moments = {"now": now, "claimed": _shared_now(run)}
             limit = claims.fair_part(run, moments, priorities, is_sqlite=False)
             if taken and not limit:
@@ -181,35 +180,24 @@ class SingleLedger:
             claim_by = run_both if taken else run
             return claims.claim(claim_by, limit, worker, moments, priorities, is_sqlite=False)
 
-    def _begun(self, run: claims.Run, sql: str, values: Values) -> int | None:
-        kept: KeptStatements | None = getattr(self._here, "kept", None)
-        if kept is not None:
-            return kept.number(sql, values)
-        rows = run(sql, **values)
-        return rows[0][0] if rows else None
-
     @contextmanager
-    def _run(self) -> Iterator[claims.Run]:
-        run: claims.Run | None = getattr(self._here, "run", None)
-        if run is None:
-            with self._connected() as (_, run):
-                yield run
+    def _steps(self) -> Iterator[KeptStatements]:
+        steps: KeptStatements | None = getattr(self._here, "steps", None)
+        if steps is None:
+            with self._connected() as steps:
+                yield steps
         else:
             with in_words_of(self._engine, "a step of the ledger"):
-                yield run
+                yield steps
 
     @contextmanager
-    def _connected(self) -> Iterator[tuple[Any, claims.Run]]:
+    def _connected(self) -> Iterator[KeptStatements]:
         with in_words_of(self._engine, "a step of the ledger"):
             pooled = self._engine.raw_connection()
             driver: Any = pooled.driver_connection
             try:
                 driver.autocommit = True
-                cursor = driver.cursor()
-                yield (
-                    driver,
-                    lambda sql, **given: cursor.execute(_in_psycopg(sql), given).fetchall(),
-                )
+                yield KeptStatements(driver)
             finally:
                 if driver.closed:
                     pooled.invalidate()
@@ -248,11 +236,6 @@ def _begun(claim: Claim, message_id: str, address: str, now: Any) -> Values:
 
 def _shared_now(run: claims.Run) -> datetime:
     return shared_now(lambda: cast(datetime, run(ASKED)[0][0]))
-
-
-@lru_cache(maxsize=64)
-def _in_psycopg(sql: str) -> str:
-    return re.sub(r":(\w+)", r"%(\1)s", sql)
 
 
 def ledger() -> Ledger:

@@ -36,7 +36,8 @@ def take_claims(connection: Connection, subject: sa.Column[int], row_id: int) ->
 
 def wait_for_changes(connection: Connection, delivery_ids: Sequence[int]) -> None:
     """Wait until nothing is being changed of the subjects of these letters, and keep changes
-    waiting until the read ends. What is asked afterwards is as it stands then."""
+    waiting until the read ends. What is asked afterwards is as it stands then. For a transaction that
+    writes nothing: its commit waits for no disk."""
     if connection.dialect.name == "sqlite":
         return
     connection.execute(_shared(), {"theirs": list(delivery_ids)})

@@ -37,7 +37,7 @@ from store.mail.models import Delivery, DeliveryStatus, ReturnKind
 from store.mail.preparing import Ahead, prepare, read_ahead
 from store.orders.customers import find_or_add_customer
 from store.orders.models import Customer, Order
-from tests.conftest import Clock, on_both_when_long
+from tests.conftest import Clock, on_both_when_long, on_postgresql
 from tests.editions import a_shop, drafted_and_released
 from tests.letters import deliveries, send, sent, text_of
 from tests.news import stop_news
@@ -359,6 +359,19 @@ def test_one_that_cannot_be_written_waits_for_its_turn_and_stops_no_other(
     found = deliveries(edition)
     assert found[BEN] == (DeliveryStatus.HELD, "could not be written: ZeroDivisionError")
     assert {found[ANNA][0], found[CLEO][0]} == {DeliveryStatus.SENT}
+
+
+@on_postgresql
+def test_after_a_read_its_connection_waits_for_the_disk_again(shop: Flask) -> None:
+    _owe(CHANGES["stop"])
+    db.session.remove()
+    claims = _claimed()
+    with db.engine.begin() as connection:  # databases of tests wait for none
+        connection.execute(sa.text("SET synchronous_commit = on"))
+    read_ahead(claims)
+    says = sa.text("SELECT current_setting('synchronous_commit')")
+    with db.engine.connect() as connection:  # the one that was given back last
+        assert connection.scalar(says) == "on"
 
 
 def test_three_are_read_in_as_many_statements_as_two(shop: Flask) -> None:

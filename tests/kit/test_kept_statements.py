@@ -26,13 +26,8 @@ def _connected() -> Iterator[tuple[Any, KeptStatements]]:
     driver: Any = pooled.driver_connection
     driver.autocommit = True
 
-    def run(sql: str, **values: Any) -> list[Any]:
-        return list(
-            driver.execute(sql.replace(":at", "%(at)s").replace(":words", "%(words)s"), values)
-        )
-
     try:
-        yield driver, KeptStatements(driver, run)
+        yield driver, KeptStatements(driver)
     finally:
         if driver.closed:
             pooled.invalidate()

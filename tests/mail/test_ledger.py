@@ -12,10 +12,10 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from store.kit import kept_statements
 from store.kit.database import db, transaction
 from store.kit.shared_commit import SharedCommit, shared_commit
 from store.mail import claims
-from store.mail import ledger as ledger_module
 from store.mail.claims import Claim
 from store.mail.ledger import SharedLedger, Taken, ledger
 from store.mail.models import Attempt, Delivery, DeliveryStatus
@@ -142,8 +142,8 @@ def test_a_claim_and_the_last_outcome_are_one_statement(
     attempt_id = begin(first, FOUR[0])
     assert attempt_id
     said: list[str] = []
-    real = ledger_module._in_psycopg
-    monkeypatch.setattr(ledger_module, "_in_psycopg", lambda sql: said.append(sql) or real(sql))
+    real = kept_statements._in_psycopg
+    monkeypatch.setattr(kept_statements, "_in_psycopg", lambda sql: said.append(sql) or real(sql))
 
     again = ledger().claim(Taken(first, attempt_id, "250 taken"), claims.new_name())
 
