@@ -1,8 +1,9 @@
-"""Two sides of a race on PostgreSQL: each in a thread with a session of its own."""
+"""What goes on at once, each in a thread of its own: two sides of a race, or whoever keeps a shop at work."""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 from flask import Flask
@@ -33,6 +34,26 @@ def at_once(app: Flask, *acts: Callable[[], object]) -> list[str]:
     for thread in threads:
         thread.join()
     return sorted(faults)
+
+
+@contextmanager
+def at_work(*works: Callable[[], object]) -> Iterator[None]:
+    """While each of these is done again and again."""
+    stop = threading.Event()
+
+    def go_on(work: Callable[[], object]) -> None:
+        while not stop.is_set():
+            work()
+
+    threads = [threading.Thread(target=go_on, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def is_waiting() -> bool:

@@ -2,10 +2,9 @@
 when every thread of them waits for the database at once."""
 
 import re
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import psycopg
@@ -20,6 +19,7 @@ from tests.conftest import SECRET, on_postgresql
 from tests.editions import a_shop
 from tests.mail.scripted_server import ScriptedServer, Talk
 from tests.mail.shops import owe_to, readers
+from tests.races import at_work
 from tests.serving import answers, environment, free_port, store, until
 from tests.tables import Note
 
@@ -44,24 +44,9 @@ def _in_the_table(process: str) -> int:
     return int(eval(row.replace("×", "*")))
 
 
-@contextmanager
-def _asked(port: int) -> Iterator[None]:
+def _asked(port: int) -> AbstractContextManager[None]:
     """By more readers at once than there are threads."""
-    stop = threading.Event()
-
-    def ask() -> None:
-        while not stop.is_set():
-            answers(port, "/publications/send-early-years")
-
-    threads = [threading.Thread(target=ask) for _ in range(24)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    return at_work(*[lambda: answers(port, "/publications/send-early-years")] * 24)
 
 
 def _most(url: str, seconds: float) -> int:

@@ -6,7 +6,8 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from tests.databases import drop_database, new_database
 from tests.editions import a_shop, drafted_and_released
 from tests.mail.shops import hang_up
 from tests.purchases import buy
+from tests.races import at_work
 from tests.serving import until
 from tests.tables import Note
 
@@ -83,26 +85,15 @@ def _multiply() -> None:
     )
 
 
-@contextmanager
-def _at_work(app: Flask, *works: Callable[[], object]) -> Iterator[None]:
-    """While each of these is done again and again, by a thread of its own."""
-    stop = threading.Event()
+def _at_work(app: Flask, *works: Callable[[], object]) -> AbstractContextManager[None]:
+    """While each of these is done again and again, in a context of its own."""
 
-    def go_on(work: Callable[[], object]) -> None:
+    def within(work: Callable[[], object]) -> None:
         with app.app_context():
-            while not stop.is_set():
-                work()
+            work()
             db.session.remove()
 
-    threads = [threading.Thread(target=go_on, args=[work]) for work in works]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    return at_work(*(partial(within, work) for work in works))
 
 
 def _buying() -> Callable[[], object]:

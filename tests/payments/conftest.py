@@ -3,6 +3,7 @@
 from tests.payments.stripe_shop import (  # noqa: F401 - fixtures
     buyer,
     double,
+    paid,
     pass_time,
     port,
     served,

@@ -22,9 +22,10 @@ from werkzeug.test import TestResponse
 from store.app import create_app
 from store.kit import clock
 from store.kit.database import db
+from store.payments.checkout import begin_checkout
 from store.payments.gateways.stripe_objects import EVENT_KINDS
 from tests.conftest import make_settings
-from tests.purchases import apply_received
+from tests.purchases import an_order, apply_received
 from tests.storefront.forms import fields_of
 from tests.stripe_double import StripeDouble
 
@@ -214,3 +215,12 @@ def press_order(client: FlaskClient, review: str = "", **typed: str) -> TestResp
         given = fields_of(client.get(PATH).text, "email") | {"email": BUYER} | typed
         review = client.post(PATH, data=given).text
     return client.post(PATH, data=fields_of(review, "seen_amount"))
+
+
+@pytest.fixture
+def paid(shop: Flask, double: StripeDouble) -> int:
+    """An order that is paid at Stripe; no news of it has arrived."""
+    order_id = an_order()
+    begin_checkout(order_id)
+    double.control.complete(newest_session(double)["id"])
+    return order_id

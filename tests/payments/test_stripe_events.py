@@ -38,15 +38,6 @@ from tests.stripe_double import StripeDouble
 FOREIGN = "It belongs to no checkout of this shop."
 
 
-@pytest.fixture
-def paid(shop: Flask, double: StripeDouble) -> int:
-    """An order that is paid at Stripe; no news of it has arrived."""
-    order_id = an_order()
-    begin_checkout(order_id)
-    double.control.complete(newest_session(double)["id"])
-    return order_id
-
-
 def _event(double: StripeDouble, kind: str) -> str:
     return str(double.control.events(kind)[-1]["id"])
 

@@ -3,7 +3,6 @@ is missed meanwhile."""
 
 from pathlib import Path
 
-import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 from flask import Flask
@@ -14,7 +13,6 @@ from store.cli import main
 from store.kit.database import db, transaction
 from store.orders.models import OrderStatus
 from store.payments import inbox
-from store.payments.checkout import begin_checkout
 from store.payments.gateways.signatures import signature
 from store.payments.models import Checkout, GatewayEvent
 from tests.conftest import SECRET, make_settings, on_both_when_long
@@ -22,25 +20,15 @@ from tests.payments.stripe_shop import (
     KEY,
     LEAST,
     WEBHOOK_SECRET,
-    newest_session,
     post_event,
     stripe_settings,
 )
-from tests.purchases import an_order, apply_received
+from tests.purchases import apply_received
 from tests.rows import order_of, rows
 from tests.stripe_double import StripeDouble
 from tests.typed import shops_are_closed
 
 NEW_SECRET, NEW_KEY = "whsec_of_the_next_one", "rk_test_next"
-
-
-@pytest.fixture
-def paid(shop: Flask, double: StripeDouble) -> int:
-    """An order that is paid at Stripe; no news of it has arrived."""
-    order_id = an_order()
-    begin_checkout(order_id)
-    double.control.complete(newest_session(double)["id"])
-    return order_id
 
 
 @on_both_when_long
