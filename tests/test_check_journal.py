@@ -12,14 +12,22 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from flask import Flask
 
+from store.catalog.models import Publication
 from store.cli import main
+from store.entitlements.models import News
+from store.entitlements.news import news_of
 from store.kit.database import db, transaction
 from store.mail.heartbeats import Heartbeat
+from store.orders.customers import customer_by_address
+from store.orders.models import Customer
+from store.orders.placing import Details
 from tests.admin.sign_in import a_member
-from tests.conftest import SECRET, on_both, on_both_when_long
+from tests.conftest import SECRET, Clock, on_both, on_both_when_long
 from tests.editions import a_shop
 from tests.letters import send
-from tests.purchases import ANNA, a_paid_order
+from tests.links import path_to
+from tests.purchases import ANNA, a_paid_order, placed_order
+from tests.restored import put_back
 from tests.typed import shops_are_closed
 
 BEN, INES = "ben@reader.example", "ines@publisher.example"
@@ -103,6 +111,45 @@ def test_what_another_machine_wrote_into_a_file_of_its_own_is_named(
     with worker.file.open("ab") as file:
         file.write(other.file.read_bytes())
     assert worker.check().startswith("ok     journal: ")
+
+
+@on_both_when_long
+def test_a_choice_of_news_that_another_machine_wrote_down_is_named(
+    app: Flask, worker: Machine, other: Machine
+) -> None:
+    choose(app)
+    assert worker.check().startswith("ok     journal: ")
+    other.data.mkdir()
+    with put_back(other.url, other.data) as shop:
+        choose(shop)
+    assert "FILE lacks 1 choice of news of the last 30 days: " in worker.check()
+
+
+def choose(shop: Flask) -> None:
+    """A reader chooses in the library."""
+    reader, news = customer_by_address(BEN), News.MATTERS
+    number = db.session.scalars(sa.select(Publication.id)).one()
+    assert reader is not None
+    if news_of(reader.id, number) is news:
+        news = News.NOTHING
+    answer = shop.test_client().post(
+        f"{path_to('library', reader.id)}/news", data={"publication": number, "news": news}
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def test_who_is_forgotten_without_being_asked_needs_no_line(
+    app: Flask, worker: Machine, frozen: Clock
+) -> None:
+    with transaction() as session:
+        placed_order(
+            session.scalars(sa.select(Publication)).one(), Details(email="e@reader.example")
+        )
+    frozen.advance(days=401)
+    worker.types("tick")
+    gone = sa.select(Customer.id).where(Customer.erased_at.is_not(None))
+    assert len(db.session.scalars(gone).all()) == 1
+    assert " erasure" not in worker.check()
 
 
 def test_machines_that_share_one_file_are_well(worker: Machine, tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ at the gateway and in the journal, and nothing of it may be done again or be und
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from store.catalog.models import Edition
 from store.entitlements import journal_after_restore
-from store.entitlements.erasure_journal import told_since
+from store.entitlements.erasure_journal import Told, told_since
 from store.kit import numbers
 from store.kit.database import db, transaction
 from store.mail import restores
@@ -21,6 +21,10 @@ from store.payments.erasures import apply_journal
 from store.staff import people
 from store.staff.membership import StaffUnknown, remove
 from store.staff.people import LastOwner
+
+# A line has the moment at which its transaction knew what to do. A backup that was made while that was
+# being committed has neither; told twice it changes nothing.
+UNDER_WAY = timedelta(minutes=1)
 
 
 @dataclass
@@ -35,6 +39,7 @@ class Begun:
     news: int = 0  # choices made again
     left: int = 0  # staff removed again
     erased: int = 0  # customers
+    asked: int = 0  # erasures, asked for or stopped
     kept_owners: list[int] = field(default_factory=list)  # left, and is the only owner here
 
 
@@ -57,6 +62,9 @@ def begin_after_restore(made_at: datetime) -> Begun:
     if until is None:
         journal_after_restore.begin_afresh()
     done.erased = apply_journal()
+    if not done.is_another_shops:
+        with transaction():
+            done.asked = journal_after_restore.apply_asked(_told(made_at))
     return done
 
 
@@ -92,12 +100,16 @@ def _mark_of_before(restore: Restore) -> None:
     db.session.execute(marked.values(is_possibly_twice=True))
 
 
+def _told(made_at: datetime) -> Told:
+    return told_since(made_at - UNDER_WAY)
+
+
 def _tell_again(done: Begun) -> None:
     """What the journal tells, be it all or not."""
     if journal_after_restore.is_another_shops():
         done.is_another_shops = True
         return
-    told = told_since(done.made_at)
+    told = _told(done.made_at)
     journal_after_restore.apply_told(told)
     done.links, done.news = len(told.ended_links), len(told.news)
     for number in sorted(told.left):

@@ -112,7 +112,8 @@ def _said(begun: Begun) -> list[str]:
         until = format_moment(begun.journal_until)
         lines.append(
             f"The journal tells of the time until {until}: {begun.erased:,} customers were erased again, "
-            f"{begun.links:,} links ended, {begun.news:,} choices of news made, {begun.left:,} staff removed."
+            f"{begun.asked:,} erasures asked for or stopped, {begun.links:,} links ended, {begun.news:,} "
+            f"choices of news made, {begun.left:,} staff removed."
         )
     if begun.kept_owners:
         lines.append(

@@ -1,8 +1,9 @@
 """The journal: a file outside the database of what a backup must not undo, so that a database which is
 put back from one is told again. A line is numbers and a moment; no address stands there.
 
-Customers who were erased, links that ended, what was chosen of news, and staff who left. Its head says
-which database it is of and for which time it tells all, and is written over each minute.
+Customers who were erased, erasures that were asked for or stopped, links and second addresses that ended,
+what was chosen of news, and staff who left. Its head says which database it is of and for which time it
+tells all, and is written over each minute.
 """
 
 import fcntl
@@ -10,7 +11,7 @@ import json
 import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,40 @@ class Head:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What a customer chose to hear of a publication, and when (UTC)."""
+
+    news: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An erasure that was asked for, or brought forward, with its day, or was stopped (None); and when
+    (UTC)."""
+
+    due_at: datetime | None
+    at: datetime
+
+
+@dataclass(frozen=True)
+class EndedSecond:
+    """A customer's second address was taken out: why, by the name of a `Why`, and when (UTC)."""
+
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Told:
     """What the journal tells of the time from a moment on."""
 
     ended_links: dict[int, str]  # by number, with the reason
-    news: dict[tuple[int, int], str]  # what a customer hears of a publication, as said last
+    news: dict[tuple[int, int], Choice]  # by customer and publication, as said last
+    erasures: dict[int, list[Asked]]  # by customer, the oldest first
+    seconds: dict[int, EndedSecond]  # by customer, the last one
     left: set[int]  # staff, by number
+    chosen_at: set[datetime]  # of each choice of news
     last_at: datetime | None
 
 
@@ -67,15 +96,32 @@ def add_news(customer: int, publication: int, news: str, at: datetime) -> None:
     _add({"news": [customer, publication, str(news)]}, at)
 
 
+def add_erasure(customer: int, due_at: datetime | None, at: datetime) -> None:
+    """The same of an erasure that was asked for, or brought forward, with its day, or stopped (None)."""
+    _add({"erasure": customer, "due": due_at.astimezone(UTC).isoformat() if due_at else None}, at)
+
+
+def add_ended_second(customer: int, why: str, at: datetime) -> None:
+    """The same of a second address that was taken out."""
+    _add({"second": customer, "why": why}, at)
+
+
 def add_staff(person: int, at: datetime, *, has_left: bool) -> None:
     """The same of somebody who left the desk, or was asked to come back."""
     _add({"staff": person, "has_left": has_left}, at)
 
 
 def read_lines() -> list[Line]:
-    """Every erasure there is, the oldest first. Half of a line, as a power cut leaves it, is none."""
+    """Every erasure there is, the oldest first. Half of a line, as a power cut leaves it, is none; and who
+    stopped an erasure later was not erased: the commit of that line failed."""
+    told = told_since(datetime.min.replace(tzinfo=UTC)).erasures
+    stopped = {
+        number: max(one.at for one in asked if one.due_at is None)
+        for number, asked in told.items()
+        if any(one.due_at is None for one in asked)
+    }
     return [
-        Line(tuple(int(one) for one in said["customers"]), at)
+        Line(tuple(one for one in map(int, said["customers"]) if stopped.get(one, at) <= at), at)
         for said, at, _ in _said()
         if "customers" in said
     ]
@@ -113,23 +159,33 @@ def write_head(name: str, at: datetime, *, is_new: bool = False) -> None:
 
 
 def told_since(moment: datetime) -> Told:
-    """What became of links, news and staff from that moment on."""
-    links: dict[int, str] = {}
-    news: dict[tuple[int, int], str] = {}
-    left: set[int] = set()
+    """What became of links, news, erasures, second addresses and staff from that moment on."""
+    told = Told({}, {}, {}, {}, set(), set(), None)
     last: datetime | None = None
     for said, at, _ in _said():
         if at < moment or "journal" in said:
             continue
         last = max(last, at) if last else at
-        if "links" in said:
-            links.update(dict.fromkeys((int(one) for one in said["links"]), str(said["why"])))
-        if "news" in said:
-            customer, publication, choice = said["news"]
-            news[int(customer), int(publication)] = str(choice)
-        if "staff" in said:
-            (left.add if said["has_left"] else left.discard)(int(said["staff"]))
-    return Told(links, news, left, last)
+        _take(told, said, at)
+    return replace(told, last_at=last)
+
+
+def _take(told: Told, said: dict[str, Any], at: datetime) -> None:
+    if "links" in said:
+        ended = (int(one) for one in said["links"])
+        told.ended_links.update(dict.fromkeys(ended, str(said["why"])))
+    if "news" in said:
+        customer, publication, choice = said["news"]
+        told.news[int(customer), int(publication)] = Choice(str(choice), at)
+        told.chosen_at.add(at)
+    if "erasure" in said:
+        due_at = datetime.fromisoformat(said["due"]) if said["due"] else None
+        told.erasures.setdefault(int(said["erasure"]), []).append(Asked(due_at, at))
+    if "second" in said:
+        told.seconds[int(said["second"])] = EndedSecond(str(said["why"]), at)
+    if "staff" in said:
+        change = told.left.add if said["has_left"] else told.left.discard
+        change(int(said["staff"]))
 
 
 def _second(moment: datetime) -> str:

@@ -1,10 +1,13 @@
 """An erasure from when it is asked for until it is carried out: told to every address of the person,
 stopped by a press behind any of these letters, in the library, or by staff."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from store.entitlements import erasure_journal
+from store.entitlements.erasure_journal import Asked
 from store.entitlements.links import Ended, make_link, revoke_pending, undo_ends_at
 from store.entitlements.merging import refuse_merged
 from store.entitlements.models import Erasure, Link
@@ -23,6 +26,7 @@ TOLD = "erasure_told"
 STOPPED = "erasure_stopped"
 # How long every address of the person has to stop it.
 DAYS = timedelta(days=7)
+AFTER_RESTORE = "the journal, after a restore"
 
 
 class ErasureWaits(Refusal):
@@ -54,13 +58,23 @@ def ask_erasure(customer: Customer, who: str, *, is_at_once: bool = False) -> Er
     refuse_merged(customer)
     now, waits = clock.now(), open_erasure(customer.id)
     if waits is not None:
-        waits.due_at = min(waits.due_at, now) if is_at_once else waits.due_at
+        if is_at_once and now < waits.due_at:
+            waits.due_at = now
+            erasure_journal.add_erasure(customer.id, now, now)
         return waits
     asked = Erasure(
         customer_id=customer.id, asked_at=now, due_at=now if is_at_once else now + DAYS, who=who
     )
     db.session.add(asked)
     db.session.flush()
+    erasure_journal.add_erasure(customer.id, asked.due_at, now)
+    _tell(customer)
+    why = "at once" if is_at_once else ""
+    record_change(db.session(), "customers", customer.id, "kept", "to be erased", who=who, why=why)
+    return asked
+
+
+def _tell(customer: Customer) -> None:
     for address in mailboxes_of(customer):
         link = make_link("keep", customer.id)
         outbox.owe(
@@ -71,9 +85,6 @@ def ask_erasure(customer: Customer, who: str, *, is_at_once: bool = False) -> Er
             address=None if address == customer.email else address,
             priority=0,
         )
-    why = "at once" if is_at_once else ""
-    record_change(db.session(), "customers", customer.id, "kept", "to be erased", who=who, why=why)
-    return asked
 
 
 def stop_erasure(customer_id: int, who: str) -> None:
@@ -149,8 +160,42 @@ def standing_undos(customer_id: int) -> list[Link]:
     return [link for link in found if undo_ends_at(link) >= clock.now()]
 
 
+def stand_as_told(customer_id: int, told: Sequence[Asked]) -> bool:
+    """Put an erasure of a database from a backup where the journal says it stood: what was stopped since is
+    stopped, what was asked for since is asked for, with seven days from now. Rows that are newer than
+    what is told stay; who is erased is left alone. Says whether anything changed."""
+    customer = lock_customers([customer_id], for_address=True).get(customer_id)
+    if customer is None or customer.merged_into_id is not None or customer.erased_at is not None:
+        return False
+    waits = before = open_erasure(customer_id)
+    for one in told:
+        if one.due_at is None and waits is not None and waits.asked_at <= one.at:
+            _note_stopped(waits, one.at, AFTER_RESTORE)
+            waits = None
+    last = told[-1]
+    if last.due_at is not None:
+        waits = ask_erasure(customer, AFTER_RESTORE, is_at_once=last.due_at <= last.at)
+    return waits is not before
+
+
+def begin_again() -> None:
+    """Of a database from a backup, with nothing that tells what was stopped since: every erasure that waits
+    does so for seven days more, and every address is told once more."""
+    for waits in open_erasures():
+        customer = lock_customers([waits.customer_id], for_address=True)[waits.customer_id]
+        waits.due_at = clock.now() + DAYS
+        _tell(customer)
+    db.session.flush()
+
+
 def _end(waits: Erasure, who: str) -> None:
-    waits.stopped_at, waits.stopped_by = clock.now(), who
+    now = clock.now()
+    _note_stopped(waits, now, who)
+    erasure_journal.add_erasure(waits.customer_id, None, now)
+
+
+def _note_stopped(waits: Erasure, at: datetime, who: str) -> None:
+    waits.stopped_at, waits.stopped_by = at, who
     db.session.flush()
     revoke_pending("keep", Ended.KEPT, customer_id=waits.customer_id)
     record_change(

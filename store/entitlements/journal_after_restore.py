@@ -1,5 +1,5 @@
-"""The journal told again to a database from a backup: which links ended since, what was chosen of news.
-Where it does not tell of all the time since, every link ends that opens something."""
+"""The journal told again to a database from a backup: which links and second addresses ended since, what
+was chosen of news, which erasures were asked for or stopped. Where it does not tell of all the time since, every link ends that opens something."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,11 @@ import sqlalchemy as sa
 from store.catalog.models import Publication
 from store.entitlements import erasure_journal
 from store.entitlements.erasure_journal import Told
+from store.entitlements.erasures import begin_again, stand_as_told
 from store.entitlements.links import OBJECTING, Ended
 from store.entitlements.models import Journal, Link, News
 from store.entitlements.news import put_choice
+from store.entitlements.on_file import end_second_as_told
 from store.kit import clock, tokens
 from store.kit.database import db, end_read, insert_once, transaction
 from store.orders.models import Customer, Offer
@@ -85,7 +87,8 @@ def begin_afresh() -> None:
 
 
 def apply_told(told: Told) -> None:
-    """End the links that had ended, and choose again what was chosen of news."""
+    """End the links and second addresses that had ended, and choose again what was chosen of news. Rows that
+    are newer stay."""
     by_reason: dict[str, list[int]] = {}
     for link_id, why in told.ended_links.items():
         by_reason.setdefault(why, []).append(link_id)
@@ -96,18 +99,28 @@ def apply_told(told: Told) -> None:
         for link_id in _end(why, Link.id.in_(some))
     ]
     _renew(ended)
-    for (customer_id, publication_id), news in told.news.items():
+    for (customer_id, publication_id), choice in told.news.items():
         if db.session.get(Customer, customer_id) and db.session.get(Publication, publication_id):
-            put_choice(customer_id, publication_id, News(news), clock.now())
+            put_choice(customer_id, publication_id, News(choice.news), choice.at)
+    for customer_id, second in told.seconds.items():
+        end_second_as_told(customer_id, second)
+
+
+def apply_asked(told: Told) -> int:
+    """Stop and ask for the erasures that were stopped and asked for, once those that were carried out are
+    done again; returns how many."""
+    return sum(stand_as_told(number, asked) for number, asked in told.erasures.items())
 
 
 def end_all_links() -> int:
     """End every link that opens something, and make those of libraries and orders afresh, for the
-    button that mails them; returns how many ended."""
+    button that mails them; returns how many ended. An erasure may have been stopped, too: each that waits
+    is told once more."""
     ended = _end(Ended.RESTORED, Link.purpose.not_in(_HARMLESS))
     offers = sa.update(Offer).where(Offer.ended_at.is_(None), Offer.order_id.is_(None))
     db.session.execute(offers.values(ended_at=clock.now()))
     _renew(ended)
+    begin_again()
     return len(ended)
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from store.entitlements.erasure_journal import Told, head_of, read_lines, told_since
 from store.entitlements.links import Ended
-from store.entitlements.models import Journal, Link
+from store.entitlements.models import Erasure, Journal, Link, NoticeStop
 from store.kit.database import db
 from store.orders.models import Customer
 
@@ -20,10 +20,11 @@ _WITHOUT_A_LINE = (Ended.USED, Ended.UNDONE, Ended.ERASED, Ended.RESTORED)
 
 @dataclass(frozen=True)
 class Compared:
-    """How many links and erased customers have no line; from when until when (UTC) the file says that it
-    tells all of this database, None where it knows of none; and what it tells."""
+    """How many links, choices of news and erased customers have no line; from when until when (UTC) the
+    file says that it tells all of this database, None where it knows of none; and what it tells."""
 
     links: int
+    choices: int
     erased: int
     since: datetime | None
     until: datetime | None
@@ -39,13 +40,22 @@ def compare(moment: datetime) -> Compared:
             Link.revoked_at >= moment, Link.revoked_reason.not_in(_WITHOUT_A_LINE)
         )
     ).all()
-    erased = set(db.session.scalars(sa.select(Customer.id).where(Customer.erased_at >= moment)))
+    # Who hears of every edition has no moment in the row, and is not compared.
+    chosen = db.session.scalars(
+        sa.select(NoticeStop.stopped_at).where(NoticeStop.stopped_at >= moment)
+    ).all()
+    # Who has nothing any more is forgotten without being asked, and again by itself.
+    is_asked = sa.exists().where(Erasure.customer_id == Customer.id, Erasure.done_at.is_not(None))
+    erased = set(
+        db.session.scalars(sa.select(Customer.id).where(Customer.erased_at >= moment, is_asked))
+    )
     head = head_of(name) if name else None
     since = head.since if head else moment
     told = told_since(_EVER)
     written = {number for line in read_lines() for number in line.customers}
     return Compared(
         len({one.id for one in ended if one.revoked_at >= since} - told.ended_links.keys()),
+        sum(at not in told.chosen_at for at in chosen if at is not None and at >= since),
         len(erased - written),
         head.since if head else None,
         head.until if head else None,

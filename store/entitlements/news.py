@@ -65,8 +65,15 @@ def choose_news(
 
 
 def put_choice(customer_id: int, publication_id: int, news: News, at: datetime) -> None:
-    """Keep a choice that was made before, with nothing that follows from it."""
-    _put(customer_id, publication_id, news, at, None)
+    """Keep a choice that was made at that moment (UTC), with nothing that follows from it; one that was
+    made later stays."""
+    newer = sa.select(NoticeStop.id).where(
+        NoticeStop.customer_id == customer_id,
+        NoticeStop.publication_id == publication_id,
+        NoticeStop.stopped_at > at,
+    )
+    if db.session.scalar(newer) is None:
+        _put(customer_id, publication_id, news, at, None)
 
 
 def _put(

@@ -6,6 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from store.entitlements import erasure_journal
+from store.entitlements.erasure_journal import EndedSecond
 from store.entitlements.links import Ended, revoke_pending
 from store.entitlements.models import Link, SecondAddress
 from store.kit import clock
@@ -13,6 +15,7 @@ from store.kit.database import db
 from store.kit.mailboxes import address_key
 from store.kit.status import record_change
 from store.mail import outbox
+from store.orders.customers import lock_customers
 from store.orders.models import Customer
 
 NO_LONGER = "second_address_ended"
@@ -27,6 +30,10 @@ class Why(StrEnum):
     LINKS = "the links were ended"
     CHANGED = "the first address changed"
     MERGED = "two customers became one"
+
+
+# What a restore takes back, too, and the second address with it.
+_WITH_THE_CHANGE = (Why.CHANGED, Why.MERGED)
 
 
 def second_of(customer_id: int) -> SecondAddress | None:
@@ -80,11 +87,22 @@ def end_second(customer_id: int, why: Why, who: str, *, unless_key: str = "") ->
     db.session.execute(forgotten.values(new_email=None))
     db.session.delete(second)
     db.session.flush()
+    if why not in _WITH_THE_CHANGE:
+        erasure_journal.add_ended_second(customer_id, why.name, clock.now())
     outbox.look_again(customer_id)
     record_change(
         db.session(), "customers", customer_id, "second address", "none", who=who, why=why
     )
     return was_on_file
+
+
+def end_second_as_told(customer_id: int, told: EndedSecond) -> None:
+    """Take a second address out of a database from a backup that was taken out after it; one that proved
+    itself later stays."""
+    second = second_of(customer_id)
+    if second is not None and second.proved_at <= told.at:
+        lock_customers([customer_id], for_address=True)
+        end_second(customer_id, Why[told.why], "the journal, after a restore")
 
 
 def second_is(customer_id: int, address: str) -> bool:

@@ -59,6 +59,7 @@ def _lacking(found: Compared, left: dict[int, datetime]) -> str:
     gone = [number for number, at in left.items() if found.since is None or at >= found.since]
     counted = (
         (found.links, "link that ended", "links that ended"),
+        (found.choices, "choice of news", "choices of news"),
         (found.erased, "erasure", "erasures"),
         (len({*gone} - found.told.left), "leaving of staff", "leavings of staff"),
     )
