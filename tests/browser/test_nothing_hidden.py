@@ -76,7 +76,7 @@ def test_no_control_of_the_review_is_covered_as_it_is_first_shown(
     button = page.get_by_role("button", name="Order and pay £1").first
     expect(button).to_be_in_viewport(ratio=1)
     assert page.evaluate(COVERED) == []
-    page.set_viewport_size({"width": 390, "height": 667})
+    page.set_viewport_size({"width": 390, "height": 568})
     assert page.evaluate(COVERED) == []
     style(page, STICKY)
     assert page.evaluate(COVERED) != []

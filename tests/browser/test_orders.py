@@ -44,7 +44,7 @@ def test_a_preorder_is_paid_and_its_page_and_letter_say_so(page: Page, shop: Liv
     fill_in(page, slug, address)
     main = page.locator("main")
     expect(main).to_contain_text(address)
-    expect(main).to_contain_text("Until it is published. You get all of it back.")
+    expect(main).to_contain_text("Ticked or not, you can cancel until it comes, and get all of")
     page.get_by_label("Send me the guide straight away").check()
     pay(page)
     expect(page.locator("h1")).to_have_text("Thank you for your pre-order")

@@ -1,13 +1,18 @@
 """What a first view costs, and what it shows before anybody scrolls (journeys G3 to G5, C1, C9)."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
-from tests.browser.conftest import Look, Walker
-from tests.browser.places import Places
-from tests.browser.shop import LiveShop
+from store.catalog.sellers import state_seller
+from store.kit.database import transaction
+from store.orders.discounts import add_discount
+from tests.browser.conftest import Look, Walker, new_context
+from tests.browser.places import EVERYTHING, Places, press
+from tests.browser.shop import LiveShop, open_shop
+from tests.browser.test_nothing_hidden import style
 
 pytestmark = pytest.mark.browser
 
@@ -76,6 +81,37 @@ def test_title_price_and_button_come_before_the_fold(walker: Walker, name: str, 
 def test_the_button_of_the_review_is_in_view(walker: Walker, name: str) -> None:
     button = walker.go(name).get_by_role("button", name="Order and pay £12.50")
     expect(button).to_be_in_viewport(ratio=1)
+
+
+def test_the_main_button_is_in_view_with_everything_filled_in(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with open_shop(tmp_path) as shop:
+        with shop.app.app_context(), transaction():
+            state_seller(countries="GB,IE")
+            add_discount("Early bird", code="PLACES20", percent=20)
+        # Both ask for the consent: the pre-order comes within its 14 days.
+        slugs = [shop.publication(), shop.publication(editions=1)]
+        page = new_context(browser, shop, Look(scripts=False)).new_page()
+        for slug in slugs:
+            page.goto(f"/publications/{slug}/order")
+            _without_the_demonstration_bar(page)
+            expect(page.get_by_role("button", name="Continue")).to_be_in_viewport(ratio=1)
+            page.get_by_label("Country you live in").select_option("IE")
+            press("Continue", **EVERYTHING, Discount_code="PLACES20")(page)
+            _without_the_demonstration_bar(page)
+            assert page.locator(".answers > div").count() == 6
+            button = page.get_by_role("button", name="Order and pay £10.00")
+            expect(button).to_be_in_viewport(ratio=1)
+            expect(page.get_by_label("Send me the guide straight away")).to_be_in_viewport(ratio=1)
+            style(page, ".brief > div { padding-block: .38rem !important }")
+            expect(button).not_to_be_in_viewport(ratio=1)
+        page.context.close()
+
+
+def _without_the_demonstration_bar(page: Page) -> None:
+    """As in a shop that sells: there is no such bar."""
+    page.locator(".demo").evaluate("bar => bar.remove()")
 
 
 def test_an_order_takes_one_field_and_four_presses(walker: Walker) -> None:

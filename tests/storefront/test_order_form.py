@@ -229,7 +229,7 @@ def test_after_the_release_the_box_decides_when_the_copy_comes(
         factories.a_released_edition(publication)
     html = reviewed(client)
     assert (
-        f"{BOX} If you do not tick this, your copy comes on 16 March 2027. You can cancel until then, "
+        f"{BOX} If you do not tick this, your copy comes on 16 March 2027. Until then you can cancel, "
         "and get all of your money back. Order and pay £12.50 by card"
     ) in text_of(html)
     assert "Effective SEND Practice in the Early Years Edition 1, 1 March 2027" in text_of(html)
@@ -391,7 +391,7 @@ def test_a_payment_service_that_is_away_costs_nobody_the_order(
 def test_on_leap_day_the_way_to_the_payment_holds(client: FlaskClient, frozen: Clock) -> None:
     frozen.set(datetime(2028, 2, 29, 12, tzinfo=UTC))
     html = reviewed(client)
-    assert f"{BOX} If you do not tick this, your copy comes on 15 March 2028, or" in text_of(html)
+    assert f"{BOX} If you do not tick this, your copy comes on 15 March 2028 or," in text_of(html)
     assert client.post(PATH, data=fields_of(html, "seen_amount")).status_code == 303
 
 

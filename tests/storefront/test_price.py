@@ -70,7 +70,7 @@ def test_the_same_figure_stands_on_review_and_order(client: FlaskClient) -> None
     a_discount()
     html = reviewed(client, code="early20")
     seen = facts(html)
-    assert seen["Discount"] == "£2.50 off £12.50: Early bird (EARLY20)"
+    assert seen["Discount: Early bird (EARLY20)"] == "£2.50 off £12.50"
     assert seen["Total no VAT to pay"] == "£10.00"
     assert "Order and pay £10.00" in html
     assert placed(client, html).total_amount == 1000
