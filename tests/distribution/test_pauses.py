@@ -88,7 +88,7 @@ def test_letters_sent_again_of_a_finished_batch_can_be_recalled(app: Flask, froz
 @pytest.mark.parametrize(
     ("reply", "why", "tried"),
     [
-        ("550 5.1.1 No such user", "too many letters were refused for good", 5),
+        ("550 5.1.1 No such user", "too many letters were refused for good, 6 of the last 6", 6),
         (
             "454 4.7.0 Daily message quota exceeded",
             "the mail server says: 454 4.7.0 Daily message quota exceeded",
