@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("instance")
     log_format: Literal["text", "json"] = "text"
     log_level: Annotated[str, AfterValidator(judged.log_levels)] = "info"
-    erasure_journal: Path | None = None
+    erasure_journal: judged.MaybePath = None
     database_url: str = Field(default="", repr=False)  # may hold a password
     storage_url: str = ""
     storage_instance_keys: bool = False
@@ -96,8 +96,8 @@ class Settings(BaseSettings):
     accel_redirect: str | None = None
     trusted_proxies: int = Field(default=0, ge=0, le=5)
     backup_passphrase: SecretStr | None = None
-    backup_passphrase_file: Path | None = None
-    postgresql_programs: Path | None = None
+    backup_passphrase_file: judged.MaybePath = None
+    postgresql_programs: judged.MaybePath = None
     metrics_token: Annotated[SecretStr | None, AfterValidator(judged.shown_secret)] = None
 
     @classmethod

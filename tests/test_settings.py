@@ -220,6 +220,14 @@ def test_values_that_work_are_taken() -> None:
     )
 
 
+def test_a_path_without_a_word_is_not_set(tmp_path: Path) -> None:
+    given = {"STORE_ENV": "testing", "STORE_SECRET_KEY": KEY, "STORE_DATA_DIR": str(tmp_path)}
+    names = ("STORE_ERASURE_JOURNAL", "STORE_BACKUP_PASSPHRASE_FILE", "STORE_POSTGRESQL_PROGRAMS")
+    loaded = settings.load(given | dict.fromkeys(names, ""))
+    assert loaded.erasures_file == tmp_path / "erasures.jsonl"
+    assert (loaded.backup_passphrase_file, loaded.postgresql_programs) == (None, None)
+
+
 def test_secrets_do_not_show() -> None:
     loaded = settings.load(
         {

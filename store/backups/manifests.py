@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from store.backups.sealed import Damaged, Key, Written
+from store.kit.system_words import refused_place
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -99,7 +100,10 @@ def prove(folder: Path, key: Key) -> None:
 def _said(folder: Path) -> dict[str, Any]:
     try:
         said = json.loads((folder / NAME).read_text())
-    except (OSError, ValueError):
+    except OSError as fault:
+        why = refused_place(fault)
+        raise Damaged(f"The manifest of {folder.name} cannot be read. {why}".strip()) from None
+    except ValueError:
         raise Damaged(f"The manifest of {folder.name} cannot be read.") from None
     if not isinstance(said, dict):
         raise Damaged(f"The manifest of {folder.name} cannot be read.")

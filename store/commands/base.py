@@ -51,6 +51,7 @@ def in_shop(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         from store.kit.errors import Refusal  # noqa: PLC0415 - see above
         from store.kit.space import NoSpace, is_full  # noqa: PLC0415
+        from store.kit.system_words import refused_place  # noqa: PLC0415
 
         with the_shop().app_context():
             try:
@@ -60,6 +61,8 @@ def in_shop(command: Callable[P, R]) -> Callable[P, R]:
             except (sa.exc.DBAPIError, OSError) as fault:
                 if is_full(fault):
                     raise Refused(NoSpace.sentence) from None
+                if words := refused_place(fault):
+                    raise Refused(words) from None
                 raise
 
     return run

@@ -1,5 +1,6 @@
 """`store restore`: the shop made again from a backup, in an empty place."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from store.kit.database import db, transaction
 from store.kit.errors import Refusal
 from store.kit.formatting import format_moment, format_size
 from store.kit.happenings import Happening, tell_now
+from store.kit.system_words import refused_place
 from store.staff.acts import Act
 from store.staff.audit import record
 
@@ -34,9 +36,9 @@ _BY_NAME = click.option(
 )
 @click.option(
     "--settings-to",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False, allow_dash=True),
     metavar="FILE",
-    help="Write the settings of the shop that was copied to FILE, and do nothing else.",
+    help="Write the settings of the shop that was copied to FILE (-: standard output), and do nothing else.",
 )
 def restore(
     folder: Path, name: str | None, yes: bool, other_key: bool, settings_to: Path | None
@@ -59,13 +61,27 @@ def _write_settings(folder: Path, name: str | None, target: Path) -> None:
         said = restoring.settings_of(restoring.choose(folder, name, passphrase_of(settings)))
     except Refusal as refusal:
         raise Refused(refusal.sentence) from None
+    except OSError as fault:
+        raise Refused(refused_place(fault) or str(fault)) from None
+    if str(target) == "-":
+        _print_settings(said)
+        return
     try:
         with target.open("x") as file:
             target.chmod(0o600)
             file.write(said)
     except FileExistsError:
         raise Refused(f"{target} is there already. Name another file.") from None
+    except OSError as fault:
+        raise Refused(refused_place(fault) or str(fault)) from None
     click.echo(f"{target}: {len(said.splitlines())} settings.")
+
+
+def _print_settings(said: str) -> None:
+    # The user of the shop may write no file of root's; who types the command may.
+    if sys.stdout.isatty():
+        raise Refused("The settings hold secrets. Let them go into a file: > /root/colophon.env")
+    click.echo(said, nl=False)
 
 
 @in_shop

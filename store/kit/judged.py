@@ -6,16 +6,18 @@ import importlib.util
 import re
 import secrets
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
-from pydantic import SecretStr
+from pydantic import BeforeValidator, SecretStr
 
 from store.kit.mailboxes import OwnAddressUnwritable, own_address
 
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*\.?"
 _HOST_OR_V6 = re.compile(rf"{_HOST}|\[[0-9A-Fa-f:.]+\]")
+# Nothing is not the folder in which a process happens to start.
+MaybePath = Annotated[Path | None, BeforeValidator(lambda value: None if value == "" else value)]
 
 
 def kept_key(folder: Path) -> str:

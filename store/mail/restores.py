@@ -11,6 +11,7 @@ from store.kit import clock
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.mail import outbox
+from store.mail.heartbeats import Heartbeat
 from store.mail.models import Attempt, Delivery, DeliveryStatus, Restore, attempts, deliveries
 
 # Why no letter leaves, for monitors.
@@ -46,7 +47,8 @@ def hold(made_at: datetime, numbers_from: int) -> Restore:
     restore = Restore(made_at=made_at, restored_at=now, numbers_from=numbers_from)
     db.session.add(restore)
     db.session.flush()
-    # Those who had claimed letters were workers of another time.
+    # Workers of another time, and those of them who had claimed letters.
+    db.session.execute(sa.delete(Heartbeat))
     cut_off = sa.select(Delivery.id).where(Delivery.status == DeliveryStatus.SENDING)
     db.session.execute(
         sa.update(attempts)

@@ -84,6 +84,8 @@ def test_nothing_can_be_read_without_the_passphrase_and_secrets_are_within(
     here.done("restore", place, "--settings-to", settings, **SEALED)
     assert "STORE_SECRET_KEY=a-key-for-tests" in settings.read_text()
     assert PASSPHRASE not in settings.read_text()
+    # Who types the command may write where the user of the shop may not.
+    assert here.done("restore", place, "--settings-to", "-", **SEALED) == settings.read_text()
 
 
 def test_without_a_passphrase_no_secret_is_written(here: Somewhere, place: Path) -> None:
@@ -178,6 +180,36 @@ def test_a_full_disk_is_named_and_staff_hear_of_it_once_a_day(
     (alert,) = _alerts()
     assert alert.endswith("Run store backup again once that is mended.")
     assert (last_backup(), last_fault()) == (None, result.output.strip())
+
+
+def test_a_folder_that_cannot_be_had_is_named(here: Somewhere, place: Path) -> None:
+    place.write_text("a file")
+    result = here.run("backup", place / "folder")
+    assert result.exit_code == 1
+    assert (
+        f"The backup was broken off: {place / 'folder' / 'files'}: Not a directory.\n"
+        in result.output
+    )
+    (alert,) = _alerts()
+    assert alert.startswith("The backup was broken off: ")
+
+
+def test_a_folder_that_goes_away_half_way_leaves_no_backup(
+    here: Somewhere, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    survey = making.survey
+
+    def gone(*given: Any) -> Any:
+        shutil.rmtree(place)
+        return survey(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(making, "survey", gone)
+        result = here.run("backup", place)
+    assert result.exit_code == 1
+    assert f"The backup was broken off: {place}/" in result.output
+    assert "No such file or directory." in result.output
+    assert last_backup() is None
 
 
 def test_two_shops_do_not_share_a_place(here: Somewhere, place: Path) -> None:

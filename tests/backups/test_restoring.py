@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import sqlalchemy as sa
@@ -15,9 +16,10 @@ from flask import Flask
 from flask_migrate import downgrade
 
 from store.catalog.models import Asset
+from store.commands import restore
 from store.kit.database import db
 from store.kit.storage import storage
-from store.mail import restores
+from store.mail import heartbeats, restores
 from store.orders.models import Order
 from store.staff.models import AuditEntry
 from tests.backups.shops import SEALED, Somewhere
@@ -149,6 +151,31 @@ def test_a_manifest_that_leads_out_of_its_folder_is_refused_by_name(
     assert not (there.data / "taken").exists()
 
 
+@pytest.mark.parametrize("which", ["files/*", "[0-9]*/manifest.json"])
+def test_what_cannot_be_read_is_named_with_the_reason(
+    here: Somewhere, there: Somewhere, place: Path, which: str
+) -> None:
+    here.done("backup", place)
+    path = next(iter(place.glob(which)))
+    path.unlink()
+    path.mkdir()
+    assert f"{path}: Is a directory." in _refused(there, place)
+
+
+def test_settings_that_cannot_be_written_are_refused_and_so_is_a_screen(
+    here: Somewhere, there: Somewhere, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.done("backup", place, **SEALED)
+    target = there.data / "missing" / "new.env"
+    said = there.run("restore", place, "--settings-to", target, **SEALED)
+    assert (said.exit_code, said.output) == (1, f"{target}: No such file or directory.\n")
+    screen = mock.Mock(wraps=restore.sys, stdout=mock.Mock(isatty=lambda: True))
+    monkeypatch.setattr(restore, "sys", screen)
+    said = there.run("restore", place, "--settings-to", "-", **SEALED)
+    assert said.exit_code == 1
+    assert said.output.startswith("The settings hold secrets. Let them go into a file: ")
+
+
 @pytest.mark.parametrize(
     "line", ["LD_PRELOAD=/tmp/x.so", "STORE_ENV='a\nPATH=/tmp'", "STORE_ENV='"]
 )
@@ -229,12 +256,15 @@ def test_a_backup_of_this_name_and_that_nobody_can_be_asked(
 def test_letters_are_held_and_the_act_is_on_record(
     here: Somewhere, there: Somewhere, place: Path
 ) -> None:
+    with here.opened():
+        heartbeats.beat()
     here.done("backup", place)
     said = there.done("restore", place, "--yes")
     assert "1 orders, 1 customers, 2 files" in said
     assert "No letter leaves until you say so: store mail go" in said
     with there.opened():
         assert restores.holding()
+        assert heartbeats.workers().at_work == 0
         acts = list(db.session.scalars(sa.select(AuditEntry.act).order_by(AuditEntry.id)))
         assert acts[-1] == "shop_restored"
 

@@ -1,6 +1,7 @@
-"""The install chapter of the operator's guide, followed word by word on an empty folder: its commands run as they
-stand, but for the places, which are folders of the test, and for what only a whole machine can do (packages,
-systemd, a certificate), which is done by hand here. What was typed and said stands in test-results/install.txt."""
+"""The chapters of the operator's guide on installing and on backups, followed word by word on an empty folder: their
+commands run as they stand, but for the places, which are folders of the test, and for what only a whole machine can
+do (packages, systemd, a certificate), which is done by hand here. What was typed and said stands in
+test-results/install.txt."""
 
 import email
 import grp
@@ -18,10 +19,13 @@ from dataclasses import dataclass, field
 from email import policy
 from pathlib import Path
 from tempfile import mkdtemp
+from urllib.parse import parse_qs, urlsplit
 
 import psutil
 import pytest
 
+from tests.backups.shops import PROGRAMS
+from tests.databases import new_database
 from tests.front import HOST, NGINX, Front, make_certificate, needs_nginx
 from tests.mail.scripted_server import ScriptedServer
 from tests.serving import free_port, until
@@ -33,7 +37,7 @@ GUIDE = (ROOT / "docs" / "operators-guide.md").read_text(encoding="utf-8")
 TRANSCRIPT = ROOT / "test-results" / "install.txt"
 PASSWORD = "a long password of the guide"
 # Where things stand on a machine; each is a folder of the test.
-_PLACES = re.compile(r"(?<![\w.$])/(?:opt|etc|var|usr/local|run)/")
+_PLACES = re.compile(r"(?<![\w.$])/(?:opt|etc|var|root|usr/local|run)/")
 NOBODY = 65_534
 
 
@@ -56,9 +60,11 @@ def _python() -> str:
 PYTHON = _python()
 
 
-def commands() -> list[str]:
-    """The lines of the chapter's blocks that are to be typed."""
-    chapter = GUIDE.split("\n## Install\n")[1].split("\n### Another server")[0]
+def commands(
+    begins: str = "## Install", ends: str = "### Another server, or a container"
+) -> list[str]:
+    """The lines that are to be typed between two headings."""
+    chapter = GUIDE.split(f"\n{begins}\n")[1].split(f"\n{ends}\n")[0]
     blocks = re.findall(r"^```sh\n(.*?)^```$", chapter, re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if line]
 
@@ -71,6 +77,7 @@ class Machine:
     mail: ScriptedServer
     front: Front
     said: list[str] = field(default_factory=list)
+    exported: dict[str, str] = field(default_factory=dict)
     services: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def at(self, path: str) -> Path:
@@ -88,12 +95,21 @@ class Machine:
             "systemctl": self._systemctl,
             "nginx": self._judge_nginx,
             "curl": self._ask,
+            "export": self._export,
         }
         word = line.split(maxsplit=1)[0]
         known.get(word, self._run)(line)
         self._move_in()
 
+    def _export(self, line: str) -> None:
+        name, _, value = line.removeprefix("export ").partition("=")
+        self.exported[name] = _PLACES.sub(lambda place: f"{self.folder}{place[0]}", value)
+
     def _run(self, line: str) -> None:
+        # The user of the shop is nobody here.
+        owner = str(NOBODY if self.as_the_shop() else os.geteuid())
+        line = re.sub(r"(?<=chown )(-R )?colophon(:colophon)?(?= )", rf"\g<1>{owner}:{owner}", line)
+        line = line.replace("-o colophon -g colophon", f"-o {owner} -g {owner}")
         here = _PLACES.sub(lambda place: f"{self.folder}{place[0]}", line)
         # The command of the shop is found where the guide has put it.
         path = f"{self.folder}/usr/local/bin:{self.folder}/bin:{os.environ['PATH']}"
@@ -108,7 +124,9 @@ class Machine:
                 "/dev/null",
             ],
             cwd=ROOT,
-            env=kept | {"PATH": path, "TERM": "dumb", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+            env=kept
+            | {"PATH": path, "TERM": "dumb", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+            | self.exported,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -119,15 +137,15 @@ class Machine:
         while piece := os.read(run.stdout.fileno(), 4096):
             said += piece
             # Asked for twice, hidden, at the terminal.
-            if re.search(rb"(Password|confirmation): ?$", said):
-                run.stdin.write(f"{PASSWORD}\n".encode())
+            if asked := re.search(rb"(Password|confirmation|\[y/N\]): ?$", said):
+                run.stdin.write(b"y\n" if asked[1] == b"[y/N]" else f"{PASSWORD}\n".encode())
                 run.stdin.flush()
         run.stdin.close()
         run.stdout.close()
         code = run.wait(timeout=600)
         text = said.decode(errors="replace").replace("\r\n", "\n").replace(str(self.folder), "")
         self.said.append(text.strip())
-        if line.startswith("store check"):
+        if "store check" in line:
             self._judge_check(text)
         else:
             assert code == 0, self.said[-2:]
@@ -194,6 +212,16 @@ class Machine:
                 for wanted in self._unit(name)["Wants"][0].split():
                     self.start(wanted)
                 assert self._unit(timer)["OnCalendar"]
+            case ["start", "colophon-backup" as name]:
+                self.start(f"{name}.service")
+                assert self.services.pop(f"{name}.service").wait(timeout=120) == 0
+            case ["start", name]:
+                for wanted in self._unit(name)["Wants"][0].split():
+                    self.start(wanted)
+            case ["stop", name]:
+                for wanted in self._unit(name)["Wants"][0].split():
+                    self.services[wanted].terminate()
+                    assert self.services.pop(wanted).wait(timeout=60) == 0
             case ["restart", "nginx"]:
                 self.services["nginx"] = subprocess.Popen([*self._nginx(), "-g", "daemon off;"])
 
@@ -209,7 +237,8 @@ class Machine:
         """A service, as its unit says: its command, its settings, its user."""
         unit = self._unit(name)
         lines = Path(unit["EnvironmentFile"][0]).read_text(encoding="utf-8").splitlines()
-        known = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+        pairs = (line.split("=", 1) for line in lines if line and not line.startswith("#"))
+        known = {name: value.strip("'") for name, value in pairs}
         log = self.at(f"/{name}.log").open("wb")
         self.services[name] = subprocess.Popen(
             [*self.as_the_shop(), *unit["ExecStart"][0].split()],
@@ -285,7 +314,7 @@ def empty_machine() -> Iterator[Machine]:
     folder = Path(mkdtemp(prefix="machine-"))
     folder.chmod(0o755)
     for path in (
-        *("opt", "bin", "run", "usr/local/bin", "var/log/nginx", "var/lib/nginx"),
+        *("opt", "bin", "root", "run", "usr/local/bin", "var/log/nginx", "var/lib/nginx"),
         *("etc/nginx/conf.d", "etc/nginx/sites-enabled", "etc/nginx/sites-available"),
         "etc/systemd/system",
     ):
@@ -325,6 +354,17 @@ def machine() -> Iterator[Machine]:
             TRANSCRIPT.write_text("\n".join(machine.said) + "\n", encoding="utf-8")
 
 
+def _links(machine: Machine) -> list[str]:
+    """Of the reader's library, in letters."""
+    mine = [one.octets for one in machine.mail.letters if b"reader@reader.example" in one.octets]
+    bodies = [
+        email.message_from_bytes(octets, policy=policy.default).get_body(("plain",))
+        for octets in mine
+    ]
+    text = "".join(body.get_content() for body in bodies if body is not None)
+    return re.findall(rf"https://{HOST}(/library/[\w.-]+)", text)
+
+
 def test_the_chapter_is_followed_to_a_shop_that_is_ready(machine: Machine) -> None:
     assert len(commands()) > 20
     (answer,) = re.findall(r"^# curl .*readyz\n(.+)$", "\n".join(machine.said), re.MULTILINE)
@@ -343,18 +383,7 @@ def test_a_copy_that_is_given_there_reaches_its_reader_by_nginx(machine: Machine
     ):
         machine.type(line)
 
-    def links() -> list[str]:
-        mine = [
-            one.octets for one in machine.mail.letters if b"reader@reader.example" in one.octets
-        ]
-        bodies = [
-            email.message_from_bytes(octets, policy=policy.default).get_body(("plain",))
-            for octets in mine
-        ]
-        text = "".join(body.get_content() for body in bodies if body is not None)
-        return re.findall(rf"https://{HOST}(/library/[\w.-]+)", text)
-
-    library = until(links, "a letter with the link")[0]
+    library = until(lambda: _links(machine), "a letter with the link")[0]
     with machine.front.pool() as pool:
         page = pool.request("GET", library, headers={"Host": HOST}).data.decode()
         path = re.search(r'href="(/download/[^"]+)"', page)
@@ -404,6 +433,72 @@ def test_the_service_of_the_timer_makes_a_backup_there(machine: Machine) -> None
     assert code == 0, machine.at("/colophon-backup.service.log").read_text(encoding="utf-8")
     made = list(machine.at("/var/backups/colophon").rglob("manifest.json"))
     assert len(made) == 1
+
+
+def test_a_machine_that_is_lost_comes_back_by_the_chapter_on_backups(
+    machine: Machine, postgres: str
+) -> None:
+    for line in commands("## Backups", "### Restoring"):
+        machine.type(line)
+    _put_away(machine)
+    for line in commands():
+        if re.match(r"systemd-tmpfiles|install .* /etc/colophon.env$|sed .*SECRET_KEY", line):
+            machine.type(line)
+    journal = machine.at("/root/lost/colophon/erasures.jsonl")
+    for line in commands("### Restoring", "### To PostgreSQL, or back"):
+        machine.type(line)
+        if line.startswith("rm /root/colophon.env"):
+            shutil.copy2(journal, machine.at("/var/lib/colophon/erasures.jsonl"))
+            if os.geteuid() == 0:
+                os.chown(machine.at("/var/lib/colophon/erasures.jsonl"), NOBODY, NOBODY)
+    said = "\n".join(machine.said)
+    assert "The journal tells of the time until" in said
+    machine.type("store mail go")
+    machine.type("systemctl start colophon")
+    library = _links(machine)[0]
+    with machine.front.pool() as pool:
+        page = until(
+            lambda: (
+                (found := pool.request("GET", library, headers={"Host": HOST})).status == 200
+                and found.data.decode()
+            ),
+            "the library, by the link of before",
+        )
+    assert "A guide" in page
+    machine.type("store log explain guide/1")
+    _to_postgresql(machine, postgres)
+
+
+def _put_away(machine: Machine) -> None:
+    """The machine is lost, but for its programs and the folder of backups."""
+    for name in ("colophon-web.service", "colophon-worker.service"):
+        machine.services[name].kill()
+        machine.services.pop(name).wait()
+    machine.at("/root/lost").mkdir()
+    shutil.move(machine.at("/var/lib/colophon"), machine.at("/root/lost/colophon"))
+    machine.at("/etc/colophon.env").unlink()
+    if os.geteuid() == 0:
+        for path in machine.at("/var/backups").rglob("*"):
+            os.chown(path, 0, 0)
+        os.chown(machine.at("/etc/colophon-backup.passphrase"), 0, 0)
+
+
+def _to_postgresql(machine: Machine, server: str) -> None:
+    for folder in (path := Path(parse_qs(urlsplit(server).query)["host"][0]), *path.parents):
+        with suppress(PermissionError):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    database = new_database(server)
+    machine.exported["STORE_POSTGRESQL_PROGRAMS"] = str(PROGRAMS)
+    for line in commands("### To PostgreSQL, or back", "## After a restore"):
+        machine.type(re.sub("=postgresql:.*", f"={database}", line))
+    machine.type("store check")
+    assert "ok     database: postgresql, up to date" in machine.said[-1]
+    with machine.front.pool() as pool:
+        until(
+            lambda: pool.request("GET", "/", headers={"Host": HOST}).status == 200,
+            "the shop on PostgreSQL",
+        )
+    assert machine.at("/var/lib/colophon/colophon.db").is_file()
 
 
 def test_no_log_of_that_machine_has_a_token(machine: Machine) -> None:

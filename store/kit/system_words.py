@@ -1,0 +1,39 @@
+"""What the system refuses of a file or folder, in a sentence that names it and the way out."""
+
+import errno
+import os
+import pwd
+
+# Mostly the rights of a folder, or a disk that is not there: nothing of them is a fault of the program.
+_OF_A_PLACE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENODEV,
+    errno.ESTALE,
+    errno.EIO,
+}
+
+
+def refused_place(fault: BaseException) -> str:
+    """The sentence about a file or folder that cannot be had; empty where the fault is another."""
+    if not isinstance(fault, OSError) or fault.errno not in _OF_A_PLACE or not fault.filename:
+        return ""
+    words = f"{os.fsdecode(fault.filename)}: {os.strerror(fault.errno)}."
+    if fault.errno in (errno.EACCES, errno.EPERM):
+        words += (
+            f" This runs as {user()}: let {user()} read and write there, or name another place."
+        )
+    return words
+
+
+def user() -> str:
+    """Who this process runs as, by name where it has one."""
+    number = os.geteuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
