@@ -44,10 +44,6 @@ UNBEGUN = 2 * clock.MINUTE
 # With a pace, no worker sits on more than it may send in this time.
 _SECONDS_AHEAD = 10
 
-# A claim costs a commit, so each takes so many while there are as many for each; the last ones are
-# shared out, or connections would look on. Of what somebody waits for each takes a fair part.
-_FEWEST_NOTICES = 5
-
 # What a person sends again after a recall has the priority of what somebody waits for.
 MAY_LEAVE = (
     # After a restore nothing leaves, whatever it is, until a person says so.
@@ -149,16 +145,19 @@ def claim(
 
 
 def _fair_part(awaited: int, notices: int = 0) -> int:
-    """How many to claim, where so many wait that somebody waits for, and so many notices."""
+    """How many to claim, where so many wait that somebody waits for, and so many notices.
+
+    A claim costs a commit and a look at the queue, so of notices each connection takes its whole share
+    of what is left; of the others half, as behind a letter that takes long they would wait with it.
+    """
     rate, shares = config().mail_rate, _shares()
-    fewest = min(_FEWEST_NOTICES, -(-notices // config().mail_connections))
-    fair = -(-awaited // shares) if awaited else max(fewest, -(-notices // shares))
+    fair = -(-awaited // (2 * shares)) if awaited else -(-notices // shares)
     ahead = max(1, int(rate * _SECONDS_AHEAD)) if rate else MOST_CLAIMED
     return min(fair, awaited + notices, MOST_CLAIMED, ahead)
 
 
 def _shares() -> int:
-    return 2 * config().mail_connections
+    return config().mail_connections
 
 
 def _count_sql(priorities: Priorities, is_sqlite: bool) -> str:
