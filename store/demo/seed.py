@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 from pathlib import Path
 
+from store.catalog.faces import change_face
 from store.catalog.models import Publication
 from store.catalog.publications import add_publication, all_publications, put_on_sale
 from store.catalog.sellers import SellerUnknown, current_seller, state_seller
@@ -20,6 +21,7 @@ SELLER = {
     "reply_to": "hello@sample-press.example",
     "phone": "020 7946 0000",
 }
+LINE = "We write short guides for people who work with young children, and keep them up to date."
 DESCRIPTION = """\
 A short, practical guide for everyone who works with young children who have special educational
 needs or disabilities: childminders, nursery staff, room leaders and SENCOs.
@@ -59,11 +61,12 @@ def edition_notes(number: int) -> str:
 
 
 def seed_seller() -> None:
-    """State who sells, unless somebody did."""
+    """State who sells, and in one line who they are, unless somebody did."""
     try:
         current_seller()
     except SellerUnknown:
         state_seller(**SELLER)
+        change_face(line=LINE)
 
 
 def seed_publication() -> Publication:

@@ -9,7 +9,6 @@ from xml.etree import ElementTree as ET
 from flask import Blueprint, Response, render_template, request
 
 from store.catalog.editions import released_editions
-from store.catalog.publications import newest_released
 from store.catalog.sellers import current_seller
 from store.kit.config import config
 from store.kit.formatting import format_day
@@ -18,7 +17,7 @@ from store.kit.kept_pages import kept_pages
 from store.kit.markup import render_markdown
 from store.kit.web import public_page
 from store.storefront.history import PastEdition
-from store.storefront.publication import on_sale, sold
+from store.storefront.publication import on_sale, show, sold
 from store.storefront.window_rows import InWindow, read_window, rows_in_window
 
 bp = Blueprint("past_editions", __name__)
@@ -33,11 +32,13 @@ def all(slug: str) -> Response:
     """All editions that were ever out, with all that changed, some at a time."""
     publication, place = on_sale(slug), place_in_list()
     page = released_editions(publication.id, place)
-    newest = newest_released(publication.id)
+    shown = show(publication)
+    newest = shown.edition
     path = f"/publications/{slug}/editions"
     return public_page(
         render_template(
             "storefront/editions.html",
+            shown=shown,
             publication=publication,
             seller=current_seller(),
             path=path,
