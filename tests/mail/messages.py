@@ -1,6 +1,6 @@
 """Messages that come to the door of what came back, as mail servers and mail programs write them."""
 
-from base64 import b64encode
+from base64 import b64encode, encodebytes
 
 ANNA = "anna@reader.example"
 HOST = "mx.reader.example"
@@ -197,6 +197,79 @@ recipients. This is a permanent error. The following address(es) failed:
 
 {letter_head(message_id)}
 Edition 2 of your copy is out.
+""".encode()
+
+
+def without_diagnosis(message_id: str, said: str) -> bytes:
+    """web.de, and Exim of an address of its own: only the words for people say why."""
+    octets = dsn(message_id, status="5.0.0", diagnosis="")
+    return octets.replace(b"Diagnostic-Code: \r\n", b"").replace(
+        f"<{ANNA}>: host {HOST}[192.0.2.7] said: ".encode(),
+        f"    {ANNA}:\r\n        {said}".encode(),
+    )
+
+
+def given_back_as(message_id: str, kind: str, encoding: str = "7bit") -> bytes:
+    """The letter comes along as an attachment that is not named a letter, or is wrapped up."""
+    octets = dsn(message_id, gives_back=f"{kind}\nContent-Transfer-Encoding: {encoding}")
+    head = letter_head(message_id).replace("\n", "\r\n").encode()
+    return octets.replace(head, encodebytes(head)) if encoding == "base64" else octets
+
+
+def long_advice(message_id: str) -> bytes:
+    """Exchange, and companies with pictures: pages before the part that says it."""
+    advice = b"<p style=3D'color:#444'>More information for e-mail administrators</p>=\r\n"
+    return dsn(message_id).replace(b"I'm sorry", advice * 2200 + b"I'm sorry")
+
+
+def gmx(message_id: str) -> bytes:
+    """An address in quotes, and a server that says auto-replied of its reports."""
+    return f"""Return-Path: <>
+From: "GMX Mailer Daemon" <mailer-daemon@gmx.example>
+To: shop@shop.example.org
+Subject: Mail delivery failed: returning message to sender
+Auto-Submitted: auto-replied
+Message-ID: <0M-1@gmx.example>
+
+This message was created automatically by mail delivery software.
+
+A message that you sent could not be delivered to one or more of
+its recipients. This is a permanent error. The following address
+failed:
+
+"{ANNA}":
+SMTP error from remote server after RCPT command:
+host: {HOST}
+Requested action not taken: mailbox unavailable
+
+--- The header of the original message is following. ---
+
+{letter_head(message_id)}
+""".encode()
+
+
+def yahoo(message_id: str) -> bytes:
+    """A colon behind the code."""
+    said = f"554: delivery error: dd This user doesn't have a reader.example account ({ANNA}) [0]"
+    return qmail(message_id, said).replace(b"(#5.1.1)", b"")
+
+
+def microsoft_complaint(message_id: str) -> bytes:
+    """The Junk Mail Reporting Program of Outlook.com: the letter as it came, with a field on top."""
+    return f"""From: <staff@hotmail.example>
+To: abuse@shop.example.org
+Subject: complaint about message from 192.0.2.1
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="j"
+
+--j
+Content-Type: message/rfc822
+Content-Disposition: attachment
+
+X-HmXmrOriginalRecipient: {ANNA}
+{letter_head(message_id)}
+Edition 2 of your copy is out.
+--j--
 """.encode()
 
 

@@ -62,6 +62,40 @@ SAID = {
     "qmail": (messages.qmail(OURS), ReturnKind.HARD, "5.1.1"),
     "qmail, full": (messages.qmail(OURS, "mailbox is full (#5.2.2)"), ReturnKind.SOFT, "5.2.2"),
     "Exim": (messages.exim(OURS), ReturnKind.HARD, "5.0.0"),
+    "Exim, of its own": (
+        messages.without_diagnosis(OURS, "Unrouteable address"),
+        ReturnKind.HARD,
+        "5.0.0",
+    ),
+    "Exim, of its own, full": (
+        messages.without_diagnosis(OURS, "mailbox is full: retry timeout exceeded"),
+        ReturnKind.SOFT,
+        "5.2.2",
+    ),
+    "Exchange, given up": (
+        dsn(OURS, status="4.4.7", diagnosis="smtp;550 4.4.7 QUEUE.Expired; message expired"),
+        ReturnKind.SOFT,
+        "4.4.7",
+    ),
+    "Exchange, with pages of advice": (messages.long_advice(OURS), ReturnKind.HARD, "5.1.1"),
+    "GMX": (messages.gmx(OURS), ReturnKind.HARD, ""),
+    "Yahoo": (messages.yahoo(OURS), ReturnKind.HARD, "5.0.0"),
+    "the letter as text": (
+        messages.given_back_as(OURS, "text/plain"),
+        ReturnKind.HARD,
+        "5.1.1",
+    ),
+    "the letter as a file": (
+        messages.given_back_as(OURS, "application/octet-stream", "base64"),
+        ReturnKind.HARD,
+        "5.1.1",
+    ),
+    "the letter wrapped up": (
+        messages.given_back_as(OURS, "message/rfc822", "base64"),
+        ReturnKind.HARD,
+        "5.1.1",
+    ),
+    "Outlook.com, complaint": (messages.microsoft_complaint(OURS), ReturnKind.COMPLAINT, ""),
 }
 
 
@@ -80,6 +114,12 @@ def test_the_servers_own_words_are_kept() -> None:
     assert _read(messages.global_dsn(OURS, "base64")).words == "550 5.1.1 kein Postfach für änna"
     assert _read(messages.qmail(OURS)).words == "Sorry, no mailbox here by that name. (#5.1.1)"
     assert "550 No such user here" in _read(messages.exim(OURS)).words
+    assert _read(messages.yahoo(OURS)).words.startswith("554: delivery error: dd This user")
+    assert _read(messages.gmx(OURS)).words.endswith(
+        "Requested action not taken: mailbox unavailable"
+    )
+    of_its_own = messages.without_diagnosis(OURS, "Unrouteable address")
+    assert _read(of_its_own).words == "Unrouteable address"
 
 
 @pytest.mark.parametrize("where", ["to", "option", "path of the letter"])
@@ -96,6 +136,9 @@ def test_the_return_path_names_the_letter_where_the_head_is_lost(where: str) -> 
 
 NOTHING = {
     "out of office": messages.out_of_office(OURS),
+    "out of office, as a server would say it": messages.out_of_office(OURS).replace(
+        b"Ich bin", messages.gmx(OURS).split(b"\n\n", 1)[1] + b"Ich bin"
+    ),
     "bare automatic reply": messages.bare_automatic_reply(OURS),
     "delayed": dsn(OURS, action="delayed", status="4.4.1", diagnosis="smtp; connection timed out"),
     "relayed": dsn(OURS, action="relayed (to one that says no more)", status="2.0.0"),
@@ -155,6 +198,10 @@ HOSTILE = {
     "zeros": bytes(300_000),
     "as bad as words get": messages.qmail(OURS, "550 " + "user mailbox messages from ip " * 2000),
     "20 MB": dsn(OURS) + b"x\r\n" * 7_000_000,
+    "a picture cut off": dsn(OURS, kind="message/delivery-status").replace(
+        b"Content-Type: text/plain; charset=us-ascii",
+        b"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n" + b"iVBO" * 90_000,
+    ),
     "wrong base64": dsn(OURS, kind="message/delivery-status\nContent-Transfer-Encoding: base64"),
     "an unknown charset": messages.qmail(OURS).replace(
         b"Subject: failure", b"Content-Type: text/plain; charset=klingon\nSubject: =?x?b?//8?="
@@ -217,6 +264,8 @@ def test_what_stands_behind_the_limit_is_not_read() -> None:
     ("status", "words", "expected"),
     [
         ("5.1.1", "", (ReturnKind.HARD, "5.1.1")),
+        ("4.4.7", "550 4.4.7 message expired", (ReturnKind.SOFT, "4.4.7")),
+        ("", "554: delivery error: dd", (ReturnKind.HARD, "5.0.0")),
         ("5.4.4", "Host not found", (ReturnKind.HARD, "5.4.4")),
         ("", "550 no such user", (ReturnKind.HARD, "5.0.0")),
         ("", "came back", (ReturnKind.HARD, "")),
