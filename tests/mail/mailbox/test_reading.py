@@ -91,7 +91,7 @@ def test_of_a_large_message_a_little_is_fetched(shop: Begin) -> None:
     read_returned()
     assert stand() == BOUNCED
     (asked,) = [line for line in server.commands if " FETCH " in line]
-    assert "<0.65536>" in asked
+    assert "<0.262144>" in asked
 
 
 @on_both
