@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import sqlalchemy as sa
 
 from store.backups.models import Backup
 from store.kit import clock
-from store.kit.database import db
+from store.kit.config import config
+from store.kit.database import db, end_read
+from store.kit.formatting import format_moment
+from store.mail.models import Restore
 
 # A night that was missed is nothing yet.
 OLD = timedelta(days=2)
@@ -43,8 +47,44 @@ def last_fault() -> str:
     return db.session.scalar(query) or ""
 
 
-def keep_account(name: str, made_at: datetime, size: int, fault: str = "") -> None:
+def last_in_words() -> tuple[str, str]:
+    """How the shop is copied, in words, and a note where it never was. Raises where the newest try was
+    given up, or a person should see to it."""
+    last, fault = last_backup(), last_fault()
+    if last is None and not fault:
+        note = "none was ever made: `store backup DIR`, and let it be another disk"
+        return "none was made yet", note if config().env == "production" else ""
+    words = f"the newest whole one is of {format_moment(last.made_at)}" if last else "none is whole"
+    if fault:
+        raise RuntimeError(f"{words}, and the last try was given up: {fault}")
+    if last is not None and last.is_old:
+        raise RuntimeError(f"{words}: see why none was made since (`systemctl list-timers`)")
+    return words, ""
+
+
+def was_made_in(folder: Path) -> str:
+    """The name of the newest whole one that was put into this folder since the last restore; empty where
+    none was."""
+    restored_at = sa.select(sa.func.max(Restore.restored_at)).scalar_subquery()
+    query = sa.select(Backup.name).where(
+        Backup.fault == "",
+        Backup.folder == _kept(folder),
+        sa.or_(restored_at.is_(None), Backup.ended_at > restored_at),
+    )
+    name = db.session.scalar(query.order_by(Backup.id.desc()).limit(1))
+    end_read()
+    return name or ""
+
+
+def keep_account(
+    name: str, made_at: datetime, size: int, fault: str = "", folder: Path | None = None
+) -> None:
     """Write down that one was made, or why not, in the caller's transaction."""
     row = Backup(name=name, made_at=made_at, ended_at=clock.now(), size=size, fault=fault[:300])
+    row.folder = _kept(folder) if folder else ""
     db.session.add(row)
     db.session.flush()
+
+
+def _kept(folder: Path) -> str:
+    return str(folder.absolute())[:500]

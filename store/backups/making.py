@@ -19,6 +19,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Protocol
 
+from store.backups.latest import was_made_in
 from store.backups.manifests import SEALED, Manifest, Part
 from store.backups.places import Place, other_shops
 from store.backups.programs import Programs
@@ -40,6 +41,10 @@ class Telling(Protocol):
 
 class OthersBackups(Refusal):
     """Two shops in one place would remove each other's backups."""
+
+
+class BackupsGone(Refusal):
+    """A disk that is not mounted leaves an empty folder, of the disk that is to be saved."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,16 @@ def make_backup(
     *,
     passphrase: str,
     keep: int | None,
+    begins: bool,
     programs: Programs,
     tell: Telling,
 ) -> Made:
     """Make one in this folder; encrypted where there is a passphrase. With `keep` older ones go once the
-    new one is whole. Refuses where there is nothing to copy, or it cannot be copied or written."""
+    new one is whole; `begins` says that the folder may be empty, though others were made there. Refuses
+    where there is nothing to copy, or it cannot be copied or written."""
     place = Place(folder)
+    if not begins:
+        _must_be_there(place)
     with place.alone(), work_room("backup", folder) as room:
         if other := other_shops(place, config().base_url):
             raise OthersBackups(f"{folder} holds backups of {other}. Name another folder.")
@@ -90,6 +99,14 @@ def make_backup(
         place.finish(manifest, key)
         gone, stuck = _older_go(place, keep) if keep and manifest.is_whole else ([], "")
     return Made(manifest, making.written, gone, stuck)
+
+
+def _must_be_there(place: Place) -> None:
+    if is_up_to_date() and not place.names() and (name := was_made_in(place.folder)):
+        raise BackupsGone(
+            f"{place.folder} holds no backup, and {name} was made there: is its disk mounted? Mount it, "
+            "and run this again. Where it is to begin without the earlier ones, pass --begin."
+        )
 
 
 def _older_go(place: Place, keep: int) -> tuple[list[str], str]:

@@ -12,7 +12,7 @@ class Backup(Base):
     """One that was made, or a try that was given up: then `fault` says why and `size` is 0.
 
     `made_at` is the moment that the copy shows; `size` the bytes that it consists of, files that it
-    shares with earlier ones included.
+    shares with earlier ones included. `folder` is where it was put; empty of those from before this was kept.
     """
 
     __tablename__ = "backups"
@@ -23,3 +23,4 @@ class Backup(Base):
     ended_at: Mapped[datetime]
     size: Mapped[int] = mapped_column(sa.BigInteger)
     fault: Mapped[str] = mapped_column(sa.String(300))
+    folder: Mapped[str] = mapped_column(sa.String(500), server_default="")

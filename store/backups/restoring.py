@@ -10,6 +10,8 @@ import os
 import re
 import shlex
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -147,12 +149,7 @@ def judge(chosen: Chosen, *, may_have_other_key: bool) -> None:
 def _must_be_empty() -> None:
     url = db.engine.url
     if url.get_backend_name() == "sqlite":
-        path = Path(url.database or "")
-        if path.exists() and path.stat().st_size:
-            raise NotEmpty(
-                f"There is a database already: {path}. A backup is restored into an empty place alone. "
-                "Name another folder with STORE_DATA_DIR, or move the file away."
-            )
+        _must_hold_nothing(Path(url.database or ""))
         return
     tables = _tables()
     if tables and MARK not in tables:
@@ -160,6 +157,33 @@ def _must_be_empty() -> None:
             f"The database {url.database} on {url.host or 'this machine'} has tables already. A backup is "
             "restored into an empty one alone. Name another with STORE_DATABASE_URL, or make a new one."
         )
+
+
+def _must_hold_nothing(path: Path) -> None:
+    """No file, or one without tables, as a command that only looked has made. SQLite would put what a
+    left `-wal` holds into whatever stands beside it."""
+    beside = path.with_name(f"{path.name}-wal")
+    if path.exists() and path.stat().st_size and not _has_no_tables(path):
+        raise NotEmpty(
+            f"There is a database already: {path}. A backup is restored into an empty place alone. "
+            "Name another folder with STORE_DATA_DIR, or stop the shop and move the file away, together "
+            "with those that bear its name and -wal or -shm."
+        )
+    if not path.exists() and beside.exists() and beside.stat().st_size:
+        raise NotEmpty(
+            f"{beside} belongs to the database that was here and may hold its last orders. Move it to "
+            "where that is."
+        )
+
+
+def _has_no_tables(path: Path) -> bool:
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
+            return not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    except sqlite3.Error:
+        return False
 
 
 def _tables() -> set[str]:
@@ -302,6 +326,7 @@ def finish(target: Path | None) -> None:
     made = Path(url.database or "")
     with made.open("rb") as file:
         os.fsync(file.fileno())
+    _forget_sqlite(target)  # one without tables
     made.replace(target)
     _forget_sqlite(made)
     sync_folder(target.parent)

@@ -39,9 +39,12 @@ _MAY_HOLD_A_PASSWORD = "database_url"  # noqa: S105 - the name of a setting
     metavar="NUMBER",
     help="Remove older backups but for so many, once the new one is whole.",
 )
+@click.option(
+    "--begin", is_flag=True, help="Earlier backups that were made in DIR are gone: go on without."
+)
 @json_option
 @in_shop
-def backup(folder: Path, keep: int | None, as_json: bool) -> None:
+def backup(folder: Path, keep: int | None, begin: bool, as_json: bool) -> None:
     """Copy database, files and settings to DIR while the shop sells.
 
     Encrypted where a passphrase is set. Broken off, it is run again and goes on with its files. Exit 1,
@@ -55,6 +58,7 @@ def backup(folder: Path, keep: int | None, as_json: bool) -> None:
             settings_as_given(settings),
             passphrase=passphrase_of(settings),
             keep=keep,
+            begins=begin,
             programs=programs_of(settings),
             tell=tell,
         )
@@ -66,7 +70,7 @@ def backup(folder: Path, keep: int | None, as_json: bool) -> None:
         raise Refused(words) from None
     _say(made, folder, as_json=as_json)
     faults = [*_missing(made), *([made.stuck] if made.stuck else [])]
-    _write_down(made)
+    _write_down(made, folder)
     if not faults:
         tell_now(Happening.BACKUP_DONE, bytes=made.manifest.size)
     if faults:
@@ -74,11 +78,11 @@ def backup(folder: Path, keep: int | None, as_json: bool) -> None:
         raise Refused("\n".join(faults))
 
 
-def _write_down(made: Made) -> None:
+def _write_down(made: Made, folder: Path) -> None:
     one, lacks = made.manifest, " ".join(_missing(made))
     try:
         with transaction():
-            keep_account(one.name, one.made_at, 0 if lacks else one.size, lacks)
+            keep_account(one.name, one.made_at, 0 if lacks else one.size, lacks, folder)
             after = {"name": one.name, "files": len(one.files), "size": one.size}
             record(Act.BACKUP_MADE, after=after)
     except sa.exc.DBAPIError as fault:

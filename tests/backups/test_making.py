@@ -212,6 +212,46 @@ def test_a_folder_that_goes_away_half_way_leaves_no_backup(
     assert last_backup() is None
 
 
+@on_both
+def test_a_place_that_lost_its_backups_is_named_as_a_disk_that_is_not_mounted(
+    here: Somewhere, place: Path
+) -> None:
+    here.done("backup", place)
+    (first,) = [path.parent.name for path in place.glob("*/manifest.json")]
+    mounted = place.rename(place.with_name("the disk"))
+    for _ in range(2):
+        place.mkdir(exist_ok=True)
+        result = here.run("backup", place)
+        assert result.exit_code == 1
+        assert f"{place} holds no backup, and {first} was made there: is its disk mounted?" in (
+            result.output
+        )
+        assert list(place.iterdir()) == []
+    (alert,) = _alerts()
+    assert "is its disk mounted?" in alert
+    # Another folder is another matter, and so is the disk once it is back.
+    here.done("backup", place.with_name("other"))
+    place.rmdir()
+    mounted.rename(place)
+    here.done("backup", place)
+
+    shutil.rmtree(place)
+    here.done("backup", place, "--begin")
+    assert len(_manifests(place)) == 1
+
+
+def test_a_restored_shop_may_be_copied_to_an_empty_disk(
+    here: Somewhere, place: Path, tmp_path: Path
+) -> None:
+    for _ in range(2):  # so that the copy knows of one
+        here.done("backup", place)
+    folder = tmp_path / "there"
+    there = Somewhere(folder, f"sqlite:///{folder / 'colophon.db'}")
+    there.done("restore", place, "--yes")
+    shutil.rmtree(place)
+    there.done("backup", place)
+
+
 def test_two_shops_do_not_share_a_place(here: Somewhere, place: Path) -> None:
     here.done("backup", place)
     result = here.run("backup", place, STORE_BASE_URL="http://other.example")

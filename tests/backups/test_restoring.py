@@ -3,9 +3,12 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,6 +18,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask_migrate import downgrade
 
+from store.backups import restoring
 from store.catalog.models import Asset
 from store.commands import restore
 from store.kit.database import db
@@ -240,6 +244,61 @@ def test_where_a_shop_stands_none_is_restored(
         assert "has tables already. A backup is restored into an empty one alone." in result.output
     assert result.exit_code == 1
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Order)) == 1
+
+
+def test_a_place_that_was_only_looked_at_is_still_empty(
+    here: Somewhere, there: Somewhere, place: Path
+) -> None:
+    here.done("backup", place)
+    assert "There are no tables yet" in there.run("check").output
+    assert (there.data / "colophon.db").stat().st_size
+    there.done("restore", place, "--yes")
+
+
+def _a_log_of_the_database_before(here: Somewhere, there: Somewhere) -> Path:
+    """SQLite's file is moved away, as after a crash, and its log stays."""
+    there.data.mkdir()
+    with here.opened():
+        a_paid_order(a_shop(slug="another"))
+        with sqlite3.connect(here.data / "colophon.db") as reading:  # so that the log is kept
+            reading.execute("SELECT 1 FROM orders").fetchall()
+            log = there.data / "colophon.db-wal"
+            shutil.copy(here.data / "colophon.db-wal", log)
+        reading.close()
+    assert log.stat().st_size
+    return log
+
+
+def test_a_log_that_was_left_is_put_into_no_other_database(
+    here: Somewhere, there: Somewhere, place: Path
+) -> None:
+    here.done("backup", place)
+    log = _a_log_of_the_database_before(here, there)
+    before = log.read_bytes()
+    said = there.run("restore", place, "--yes")
+    assert said.exit_code == 1
+    assert f"{log} belongs to the database that was here" in said.output
+    assert log.read_bytes() == before
+    log.unlink()
+    there.done("restore", place, "--yes")
+
+
+def test_control_without_the_refusal_the_restored_database_is_changed(
+    here: Somewhere, there: Somewhere, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.done("backup", place)
+    _a_log_of_the_database_before(here, there)
+    monkeypatch.setattr(restoring, "_must_hold_nothing", lambda _: None)
+    monkeypatch.setattr(restoring, "_forget_sqlite", lambda _: None)
+    there.run("restore", place, "--yes")
+    with closing(sqlite3.connect(there.data / "colophon.db")) as connection:
+        try:
+            kept = connection.execute("SELECT count(*) FROM orders").fetchone() == (1,)
+            held = connection.execute("SELECT count(*) FROM restores").fetchone() == (1,)
+            whole = connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        except sqlite3.DatabaseError:
+            return
+    assert not (kept and held and whole)
 
 
 def test_a_backup_of_this_name_and_that_nobody_can_be_asked(
