@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from flask import Flask
 
+from store.backups.latest import keep_account
 from store.catalog.face_pictures import store_logo
 from store.catalog.models import Asset, Face, Seller
 from store.cli import main
@@ -66,9 +67,9 @@ def test_what_is_wrong_comes_first_and_settings_last(app: Flask, tmp_path: Path)
     storage().put_bytes("covers/of-nobody", b"a picture")
     done = _check(tmp_path)
     first, *lines = done.output.splitlines()
-    assert first == "1 fault; 16 things were looked at."
+    assert first == "1 fault; 17 things were looked at."
     words = [line.split()[0] for line in lines]
-    assert words == ["fault", *["ok"] * 15, *["set"] * words.count("set")]
+    assert words == ["fault", *["ok"] * 16, *["set"] * words.count("set")]
 
     told = json.loads(_check(tmp_path, "--json").output)
     assert not told["well"]
@@ -83,7 +84,7 @@ def test_what_no_row_names_is_a_note_and_no_fault(app: Flask, tmp_path: Path) ->
     storage().put_bytes("elsewhere/of-others", b"not ours")
     done = _check(tmp_path)
     assert done.exit_code == 0
-    assert done.output.startswith("1 note; 16 things")
+    assert done.output.startswith("1 note; 17 things")
     (note,) = _lines(done.output, "note")
     assert note.startswith("note   files: 1 file that no row names (9 bytes): covers/of-nobody. ")
 
@@ -100,7 +101,7 @@ def test_a_picture_that_is_gone_is_named(app: Flask, tmp_path: Path, kind: str) 
     name.unlink()
     done = _check(tmp_path)
     (fault,) = _lines(done.output, "fault")
-    assert fault.startswith(f"fault  files: RuntimeError: 1 of 5: {kind}/{name.name[:12]}")
+    assert fault.startswith(f"fault  files: 1 of 5: {kind}/{name.name[:12]}")
 
 
 def test_other_bytes_of_the_same_size_are_found_where_all_is_read(
@@ -129,7 +130,7 @@ def test_a_disk_that_is_nearly_full_is_named(
         surroundings.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 0, 4 * 10**10)
     )
     (fault,) = _lines(_check(tmp_path).output, "fault")
-    assert "disk: RuntimeError: only 40000.0 MB of 1000000.0 MB free at " in fault
+    assert "disk: only 40000.0 MB of 1000000.0 MB free at " in fault
 
 
 def test_in_production_nobody_else_may_read_the_data(
@@ -157,7 +158,59 @@ def test_in_production_nobody_else_may_read_the_data(
 
     secrets.chmod(0o600)
     folder.chmod(0o750)
-    assert "ok     permissions: " in _check(folder, **given).output
+    done = _check(folder, **given)
+    assert "ok     permissions: " in done.output
+    assert "note   backup: none was ever made: `store backup DIR`" in done.output
+
+
+def test_what_belongs_to_another_user_is_to_be_given_to_the_shops(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_shop()
+    owner = surroundings._owner(tmp_path)
+    monkeypatch.setattr(surroundings.os, "geteuid", lambda: 4_000_000)  # whom root kept out of it
+    (note,) = [one for one in _lines(_check(tmp_path).output, "note") if " permissions: " in one]
+    assert f"{tmp_path} belongs to {owner}, the shop to 4000000: chown 4000000 {tmp_path};" in note
+    assert f"chown 4000000 {tmp_path / 'colophon.db'}" in note
+
+
+@pytest.mark.parametrize("what", ["cut short", "no database"])
+def test_a_damaged_database_is_said_once_with_the_way_out(
+    app: Flask, tmp_path: Path, what: str
+) -> None:
+    a_shop()
+    db.session.remove()
+    db.engine.dispose()
+    file = tmp_path / "colophon.db"
+    file.write_bytes(file.read_bytes()[:300_000] if what == "cut short" else b"nothing " * 10_000)
+    for beside in tmp_path.glob("colophon.db-*"):
+        beside.unlink()
+    done = _check(tmp_path)
+    (fault,) = _lines(done.output, "fault")
+    assert fault.startswith("fault  database: the database is damaged (")
+    assert "restore the newest backup" in fault
+    parts = [line.split(":")[0].removeprefix("note   ") for line in _lines(done.output, "note")]
+    assert set(parts) == connections.ASK_TABLES
+    assert "not looked at: first the database" in done.output
+
+
+def test_the_newest_backup_is_among_what_is_looked_at(app: Flask, tmp_path: Path) -> None:
+    a_shop()
+
+    def line() -> str:
+        (found,) = [one for one in _check(tmp_path).output.splitlines() if " backup: " in one]
+        return found
+
+    assert line() == "ok     backup: none was made yet"
+    with transaction():
+        keep_account("one", clock.now() - timedelta(days=3), 1)
+    assert line().startswith("fault  backup: the newest whole one is of ")
+    with transaction():
+        keep_account("two", clock.now(), 1)
+    assert line().startswith("ok     backup: the newest whole one is of ")
+    with transaction():
+        keep_account("", clock.now(), 0, "There is no space left for the backup")
+    assert line().endswith("and the last try was given up: There is no space left for the backup")
 
 
 def test_a_test_letter_is_handed_to_the_server_at_once(app: Flask, tmp_path: Path) -> None:
@@ -185,7 +238,7 @@ def test_a_test_letter_that_is_refused_is_a_fault_in_the_servers_words(
     (fault,) = _lines(done.output, "fault")
     assert (done.exit_code, fault) == (
         1,
-        "fault  test letter: RuntimeError: it was not taken: 550 5.7.1 relaying denied",
+        "fault  test letter: it was not taken: 550 5.7.1 relaying denied",
     )
     assert db.session.scalars(sa.select(AuditEntry).filter_by(act="mail_tried")).all() == []
 
@@ -253,7 +306,7 @@ def test_a_file_that_is_missing_or_cut_short_is_named(app: Flask, tmp_path: Path
     done = _check(tmp_path)
     assert done.exit_code == 1
     (fault,) = _lines(done.output, "fault")
-    assert fault.startswith("fault  files: RuntimeError: 2 of 2: ")
+    assert fault.startswith("fault  files: 2 of 2: ")
     assert f"{missing[:12]}… is missing" in fault
     assert f"{short[:12]}… has 4 bytes, not " in fault
 

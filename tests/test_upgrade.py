@@ -25,6 +25,7 @@ from store.catalog.sellers import state_seller
 from store.cli import main
 from store.kit import revision
 from store.kit.database import db, transaction
+from store.kit.revision import NONE
 from store.mail.models import Delivery
 from store.orders.discounts import add_discount
 from store.orders.models import Order
@@ -88,13 +89,27 @@ def test_the_newest_migration_is_the_one_that_the_library_finds() -> None:
     assert revision.newest(directory) == ScriptDirectory(directory).get_current_head()
 
 
+def test_a_damaged_queue_is_taken_for_no_other_file(app: Flask, tmp_path: Path) -> None:
+    bell = tmp_path / "bell.db"
+    for file in tmp_path.glob("bell.db*"):
+        file.unlink()
+    bell.write_bytes(b"no database, and long enough to be looked at" * 100)
+    for word in ("web", "worker", "tick", "check"):
+        done = _run(word, tmp_path)
+        assert done.exit_code == 1
+        assert (
+            f"{bell} is damaged (file is not a database). It only wakes workers early"
+            in done.output
+        )
+        assert isinstance(done.exception, SystemExit)
+    bell.unlink()
+    assert _run("tick", tmp_path).exit_code == 0
+
+
 def test_nothing_starts_without_tables_and_a_file_is_not_made(tmp_path: Path) -> None:
     for word in ("web", "worker"):
         done = _run(word, tmp_path)
-        assert (done.exit_code, done.stderr) == (
-            1,
-            "There are no tables yet: run `store db upgrade`.\n",
-        )
+        assert (done.exit_code, done.stderr) == (1, f"{NONE}\n")
     assert not (tmp_path / "colophon.db").exists()
 
 

@@ -53,17 +53,17 @@ def in_shop(command: Callable[P, R]) -> Callable[P, R]:
         from store.kit.space import NoSpace, is_full  # noqa: PLC0415
         from store.kit.system_words import refused_place  # noqa: PLC0415
 
-        with the_shop().app_context():
-            try:
+        try:
+            with the_shop().app_context():
                 return command(*args, **kwargs)
-            except Refusal as refusal:
-                raise Refused(refusal.sentence) from None
-            except (sa.exc.DBAPIError, OSError) as fault:
-                if is_full(fault):
-                    raise Refused(NoSpace.sentence) from None
-                if words := refused_place(fault):
-                    raise Refused(words) from None
-                raise
+        except Refusal as refusal:
+            raise Refused(refusal.sentence) from None
+        except (sa.exc.DBAPIError, OSError) as fault:
+            if is_full(fault):
+                raise Refused(NoSpace.sentence) from None
+            if words := refused_place(fault):
+                raise Refused(words) from None
+            raise
 
     return run
 

@@ -8,8 +8,9 @@ from store import serving, tasks
 from store.app import place
 from store.commands.base import Refused, in_shop, load_settings
 from store.commands.serve import PORT, free_bind
-from store.kit import revision
+from store.kit import jobs, revision
 from store.kit.database import transaction
+from store.kit.errors import Refusal
 from store.kit.space import is_busy
 from store.mail import heartbeats
 from store.settings import Settings
@@ -45,7 +46,7 @@ def db_upgrade() -> None:
 def web(port: int | None) -> None:
     """The web server alone."""
     settings = load_settings()
-    _refuse_other_tables(settings)
+    _refuse_what_cannot_start(settings)
     serving.run_web(settings, free_bind(settings, port))
 
 
@@ -53,7 +54,7 @@ def web(port: int | None) -> None:
 def worker() -> None:
     """The worker alone: sends letters, keeps the timetable."""
     settings = load_settings()
-    _refuse_other_tables(settings)
+    _refuse_what_cannot_start(settings)
     serving.run_worker(settings)
 
 
@@ -68,6 +69,10 @@ def tick() -> None:
     click.echo("Done what was due.")
 
 
-def _refuse_other_tables(settings: Settings) -> None:
+def _refuse_what_cannot_start(settings: Settings) -> None:
+    try:
+        jobs.must_be_whole(settings.database, str(settings.data_dir.absolute() / "bell.db"))
+    except Refusal as refusal:
+        raise Refused(refusal.sentence) from None
     if fault := revision.fault_at(settings.database, str(place("migrations"))):
         raise Refused(fault)

@@ -5,16 +5,20 @@ that cannot be rung is a line in the log and nothing more.
 """
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, cast
 
 from flask import Flask, current_app
 
 from store.kit import logs, space
 from store.kit.database import after_commit
+from store.kit.errors import Refusal
 from store.kit.happenings import Happening, tell
 from store.kit.pulse import Pulse
 from store.kit.unloaded import not_loaded
@@ -36,9 +40,30 @@ def init_app(app: Flask, database_url: str, queue_file: str) -> None:
     app.extensions["colophon.pulse"] = Pulse()
 
 
+class BellDamaged(Refusal):
+    """The file of the queue is no database any more."""
+
+
+def must_be_whole(database_url: str, queue_file: str) -> None:
+    """Refuses (`BellDamaged`) where the queue is a file, and damaged: nobody is to take it for the shop's."""
+    if not database_url.startswith("sqlite") or not Path(queue_file).exists():
+        return
+    try:
+        with closing(sqlite3.connect(queue_file)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.DatabaseError as fault:
+        if fault.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+        raise BellDamaged(
+            f"{queue_file} is damaged ({fault}). It only wakes workers early, and nothing is lost with it: stop "
+            "the shop, remove the file with those of its name and -wal or -shm, and start again."
+        ) from None
+
+
 def make_huey(database_url: str, queue_file: str) -> Huey:
-    """The queue beside the shop's database: a file of its own, or PostgreSQL."""
+    """The queue beside the shop's database: a file of its own, or PostgreSQL. Refuses as `must_be_whole`."""
     if database_url.startswith("sqlite"):
+        must_be_whole(database_url, queue_file)
         named = {"storage_class": _FileOfBells, "filename": queue_file}
         return Huey("colophon", results=False, utc=True, **named)
     dsn = database_url.replace("postgresql+psycopg://", "postgresql://")

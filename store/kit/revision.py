@@ -20,7 +20,10 @@ from store.kit.errors import Refusal
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
-NONE = "There are no tables yet: run `store db upgrade`."
+NONE = (
+    "There are no tables yet: run `store db upgrade` for a new shop, or `store restore` for one that was here "
+    "before."
+)
 EARLIER = "The tables are of an earlier version ({present}, not {newest}): run `store db upgrade`."
 LATER = (
     "The tables are of a later version of the shop ({present}, and this one knows {newest}): install "

@@ -5,6 +5,7 @@ A part returns its words, or its words and a note: what is worth a look and no f
 """
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -14,8 +15,10 @@ from store.catalog.models import Seller
 from store.kit import clock, revision
 from store.kit.config import config
 from store.kit.database import db
+from store.kit.errors import Refusal
 from store.kit.space import write_a_little
 from store.kit.storage import storage
+from store.kit.system_words import refused_place
 from store.mail import heartbeats
 from store.mail.imap import opened
 from store.mail.letters import compose_sample, compose_test
@@ -64,10 +67,17 @@ class Tried:
 Said = str | tuple[str, str]
 
 
-def try_all(wanted: Wanted = Wanted()) -> Iterable[Tried]:
-    """Each part in turn; a fault of one keeps no other from being tried."""
-    for name, part in PARTS.items():
-        yield _tried(name, lambda part=part: part(wanted))  # type: ignore[misc]
+def try_all(wanted: Wanted = Wanted(), more: "Parts | None" = None) -> Iterable[Tried]:
+    """Each part in turn, and those that a higher room has `more`; a fault of one keeps no other from being
+    tried, but for what asks the tables."""
+    has_tables = True
+    for name, part in (PARTS | (more or {})).items():
+        if name in ASK_TABLES and not has_tables:
+            yield Tried(name, is_well=True, words="", note="not looked at: first the database")
+            continue
+        tried = _tried(name, lambda part=part: part(wanted))  # type: ignore[misc]
+        has_tables = has_tables and (name != "database" or tried.is_well)
+        yield tried
     for name, (asked, part) in ON_REQUEST.items():
         if asked(wanted):
             yield _tried(name, lambda part=part: part(wanted))  # type: ignore[misc]
@@ -83,9 +93,23 @@ def discreet(text: str, secrets: Iterable[str]) -> str:
 
 
 def in_words(error: Exception, secrets: Iterable[str]) -> str:
-    """The first line of a fault, without a password."""
-    words = discreet(f"{type(error).__name__}: {error}", secrets)
-    return next(iter(words.splitlines()), type(error).__name__)
+    """The first line of a fault, without a password: its sentence where it has one, else with its name."""
+    words = refused_place(error) or damaged_database(error) or str(error)
+    if not words or not (isinstance(error, (RuntimeError, Refusal)) or words != str(error)):
+        words = f"{type(error).__name__}: {words}"
+    return next(iter(discreet(words, secrets).splitlines()), type(error).__name__)
+
+
+def damaged_database(error: BaseException) -> str:
+    """The sentence about a file of SQLite's that is none any more; empty where the fault is another."""
+    fault = getattr(error, "orig", None) or error
+    code = getattr(fault, "sqlite_errorcode", 0) if isinstance(fault, sqlite3.Error) else 0
+    if code & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return ""
+    return (
+        f"the database is damaged ({fault}): stop the shop, move the file away with those of its name beside "
+        "it, and restore the newest backup"
+    )
 
 
 def _tried(name: str, part: Callable[[], Said]) -> Tried:
@@ -276,7 +300,8 @@ def _second_steps(_: Wanted) -> Said:
     return f"{len(under)} are kept under the present key or an accepted one", note if early else ""
 
 
-PARTS: dict[str, Callable[[Wanted], Said]] = {
+Parts = dict[str, Callable[[Wanted], Said]]
+PARTS: Parts = {
     "database": _database,
     "clock": _clock,
     "storage": _storage,
@@ -294,6 +319,8 @@ PARTS: dict[str, Callable[[Wanted], Said]] = {
     "stripe key": _stripe_key,
     "stripe webhook": _stripe_webhook,
 }
+# What these say where the database is at fault is no news of theirs.
+ASK_TABLES = {"writing", "files", "journal", "workers", "second steps", "letter", "backup"}
 ON_REQUEST: dict[str, tuple[Callable[[Wanted], str], Callable[[Wanted], Said]]] = {
     "test letter": (lambda wanted: wanted.mail_to, _test_letter),
     "our address": (lambda wanted: wanted.url, _our_address),

@@ -39,10 +39,21 @@ def look() -> str:
             f"a file of its own, or an older copy was put here. So {_ONE_FILE}"
         )
     if passed and (found.until is None or passed - found.until > LATE):
-        known = f"tells all until {format_moment(found.until)}" if found.until else "is not there"
+        known, why = (
+            "is not there",
+            (
+                "it was lost since, and a worker of this machine begins it again within a minute, or workers write "
+                "another file. If so, "
+            ),
+        )
+        if found.until:
+            known, why = (
+                f"tells all until {format_moment(found.until)}",
+                "it writes another file. So ",
+            )
         raise RuntimeError(
             f"{journal_path()} {known}, and a worker went through the timetable at "
-            f"{format_moment(passed)}: it writes another file. So {_ONE_FILE}"
+            f"{format_moment(passed)}: {why}{_ONE_FILE}"
         )
     if found.since is None or found.until is None:
         return "not begun: the first pass of a worker begins it"

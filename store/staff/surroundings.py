@@ -21,7 +21,15 @@ CLOCK_SECONDS = 30
 # The files of settings that the operator's guide makes.
 SETTINGS_FILES = (Path("/etc/colophon.env"), Path("/etc/colophon-pipe.env"))
 _OTHERS = stat.S_IROTH | stat.S_IWOTH
-_DATABASES = ("colophon.db", "colophon.db-wal", "colophon.db-shm", "bell.db")
+_OWN = (
+    "colophon.db",
+    "colophon.db-wal",
+    "colophon.db-shm",
+    "bell.db",
+    "erasures.jsonl",
+    "files",
+    "work",
+)
 
 
 def disk() -> str:
@@ -97,13 +105,14 @@ def _open_files() -> Iterator[str]:
 
 
 def _of_others() -> Iterator[str]:
-    """Databases that somebody else made, most often root with a command: the shop cannot write them."""
+    """What belongs to somebody else, most often root by a command: the shop cannot write it."""
     data = config().data_dir.absolute()
-    for name in _DATABASES:
-        file = data / name
-        if file.exists() and file.stat().st_uid != data.stat().st_uid:
-            owner = _owner(data)
-            yield f"{file} belongs to {_owner(file)}, the folder to {owner}: chown {owner} {file}"
+    # Whose the shop is: who runs this, unless that is root, who may do all.
+    number = os.geteuid() or data.stat().st_uid
+    owner = _name(number)
+    for path in (data, *(data / name for name in _OWN)):
+        if path.exists() and path.stat().st_uid != number:
+            yield f"{path} belongs to {_name(path.stat().st_uid)}, the shop to {owner}: chown {owner} {path}"
 
 
 def _lets_in(place: Path) -> bool:
@@ -111,7 +120,10 @@ def _lets_in(place: Path) -> bool:
 
 
 def _owner(path: Path) -> str:
-    number = path.stat().st_uid
+    return _name(path.stat().st_uid)
+
+
+def _name(number: int) -> str:
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:

@@ -95,9 +95,7 @@ def test_the_check_says_that_the_clock_is_not_stripes(
     monkeypatch.setattr(clock, "machine_time", lambda: datetime.now(UTC) + timedelta(seconds=90))
     status, (line, _) = check()
     assert status == 1
-    assert re.match(
-        r"fault  stripe key: RuntimeError: the clock is (89|90|91) seconds ahead of Stripe's", line
-    )
+    assert re.match(r"fault  stripe key: the clock is (89|90|91) seconds ahead of Stripe's", line)
 
 
 def test_the_check_says_that_a_key_does_not_answer(check: Any, double: StripeDouble) -> None:
