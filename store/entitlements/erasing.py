@@ -13,6 +13,13 @@ from store.entitlements.links import Ended, ensure_links, order_link
 from store.entitlements.models import CustomerMerge, Entitlement, Erasure, Link, SecondAddress
 from store.entitlements.person import Person, person_of, rows_of
 from store.entitlements.personal import NAMING, TABLES, Kind, columns_of
+from store.entitlements.shared_addresses import (
+    captured_elsewhere,
+    end_as_second,
+    forget_elsewhere,
+    keys_of_others,
+    who_has_as_second,
+)
 from store.kit import clock
 from store.kit.database import Base, db
 from store.kit.mailboxes import ERASED, address_key
@@ -48,6 +55,9 @@ _SINCE = {
 }
 # Rows of an address, of which newer ones are theirs, too.
 _BY_ADDRESS = {"offers": "created_at", "captured_letters": "captured_at"}
+# Rows that may be of somebody who has the address and was never this customer: anybody may type it in an
+# order.
+_OF_AN_ADDRESS = {"offers", "discount_members", "import_lines"}
 _AT_ONCE = 500
 
 _forget_files: Callable[[Collection[str]], None] | None = None
@@ -60,7 +70,7 @@ def register_files(forget: Callable[[Collection[str]], None]) -> None:
 
 
 def whole_person(customer_id: int) -> Person:
-    """A customer with every address that was ever proved theirs, but for one that is another
+    """A customer with every address that was ever proved theirs, but for those that are another
     customer's by now."""
     found = person_of(customer_id)
     ids = found.ids
@@ -77,7 +87,7 @@ def whole_person(customer_id: int) -> Person:
     ordered = db.session.scalars(
         sa.select(Order.email).where(Order.customer_id.in_(ids)).distinct()
     ).all()
-    keys = {address_key(one) for one in spelled if one} - _keys_of_others(ids, spelled)
+    keys = {address_key(one) for one in spelled if one} - keys_of_others(ids, spelled)
     ours = {*found.keys, *keys}
     spelled += [one for one in ordered if address_key(one) in ours]
     more = [one for one in spelled if one and address_key(one) in ours]
@@ -85,22 +95,18 @@ def whole_person(customer_id: int) -> Person:
     return replace(found, spellings=tuple(spellings), keys=tuple(sorted(ours)))
 
 
-def _keys_of_others(ids: Collection[int], spelled: Collection[str | None]) -> set[str]:
-    keys = {address_key(one) for one in spelled if one}
-    others = sa.select(Customer.email_key).where(
-        Customer.email_key.in_(keys), Customer.id.not_in(ids)
-    )
-    return set(db.session.scalars(others))
-
-
-def erase_person(customer_id: int, at: datetime, *, is_again: bool = False) -> tuple[int, ...]:
+def erase_person(
+    customer_id: int, at: datetime, *, is_asked: bool = True, is_again: bool = False
+) -> tuple[int, ...]:
     """Take out of every table what says who a customer is or was. Called under the locks of their
-    history; `at` (UTC) is the moment of the erasure. Returns the numbers of the customers.
+    history, and of those whose second address is their first; `at` (UTC) is the moment of the erasure.
+    Returns the numbers of the customers.
 
-    With `is_again` the database was put back as it was before: where somebody has ordered under this
+    Where nobody asked for it (`is_asked`), rows stay that are about an address and no customer. With
+    `is_again` the database was put back as it was before: where somebody has ordered under this
     number since that moment, they are a customer of their own from now on, with what came since.
     """
-    person = whole_person(customer_id)
+    person, others = whole_person(customer_id), who_has_as_second(customer_id)
     for one in person.ids:
         outbox.look_again(one)
     came_back = is_again and _came_back(person, at)
@@ -108,15 +114,22 @@ def erase_person(customer_id: int, at: datetime, *, is_again: bool = False) -> t
     _blank_customers(person, at)
     if came_back:
         _part_from(person, at, _add_customer(email, key, name))
-    chosen = {table: _ids_of(table, person, at if came_back else None) for table in TABLES}
+    chosen = {
+        table: _ids_of(table, person, at if came_back else None)
+        for table in TABLES
+        if is_asked or table not in _OF_AN_ADDRESS
+    }
+    chosen["captured_letters"] += captured_elsewhere(chosen["deliveries"])
     _end_rights(person)
     _end_letters(chosen["deliveries"])
     for table, ids in chosen.items():
         if table not in _KEPT:
             _blank(table, ids)
-    _forget_elsewhere(person)
-    if _forget_files is not None:
-        _forget_files(person.spellings)
+    if is_asked:
+        end_as_second(others, email, at)
+        forget_elsewhere(person)
+        if _forget_files is not None:
+            _forget_files(person.spellings)
     ended = sa.update(Erasure).where(Erasure.customer_id.in_(person.ids), Erasure.done_at.is_(None))
     db.session.execute(ended.where(Erasure.stopped_at.is_(None)).values(done_at=clock.now()))
     db.session.expire_all()
@@ -245,19 +258,6 @@ def _nothing(column: sa.Column[Any]) -> Any:
         is_search = column.name == "search_key"
         return "" if is_search else sa.literal(f"{ERASED}:") + sa.cast(row.id, sa.String(20))
     return sa.null() if column.nullable else ""
-
-
-def _forget_elsewhere(person: Person) -> None:
-    """Addresses of the person in rows that are somebody else's: a link that asked them, an order
-    that was placed with their address and moved on."""
-    asked = sa.update(Link).where(Link.new_email.in_(person.spellings)).values(new_email=None)
-    db.session.execute(asked.execution_options(synchronize_session=False))
-    moved = sa.select(Order).where(
-        Order.email.in_(person.spellings), Order.customer_id.not_in(person.ids)
-    )
-    for order in db.session.scalars(moved):
-        order.email = order.customer.email
-    db.session.flush()
 
 
 def _pieces(ids: list[int]) -> Iterator[list[int]]:

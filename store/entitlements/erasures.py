@@ -76,13 +76,15 @@ def ask_erasure(customer: Customer, who: str, *, is_at_once: bool = False) -> Er
 
 def _tell(customer: Customer) -> None:
     for address in mailboxes_of(customer):
-        link = make_link("keep", customer.id)
+        other = None if address == customer.email else address
+        # Its page says what the letter does: who reads another address may have copies of their own.
+        link = make_link("keep", customer.id, new_email=other)
         outbox.owe(
             TOLD,
             f"{TOLD}:{link.id}",
             customer_id=customer.id,
             link_id=link.id,
-            address=None if address == customer.email else address,
+            address=other,
             priority=0,
         )
 

@@ -31,7 +31,7 @@ def forget_customers() -> None:
         with transaction() as session:
             lock_histories([customer_id])
             if session.scalar(_without_anything([customer_id])) is not None:
-                erase_person(customer_id, clock.now())
+                erase_person(customer_id, clock.now(), is_asked=False)
     if len(ids) == AT_ONCE:
         _go_on_from(ids[-1])
     elif db.session.scalar(sa.select(Clearing.up_to).where(Clearing.name == _WALK)):

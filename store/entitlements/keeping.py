@@ -37,7 +37,7 @@ KEPT: tuple[Kept, ...] = (
         "A second address",
         ("second_addresses",),
         "To reach you if the first mailbox is gone.",
-        "Until you take it out or change the first.",
+        "Until you take it out or change the first, or who reads it has their own data erased.",
     ),
     Kept(
         "An address that was asked to confirm, or of two customers who became one",

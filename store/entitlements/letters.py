@@ -338,7 +338,8 @@ def order_settled(delivery: Delivery) -> Letter | Skip:
 
 def _sample_told() -> dict[str, object]:
     url = f"{config().base_url}/keep/sample"
-    return {"url": url, "due_at": datetime(2027, 3, 15, 10, tzinfo=UTC), "is_at_once": False}
+    due_at = datetime(2027, 3, 15, 10, tzinfo=UTC)
+    return {"url": url, "due_at": due_at, "is_at_once": False, "is_other": False}
 
 
 @letter(TOLD, sample=_sample_told)
@@ -352,14 +353,16 @@ def erasure_told(delivery: Delivery) -> Letter | Skip:
         "url": link_url(link),
         "due_at": waits.due_at,
         "is_at_once": waits.due_at <= clock.now(),
+        "is_other": delivery.address is not None,
     }
     return Letter(_mailbox(delivery, link.customer), words)
 
 
-@letter(STOPPED, sample=dict)
+@letter(STOPPED, sample=lambda: {"is_other": False})
 def erasure_stopped(delivery: Delivery) -> Letter:
     """Tells an address of the person that nothing is erased."""
-    return Letter(_mailbox(delivery, db.session.get_one(Customer, delivery.customer_id)), {})
+    customer = db.session.get_one(Customer, delivery.customer_id)
+    return Letter(_mailbox(delivery, customer), {"is_other": delivery.address is not None})
 
 
 def _mailbox(delivery: Delivery, customer: Customer) -> Mailbox:

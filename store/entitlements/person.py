@@ -27,7 +27,8 @@ class Person:
 
 def person_of(customer_id: int) -> Person:
     """A customer who was not brought together with another, and all who became one with them. A
-    second address counts once it is on file, and no earlier one: it may be somebody else’s by now.
+    second address counts once it is on file, unless it is another customer's first, who may have a price by it
+    or have asked for one; and no earlier one does: it may be somebody else’s by now.
     Refuses `CustomerUnknown`."""
     customer = customer_by_id(customer_id)
     ids = [customer.id]
@@ -36,10 +37,15 @@ def person_of(customer_id: int) -> Person:
     second = second_of(customer.id)
     spelled = [customer.email, customer.email_key]
     keys = [customer.email_key]
-    if second is not None and is_on_file(second):
+    if second is not None and is_on_file(second) and not _is_anothers(second.email_key, ids):
         spelled += [second.email, second.email_key]
         keys.append(second.email_key)
     return Person(tuple(ids), tuple(dict.fromkeys(spelled)), tuple(keys))
+
+
+def _is_anothers(key: str, ids: list[int]) -> bool:
+    query = sa.select(Customer.id).where(Customer.email_key == key, Customer.id.not_in(ids))
+    return db.session.scalar(query) is not None
 
 
 def rows_of(table: str, person: Person) -> sa.ColumnElement[bool]:
@@ -76,8 +82,10 @@ def _moves(row: Any, person: Person) -> sa.ColumnElement[bool]:
 
 def _letters(row: Any, person: Person) -> sa.ColumnElement[bool]:
     nobodys = sa.and_(row.customer_id.is_(None), row.kind.not_in(_OF_STAFF))
+    about = row.order_id.in_(sa.select(_the("orders").id).where(rows_of("orders", person)))
     return sa.or_(
-        row.customer_id.in_(person.ids), sa.and_(row.address.in_(person.spellings), nobodys)
+        row.customer_id.in_(person.ids),
+        sa.and_(sa.or_(row.address.in_(person.spellings), about), nobodys),
     )
 
 

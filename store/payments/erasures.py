@@ -17,6 +17,7 @@ from store.entitlements.journal_after_restore import is_another_shops
 from store.entitlements.links import undo_ends_at
 from store.entitlements.merging import lock_histories
 from store.entitlements.models import Erasure, Link
+from store.entitlements.shared_addresses import who_has_as_second
 from store.kit import clock
 from store.kit.database import db, end_read, transaction
 from store.mail.models import Delivery, DeliveryStatus
@@ -126,7 +127,7 @@ def carry_out(erasure_id: int) -> bool:
         cancel_as_customer(partial(_order, order_id))
     with transaction():
         # Orders first, as who pays one locks it; what came meanwhile is seen after it.
-        lock_histories([customer_id])
+        lock_histories([customer_id, *who_has_as_second(customer_id)])
         open_one = open_erasure(customer_id)
         if open_one is None or open_one.id != erasure_id or why_it_waits(open_one) is not None:
             return False
@@ -145,7 +146,7 @@ def apply_journal() -> int:
     for line in lines:
         for customer_id in _still_there(line):
             with transaction():
-                lock_histories([customer_id])
+                lock_histories([customer_id, *who_has_as_second(customer_id)])
                 if customer_id in _still_there(line):
                     erase_person(customer_id, line.at, is_again=True)
                     done += 1

@@ -24,7 +24,7 @@ from store.storefront.form_limits import count_letter
 bp = Blueprint("erasure", __name__)
 
 UNTICKED = "Tick the box if all is to be erased, or go back to your copies."
-UNKEPT = "Tick the box if your copies are to stay, or close this page."
+UNKEPT = "Tick the box if the copies are to stay, or close this page."
 
 
 @bp.get("/library/<token>/erase")
@@ -79,10 +79,12 @@ def keep(token: str) -> Response:
 
 
 def _keep_form(token: str) -> Response:
-    waits = open_erasure(open_link(token, "keep").customer_id)
+    link = open_link(token, "keep")
+    waits = open_erasure(link.customer_id)
     if waits is None:
         raise NothingToStop
-    return sure_page("storefront/erasure_keep.html", UNKEPT, waits=waits, token=token)
+    other = mask(link.new_email) if link.new_email else ""
+    return sure_page("storefront/erasure_keep.html", UNKEPT, waits=waits, other=other, token=token)
 
 
 def _form(token: str) -> Response:

@@ -77,7 +77,7 @@ def asked(client: FlaskClient, customer_id: int) -> str:
 
 def told() -> list[tuple[str, str]]:
     """Whom the letters about an erasure went to, each with the path that stops it."""
-    found = [one for one in sent() if one["Subject"].startswith("Your data is to be erased")]
+    found = [one for one in sent() if " to be erased" in one["Subject"]]
     return [(one["To"].addresses[0].addr_spec, links_in(text_of(one))[0]) for one in found]
 
 
