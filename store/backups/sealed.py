@@ -16,10 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
 from store.kit.errors import Refusal
 
 PIECE = 1024 * 1024
@@ -65,7 +61,8 @@ def key_of(passphrase: str, salt: bytes) -> Key:
     if len(passphrase) < LEAST_LETTERS:
         raise PassphraseTooShort
     # A sixth of a second and 64 MB for each try, as OWASP advises.
-    secret = Scrypt(salt=salt, length=32, n=2**16, r=8, p=1).derive(passphrase.encode())
+    given = passphrase.encode()
+    secret = hashlib.scrypt(given, salt=salt, n=2**16, r=8, p=1, maxmem=2**27, dklen=32)
     return Key(salt, secret)
 
 
@@ -111,6 +108,8 @@ def _plain(file: IO[bytes]) -> Callable[[bytes, bool], None]:
 
 
 def _sealing(file: IO[bytes], key: Key) -> Callable[[bytes, bool], None]:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see `_opened`
+
     own, cipher = secrets.token_bytes(_OWN), AESGCM(key.secret)
     head, places = _MARK + key.salt + own, itertools.count()
     file.write(head)
@@ -150,6 +149,10 @@ def read(path: Path, key: Key | None) -> Iterator[bytes]:
 
 
 def _opened(file: IO[bytes], key: Key, name: str) -> Iterator[bytes]:
+    # 7 MB, where a web server looks at backups and never into one.
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
     head, cipher = file.read(_HEAD), AESGCM(key.secret)
     own, sealed = head[len(_MARK) + _SALT :], file.read(PIECE + _TAG)
     try:

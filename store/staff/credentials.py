@@ -9,8 +9,6 @@ present code; that, turning it on and a new password are told to the person and 
 Secrets and recovery codes are kept encrypted by keys that follow from the shop's.
 """
 
-import base64
-import hashlib
 import re
 import secrets
 import unicodedata
@@ -21,8 +19,6 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from argon2.profiles import RFC_9106_LOW_MEMORY
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from flask import current_app
 from pyotp import TOTP, random_base32
 from pyotp.exceptions import OTPVerificationError
 
@@ -30,6 +26,7 @@ from store.kit import clock
 from store.kit.config import config
 from store.kit.database import db, insert_once
 from store.kit.errors import InvalidFields
+from store.staff.kept_codes import KeyIsGone, decrypted, encrypted, number_of_key
 from store.staff.models import DeskRule, Role, StaffMember
 
 SHORTEST_PASSWORD = 12
@@ -79,12 +76,12 @@ def _normal(password: str) -> str:
 
 def new_secret() -> str:
     """A secret for an app, encrypted: a cookie can be read by its owner's browser."""
-    return _encrypted(random_base32())
+    return encrypted(random_base32())
 
 
 def authenticator(secret: str) -> TOTP:
-    """What the app with this secret shows. Raises `InvalidToken` where its key is gone."""
-    return TOTP(_decrypted(secret), issuer="Colophon desk")
+    """What the app with this secret shows. Raises `KeyIsGone` where its key is gone."""
+    return TOTP(decrypted(secret), issuer="Colophon desk")
 
 
 def accept_app_code(person: StaffMember, secret: str, code: str) -> bool:
@@ -103,7 +100,7 @@ def accept_code(person: StaffMember, code: str) -> bool:
     typed = _typed(code)
     if len(typed) != 6:
         return _accept_recovery_code(person, typed)
-    with suppress(InvalidToken):  # the key that the secret was kept under is gone
+    with suppress(KeyIsGone):  # the key that the secret was kept under is gone
         return person.totp_secret is not None and accept_app_code(person, person.totp_secret, typed)
     return False
 
@@ -126,7 +123,7 @@ def turn_off_two_step(person: StaffMember) -> None:
 def new_recovery_codes(person: StaffMember) -> list[str]:
     """Fresh recovery codes, `0123-4567-89ab`; older ones are worth nothing any more."""
     made = [secrets.token_hex(6) for _ in range(RECOVERY_CODES)]
-    person.recovery_codes = [_encrypted(code) for code in made]
+    person.recovery_codes = [encrypted(code) for code in made]
     return ["-".join(re.findall("....", code)) for code in made]
 
 
@@ -194,7 +191,7 @@ def encrypt_again() -> tuple[list[StaffMember], list[StaffMember]]:
                 _again(person.totp_secret),
                 [_again(c) for c in person.recovery_codes or []],
             )
-        except InvalidToken:
+        except KeyIsGone:
             lost.append(person)
             continue
         person.totp_secret, person.recovery_codes = secret, codes
@@ -212,22 +209,18 @@ def with_second_step() -> list[StaffMember]:
 def kept_under(person: StaffMember) -> int | None:
     """Which key the person's app is kept under: 0 is the present one, 1 the one before it; None where
     it is known no more."""
-    for number, cipher in enumerate(_ciphers()):
-        with suppress(InvalidToken):
-            cipher.decrypt(person.totp_secret or "")
-            return number
-    return None
+    return number_of_key(person.totp_secret or "")
 
 
-def _again(encrypted: str | None) -> str:
-    return _cipher().rotate(encrypted or "").decode()
+def _again(kept: str | None) -> str:
+    return encrypted(decrypted(kept or ""))
 
 
 def _accept_recovery_code(person: StaffMember, code: str) -> bool:
     kept = person.recovery_codes or []
-    for number, encrypted in enumerate(kept):
-        with suppress(InvalidToken):
-            if secrets.compare_digest(_decrypted(encrypted).encode(), code.encode()):
+    for number, one in enumerate(kept):
+        with suppress(KeyIsGone):
+            if secrets.compare_digest(decrypted(one).encode(), code.encode()):
                 person.recovery_codes = kept[:number] + kept[number + 1 :]
                 return True
     return False
@@ -235,22 +228,3 @@ def _accept_recovery_code(person: StaffMember, code: str) -> bool:
 
 def _typed(code: str) -> str:
     return re.sub(r"[\s-]", "", code).lower()
-
-
-def _encrypted(text: str) -> str:
-    return _cipher().encrypt(text.encode()).decode()
-
-
-def _decrypted(text: str) -> str:
-    return _cipher().decrypt(text).decode()
-
-
-def _cipher() -> MultiFernet:
-    """Encrypts by the key of the shop, decrypts by those before it, too."""
-    return MultiFernet(_ciphers())
-
-
-def _ciphers() -> list[Fernet]:
-    keys = [current_app.config["SECRET_KEY"], *current_app.config["SECRET_KEY_FALLBACKS"]]
-    derived = [hashlib.sha256(b"colophon staff codes " + key.encode()).digest() for key in keys]
-    return [Fernet(base64.urlsafe_b64encode(key)) for key in derived]

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from store.kit.database import db
 from store.mail.models import ReturnedLetter
 from store.mail.providers.base import NotReadable, NotTheirs
-from store.mail.providers.registry import PROVIDERS as PROVIDERS_READ
+from store.mail.providers.registry import reader_of
 from tests.conftest import on_both
 from tests.mail import posted
 from tests.mail.posted import SECRET, SHAPES, Letter, Message, proved
@@ -83,7 +83,7 @@ def test_whatever_is_posted_is_read_or_refused(shop: Flask, provider: str, examp
         except TypeError:  # Mailgun's proof has no place in it
             return
         with suppress(NotTheirs, NotReadable):
-            PROVIDERS_READ[provider](message.headers, message.body)
+            reader_of(provider)(message.headers, message.body)
 
     look()
 
@@ -91,9 +91,9 @@ def test_whatever_is_posted_is_read_or_refused(shop: Flask, provider: str, examp
 @given(st.binary(max_size=2000))
 @settings(max_examples=150, deadline=None)
 def test_octets_that_prove_nothing_are_refused(body: bytes) -> None:
-    for read in PROVIDERS_READ.values():
+    for provider in PROVIDERS:
         with _bare().app_context(), pytest.raises((NotTheirs, NotReadable)):
-            read({"Authorization": body[:40].decode("latin-1")}, body)
+            reader_of(provider)({"Authorization": body[:40].decode("latin-1")}, body)
 
 
 @lru_cache
