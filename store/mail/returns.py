@@ -26,7 +26,7 @@ from store.mail.models import (
     Repair,
     ReturnedLetter,
 )
-from store.mail.outcomes import wait_after
+from store.mail.outcomes import GIVEN_UP_AFTER, wait_after
 from store.mail.subjects import CUSTOMER, lock_for_change
 
 ReturnKind = models.ReturnKind
@@ -144,9 +144,12 @@ def _bounce(delivery: Delivery, returned: ReturnedLetter) -> None:
 
 
 def _try_again(delivery: Delivery, returned: ReturnedLetter) -> bool:
-    """As after a 4xx: later, in the same growing waits; False after the last."""
+    """As after a 4xx: later, in the same growing waits; False after the last, or where those tries
+    have taken as long, as a server that tries by itself for days says so days later."""
     wait = wait_after(delivery.tries)
-    if wait is None:
+    if wait is None or (
+        delivery.tries > 1 and _tried_since(delivery) < clock.now() - GIVEN_UP_AFTER
+    ):
         return False
     _bounce(delivery, returned)
     advance(delivery, DeliveryStatus.QUEUED, why="it came back for now")
@@ -157,6 +160,14 @@ def _try_again(delivery: Delivery, returned: ReturnedLetter) -> bool:
     db.session.flush()
     outbox.reopen_batches(Batch.id == delivery.batch_id, "a letter of it came back for now")
     return True
+
+
+def _tried_since(delivery: Delivery) -> datetime:
+    """When the first of the tries was made that count."""
+    tries = sa.select(Attempt.started_at).where(Attempt.delivery_id == delivery.id)
+    counted = tries.order_by(Attempt.id.desc()).limit(delivery.tries).subquery()
+    found: datetime | None = db.session.scalar(sa.select(sa.func.min(counted.c.started_at)))
+    return found or clock.now()
 
 
 def _hold(delivery: Delivery, returned: ReturnedLetter) -> None:

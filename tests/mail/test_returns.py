@@ -96,6 +96,24 @@ def test_what_came_back_for_now_is_tried_again_and_held_softly_after_the_last(
 
 
 @on_both_when_long
+def test_what_a_server_gives_up_after_days_is_tried_once_more_and_then_a_persons(
+    app: Flask, frozen: Clock
+) -> None:
+    """It tries for days by itself: by the number of tries alone a repair would open after months."""
+    expired = "550 4.4.7 message expired"
+    edition = _sent_edition()
+    for key in ("a", "b"):
+        assert db.session.scalars(sa.select(Repair)).all() == []
+        frozen.advance(days=5)
+        with transaction():
+            assert take(_notice(), ReturnKind.SOFT, words=expired, key=key)
+        frozen.advance(minutes=5)
+        send()
+    assert deliveries(edition)[ANNA] == (DeliveryStatus.BOUNCED, expired)
+    assert db.session.scalars(sa.select(Repair.kind)).one() is ReturnKind.SOFT
+
+
+@on_both_when_long
 def test_a_report_before_the_outcome_waits_for_it(app: Flask, frozen: Clock) -> None:
     edition = _sent_edition()
     under_way = {"status": DeliveryStatus.SENDING, "sent_at": None}

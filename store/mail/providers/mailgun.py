@@ -18,6 +18,9 @@ from store.mail.providers.base import (
 from store.mail.reports import Report
 from store.mail.returns import ReturnKind
 
+# It gives up after hours what was not taken, or what a whole mailbox provider does not take of it.
+_SOFT = {"old", "espblock"}
+
 
 def read(headers: Mapping[str, str], body: bytes) -> Posted:  # noqa: ARG001 - the proof is in the body
     """Raises `NotTheirs`, `NotReadable`."""
@@ -42,11 +45,15 @@ def _proved(signature: Event) -> str:
 
 
 def _report(event: Event) -> Report | None:
-    name = text(event, "event")
+    name, reason = text(event, "event"), text(event, "reason")
     status = part(event, "delivery-status")
+    kind: ReturnKind | None = None
     if name == "failed" and text(event, "severity") == "permanent":
-        # The address is on its own list of those that bounced: it did not try.
-        kind = ReturnKind.HARD if text(event, "reason") == "suppress-bounce" else None
+        if reason == "suppress-bounce":
+            # The address is on its own list of those that bounced: it did not try.
+            kind = ReturnKind.HARD
+        elif reason in _SOFT:
+            kind = ReturnKind.SOFT
     elif name == "complained":
         kind = ReturnKind.COMPLAINT
     else:
@@ -57,7 +64,7 @@ def _report(event: Event) -> Report | None:
         text(part(event, "envelope"), "sender"),
         message_id,
     ]
-    said = text(status, "message") or text(status, "description") or text(event, "reason")
+    said = text(status, "message") or text(status, "description") or reason
     return report(
         kind,
         # Its names for events are one another's only within a day.

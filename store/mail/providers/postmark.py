@@ -26,7 +26,12 @@ _SOFT = {
     "VirusNotification",
     "Blocked",
     "DMARCPolicy",
+    # What it could not make out, and what it took by SMTP and then did not send.
+    "Unknown",
+    "SMTPApiError",
 }
+# It does not send to an address from which letters came back before, and says so of each.
+_NOT_SENT = "inactive"
 
 
 def read(headers: Mapping[str, str], body: bytes) -> Posted:
@@ -46,6 +51,8 @@ def _report(event: Event) -> Report | None:
         meant = ReturnKind.SOFT
     else:
         return None
+    if kind == "SMTPApiError" and _NOT_SENT in text(event, "Details", "Description").lower():
+        meant = ReturnKind.HARD
     return report(
         meant,
         key=f"postmark:{text(event, 'ID')}:{text(event, 'MessageID')}",

@@ -61,7 +61,7 @@ def _report(event: Event) -> Report | None:
         kind = ReturnKind.COMPLAINT
     elif name != "bounce":
         return None
-    elif text(event, "type") == "blocked":
+    elif text(event, "type") in {"blocked", "expired"}:
         kind = ReturnKind.SOFT
     # The relay's name for the letter is what stands before the first dot.
     relay_id = text(event, "sg_message_id").partition(".")[0]

@@ -46,6 +46,10 @@ _SIGNED = {
     "SubscriptionConfirmation": _OF_SUBSCRIPTION,
     "UnsubscribeConfirmation": _OF_SUBSCRIPTION,
 }
+_FOR_NOW = {
+    *("MailboxFull", "MessageTooLarge", "ContentRejected", "AttachmentRejected"),
+    "CustomTimeoutExceeded",
+}
 _CERTIFICATE = re.compile(r"SimpleNotificationService-[0-9a-f]{8,64}\.pem")
 _HASHES: dict[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # noqa: S303 - SNS's default
 _SECONDS, _LARGEST = 5.0, 64 * 1024
@@ -164,8 +168,9 @@ def _meant(name: str, said: Event, person: Event) -> tuple[ReturnKind | None, bo
         return ReturnKind.COMPLAINT, text(said, "complaintFeedbackType") != "not-spam"
     if text(said, "bounceType") == "Permanent":
         return (None if text(person, "status", "diagnosticCode") else ReturnKind.HARD), True
-    # Answers of people on holiday are Transient to Amazon, and say no status.
-    return ReturnKind.SOFT, bool(text(person, "status", "diagnosticCode"))
+    # Answers of people on holiday are Transient to Amazon, General, and say no status.
+    is_named = text(said, "bounceSubType") in _FOR_NOW
+    return ReturnKind.SOFT, is_named or bool(text(person, "status", "diagnosticCode"))
 
 
 def _report(kind: ReturnKind | None, said: Event, mail: Event, person: Event) -> Report:

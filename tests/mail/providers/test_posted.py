@@ -1,6 +1,7 @@
 """`/webhooks/mail/…`: each provider's documented shape opens a repair, and only where it is proved."""
 
 import base64
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -101,6 +102,75 @@ def test_what_is_no_bounce_opens_none(
 ) -> None:
     assert post(shop, provider, proved(provider, SHAPES[provider](letter_of_ours(), kind))) == 200
     assert stand() == Stand(status, [], 0, reports)
+
+
+def of_postmark(kind: str, details: str) -> object:
+    return SHAPES["postmark"](letter_of_ours(), "hard") | {"Type": kind, "Details": details}
+
+
+def of_mailgun(reason: str, code: int, message: str) -> object:
+    said = SHAPES["mailgun"](letter_of_ours(), "hard")
+    status = {"code": code, "message": message, "attempt-no": 8}
+    said["event-data"] |= {"reason": reason, "delivery-status": status}
+    return said
+
+
+def of_sendgrid(**given: str) -> object:
+    opened, event, processed = SHAPES["sendgrid"](letter_of_ours(), "hard")
+    return [opened, event | given, processed]
+
+
+def of_amazon(kind: str) -> object:
+    said = SHAPES["ses"](letter_of_ours(), "nothing")
+    said["bounce"]["bounceSubType"] = kind
+    return said
+
+
+SOFT, HARD = DeliveryStatus.QUEUED, DeliveryStatus.BOUNCED
+RARE: dict[str, tuple[str, Callable[[], object], DeliveryStatus]] = {
+    "given up by Mailgun": ("mailgun", lambda: of_mailgun("old", 602, "Too old"), SOFT),
+    "blocked at a mailbox provider": (
+        "mailgun",
+        lambda: of_mailgun("espblock", 550, "5.7.1 Our system has detected an unusual rate"),
+        SOFT,
+    ),
+    "on Mailgun's list": (
+        "mailgun",
+        lambda: of_mailgun("suppress-bounce", 605, ""),
+        HARD,
+    ),
+    "unknown to Postmark": ("postmark", lambda: of_postmark("Unknown", ""), SOFT),
+    "taken by SMTP and not sent": (
+        "postmark",
+        lambda: of_postmark("SMTPApiError", "The message is too large"),
+        SOFT,
+    ),
+    "on Postmark's list": (
+        "postmark",
+        lambda: of_postmark("SMTPApiError", "Recipient is marked as inactive"),
+        HARD,
+    ),
+    "given up by SendGrid": (
+        "sendgrid",
+        lambda: of_sendgrid(type="expired", status="", reason="Delayed Bounce - Unable to deliver"),
+        SOFT,
+    ),
+    "on SendGrid's list": (
+        "sendgrid",
+        lambda: of_sendgrid(event="dropped", type="", status="", reason="Bounced Address"),
+        HARD,
+    ),
+    "full, Amazon": ("ses", lambda: of_amazon("MailboxFull"), SOFT),
+    "refused for what is in it, Amazon": ("ses", lambda: of_amazon("ContentRejected"), SOFT),
+}
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_rarer_words_of_the_providers_are_understood(shop: Flask, name: str) -> None:
+    """A letter that its relay did not hand over is never one that counts as arrived."""
+    provider, said, status = RARE[name]
+    assert post(shop, provider, proved(provider, said())) == 200
+    assert stand() == (BOUNCED if status is HARD else Stand(SOFT, [], 0, 1))
 
 
 @pytest.mark.parametrize("provider", sorted({"brevo", "postmark", "sendgrid", "ses"}))
