@@ -102,7 +102,7 @@ PUBLIC_POSTS = {
     "/offer/<token>": {"name": "Anna Berg"},
     "/publications/<slug>/members": {"email": "anna@reader.example"},
     "/publications/<slug>/order": {"email": "x@reader.example"},
-    "/refuse/<token>": {},
+    "/refuse/<token>": {"sure": "yes"},
     "/second-address/<token>": {"sure": "yes"},
     "/stop/<token>": {"notices": "stop"},
     "/undo/<token>": {"sure": "yes"},

@@ -28,6 +28,7 @@ UNTICKED = {
     "form": "Tick the box if you want a second address, or go back to your copies.",
     "confirm": "Tick the box if this mailbox is to be a second address, or close this page.",
     "remove": "Tick the box if the address is to be taken out, or go back to your copies.",
+    "refuse": "Tick the box if you do not want this second address, or close this page.",
 }
 
 
@@ -97,17 +98,17 @@ def confirm(token: str) -> Response:
 
 @bp.get("/refuse/<token>")
 def show_refuse(token: str) -> Response:
-    """What there is to refuse, and the button."""
-    link = open_link(token, "refuse")
-    masked = mask(link.new_email or "")
-    page = render_template("storefront/second_address_refuse.html", masked=masked, token=token)
-    return private_page(page)
+    """What there is to refuse, and the box; opening it changes nothing."""
+    return _ask_refuse(token)
 
 
 @bp.post("/refuse/<token>")
 def refuse(token: str) -> Response:
-    """Take a second address out that the first does not want: one press, as it can be given again."""
+    """Take a second address out that the first does not want. A robot that reads their mail must not, or who
+    has one never has a second address, and does not hear of it."""
     same_site(request)
+    if not sent().is_ticked():
+        return _ask_refuse(token)
     with transaction():
         link = open_link(token, "refuse")
         masked = mask(link.new_email or "")
@@ -119,6 +120,13 @@ def _ask_confirm(token: str) -> Response:
     link = open_link(token, "second")
     return sure_page(
         "storefront/second_address_confirm.html", UNTICKED["confirm"], link=link, token=token
+    )
+
+
+def _ask_refuse(token: str) -> Response:
+    masked = mask(open_link(token, "refuse").new_email or "")
+    return sure_page(
+        "storefront/second_address_refuse.html", UNTICKED["refuse"], masked=masked, token=token
     )
 
 

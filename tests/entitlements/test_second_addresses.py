@@ -104,12 +104,15 @@ def test_a_press_in_the_letter_to_the_first_refuses_it(
     page = client.get(refusal)
     assert (page.status_code, seconds()) == (200, [SECOND])
     check_page(page.text, path="/refuse/…")
-    done = client.post(refusal)
+    robots = client.post(refusal)  # which send forms as they stand
+    assert (robots.status_code, seconds()) == (422, [SECOND])
+    check_page(robots.text, path="/refuse/…")
+    done = client.post(refusal, data=SURE)
     assert (done.status_code, seconds()) == (200, [])
     check_page(done.text, path="/refuse/…")
     assert told(SECOND)[-1] == "No longer a second e-mail address"
     assert "It was refused at the first address." in " ".join(text_of(sent()[-1]).split())
-    again = client.post(refusal)
+    again = client.post(refusal, data=SURE)
     assert (again.status_code, "refused already" in again.text) == (200, True)
     check_page(again.text, path="/refuse/…")
     # What else was asked to become one is over, too.
@@ -126,7 +129,7 @@ def test_it_is_too_late_to_refuse_what_works(
 ) -> None:
     refusal = gave_second(client, anna().id)
     frozen.advance(days=14, seconds=1)
-    answer = client.post(refusal)
+    answer = client.post(refusal, data=SURE)
     assert (answer.status_code, seconds()) == (410, [SECOND])
     check_page(answer.text, path="/refuse/…")
     assert "can be refused for 14 days" in answer.text
@@ -347,7 +350,7 @@ def test_nobody_behind_a_library_link_ends_the_refusal(client: FlaskClient, libr
     gave_second(client, anna().id, "thief@evil.example")
     assert client.get(refusal).status_code == 410
     newest = [one for one in sent() if one["Subject"] == "A second e-mail address was given"][-1]
-    assert client.post(links_in(text_of(newest))[0]).status_code == 200
+    assert client.post(links_in(text_of(newest))[0], data=SURE).status_code == 200
     assert seconds() == []
 
 
