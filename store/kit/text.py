@@ -32,6 +32,9 @@ _PLAIN_CAPITALS = str.maketrans(
     }
 )
 _LONGEST_KEY = 1_000
+# Where a title pauses: before its second half, or what stands in brackets.
+_PAUSES = re.compile("[:;,]| [–—(-]")
+_SMALL_WORDS = re.compile(r"(?: \w{1,3})+$")
 
 # What may stand in a name beside letters and their combining marks.
 _NAME_MARKS = frozenset(" '\u2019-\u2010\u2011.")
@@ -67,6 +70,18 @@ def plain_name(text: str) -> str:
         cut = name[: _LONGEST_NAME + 1]
         name = cut.rpartition(" ")[0] or cut[:_LONGEST_NAME]
     return name if any(one.isalpha() for one in name) else ""
+
+
+def cut_line(line: str, longest: int) -> str:
+    """A line of at most so many characters: a longer one ends with an ellipsis behind a whole word of
+    more than three letters, or before a bracket, colon or dash in its last third."""
+    if len(line) <= longest:
+        return line
+    room = line[:longest]
+    ends = [at.start() for at in _PAUSES.finditer(room) if at.start() * 3 > longest * 2]
+    end = ends[-1] if ends else room.rfind(" ")
+    kept = _SMALL_WORDS.sub("", room[:end]) if end * 2 > longest else room[: longest - 1]
+    return kept.rstrip(" ,;:.-–—(") + "…"
 
 
 def clean_text(text: str) -> str:

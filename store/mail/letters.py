@@ -20,7 +20,7 @@ from store.kit.config import config
 from store.kit.errors import NotFound, Refusal
 from store.kit.formatting import FILTERS
 from store.kit.mailboxes import OwnAddressUnwritable, own_address, wire_domain
-from store.kit.text import clean_line, plain_name
+from store.kit.text import clean_line, cut_line, plain_name
 from store.mail.marks import handed_back, new_mark, return_path
 from store.mail.mime import (
     EncodedText,
@@ -32,6 +32,7 @@ from store.mail.mime import (
 )
 from store.mail.models import Delivery
 
+_LONGEST_SUBJECT = 70
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")
 
 # Inlined letter by letter (60 µs each, tried): inlining the template's source would make an HTML
@@ -199,11 +200,11 @@ def render_letter(kind: str, context: dict[str, Any]) -> LetterText:
         values["face"] = seller().face
     text, html = _environments()
     folder = f"letters/{kind}"
-    subject = clean_line(text.get_template(f"{folder}/subject.txt").render(values))
-    values["subject"] = subject
+    # The letter itself has the whole of it; a list of letters shows half.
+    values["subject"] = clean_line(text.get_template(f"{folder}/subject.txt").render(values))
     body = text.get_template(f"{folder}/body.txt").render(values)
     return LetterText(
-        subject=subject,
+        subject=cut_line(values["subject"], _LONGEST_SUBJECT),
         # One blank line at most, so that templates need not count them; lines stay as written.
         text=_BLANK_LINES.sub("\n\n", body).strip() + "\n",
         html=_inliner.inline(html.get_template(f"{folder}/body.html").render(values)),

@@ -140,7 +140,7 @@ def test_a_letter_to_the_address_on_file_says_that_news_is_stopped_and_undoes_it
     assert letter["To"] == f"Anna Berg <{ANNA}>"
     text = " ".join(text_of(letter).split())
     title = "Effective SEND Practice in the Early Years"
-    assert letter["Subject"] == f"No more news of new editions: {title}"
+    assert letter["Subject"] == f"No more news: {title}"
     assert f"We no longer write to you when there is a new edition of “{title}”." in text
     assert "What you bought and have not got yet still comes" in text
     (undo,) = re.findall(r"http://127\.0\.0\.1:8000(/stop/\S+)", text)
