@@ -23,6 +23,7 @@ from store.kit.formatting import format_day, format_moment, format_near, format_
 from store.kit.money import format_money
 from store.mail import restores
 from store.mail.models import Batch, BatchStatus, Delivery, DeliveryStatus, Repair, stands_at
+from store.mail.outbox import ON_HOLD
 from store.orders.models import Order
 from store.payments.date_moves import BATCH
 from store.payments.gateways.base import MANUAL
@@ -242,9 +243,13 @@ def _repairs() -> Iterator[Need]:
 
 
 def _held_letters() -> Iterator[Need]:
-    found = _first(
-        sa.select(Delivery, _all()).where(stands_at(DeliveryStatus.HELD)).order_by(Delivery.id)
+    # Those for which the address is to be mended are told of there.
+    is_in_repair = sa.exists().where(
+        Repair.customer_id == Delivery.customer_id, Repair.ended_at.is_(None)
     )
+    is_told = sa.and_(Delivery.reason == ON_HOLD, is_in_repair)
+    query = sa.select(Delivery, _all()).where(stands_at(DeliveryStatus.HELD), ~is_told)
+    found = _first(query.order_by(Delivery.id))
     if found:
         letter, count = found
         what = _many(count, "letter is", "letters are") + " held back."

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from store.catalog.models import Edition, EditionStatus, Publication
 from store.entitlements.models import SecondAddress
@@ -133,7 +134,20 @@ def _tries(letters: Collection[int]) -> dict[int, tuple[int, datetime | None]]:
 
 
 def _owed(people: Collection[int]) -> dict[int, list[str]]:
-    """The newest edition of each publication that a customer did not get, with its title."""
+    """The newest edition of each publication that a customer did not get, with its title, unless it or
+    a newer one has reached them by another letter."""
+    other, newer = aliased(Delivery), aliased(Edition)
+    has_come = (
+        sa.exists()
+        .correlate_except(other, newer)
+        .where(
+            other.customer_id == Delivery.customer_id,
+            other.status == DeliveryStatus.SENT,
+            other.edition_id == newer.id,
+            newer.publication_id == Edition.publication_id,
+            newer.number >= Edition.number,
+        )
+    )
     query = (
         sa.select(Delivery.customer_id, Publication.title, sa.func.max(Edition.number))
         .join(Edition, Edition.id == Delivery.edition_id)
@@ -143,6 +157,7 @@ def _owed(people: Collection[int]) -> dict[int, list[str]]:
             Delivery.address.is_(None),
             Delivery.status.in_(OWED),
             Edition.status == EditionStatus.RELEASED,
+            ~has_come,
         )
         .group_by(Delivery.customer_id, Publication.id, Publication.title)
         .order_by(Publication.title)

@@ -17,7 +17,7 @@ from store.mail.models import Delivery, DeliveryStatus, Repair, RepairEnd
 from store.mail.returns import ReturnKind, take
 from tests.admin.sign_in import press, signed_in
 from tests.conftest import Clock, on_both_when_long
-from tests.editions import drafted_and_released
+from tests.editions import drafted_and_released, guide
 from tests.entitlements.test_repairs import GONE, HOME, bounced, put_on_file, the_repair
 from tests.factories import a_publication, a_seller
 from tests.letters import send
@@ -56,8 +56,12 @@ def test_home_leads_to_what_came_back_and_the_page_says_all_that_is_known(
     app: Flask, desk: FlaskClient
 ) -> None:
     assert "Nothing to repair" in read(desk, REPAIRS)
-    bounced()
-    assert "1 reader’s letter came back" in read(desk, "/admin/")
+    edition = bounced()
+    drafted_and_released(guide(edition.publication_id), 2)
+    send()
+    home = read(desk, "/admin/")
+    assert "1 reader’s letter came back" in home
+    assert "held back" not in home  # the letters that wait for it are told of once
     customer = read(desk, f"/admin/customers/{the_repair().customer_id}")
     reached = customer.partition('id="reached"')[2].partition("</table>")[0]
     assert "The letter was handed over and came back: 550 5.1.1" in reached
@@ -73,7 +77,7 @@ def test_home_leads_to_what_came_back_and_the_page_says_all_that_is_known(
         "there is no such mailbox",
         "550 5.1.1 &lt;anna@reader.example&gt;: user unknown",
         "1 try",
-        "Effective SEND Practice in the Early Years, edition 1",
+        "Effective SEND Practice in the Early Years, edition 2",
     ):
         assert words in page, words
     order = db.session.execute(sa.text("SELECT reference FROM orders")).scalar_one()

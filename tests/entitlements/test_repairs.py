@@ -71,6 +71,18 @@ def bounced() -> Edition:
     return edition
 
 
+def came_back_confirmation() -> None:
+    """The letter that went with the order, which brought the edition as well."""
+    db.session.rollback()
+    letter = sa.select(Delivery.id).where(Delivery.kind == "order_confirmation")
+    number = db.session.scalars(letter).one()
+    with transaction() as session:
+        newest = sa.select(sa.func.max(Edition.id)).scalar_subquery()
+        carries = sa.update(Delivery).where(Delivery.id == number).values(edition_id=newest)
+        session.execute(carries)
+        assert take(number, ReturnKind.HARD, words=GONE, key="confirmation")
+
+
 def the_repair() -> Repair:
     db.session.rollback()
     return db.session.scalars(sa.select(Repair).order_by(Repair.id.desc())).first() or pytest.fail(
@@ -105,6 +117,20 @@ def test_a_repair_says_what_was_tried_why_probably_and_what_is_owed(
     assert one.owed == ["Effective SEND Practice in the Early Years, edition 2"]
     assert [order.email for order in one.orders] == [ANNA]
     assert len(open_repairs.open_repairs().rows) == 1
+
+
+@on_both_when_long
+def test_an_edition_before_one_that_reached_the_second_address_is_owed_no_more(
+    app: Flask, frozen: Clock
+) -> None:
+    first = bounced()
+    came_back_confirmation()
+    assert open_repairs.open_repairs().rows[0].owed != []
+    put_on_file(HOME)
+    drafted_and_released(guide(first.publication_id), 2)
+    send()
+    assert reached()[-1] == HOME
+    assert open_repairs.open_repairs().rows[0].owed == []
 
 
 @pytest.mark.parametrize(

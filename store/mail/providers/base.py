@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,9 @@ class Posted:
 
 
 Event = Mapping[str, Any]
+
+# Before what a server said some repeat how it was said (RFC 3464, 2.3.6).
+_TYPE = re.compile(r"^smtp; *", re.IGNORECASE)
 
 
 def events_in(body: bytes) -> list[Event]:
@@ -116,6 +120,7 @@ def report(
     relay_ids: Iterable[str] = (),
 ) -> Report:
     """What one event says; without `kind` the server's words decide. A complaint quotes none."""
+    words = _TYPE.sub("", words)
     by_words, code = judged(status, words)
     return Report(
         kind=kind or by_words,

@@ -185,7 +185,7 @@ def _report(kind: ReturnKind | None, said: Event, mail: Event, person: Event) ->
         kind,
         key=f"ses:{text(said, 'feedbackId')}",
         recipient=text(person, "emailAddress"),
-        words=words.removeprefix("smtp; "),
+        words=words,
         status=text(person, "status"),
         shown=[text(mail, "source"), *ours],
         relay_ids=[text(mail, "messageId")],
