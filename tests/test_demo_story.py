@@ -9,8 +9,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -54,6 +56,15 @@ seed.SAMPLE = Path(sys.argv.pop(1))
 from store.cli import main
 main(["demo"], prog_name="store")
 """
+# Begins the demonstration on a port that somebody else took after it was found to be free.
+ON_A_PORT_THAT_WAS_TAKEN = """
+import sys
+from store.commands import demo
+port = int(sys.argv.pop(1))
+demo.free_port = lambda _first: port
+from store.cli import main
+main(["demo"], prog_name="store")
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +93,17 @@ def _demo(
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@contextmanager
+def _answering(server: ThreadingHTTPServer) -> Iterator[None]:
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
 
 
 @contextmanager
@@ -233,6 +255,34 @@ def test_nothing_stays_when_the_demonstration_is_killed(tmp_path: Path) -> None:
     with _watched(demo) as family:
         demo.kill()
         until(lambda: gone(family), "the shop ends by itself")
+
+
+def test_the_story_is_never_told_to_somebody_elses_shop(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Neighbour(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Neighbour) as other, _answering(other):
+        words = (str(other.server_port),)
+        demo = _demo(tmp_path, code=ON_A_PORT_THAT_WAS_TAKEN, words=words)
+        with _watched(demo):
+            _, err = demo.communicate(timeout=170)
+    assert demo.returncode == 1
+    assert err.splitlines() == [
+        (
+            f"127.0.0.1:{other.server_port} is taken, or is no address of this machine; choose another "
+            "port with --port, or another address with STORE_BIND."
+        ),
+        "The shop did not start; its own words stand above.",
+    ]
+    assert set(asked) == {"/readyz"}
 
 
 def test_elsewhere_than_in_a_demonstration_it_is_refused(tmp_path: Path) -> None:

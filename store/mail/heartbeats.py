@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.kit.database import Base, db, transaction
+from store.kit.database import Base, db, end_read, transaction
 from store.kit.processes import runs
 from store.mail.shared_clock import shared_now_of
 
@@ -164,6 +164,17 @@ def workers() -> Workers:
         max((row.ran_at for row in rows if row.ran_at), default=None),
         tuple(silent),
     )
+
+
+def has_come_since(moment: datetime) -> bool:
+    """Whether a worker has begun since then."""
+    begun = sa.select(Heartbeat.id).where(
+        Heartbeat.seen_at.is_not(None), Heartbeat.started_at >= moment
+    )
+    try:
+        return db.session.scalar(begun.limit(1)) is not None
+    finally:
+        end_read()
 
 
 def not_running_here() -> timedelta | None:
