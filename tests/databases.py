@@ -56,10 +56,10 @@ SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespac
 """
 
 
-def new_database(server: str, template: str | None = None) -> str:
+def new_database(server: str, template: str | None = None, clause: str = "") -> str:
     """Create a database on the server; returns its address."""
     name = _new_name()
-    clause = f' TEMPLATE "{template}"' if template else ""
+    clause = f' TEMPLATE "{template}"' if template else f" {clause}"
     _tell(server, f'CREATE DATABASE "{name}"{clause}')
     return _address(server, name)
 

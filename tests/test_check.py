@@ -332,7 +332,7 @@ def test_a_bucket_that_is_not_there_or_not_ours_is_named(
         fetches = f"; nginx fetches from {os.environ['AWS_ENDPOINT_URL']}" if changed else ""
         assert storage == [f"ok     storage: answers, and gives what it has taken{fetches}"]
     else:
-        assert storage[0].startswith(f"fault  storage: StoreAway: {words}")
+        assert storage[0].startswith(f"fault  storage: {words}")
 
 
 @pytest.mark.parametrize("storage_url", ["s3"], indirect=True)

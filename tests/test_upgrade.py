@@ -30,6 +30,7 @@ from store.mail.models import Delivery
 from store.orders.discounts import add_discount
 from store.orders.models import Order
 from tests.conftest import SECRET, on_both, on_both_when_long
+from tests.databases import drop_database, new_database
 from tests.editions import a_shop
 from tests.payments.bank import BANK
 from tests.serving import answers, environment, free_port, serving, store, until
@@ -58,11 +59,11 @@ def _other(app: Flask, to: str) -> None:
     db.session.remove()
 
 
-def _run(word: str, folder: Path, url: str = "") -> Result:
+def _run(*words: str, folder: Path, url: str = "") -> Result:
     given = {"STORE_ENV": "testing", "STORE_SECRET_KEY": SECRET, "STORE_DATA_DIR": str(folder)}
     given |= {"STORE_DATABASE_URL": url, "STORE_BIND": f"127.0.0.1:{free_port()}"}
     with shops_are_closed():
-        return CliRunner().invoke(main, [word], env=given)
+        return CliRunner().invoke(main, words, env=given)
 
 
 @pytest.mark.parametrize("word", ["web", "worker", "tick"])
@@ -72,9 +73,9 @@ def test_nothing_starts_on_tables_of_another_version(
 ) -> None:
     url = "" if database_url.startswith("sqlite") else database_url
     _other(app, "0001")
-    early = _run(word, tmp_path, url)
+    early = _run(word, folder=tmp_path, url=url)
     _other(app, "of_tomorrow")
-    late = _run(word, tmp_path, url)
+    late = _run(word, folder=tmp_path, url=url)
     for done, words in (
         (early, "The tables are of an earlier version (0001, not "),
         (late, "The tables are of a later version of the shop (of_tomorrow, and this one knows "),
@@ -89,13 +90,35 @@ def test_the_newest_migration_is_the_one_that_the_library_finds() -> None:
     assert revision.newest(directory) == ScriptDirectory(directory).get_current_head()
 
 
+def test_a_database_that_cannot_keep_all_letters_is_refused_before_it_has_tables(
+    postgres: str, tmp_path: Path
+) -> None:
+    url = new_database(postgres, clause="ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    for words in (["db", "upgrade"], ["web"], ["worker"], ["tick"], ["check"]):
+        done = _run(*words, folder=tmp_path, url=url)
+        assert done.exit_code == 1
+        assert "The database is in SQL_ASCII, which cannot keep the letters of all" in done.output
+        assert isinstance(done.exception, SystemExit)
+    drop_database(postgres, url)
+
+
+@pytest.mark.parametrize("word", ["web", "worker", "tick", "check"])
+def test_a_database_that_is_away_is_said_in_words(tmp_path: Path, word: str) -> None:
+    url = f"postgresql://shop:hunter2@127.0.0.1:{free_port()}/shop"
+    done = _run(word, folder=tmp_path, url=url)
+    assert done.exit_code == 1
+    assert "The database does not let us in: connection failed: " in done.output
+    assert isinstance(done.exception, SystemExit)
+    assert "hunter2" not in done.output
+
+
 def test_a_damaged_queue_is_taken_for_no_other_file(app: Flask, tmp_path: Path) -> None:
     bell = tmp_path / "bell.db"
     for file in tmp_path.glob("bell.db*"):
         file.unlink()
     bell.write_bytes(b"no database, and long enough to be looked at" * 100)
     for word in ("web", "worker", "tick", "check"):
-        done = _run(word, tmp_path)
+        done = _run(word, folder=tmp_path)
         assert done.exit_code == 1
         assert (
             f"{bell} is damaged (file is not a database). It only wakes workers early"
@@ -103,12 +126,12 @@ def test_a_damaged_queue_is_taken_for_no_other_file(app: Flask, tmp_path: Path) 
         )
         assert isinstance(done.exception, SystemExit)
     bell.unlink()
-    assert _run("tick", tmp_path).exit_code == 0
+    assert _run("tick", folder=tmp_path).exit_code == 0
 
 
 def test_nothing_starts_without_tables_and_a_file_is_not_made(tmp_path: Path) -> None:
     for word in ("web", "worker"):
-        done = _run(word, tmp_path)
+        done = _run(word, folder=tmp_path)
         assert (done.exit_code, done.stderr) == (1, f"{NONE}\n")
     assert not (tmp_path / "colophon.db").exists()
 

@@ -32,6 +32,7 @@ from store.backups.snapshots import survey
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
+from store.kit.revision import must_keep_all_letters
 from store.kit.storage import storage
 
 # Stands in a PostgreSQL database until a restore is finished.
@@ -132,7 +133,8 @@ def choose(folder: Path, name: str | None, passphrase: str) -> Chosen:
 
 
 def judge(chosen: Chosen, *, may_have_other_key: bool) -> None:
-    """Whether this shop can take the backup. Refuses (`RevisionUnknown`, `OtherKey`, `NotEmpty`)."""
+    """Whether this shop can take the backup. Refuses (`RevisionUnknown`, `OtherKey`, `OtherEncoding`,
+    `NotEmpty`)."""
     manifest = chosen.manifest
     scripts = ScriptDirectory(current_app.extensions["migrate"].directory)
     if manifest.revision not in {one.revision for one in scripts.walk_revisions()}:
@@ -143,6 +145,7 @@ def judge(chosen: Chosen, *, may_have_other_key: bool) -> None:
     ours = {fingerprint(key) for key in config().signing_keys}
     if manifest.signs not in ours and not may_have_other_key:
         raise OtherKey
+    must_keep_all_letters()
     _must_be_empty()
 
 

@@ -20,7 +20,6 @@ from store.kit.errors import Refusal
 from store.kit.formatting import format_moment, format_size
 from store.kit.happenings import Happening, tell_now
 from store.kit.space import is_full
-from store.kit.system_words import refused_place
 from store.mail import outbox
 from store.settings import PREFIX, Settings
 from store.staff.acts import Act
@@ -150,7 +149,7 @@ def _fault_in_words(fault: Exception, folder: Path, settings: Settings) -> str:
         return fault.message
     if is_full(fault):
         return f"There is no space left for the backup, in {folder} or in the data folder."
-    words = refused_place(fault) or in_words(fault, settings.secrets)
+    words = in_words(fault, settings.secrets)
     return f"The backup was broken off: {words}"
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, TypeVar
 
 import click
-import sqlalchemy as sa
 
 from store import settings as store_settings
 from store.kit import logs
@@ -51,17 +50,17 @@ def in_shop(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         from store.kit.errors import Refusal  # noqa: PLC0415 - see above
         from store.kit.space import NoSpace, is_full  # noqa: PLC0415
-        from store.kit.system_words import refused_place  # noqa: PLC0415
+        from store.kit.system_words import refused_database, refused_place  # noqa: PLC0415
 
         try:
             with the_shop().app_context():
                 return command(*args, **kwargs)
         except Refusal as refusal:
             raise Refused(refusal.sentence) from None
-        except (sa.exc.DBAPIError, OSError) as fault:
+        except Exception as fault:
             if is_full(fault):
                 raise Refused(NoSpace.sentence) from None
-            if words := refused_place(fault):
+            if words := refused_place(fault) or refused_database(fault):
                 raise Refused(words) from None
             raise
 

@@ -27,6 +27,7 @@ def db() -> None:
 @in_shop
 def db_upgrade() -> None:
     """Bring the tables to the present state."""
+    revision.must_keep_all_letters()
     try:
         migrate_upward()
     except sa.exc.OperationalError as fault:

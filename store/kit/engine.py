@@ -58,10 +58,16 @@ def engine_options(url: str, most: int) -> dict[str, Any]:
         # The one used last is warm, and need not be asked whether it still lives.
         "pool_use_lifo": True,
     }
+    return options | connecting(url)
+
+
+def connecting(url: str) -> dict[str, Any]:
+    """Those of them for the driver."""
     if url.startswith("sqlite"):
         # Autocommit in the driver: BEGIN is ours, by the event below.
-        return options | {"connect_args": {"isolation_level": None, "timeout": 0}}
-    return options
+        return {"connect_args": {"isolation_level": None, "timeout": 0}}
+    # A database that knows no letters gives bytes; that it is none of ours is then said in words.
+    return {"connect_args": {"client_encoding": "utf8"}}
 
 
 def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:

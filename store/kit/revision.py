@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from flask import Flask, current_app
 
 from store.kit.database import db
+from store.kit.engine import connecting
 from store.kit.errors import Refusal
+from store.kit.system_words import refused_database
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,10 @@ EARLIER = "The tables are of an earlier version ({present}, not {newest}): run `
 LATER = (
     "The tables are of a later version of the shop ({present}, and this one knows {newest}): install "
     "that one, or restore the backup from before the upgrade."
+)
+OTHER_LETTERS = (
+    "The database is in {encoding}, which cannot keep the letters of all languages: make another one in UTF8 "
+    "(`createdb --encoding UTF8 --template template0`)."
 )
 _LINE = re.compile(r'^(revision|down_revision) = "([^"]+)"', re.MULTILINE)
 _KEY = "colophon.other_tables"
@@ -44,6 +50,8 @@ class OtherTables(Refusal):
 
 def fault_of(connection: sa.Connection, directory: str) -> str:
     """What is wrong with the tables, and the way out; "" where they are those of the migrations there."""
+    if fault := _encoding_fault(connection):
+        return fault
     present = _present(connection)
     head, known = _revisions(directory)
     if present == head:
@@ -53,18 +61,38 @@ def fault_of(connection: sa.Connection, directory: str) -> str:
     return (EARLIER if present in known else LATER).format(present=present, newest=head)
 
 
+class OtherEncoding(Refusal):
+    """A database that keeps letters in another way than ours."""
+
+
+def must_keep_all_letters() -> None:
+    """Refuses (`OtherEncoding`) before tables are made in a database that is not in UTF8."""
+    if db.engine.dialect.name == "sqlite":
+        return
+    with db.engine.connect() as connection:
+        if fault := _encoding_fault(connection):
+            raise OtherEncoding(fault)
+
+
+def _encoding_fault(connection: sa.Connection) -> str:
+    if connection.dialect.name == "sqlite":
+        return ""
+    encoding = str(connection.scalar(sa.text("SHOW server_encoding")))
+    return "" if encoding == "UTF8" else OTHER_LETTERS.format(encoding=encoding)
+
+
 def fault_at(url: str, directory: str) -> str:
-    """The same of the database at this address, before there is an application. A database that does not
-    answer is no fault of its tables: the shop starts, and says so."""
+    """The same of the database at this address, before there is an application; or that PostgreSQL does not
+    answer. What else SQLite says, the shop says once it has started."""
     place = sa.make_url(url)
     if place.drivername == "sqlite" and not Path(place.database or "").exists():
         return NONE
-    engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool, **connecting(url))
     try:
         with engine.connect() as connection:
             return fault_of(connection, directory)
-    except sa.exc.SQLAlchemyError:
-        return ""
+    except sa.exc.SQLAlchemyError as fault:
+        return refused_database(fault)
 
 
 def newest(directory: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What the system refuses of a file or folder, in a sentence that names it and the way out."""
+"""What the system refuses of a file or folder, or PostgreSQL at its door, in a sentence that names it."""
 
 import errno
 import os
@@ -28,6 +28,20 @@ def refused_place(fault: BaseException) -> str:
             f" This runs as {user()}: let {user()} read and write there, or name another place."
         )
     return words
+
+
+def refused_database(fault: BaseException) -> str:
+    """The sentence about PostgreSQL that is not there, or does not let us in; empty where the fault is
+    another."""
+    own = getattr(fault, "orig", None) or fault
+    # The driver is the extra `postgresql`, and may not be there.
+    of_driver = type(own).__module__.startswith("psycopg") and hasattr(own, "sqlstate")
+    if not of_driver or "OperationalError" not in {one.__name__ for one in type(own).__mro__}:
+        return ""
+    said = next(iter(str(own).splitlines()), type(own).__name__).rstrip(".")
+    return (
+        f"The database does not let us in: {said}. Look at STORE_DATABASE_URL, and whether it runs."
+    )
 
 
 def user() -> str:

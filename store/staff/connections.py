@@ -13,12 +13,13 @@ import sqlalchemy as sa
 
 from store.catalog.models import Seller
 from store.kit import clock, revision
+from store.kit.bucket import StoreAway
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.space import write_a_little
 from store.kit.storage import storage
-from store.kit.system_words import refused_place
+from store.kit.system_words import refused_database, refused_place
 from store.mail import heartbeats
 from store.mail.imap import opened
 from store.mail.letters import compose_sample, compose_test
@@ -94,9 +95,10 @@ def discreet(text: str, secrets: Iterable[str]) -> str:
 
 def in_words(error: Exception, secrets: Iterable[str]) -> str:
     """The first line of a fault, without a password: its sentence where it has one, else with its name."""
-    words = refused_place(error) or damaged_database(error) or str(error)
-    if not words or not (isinstance(error, (RuntimeError, Refusal)) or words != str(error)):
-        words = f"{type(error).__name__}: {words}"
+    words = refused_place(error) or refused_database(error) or damaged_database(error)
+    if not words:
+        is_sentence = isinstance(error, (RuntimeError, Refusal, StoreAway)) and str(error)
+        words = str(error) if is_sentence else f"{type(error).__name__}: {error}"
     return next(iter(discreet(words, secrets).splitlines()), type(error).__name__)
 
 
