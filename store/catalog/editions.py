@@ -275,6 +275,16 @@ def released_editions(publication_id: int, place: Place = BEGINNING) -> Page[Edi
     return paginate(query.options(selectinload(Edition.assets)), place, *order, size=EDITIONS_SHOWN)
 
 
+def edition_out(publication_id: int, number: int) -> Edition | None:
+    """The edition of this number, where it is out and stands."""
+    query = sa.select(Edition).where(
+        Edition.publication_id == publication_id,
+        Edition.number == number,
+        Edition.status == EditionStatus.RELEASED,
+    )
+    return db.session.scalars(query).one_or_none()
+
+
 def asset_filename(asset: Asset | ReleasedFile) -> str:
     """The readable name of a file, in ASCII: `send-early-years-edition-2.pdf`."""
     slug, number = _of_file(asset)

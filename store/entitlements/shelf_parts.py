@@ -11,6 +11,8 @@ from store.kit.paging import Page
 
 # In letters of HTML, about: what one part may have, a title, each edition before its newest.
 _PART, _TITLE, _EARLIER = 35_000, 4_000, 700
+# In characters: no title shows more of its notes (`storefront.notes.ROOM`).
+_NOTES = 9_000
 _WORDS = ("Titles before", "More titles")
 _SAID = re.compile(r"([0-2])-([0-9]{1,9})", re.ASCII)
 
@@ -88,7 +90,7 @@ def _room(shelves: Iterable[Shelf]) -> int:
     count, left = 0, _PART
     for shelf in shelves:
         left -= _TITLE + _EARLIER * len(shelf.editions[1:])
-        left -= sum(len(edition.notes) for edition in shelf.editions) * 5 // 4
+        left -= min(_NOTES, sum(len(edition.notes) for edition in shelf.editions)) * 5 // 4
         if count and left < 0:
             break
         count += 1

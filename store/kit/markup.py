@@ -144,6 +144,24 @@ def cut_markdown(text: str, most: int) -> Cut:
     return Cut(f"{whole.rstrip()}\n\n{definitions}".strip(), is_cut=True, ends=ends)
 
 
+def parts_of(text: str, most: int) -> list[str]:
+    """The whole text in parts of about `most` characters: between two paragraphs in the second half of
+    a part, else between two lines, else between two words. What names the address of links stands in
+    each, where that is little."""
+    definitions = "".join(found[0] for found in _DEFINITION.finditer(text))
+    parts = []
+    while len(text) > most:
+        room = text[:most]
+        ends = [room.rfind(mark, most // 2) for mark in ("\n\n", "\n", " ")]
+        end = next((one for one in ends if one > 0), most)
+        parts.append(text[:end].rstrip())
+        text = text[end:].lstrip("\n ")
+    parts.append(text)
+    if definitions and len(parts) > 1 and len(definitions) * 4 < most:
+        parts = [f"{one}\n\n{definitions}" for one in parts]
+    return parts
+
+
 @lru_cache(maxsize=1)
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": False})

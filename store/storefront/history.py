@@ -1,8 +1,8 @@
 """What has become of a publication: its editions, each with its day and what changed, and the dates
 that were promised, as the window and the feed tell of them."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import reduce
 from typing import Any, cast
@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from store.catalog.models import Asset, DateMove, Edition, EditionStatus, Publication
 from store.kit.database import written_out
+from store.storefront.notes import LONGEST_BEGINNING, Told, beginning_of, told
 
-# Of each edition the window has the beginning of what changed; the page of all editions has the whole.
-LONGEST_BEGINNING = 1200  # characters
+# Of each edition the window has the beginning of what changed; the page of all editions has more.
 MOST_SHOWN = 8
 MOST_MOVES = 10
 
@@ -44,7 +44,7 @@ class PastEdition:
         """As the window shows it; of the notes one character more than their beginning is enough."""
         said = "" if withdrawn_at else notes
         is_cut = len(said) > LONGEST_BEGINNING
-        said = _beginning(said) if is_cut else said
+        said = beginning_of(said) if is_cut else said
         return cls(number, label, released_at, withdrawn_at, pages, said, is_cut)
 
     @classmethod
@@ -62,6 +62,16 @@ class PastEdition:
             next(iter(counts), None),
             notes,
         )
+
+    @classmethod
+    def of_page(cls, editions: Sequence[Edition]) -> list["PastEdition"]:
+        """Of editions as `whole` takes them, with as much of what changed as a page has room for."""
+        shown = told(one for one in editions if not one.withdrawn_at)
+        found = []
+        for edition in editions:
+            notes, is_cut = shown.get(edition.id, Told(""))
+            found.append(replace(cls.whole(edition), notes=notes, is_cut=is_cut))
+        return found
 
     @classmethod
     def begun(cls, edition: Edition) -> "PastEdition":
@@ -111,13 +121,6 @@ class History:
         often = self.standing - 1
         words = {1: "once", 2: "twice"}
         return f"Renewed {words.get(often, f'{often} times')}" if often > 0 else ""
-
-
-def _beginning(notes: str) -> str:
-    """Whole lines, as half a line may be half a link; whole words where the first line is too long."""
-    cut = notes[:LONGEST_BEGINNING]
-    lines = cut.rpartition("\n")[0].rstrip()
-    return lines or f"{cut.rpartition(' ')[0] or cut} …"
 
 
 # Each column below is one text, so that what a publication has been through takes no rows and no

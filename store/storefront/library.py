@@ -27,6 +27,7 @@ from store.kit.web import private_page, same_site
 from store.orders.consents import promise_in_words
 from store.orders.customers import mask
 from store.payments.cancellation import can_cancel
+from store.storefront.notes import NoPart, Told, edition_asked_for, notes_page, told
 
 bp = Blueprint("library", __name__)
 
@@ -38,6 +39,7 @@ class ShownCopies:
     newest: Edition | ReleasedEdition | None
     files: list[dict[str, Any]]
     earlier: list[tuple[Edition | ReleasedEdition, list[tuple[str, str]]]]
+    notes: dict[int, Told]
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,19 @@ class ShownShelf:
 
 @bp.get("/library/<token>")
 def library(token: str) -> Response:
-    """What the holder of this link may read, some titles at a time."""
-    return _page(held_library(token), token)
+    """What the holder of this link may read, some titles at a time; or all that changed in one edition."""
+    link = held_library(token)
+    if wanted := edition_asked_for():
+        return private_page(_notes(link, token, wanted))
+    return _page(link, token)
+
+
+def _notes(link: HeldLink, token: str, edition_id: int) -> Response:
+    for shelf in shelves(link.customer_id):
+        for edition in shelf.editions:
+            if edition.id == edition_id:
+                return notes_page(edition, shelf.publication.title, f"/library/{token}")
+    raise NoPart
 
 
 @bp.post("/library/<token>/news")
@@ -184,6 +197,7 @@ def show_copies(
             (each, [(asset.format.upper(), download_path(link, asset)) for asset in each.assets])
             for each in editions[1:]
         ],
+        notes=told(editions),
     )
 
 

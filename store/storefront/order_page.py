@@ -21,6 +21,7 @@ from store.payments.charge import Charge, charge_of
 from store.payments.inbox import fulfil_order
 from store.payments.transfers import is_partly_received
 from store.storefront.form_limits import may_ask_gateway
+from store.storefront.notes import edition_asked_for, notes_page
 from store.storefront.order_view import page_values, view_order, way_to_order
 
 bp = Blueprint("order_page", __name__)
@@ -38,10 +39,21 @@ class NotPaidYet(Refusal):
 
 @bp.get("/orders/<token>")
 def show(token: str) -> Response:
-    """The order as it stands; one that waits for its payment is asked about at the gateway."""
+    """The order as it stands; one that waits for its payment is asked about at the gateway. Or all that
+    changed in one edition of its copies."""
+    if wanted := edition_asked_for():
+        return private_page(_notes(token, wanted))
     link, order, charge = _asked(token)
     values = page_values(order, charge, link)
     return private_page(render_template("storefront/order.html", token=token, **values))
+
+
+def _notes(token: str, edition_id: int) -> Response:
+    _, order = held_order(token)
+    editions = view_order(order).shelf.editions
+    edition = next((one for one in editions if one.id == edition_id), None)
+    path = url_for("order_page.show", token=token)
+    return notes_page(edition, order.lines[0].title, path, back="Back to your order")
 
 
 def _asked(token: str) -> tuple[Link, Order, Charge]:

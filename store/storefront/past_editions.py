@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from flask import Blueprint, Response, render_template, request
 
-from store.catalog.editions import released_editions
+from store.catalog.editions import edition_out, released_editions
 from store.catalog.sellers import current_seller
 from store.kit.config import config
 from store.kit.formatting import format_day
@@ -17,6 +17,7 @@ from store.kit.kept_pages import kept_pages
 from store.kit.markup import render_markdown
 from store.kit.web import public_page
 from store.storefront.history import PastEdition
+from store.storefront.notes import edition_asked_for, notes_page
 from store.storefront.publication import on_sale, show, sold
 from store.storefront.window_rows import InWindow, read_window, rows_in_window
 
@@ -29,8 +30,14 @@ _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 @bp.get("/publications/<slug>/editions")
 def all(slug: str) -> Response:
-    """All editions that were ever out, with all that changed, some at a time."""
+    """All editions that were ever out, with what changed, some at a time; or all that changed in one."""
     publication, place = on_sale(slug), place_in_list()
+    if wanted := edition_asked_for():
+        edition = edition_out(publication.id, wanted)
+        back = f"/publications/{slug}/editions"
+        return public_page(
+            notes_page(edition, publication.title, back, back="All editions").get_data()
+        )
     page = released_editions(publication.id, place)
     shown = show(publication)
     newest = shown.edition
@@ -43,7 +50,7 @@ def all(slug: str) -> Response:
             seller=current_seller(),
             path=path,
             newest=newest.number if newest else None,
-            editions=[PastEdition.whole(one) for one in page.rows],
+            editions=PastEdition.of_page(page.rows),
             page=page.linked(lambda **there: f"{path}?{urlencode(there)}"),
             canonical_url=config().base_url + path + (place.query if page.previous else ""),
         )
@@ -95,7 +102,10 @@ def _add_entry(feed: ET.Element, edition: PastEdition, page: str) -> None:
         )
     elif edition.notes:
         html = str(render_markdown(edition.notes, config().base_url))
-        more = f'<p><a href="{page}/editions">All that changed</a></p>' if edition.is_cut else ""
+        all_of_it = (
+            f'<p><a href="{page}/editions?edition={edition.number}">All that changed</a></p>'
+        )
+        more = all_of_it if edition.is_cut else ""
         _say(entry, "content", html + more, type="html")
     else:
         _say(entry, "summary", f"Published on {format_day(edition.released_at)}.")

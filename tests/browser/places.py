@@ -297,6 +297,7 @@ PUBLIC = {
     "pre-order": Place("/publications/{later}"),
     "published": Place("/publications/{out}"),
     "all editions": Place("/publications/{out}/editions"),
+    "all that changed": Place("/publications/{out}/editions?edition=2"),
     "pre-order that moved": Place("/publications/{dated}"),
     "no longer sold (410)": Place("/publications/{retired}"),
     "unknown (404)": Place("/no-such-page"),

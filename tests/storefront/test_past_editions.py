@@ -107,7 +107,7 @@ def test_thirty_editions_fold_into_eight_and_a_page_of_all(client: FlaskClient) 
     assert [one.split()[0] for one in shown] == [str(number) for number in range(30, 22, -1)]
     assert len(shown[1]) < LONGEST_BEGINNING
     assert shown[1].endswith("A line All that changed in edition 29")
-    assert f'href="{PATH}/editions#edition-29"' in html
+    assert f'href="{PATH}/editions?edition=29"' in html
     first = page_at(client, f"{PATH}/editions")
     assert editions_on(first)[1].count("A line") == 300
     with statements() as told:
