@@ -2,7 +2,7 @@
 theirs (`personal`, `person`). Numbers, amounts, days and statuses stay, so that accounts and coverage
 count what they counted."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from store.entitlements.shared_addresses import (
     end_as_second,
     forget_elsewhere,
     keys_of_others,
+    letters_to_others,
     who_has_as_second,
 )
 from store.kit import clock
@@ -119,6 +120,10 @@ def erase_person(
         for table in TABLES
         if is_asked or table not in _OF_AN_ADDRESS
     }
+    about = letters_to_others(chosen["orders"])
+    chosen["deliveries"] += about
+    for table in ("attempts", "returned_letters"):
+        chosen[table] += _of_letters(table, about)
     chosen["captured_letters"] += captured_elsewhere(chosen["deliveries"])
     _end_rights(person)
     _end_letters(chosen["deliveries"])
@@ -189,6 +194,11 @@ def _ids_of(table: str, person: Person, until: datetime | None) -> list[int]:
     if until is not None and since is not None:
         which.append(row[since] < until)
     return list(db.session.scalars(sa.select(row.id).where(*which)))
+
+
+def _of_letters(table: str, letters: Collection[int]) -> Sequence[int]:
+    row = Base.metadata.tables[table].columns
+    return db.session.scalars(sa.select(row.id).where(row.delivery_id.in_(letters))).all()
 
 
 def _end_rights(person: Person) -> None:

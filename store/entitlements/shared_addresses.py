@@ -101,6 +101,17 @@ def forget_elsewhere(person: Person) -> None:
     db.session.flush()
 
 
+def letters_to_others(orders: Collection[int]) -> list[int]:
+    """Letters about these orders that name an address and no customer: one that was asked to take an order."""
+    found = list[int]()
+    numbers = list(orders)
+    for start in range(0, len(numbers), _AT_ONCE):
+        some = Delivery.order_id.in_(numbers[start : start + _AT_ONCE])
+        query = sa.select(Delivery.id).where(some, Delivery.customer_id.is_(None))
+        found += db.session.scalars(query)
+    return found
+
+
 def captured_elsewhere(
     letters: Collection[int], places: Collection[str] | None = None
 ) -> list[int]:
