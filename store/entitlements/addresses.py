@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
+from store.entitlements import erasure_journal
 from store.entitlements.access import has_rights
 from store.entitlements.erasures import end_asked_since, refuse_erasure
 from store.entitlements.fresh_links import SameAddress, ask_mailbox, mail_links, start_afresh
@@ -156,6 +157,7 @@ def undo_change(link: Link) -> Customer:
     end_offers(replaced)
     _put(customer, address, "restored address", who="customer")
     use_up(link)
+    erasure_journal.add_objection(link.id, clock.now())
     _end_later_undos(link)
     end_asked_since(customer.id, link.created_at, "customer")
     stayed = _leave_behind(link, bought, moved)

@@ -2,7 +2,7 @@
 put back from one is told again. A line is numbers and a moment; no address stands there.
 
 Customers who were erased, erasures that were asked for or stopped, links and second addresses that ended,
-what was chosen of news, and staff who left. Its head says which database it is of and for which time it
+objections of mailboxes, what was chosen of news, and staff who left. Its head says which database it is of and for which time it
 tells all, and is written over each minute.
 """
 
@@ -70,6 +70,7 @@ class Told:
     news: dict[tuple[int, int], Choice]  # by customer and publication, as said last
     erasures: dict[int, list[Asked]]  # by customer, the oldest first
     seconds: dict[int, EndedSecond]  # by customer, the last one
+    objections: list[int]  # links by which a mailbox took something back, the oldest first
     left: set[int]  # staff, by number
     chosen_at: set[datetime]  # of each choice of news
     last_at: datetime | None
@@ -104,6 +105,12 @@ def add_erasure(customer: int, due_at: datetime | None, at: datetime) -> None:
 def add_ended_second(customer: int, why: str, at: datetime) -> None:
     """The same of a second address that was taken out."""
     _add({"second": customer, "why": why}, at)
+
+
+def add_objection(link: int, at: datetime) -> None:
+    """The same of a mailbox that took a change of address back, or objected to the move of an order, by this
+    link."""
+    _add({"objection": link}, at)
 
 
 def add_staff(person: int, at: datetime, *, has_left: bool) -> None:
@@ -160,7 +167,7 @@ def write_head(name: str, at: datetime, *, is_new: bool = False) -> None:
 
 def told_since(moment: datetime) -> Told:
     """What became of links, news, erasures, second addresses and staff from that moment on."""
-    told = Told({}, {}, {}, {}, set(), set(), None)
+    told = Told({}, {}, {}, {}, [], set(), set(), None)
     last: datetime | None = None
     for said, at, _ in _said():
         if at < moment or "journal" in said:
@@ -183,6 +190,8 @@ def _take(told: Told, said: dict[str, Any], at: datetime) -> None:
         told.erasures.setdefault(int(said["erasure"]), []).append(Asked(due_at, at))
     if "second" in said:
         told.seconds[int(said["second"])] = EndedSecond(str(said["why"]), at)
+    if "objection" in said:
+        told.objections.append(int(said["objection"]))
     if "staff" in said:
         change = told.left.add if said["has_left"] else told.left.discard
         change(int(said["staff"]))

@@ -9,14 +9,17 @@ import sqlalchemy as sa
 
 from store.catalog.models import Publication
 from store.entitlements import erasure_journal
+from store.entitlements.addresses import undo_change
 from store.entitlements.erasure_journal import Told
 from store.entitlements.erasures import begin_again, stand_as_told
 from store.entitlements.links import OBJECTING, Ended
 from store.entitlements.models import Journal, Link, News
 from store.entitlements.news import put_choice
 from store.entitlements.on_file import end_second_as_told
+from store.entitlements.order_moves import hold_order
 from store.kit import clock, tokens
 from store.kit.database import db, end_read, insert_once, transaction
+from store.kit.errors import Refusal
 from store.orders.models import Customer, Offer
 
 log = logging.getLogger(__name__)
@@ -87,8 +90,8 @@ def begin_afresh() -> None:
 
 
 def apply_told(told: Told) -> None:
-    """End the links and second addresses that had ended, and choose again what was chosen of news. Rows that
-    are newer stay."""
+    """End the links and second addresses that had ended, choose again what was chosen of news, and object
+    again. Rows that are newer stay."""
     by_reason: dict[str, list[int]] = {}
     for link_id, why in told.ended_links.items():
         by_reason.setdefault(why, []).append(link_id)
@@ -104,6 +107,23 @@ def apply_told(told: Told) -> None:
             put_choice(customer_id, publication_id, News(choice.news), choice.at)
     for customer_id, second in told.seconds.items():
         end_second_as_told(customer_id, second)
+    for link_id in told.objections:
+        _object_again(link_id)
+
+
+def _object_again(link_id: int) -> None:
+    """What a mailbox took back is taken back, where it is there: the change may be newer than the backup."""
+    link = db.session.get(Link, link_id, populate_existing=True)
+    if link is None or link.revoked_at is not None or link.purpose != "undo":
+        return
+    try:
+        with db.session.begin_nested():
+            if link.order_id is None:
+                undo_change(link)
+            else:
+                hold_order(link)
+    except Refusal:
+        log.warning("link %s objects to nothing after the restore", link_id)
 
 
 def apply_asked(told: Told) -> int:

@@ -10,6 +10,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from store.catalog.models import Asset, Edition, EditionStatus
+from store.entitlements import erasure_journal
 from store.entitlements.access import rights_of_order
 from store.entitlements.fresh_links import FIND, SameAddress, ask_mailbox
 from store.entitlements.granting import confirm_again, confirmation_key, lock_titles, name_first
@@ -188,6 +189,7 @@ def hold_order(link: Link) -> Order:
     if move is None or move.settled_at is not None or not rights:
         raise NothingToHold
     use_up(link)
+    erasure_journal.add_objection(link.id, now)
     outbox.look_again(order.customer_id)
     move.held_at = order.held_at = now
     for right in rights:
