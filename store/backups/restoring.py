@@ -5,13 +5,15 @@ Broken off, it is run again: a SQLite file gets its name when all is in it; on P
 that what stands there is a restore that was not finished, and may be begun anew.
 """
 
+import fcntl
 import hashlib
 import os
 import re
 import shlex
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,6 +63,10 @@ END $$
 
 class NotEmpty(Refusal):
     """Something stands where the shop is to be made again."""
+
+
+class RestoreRuns(Refusal):
+    """Two at once would exchange the half of one for the half of the other."""
 
 
 class PassphraseNeeded(Refusal):
@@ -193,6 +199,21 @@ def _tables() -> set[str]:
     with db.engine.connect() as connection:
         found = set(connection.scalars(sa.text(_OURS_OR_NOT)))
     return {name for name in found if not name.startswith("huey_")}
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """While nobody else restores into this data folder. Refuses (`RestoreRuns`)."""
+    config().data_dir.mkdir(parents=True, exist_ok=True)
+    handle = os.open(config().data_dir, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RestoreRuns(f"Another restore into {config().data_dir} is under way.") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def verify(chosen: Chosen, room: Path, programs: Programs, tell: Telling) -> Path:

@@ -10,6 +10,7 @@ from store.backups import restoring
 from store.backups.after_restore import Begun, begin_after_restore
 from store.backups.making import work_room
 from store.backups.manifests import Manifest
+from store.backups.putting_back import put_back_files
 from store.commands.base import Refused, confirm, in_shop, load_settings
 from store.commands.copying import FOLDER, passphrase_of, programs_of, tell
 from store.kit.database import db, transaction
@@ -40,16 +41,28 @@ _BY_NAME = click.option(
     metavar="FILE",
     help="Write the settings of the shop that was copied to FILE (-: standard output), and do nothing else.",
 )
+@click.option(
+    "--files-only",
+    is_flag=True,
+    help="Put back the files that the shop of now lacks or has wrongly, and do nothing else.",
+)
 def restore(
-    folder: Path, name: str | None, yes: bool, other_key: bool, settings_to: Path | None
+    folder: Path,
+    name: str | None,
+    yes: bool,
+    other_key: bool,
+    settings_to: Path | None,
+    files_only: bool,
 ) -> None:
     """Make the shop again from a backup in DIR, in an empty place.
 
     That is a database without tables, SQLite or PostgreSQL, whichever it was. All is verified before
-    anything is written. Broken off, it is run again.
+    anything is written. Broken off, it is run again. With --files-only the shop may be at work.
     """
     if settings_to:
         _write_settings(folder, name, settings_to)
+    elif files_only:
+        _put_files_back(folder, name)
     else:
         _restore(folder, name, is_sure=yes, may_have_other_key=other_key)
 
@@ -85,6 +98,22 @@ def _print_settings(said: str) -> None:
 
 
 @in_shop
+def _put_files_back(folder: Path, name: str | None) -> None:
+    chosen = restoring.choose(folder, name, passphrase_of(load_settings()))
+    with restoring.alone(), work_room("restore", folder) as room:
+        done = put_back_files(chosen, room, tell)
+    with transaction():
+        record(Act.FILES_PUT_BACK, after={"files": done.put, "lost": len(done.lost)})
+    click.echo(f"{done.put:,} of {done.named:,} files were put back.")
+    if done.lost:
+        more = f" and {len(done.lost) - 5:,} more" if len(done.lost) > 5 else ""
+        raise Refused(
+            f"{folder} has no copy of {len(done.lost):,} under this passphrase: {', '.join(done.lost[:5])}{more}. "
+            "Look into another folder of backups, or upload the edition's files again as a new edition."
+        )
+
+
+@in_shop
 def _restore(folder: Path, name: str | None, *, is_sure: bool, may_have_other_key: bool) -> None:
     settings = load_settings()
     programs = programs_of(settings)
@@ -93,7 +122,7 @@ def _restore(folder: Path, name: str | None, *, is_sure: bool, may_have_other_ke
     click.echo(_described(chosen.manifest))
     if not is_sure:
         confirm("Make the shop again from it?")
-    with work_room("restore", folder) as room:
+    with restoring.alone(), work_room("restore", folder) as room:
         copy = restoring.verify(chosen, room, programs, tell)
         restoring.put_files(chosen, room, tell)
         url = db.engine.url

@@ -141,6 +141,7 @@ class Act(StrEnum):
     BANK_CHANGED = "bank_changed", Kind.STAFF, "Changed where buyers send money"
     BACKUP_MADE = "backup_made", Kind.STAFF, "Made a backup of the shop"
     SHOP_RESTORED = "shop_restored", Kind.STAFF, "Made the shop again from a backup"
+    FILES_PUT_BACK = "files_put_back", Kind.STAFF, "Put files back from a backup"
     DATABASE_UPGRADED = "database_upgraded", Kind.STAFF, "Brought the database up to date"
 
 

@@ -65,7 +65,7 @@ class Compared:
         """What is at fault, or nothing."""
         if not self.faults:
             return ""
-        return f"{len(self.faults)} of {self.named}: {_some(self.faults)}. Restore them from the backup"
+        return f"{len(self.faults)} of {self.named}: {_some(self.faults)}. Put them back from a backup (`store restore DIR --files-only`)"
 
 
 def compare(read: int | None, said: Progress = lambda _done, _all: None) -> Compared:
@@ -99,6 +99,19 @@ def compare(read: int | None, said: Progress = lambda _done, _all: None) -> Comp
         if key.startswith(_OURS) and _original(key) not in named
     )
     return found
+
+
+def named_files() -> list[Named]:
+    """Each file that a row names, by its key."""
+    named = {one.key: one for one in _named()}
+    end_read()
+    return [named[key] for key in sorted(named)]
+
+
+def is_stored(one: Named) -> bool:
+    """Whether it is stored, with the bytes of then; all of it is read."""
+    size = storage().size(one.key)
+    return size is not None and _digest(one.key, size) == one.sha256
 
 
 def _named() -> Iterator[Named]:
