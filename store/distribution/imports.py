@@ -1,6 +1,7 @@
 """A file of customers who bought elsewhere, as the desk brings it in: looked at, then taken in piece
 by piece by a worker, so that a browser may close, a worker may die, and who stops it may go on."""
 
+import re
 import time
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -270,11 +271,13 @@ def forget_addresses(spellings: Collection[str]) -> None:
     of one that was stopped half-way, or not begun, do not go in: choose the file again, without
     them. Called inside a transaction."""
     with_data = sa.select(CustomerImport).where(CustomerImport.data.is_not(None))
-    sought = {spelled.casefold() for spelled in spellings}
+    one_of = "|".join(re.escape(spelled.casefold()) for spelled in spellings)
+    # Not the end of a longer one: who is a@mail.example would take joanna@mail.example's file along.
+    sought = re.compile(rf"(?<![\w.+-])(?:{one_of})(?!\.?[\w-])")
     for found in db.session.scalars(with_data.with_for_update()).all():
         # Without the empty halves of letters that a spreadsheet may have written (UTF-16).
         text = (found.data or b"").replace(b"\0", b"").decode("utf-8", "replace").casefold()
-        if not any(one in text for one in sought):
+        if not spellings or sought.search(text) is None:
             continue
         db.session.execute(sa.delete(ImportLine).where(ImportLine.import_id == found.id))
         if found.status is ImportStatus.LOOKED:

@@ -7,9 +7,13 @@ import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
+from store.distribution.imports import open_import
+from store.distribution.models import CustomerImport
+from store.entitlements.erasing import erase_person
 from store.entitlements.forgotten import forget_customers
 from store.entitlements.own_data import copy_of
 from store.entitlements.second_addresses import request_second
+from store.kit import clock
 from store.kit.database import db, transaction
 from store.mail.models import AddressHold, Delivery, ReturnKind
 from store.mail.returns import take
@@ -19,7 +23,7 @@ from store.orders.models import Customer
 from store.orders.placing import Details
 from store.payments.erasures import carry_out_due
 from tests.conftest import Clock, on_both, on_both_when_long
-from tests.editions import a_shop
+from tests.editions import a_shop, guide
 from tests.entitlements.presses import SURE, asked_to_move, gave_second
 from tests.letters import links_in, sent, text_of
 from tests.links import anna, given_second, path_to
@@ -198,3 +202,28 @@ def test_a_hold_of_the_shared_address_stays_with_whose_first_it_is(
         assert take(letter, ReturnKind.HARD, words="gone", key="late")
     erased(client, frozen, anna().id)
     assert db.session.scalars(sa.select(AddressHold.address_key)).all() == [BEA]
+
+
+@pytest.mark.parametrize(
+    ("row", "stays"),
+    [
+        ("joanna@reader.example", True),
+        ("x-anna@reader.example", True),
+        ("anna@reader.example.org", True),
+        ("Anna@Reader.example", False),
+        ("Anna <anna@reader.example>", False),
+        ("mailto:anna@reader.example.", False),
+    ],
+)
+def test_a_file_of_customers_goes_with_whose_address_stands_in_it_and_with_no_longer_one(
+    client: FlaskClient, frozen: Clock, row: str, stays: bool
+) -> None:
+    publication = a_shop()
+    number = publication.id
+    a_paid_order(publication)
+    with transaction() as session:
+        session.add(open_import(guide(number), None, "list.csv", f"Email\n{row}\n".encode()))
+        session.flush()
+        erase_person(anna().id, clock.now())
+    kept = db.session.scalars(sa.select(CustomerImport.id)).all()
+    assert bool(kept) == stays
