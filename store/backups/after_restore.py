@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from store.catalog.models import Edition
 from store.entitlements import journal_after_restore
-from store.entitlements.erasure_journal import Told, told_since
-from store.kit import numbers
+from store.entitlements.erasure_journal import Told, add_floor, highest_floor, told_since
+from store.kit import clock, numbers
 from store.kit.database import db, transaction
 from store.mail import restores
 from store.mail.models import Delivery, Restore
@@ -50,7 +50,8 @@ def begin_after_restore(made_at: datetime) -> Begun:
     until = journal_after_restore.tells_until(made_at)
     with transaction() as session:
         connection = session.connection()
-        floor = numbers.next_floor(connection)
+        floor = max(numbers.next_floor(connection), highest_floor() + numbers.STEP)
+        add_floor(floor, clock.now())
         numbers.begin_at(connection, floor)
         restore = restores.hold(made_at, floor)
         restore.journal_until = until

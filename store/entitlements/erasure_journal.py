@@ -73,7 +73,7 @@ class Told:
     objections: list[int]  # links by which a mailbox took something back, the oldest first
     left: set[int]  # staff, by number
     chosen_at: set[datetime]  # of each choice of news
-    last_at: datetime | None
+    last_at: datetime | None  # before any restore, which writes lines itself
 
 
 def journal_path() -> Path:
@@ -116,6 +116,17 @@ def add_objection(link: int, at: datetime) -> None:
 def add_staff(person: int, at: datetime, *, has_left: bool) -> None:
     """The same of somebody who left the desk, or was asked to come back."""
     _add({"staff": person, "has_left": has_left}, at)
+
+
+def add_floor(floor: int, at: datetime) -> None:
+    """The same of the number from which a restored database goes on."""
+    _add({"floor": floor}, at)
+
+
+def highest_floor() -> int:
+    """From which number the newest restored database went on; 0 where none did. Another restore from the same
+    backup does not know of it."""
+    return max((int(said["floor"]) for said, _, _ in _said() if "floor" in said), default=0)
 
 
 def read_lines() -> list[Line]:
@@ -169,10 +180,13 @@ def told_since(moment: datetime) -> Told:
     """What became of links, news, erasures, second addresses and staff from that moment on."""
     told = Told({}, {}, {}, {}, [], set(), set(), None)
     last: datetime | None = None
+    is_restored = False
     for said, at, _ in _said():
         if at < moment or "journal" in said:
             continue
-        last = max(last, at) if last else at
+        is_restored = is_restored or "floor" in said
+        if not is_restored:
+            last = max(last, at) if last else at
         _take(told, said, at)
     return replace(told, last_at=last)
 

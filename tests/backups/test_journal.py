@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from store.backups import after_restore
 from store.backups.after_restore import begin_after_restore, end_all_links
 from store.entitlements import erasure_journal, erasures, links, news, on_file
 from store.entitlements.erasure_journal import journal_path
@@ -181,6 +182,24 @@ def renewed(shop: Flask, path: str) -> None:
     )
     library = next(one for one in links_in(text_of(sent()[letters:][-1])) if "/library/" in one)
     assert shop.test_client().get(library).status_code == 200
+
+
+def test_a_restore_that_was_broken_off_does_not_believe_its_own_lines(
+    client: FlaskClient,
+    frozen: Clock,
+    tmp_path: Path,
+    before: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = journal_path().read_bytes()
+    before.goes_on(client)
+    journal_path().write_bytes(old)
+    with put_back(before.copy, tmp_path):
+        with monkeypatch.context() as patched:
+            patched.setattr(after_restore.journal_after_restore, "begin_afresh", lambda: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                begin_after_restore(before.made_at)
+        assert begin_after_restore(before.made_at).journal_until is None
 
 
 @on_both_when_long

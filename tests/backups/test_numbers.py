@@ -162,6 +162,29 @@ def test_each_table_goes_on_above_the_step_and_again_after_another_restore(
         assert not db.session.execute(sa.text("PRAGMA foreign_key_check")).all()
 
 
+@on_both_when_long
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "control"])
+def test_two_restores_from_one_backup_give_no_number_twice(
+    client: FlaskClient,
+    frozen: Clock,
+    tmp_path: Path,
+    backup: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    is_told: bool,
+) -> None:
+    number = a_shop().id
+    made_at = clock.now()
+    if not is_told:
+        monkeypatch.setattr(after_restore, "highest_floor", lambda: 0)
+    given = list[int]()
+    for _ in range(2):
+        frozen.advance(hours=1)
+        with put_back(backup(), tmp_path):
+            begin_after_restore(made_at)
+            given.append(ben_orders(number).id)
+    assert (given[0] != given[1]) == is_told
+
+
 def test_a_migration_that_copies_a_table_keeps_account_of_its_numbers(
     app: Flask, frozen: Clock
 ) -> None:
