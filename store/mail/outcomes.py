@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from store.kit import clock
+from store.kit import clock, limits
 from store.kit.database import after_commit, db, transaction
 from store.kit.logs import mask_secrets
-from store.kit.status import advance, record_change
-from store.mail import brake, outbox, rests, standstills
+from store.kit.status import advance
+from store.mail import brake, outbox, put_back, rests, standstills
 from store.mail.answers import About, Cause, Step
 from store.mail.captured import capture
 from store.mail.claims import Claim, Prepared, Unsent, bring_forward, settle_unsent
@@ -37,6 +37,8 @@ _BEFORE_THE_READER = {None, Step.CONNECT, Step.RSET, Step.MAIL}
 # After so many connections that ended at the same letter, two days of them, a person looks at it.
 _MOST_ENDED = 55
 GIVEN_UP_AFTER = timedelta(hours=48)
+# A domain rests half an hour at a time, but for the first three.
+_MOST_RESTS = 98
 
 # Run for every letter, so built once: building a statement costs more than running it.
 _ENDED = (
@@ -96,6 +98,9 @@ def record_unsent(session: Session, unsent: Unsent) -> None:
 def record(session: Session, tried: Tried) -> None:
     """Write an outcome down: the attempt always, the delivery while it is still ours."""
     letter, outcome = tried.letter, tried.outcome
+    rested = _rested_for_refusals(session, tried)
+    if rested:
+        outcome = outcome._replace(kind=OutcomeKind.DEFERRED)
     ended = {
         "attempt": tried.attempt_id,
         "moment": clock.now(),
@@ -103,7 +108,7 @@ def record(session: Session, tried: Tried) -> None:
         "said": outcome.reply[:1000],
     }
     session.connection().execute(_ENDED, ended)
-    if not _move_on(session, letter.claim, outcome):
+    if not _move_on(session, letter.claim, outcome, rested):
         return
     if tried.is_captured:
         capture(session, letter)
@@ -116,7 +121,30 @@ def record(session: Session, tried: Tried) -> None:
         _brake(session, letter.batch_id, outcome)
 
 
-def _move_on(session: Session, claim: Claim, outcome: Outcome) -> bool:
+def _rested_for_refusals(session: Session, tried: Tried) -> int:
+    """How often its domain rests because of refusals such as this one, which do not speak of their
+    readers, while it takes nothing: then they are about us, and fail nobody. Those before it are
+    put back. 0: it may be the reader's own."""
+    outcome, address = tried.outcome, tried.letter.address
+    if outcome.kind is not OutcomeKind.REFUSED or outcome.cause is not Cause.UNWANTED:
+        return 0
+    domain = rests.domain_of(address)
+    times = rests.refuse(session, domain)
+    if times == 1:
+        put_back.of_domain(session, domain)
+        _tell_staff(
+            "The mailboxes of one domain refuse all letters",
+            "Several letters to readers of one domain were refused, none was taken, and the mail"
+            " server does not say that their addresses are wrong. They wait, and one asks again"
+            f" from time to time; after two days they are held.\n\nThe newest is letter"
+            f" {tried.letter.claim.delivery_id}: its page shows the server’s words. Who runs the"
+            " shop may have to speak with that domain.",
+            f"domain:{limits.mark(domain)[:12]}:{clock.now():%Y-%m-%d}",
+        )
+    return times
+
+
+def _move_on(session: Session, claim: Claim, outcome: Outcome, rested: int) -> bool:
     """Give the delivery what follows; says whether it was still ours."""
     if outcome.kind is OutcomeKind.ACCEPTED:
         ours = {"ours": claim.delivery_id, "worker": claim.worker, "moment": clock.now()}
@@ -129,7 +157,9 @@ def _move_on(session: Session, claim: Claim, outcome: Outcome) -> bool:
     tries = session.scalar(sa.select(Delivery.tries).where(*still_ours))
     if tries is None:
         return False
-    if outcome.charged or outcome.kind is OutcomeKind.UNSENDABLE:
+    if rested:
+        values = _what_follows_the_domains(outcome, rested)
+    elif outcome.charged or outcome.kind is OutcomeKind.UNSENDABLE:
         values = _what_follows(outcome, tries)
     else:
         values = _what_follows_uncharged(session, claim, outcome)
@@ -150,6 +180,14 @@ def _what_follows(outcome: Outcome, tries: int) -> dict[str, Any]:
     if wait is None:
         return values | {"status": DeliveryStatus.FAILED, "reason": outcome.reply[:300]}
     return values | {"status": DeliveryStatus.QUEUED, "due_at": clock.now() + wait}
+
+
+def _what_follows_the_domains(outcome: Outcome, rested: int) -> dict[str, Any]:
+    """The letter waits for its domain, uncharged; after two days of rests a person looks at it."""
+    if rested > _MOST_RESTS:
+        reason = f"its whole domain refuses our letters: {outcome.reply}"
+        return {"status": DeliveryStatus.HELD, "reason": reason[:300]}
+    return {"status": DeliveryStatus.QUEUED, "due_at": clock.now() + _HOUR}
 
 
 def _what_follows_uncharged(session: Session, claim: Claim, outcome: Outcome) -> dict[str, Any]:
@@ -240,7 +278,7 @@ def _brake(session: Session, batch_id: int, outcome: Outcome) -> None:
     batch = session.get_one(Batch, batch_id)
     if not why or batch.status not in (BatchStatus.RUNNING, BatchStatus.PAUSED):
         return
-    _put_back(session, doubtful)  # those too that were under way when it paused
+    put_back.once(session, doubtful)  # those too that were under way when it paused
     if batch.status is BatchStatus.PAUSED:
         return
     has_more = session.scalar(sa.select(Batch.id).where(Batch.id == batch_id, has_open_letters()))
@@ -253,33 +291,6 @@ def _brake(session: Session, batch_id: int, outcome: Outcome) -> None:
             " server spoke of quota or blocking.\n\nThe page of the release shows the reason."
             " Resume it once the cause is mended.",
             f"brake:{batch_id}:{clock.now():%Y-%m-%dT%H:%M}",
-        )
-
-
-def _put_back(session: Session, doubtful: list[int]) -> None:
-    """So many refusals may have meant us, so their readers are tried once more, after others."""
-    refusals = sa.select(sa.func.count()).where(
-        Attempt.delivery_id == deliveries.c.id, Attempt.outcome == OutcomeKind.REFUSED
-    )
-    put_back = (
-        sa.update(deliveries)
-        .where(
-            deliveries.c.id.in_(doubtful),
-            deliveries.c.status == DeliveryStatus.FAILED,
-            refusals.scalar_subquery() == 1,
-        )
-        .values(status=DeliveryStatus.QUEUED, reason="", tries=0, due_at=clock.now() + _HOUR)
-        .returning(deliveries.c.id)
-    )
-    for delivery_id in session.scalars(put_back).all():
-        record_change(
-            session,
-            "deliveries",
-            delivery_id,
-            DeliveryStatus.FAILED,
-            DeliveryStatus.QUEUED,
-            who="shop",
-            why="the refusal may have meant us",
         )
 
 

@@ -23,6 +23,8 @@ _WAITS = [timedelta(minutes=m) for m in (1, 5, 15, 30)]
 # So many answers of a domain that ask for patience, and no letter taken between, are no chance.
 # A server that defers every first letter of a sender to a reader would be slow for nothing.
 _STRIKES = 10
+# A refusal that does not speak of its reader weighs more: five of them, and no letter taken between.
+_WEIGHT_OF_REFUSAL = 2
 # The timetable looks each minute; a little longer than that.
 _UNTIL_LOOKED_AT_AGAIN = timedelta(seconds=90)
 FORGOTTEN_AFTER = timedelta(days=3)
@@ -79,6 +81,18 @@ def strike(session: Session, domain: str) -> None:
     if row.strikes >= _STRIKES or row.rests:
         _rest(row)
     session.flush()
+
+
+def refuse(session: Session, domain: str) -> int:
+    """A letter was refused in words that do not speak of its reader. How often the domain rests now
+    because of such answers: 0 where it may be the reader's matter, 1 from the answer on that shows
+    that the whole domain does not want us."""
+    row = _row(session, domain)
+    row.strikes += _WEIGHT_OF_REFUSAL
+    if row.strikes >= _STRIKES or row.rests:
+        _rest(row)
+    session.flush()
+    return row.rests
 
 
 def ask(session: Session, domain: str) -> datetime | None:

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from store.kit import clock
 from store.kit.database import db, transaction
-from store.mail import rests, worker
-from store.mail.models import Rest
+from store.mail import outcomes, rests, worker
+from store.mail.models import Batch, BatchStatus, Rest
 from tests.conftest import Clock, on_both, on_both_when_long
 from tests.serving import until
 from tests.statements import statements
@@ -154,6 +154,96 @@ def test_who_does_not_exist_there_ends_a_rest_too(serve: Serve, frozen: Clock) -
         frozen.set(rest_over())
         worker.send_due_letters()
         assert standing("slow.example") is None
+
+
+REFUSED = "554 5.7.1 Not accepted here"
+FIRM = [f"reader{number:02}@firm.example" for number in range(15)]
+# One reader in eleven, so that no release pauses for it.
+WITH_FIRM = [
+    who
+    for number, theirs in enumerate(FIRM)
+    for who in [*(f"r{number:02}.{n}@quick.example" for n in range(10)), theirs]
+]
+
+
+class Refuses:
+    """Refuses all letters to one domain in words that name no reader, as long as it is told to."""
+
+    def __init__(self, reply: str = REFUSED) -> None:
+        self.reply, self.refuses, self.tried = reply, True, 0
+
+    def __call__(self, talk: Talk, verb: str, line: str) -> str | None:
+        if verb != "RCPT" or "@firm.example" not in line:
+            return None
+        self.tried += 1
+        return self.reply if self.refuses else None
+
+
+@on_both_when_long
+def test_a_whole_domain_that_refuses_us_fails_nobody(serve: Serve, frozen: Clock) -> None:
+    domain = Refuses()
+    with serve(domain):
+        batch_id = a_batch()
+        owe_to(*WITH_FIRM, batch_id=batch_id)
+        worker.send_due_letters()
+        assert sent(WITH_FIRM) == 150
+        assert domain.tried == 5  # the others wait for what the next one is told
+        rows = deliveries()
+        assert {(rows[who].status, rows[who].tries) for who in FIRM} == {("queued", 0)}
+        # Staff hear of it once, and no domain is named: it may be one person's.
+        told = [str(row.facts) for row in deliveries().values() if "domain:" in row.dedupe_key]
+        assert len(told) == 1
+        assert "refuse all letters" in told[0]
+        assert "firm.example" not in told[0]
+        assert db.session.get_one(Batch, batch_id).status == BatchStatus.RUNNING
+        for _ in range(8):
+            frozen.advance(minutes=31)
+            worker.send_due_letters()
+        assert domain.tried == 13  # one asks after each rest
+
+        domain.refuses = False
+        for _ in range(2):
+            frozen.advance(hours=2)
+            worker.send_due_letters()
+        assert sent(WITH_FIRM) == 165
+        assert charged(FIRM) == 15  # the try that was taken, and no other
+        assert max(row.tries for row in deliveries().values()) == 1
+        assert standing("firm.example") is None
+
+
+@on_both_when_long
+def test_a_domain_that_refuses_us_for_two_days_leaves_its_readers_to_a_person(
+    serve: Serve, frozen: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "_MOST_RESTS", 6)  # not to sit through all of them
+    with serve(Refuses()):
+        owe_to(*WITH_FIRM)
+        for _ in range(25):
+            worker.send_due_letters()
+            frozen.advance(minutes=31)
+        rows = deliveries()
+        assert {rows[who].status for who in FIRM} == {"held"}
+        assert {rows[who].reason for who in FIRM} == {
+            f"its whole domain refuses our letters: {REFUSED}"
+        }
+
+
+@on_both_when_long
+def test_of_a_domain_that_takes_others_a_refusal_is_the_readers(
+    serve: Serve, frozen: Clock
+) -> None:
+    """Control: with one letter taken between, the same refusals fail their letters."""
+    few = [who for who in WITH_FIRM if "firm" not in who or who in FIRM[:4]]
+    with serve(Refuses()):
+        owe_to(*few)
+        worker.send_due_letters()
+        rows = deliveries()
+        assert {rows[who].status for who in FIRM[:4]} == {"failed"}
+    unknown = Refuses("550 5.1.1 No such user")
+    with serve(unknown):
+        owe_to(*FIRM[4:])
+        worker.send_due_letters()
+        assert {deliveries()[who].status for who in FIRM[4:]} == {"failed"}
 
 
 def test_a_greylisting_server_is_not_left_alone(serve: Serve, frozen: Clock) -> None:

@@ -92,6 +92,9 @@ ROWS: dict[str, Row] = {
     "we are blocked for 3 h": _of(
         lambda: until(3, "RCPT", "554 5.7.1 Client host blocked using a list", after=50)
     ),
+    "their domain will not have us for 3 h": _of(
+        lambda: until(3, "RCPT", "554 5.7.1 Not accepted here", after=50)
+    ),
     # The answer lost: the letter is there, or it is not, and nobody can know.
     "silent after the dot, kept": _of(
         lambda: to(FEW, ".", Kept(SILENCE), 1), may_be_charged=frozenset(FEW), is_scaled=True
