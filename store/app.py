@@ -133,7 +133,12 @@ def create_app(settings: Settings) -> Flask:
     app.config.update(_flask_config(settings))
     app.extensions["colophon.settings"] = settings
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    app.extensions["colophon.storage"] = Storage(settings.storage, has_key=settings.has_bucket_key)
+    app.extensions["colophon.storage"] = Storage(
+        settings.storage,
+        has_key=settings.has_bucket_key,
+        # The other half makes pages meanwhile.
+        at_once=max(1, settings.web_threads // 2),
+    )
     app.extensions["colophon.kept_pages"] = KeptPages()
     db.init_app(app)
     app.extensions["migrate"] = Migrations(str(place("migrations")))

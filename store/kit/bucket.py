@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any
 
+from store.kit.away import Patience, StoreAway
+
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
@@ -31,16 +33,14 @@ _NO_KEY = (
 )
 
 
-class StoreAway(OSError):
-    """The store does not answer, or refuses us; in words that hold no key."""
-
-
 class Bucket:
     """A prefix in a bucket. Without `has_key` nothing is asked of the store, and nobody for a key.
-    What is not there raises FileNotFoundError, any other fault StoreAway."""
+    What is not there raises FileNotFoundError, any other fault StoreAway. Of those who read, `at_once` wait for
+    its first word."""
 
-    def __init__(self, url: str, *, has_key: bool = True) -> None:
+    def __init__(self, url: str, *, has_key: bool = True, at_once: int = 8) -> None:
         self._has_key = has_key
+        self._patience = Patience(at_once)
         self._quick = self._store(url, READ_SECONDS)
         self._patient = self._store(url, UPLOAD_SECONDS)
 
@@ -72,11 +72,11 @@ class Bucket:
             store.put(key, file, max_concurrency=_PARTS_AT_ONCE)
 
     def size(self, key: str) -> int:
-        with self._in_words():
+        with self._patience.asking(), self._in_words():
             return int(self._quick.head(key)["size"])
 
     def read(self, key: str) -> bytes:
-        with self._in_words():
+        with self._patience.asking(), self._in_words():
             return bytes(self._quick.get(key).bytes())
 
     def pieces(self, key: str, start: int, end: int) -> Iterator[bytes]:
@@ -96,7 +96,8 @@ class Bucket:
                 raise StoreAway("the store gave nothing of what it has")
 
     def _from(self, key: str, start: int, end: int) -> Any:
-        found = self._quick.get(key, options={"range": (start, end)})
+        with self._patience.asking(), self._in_words():
+            found = self._quick.get(key, options={"range": (start, end)})
         if found.meta["size"] < end:
             raise StoreAway("the bucket's file is not as long as it was")
         return found.stream(min_chunk_size=PIECE)

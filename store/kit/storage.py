@@ -122,14 +122,14 @@ def _through_to_the_disk(folder: Path) -> None:
 
 class Storage:
     """One folder or bucket prefix. Keys look like `assets/<sha256>`. `has_key`: whether
-    a bucket's keys were given, or may be asked for."""
+    a bucket's keys were given, or may be asked for; `at_once`: how many threads may wait for its first word."""
 
-    def __init__(self, url: str, *, has_key: bool = True) -> None:
+    def __init__(self, url: str, *, has_key: bool = True, at_once: int = 8) -> None:
         parts = urlsplit(url)
         self.is_local = parts.scheme == "file"  # a server in front could read it too
         # Where files lie on this machine; None where they do not.
         self.folder = Path(unquote(parts.path)) if self.is_local else None
-        self._bucket = None if self.is_local else Bucket(url, has_key=has_key)
+        self._bucket = None if self.is_local else Bucket(url, has_key=has_key, at_once=at_once)
         self._place: Place = self._bucket or Folder(Path(unquote(parts.path)))
         self._asking = threading.Lock()
         self._kept: tuple[float, bool] | None = None  # when it was asked last, and what it said

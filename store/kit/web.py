@@ -13,7 +13,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from store.kit import asked, logs, measures, patience, revision, space
-from store.kit.bucket import StoreAway
+from store.kit.away import StoreAway
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from store.catalog.models import Seller
 from store.kit import clock, revision
-from store.kit.bucket import StoreAway
+from store.kit.away import StoreAway
 from store.kit.config import config
 from store.kit.database import db
 from store.kit.errors import Refusal

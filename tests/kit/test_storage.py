@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from store.app import create_app
 from store.catalog.models import Asset
 from store.entitlements.doors import download_path
 from store.entitlements.models import Download
-from store.kit.bucket import PIECE, READ_SECONDS, StoreAway
+from store.kit import away
+from store.kit.away import StoreAway
+from store.kit.bucket import PIECE, READ_SECONDS
 from store.kit.database import db
 from store.kit.storage import CHUNK, Storage
 from tests.conftest import make_settings, on_both_stores
@@ -221,6 +224,57 @@ def test_a_store_that_hears_and_never_answers_is_waited_for_briefly(
             Storage(url).size("assets/abc")
         assert heard
         assert time.monotonic() - began < 2 * READ_SECONDS + 15
+
+
+def _refused_after(store: Storage) -> float:
+    began = time.monotonic()
+    with pytest.raises(StoreAway):
+        store.size("assets/abc")
+    return time.monotonic() - began
+
+
+@IN_BUCKET
+@pytest.mark.parametrize("at_once", [2, pytest.param(12, id="control")])
+def test_a_store_that_never_answers_keeps_some_threads_waiting_and_lets_pages_go_on(
+    url: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.kit.bucket.READ_SECONDS", 2)
+    with listener() as (address, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        store = Storage(url, at_once=at_once)
+        with ThreadPoolExecutor(12) as pool:
+            took = list(pool.map(lambda _: _refused_after(store), range(12)))
+        assert sum(one > 1.8 for one in took) == at_once
+        # Who comes now is told at once.
+        assert max(_refused_after(store) for _ in range(20)) < 0.5
+
+
+def test_a_store_that_was_silent_is_asked_by_one_and_then_by_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(away.time, "monotonic", lambda: now[0])
+    patience = away.Patience(4)
+
+    def ask(answer: Exception | None, seconds: float = 0.0) -> None:
+        with patience.asking():
+            now[0] += seconds
+            if answer:
+                raise answer
+
+    for answer in (StoreAway("no"), StoreAway("no")):  # which keeps nobody waiting
+        with pytest.raises(StoreAway, match="no"):
+            ask(answer)
+    with pytest.raises(StoreAway, match="no"):
+        ask(StoreAway("no"), 5)
+    with pytest.raises(StoreAway, match="a moment ago"):
+        ask(None)
+    now[0] += away.AGAIN_SECONDS
+    # One tries.
+    with patience.asking(), pytest.raises(StoreAway, match="a moment ago"):
+        ask(None)
+    ask(None)
+    ask(None)
 
 
 @IN_BUCKET

@@ -181,7 +181,7 @@ def test_store_check_tries_the_mailbox(shop: Begin, tmp_path: Path, is_right: bo
         assert line == "ok     returned mail: 127.0.0.1 answers, INBOX has 1 message"
     else:
         refused = "the sign-in was refused: [AUTHENTICATIONFAILED]"
-        assert line.startswith("fault  returned mail: MailboxUnavailable: ")
+        assert line.startswith("fault  returned mail: The mailbox cannot be read now: ")
         assert refused in line
     assert "hunter" not in said
     assert set(server.verbs()) <= {"CAPABILITY", "AUTHENTICATE", "SELECT", "LOGOUT"}
