@@ -1,12 +1,14 @@
-"""The free sample of a publication: uploaded, cut from the newest PDF, looked at, taken away."""
+"""The free sample of a publication: uploaded, made of pages or chapters of the newest edition, looked
+at, taken away."""
 
+import re
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
 from store.catalog import samples, uploads
 from store.catalog.editions import media_type
-from store.catalog.models import Publication
+from store.catalog.models import Asset, Publication
 from store.catalog.publications import publication_by_slug
 from store.kit.config import config
 from store.kit.database import end_read, transaction
@@ -20,6 +22,7 @@ from store.staff.guard import EDITORS, STAFF, opens_to, takes
 
 bp = Blueprint("samples", __name__, url_prefix="/admin/publications/<slug>/sample")
 
+ONE_CHAPTER = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 _REFUSALS = (samples.SampleRefused, uploads.FileRefused, uploads.NoSpaceForFile)
 
 
@@ -50,7 +53,7 @@ def sample(slug: str) -> Any:
 def pages(slug: str) -> Any:
     """Cut some pages out of the newest edition's PDF."""
     publication = publication_by_slug(slug)
-    pdf = samples.newest_pdf(publication.id)
+    pdf = samples.newest_file(publication.id, "pdf")
     if pdf is None:
         raise NotFound("There is no PDF to choose pages from. Upload an edition first.")
     reader, sentence = Reader(typed()), "Enter the number of a page."
@@ -63,6 +66,51 @@ def pages(slug: str) -> Any:
     except _REFUSALS as refusal:
         return _page(publication_by_slug(slug), typed(), {"first": refusal.sentence})
     return _kept(slug, received, {}, "first")
+
+
+@bp.route("/chapters", methods=["GET", "POST"])
+@opens_to(EDITORS)
+def chapters(slug: str) -> Any:
+    """Choose chapters of the newest edition's EPUB, under their names, and make a book of them."""
+    epub = samples.newest_file(publication_by_slug(slug).id, "epub")
+    if epub is None:
+        raise NotFound("There is no EPUB to choose chapters from. Upload an edition first.")
+    if request.method != "POST":
+        return _chapters_page(slug, epub, set(), {})
+    ticked = {int(one) for one in request.form.getlist("chapter") if ONE_CHAPTER.fullmatch(one)}
+    try:
+        if typed().matching("file", r"\d{1,9}") != str(epub.id):
+            raise samples.SampleRefused(
+                "A newer EPUB has come meanwhile. Choose from its chapters."
+            )
+        if not ticked:
+            raise samples.SampleRefused("Tick the chapters that everybody may read.")
+        received = samples.build_sample(epub, ticked)
+        _put(slug, [received])
+    except _REFUSALS as refusal:
+        epub = samples.newest_file(publication_by_slug(slug).id, "epub")
+        if epub is None:
+            raise
+        return _chapters_page(slug, epub, ticked, {"chapter": refusal.sentence})
+    return _there(slug)
+
+
+def _chapters_page(slug: str, epub: Asset, ticked: set[int], errors: dict[str, str]) -> Any:
+    file_id, edition = epub.id, epub.edition.number
+    try:
+        found = samples.parts_of_book(epub)
+    except samples.SampleRefused as refusal:
+        found, errors = [], {"chapter": refusal.sentence}
+    page = render_template(
+        "admin/sample_chapters.html",
+        publication=publication_by_slug(slug),
+        file_id=file_id,
+        edition=edition,
+        chapters=found,
+        ticked=ticked,
+        errors=errors,
+    )
+    return page, status(errors)
 
 
 @bp.post("/remove")
@@ -102,18 +150,26 @@ def _kept(
     """Put what was received beside the publication, all of it or none; then the page again."""
     if not errors:
         try:
-            with transaction():
-                publication = publication_by_slug(slug)
-                for one in received:
-                    put = samples.put_sample(publication, one)
-                    told = {put.format.upper(): format_size(put.size), "from": put.origin}
-                    audit.record(Act.SAMPLE_PUT, publication, after=told)
+            _put(slug, received)
         except samples.SampleRefused as refusal:
             errors = {field: refusal.sentence}
         else:
-            flash("The sample is there.")
-            return redirect(url_for("samples.sample", slug=slug), 303)
+            return _there(slug)
     return _page(publication_by_slug(slug), typed(), errors)
+
+
+def _put(slug: str, received: list[samples.ReceivedSample]) -> None:
+    with transaction():
+        publication = publication_by_slug(slug)
+        for one in received:
+            put = samples.put_sample(publication, one)
+            told = {put.format.upper(): format_size(put.size), "from": put.origin}
+            audit.record(Act.SAMPLE_PUT, publication, after=told)
+
+
+def _there(slug: str) -> Any:
+    flash("The sample is there.")
+    return redirect(url_for("samples.sample", slug=slug), 303)
 
 
 def _page(publication: Publication, values: Typed, errors: dict[str, str]) -> Any:
@@ -121,7 +177,8 @@ def _page(publication: Publication, values: Typed, errors: dict[str, str]) -> An
         "admin/sample.html",
         publication=publication,
         samples=samples.samples_of(publication.id),
-        pdf=samples.newest_pdf(publication.id),
+        pdf=samples.newest_file(publication.id, "pdf"),
+        epub=samples.newest_file(publication.id, "epub"),
         values=values,
         errors=errors,
         largest=config().max_upload,

@@ -15,7 +15,7 @@ import nh3
 import sqlalchemy as sa
 
 from store.catalog.gate import parts
-from store.catalog.gate.pieces import Chapter, NoPart, Reading
+from store.catalog.gate.pieces import BookPart, Chapter, NoPart, Reading
 from store.catalog.models import Asset, Edition, EditionStatus, Publication, Sample, SampleChapter
 from store.catalog.publications import lock_publication
 from store.catalog.uploads import ReceivedFile, receive_file, work_room
@@ -108,6 +108,32 @@ def cut_sample(asset: Asset, first: int, last: int) -> ReceivedSample:
     with _room() as folder:
         try:
             made = parts.cut_pages(_copied(sha256, size, folder), folder, first, last)
+        except NoPart as fault:
+            raise SampleRefused(fault.sentence) from None
+        return receive_sample(made, origin=f"{span} of edition {number}")
+
+
+def parts_of_book(asset: Asset) -> list[BookPart]:
+    """The chapters that can be chosen of an edition's EPUB. Refuses `SampleRefused`."""
+    sha256, size = asset.sha256, asset.size
+    end_read()  # reading it takes its time
+    with _room() as folder:
+        try:
+            return parts.parts_of_book(_copied(sha256, size, folder), folder)
+        except NoPart as fault:
+            raise SampleRefused(fault.sentence) from None
+
+
+def build_sample(asset: Asset, numbers: Collection[int]) -> ReceivedSample:
+    """The chapters with these numbers of an edition's EPUB as a book of their own, through the gate.
+    Refuses `SampleRefused`, and what the gate does."""
+    number = asset.edition.number
+    sha256, size = asset.sha256, asset.size
+    span = "1 chapter" if len(numbers) == 1 else f"{len(numbers)} chapters"
+    end_read()
+    with _room() as folder:
+        try:
+            made = parts.build_book(_copied(sha256, size, folder), folder, numbers)
         except NoPart as fault:
             raise SampleRefused(fault.sentence) from None
         return receive_sample(made, origin=f"{span} of edition {number}")
@@ -232,15 +258,16 @@ def chapters_of(sample_id: int, number: int) -> list[ShownChapter]:
     return [ShownChapter(*row) for row in db.session.execute(query.order_by(SampleChapter.number))]
 
 
-def newest_pdf(publication_id: int) -> Asset | None:
-    """The PDF of the newest edition that has one and stands, a draft before its release too."""
+def newest_file(publication_id: int, format: str) -> Asset | None:
+    """The file of the newest edition that has one of this format and stands, a draft before its
+    release too."""
     query = (
         sa.select(Asset)
         .join(Edition)
         .where(
             Edition.publication_id == publication_id,
             Edition.status != EditionStatus.WITHDRAWN,
-            Asset.format == "pdf",
+            Asset.format == format,
         )
         .order_by(Edition.number.desc())
     )

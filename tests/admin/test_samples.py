@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import re
+import zipfile
 from typing import Any
 
 import pytest
@@ -99,6 +101,74 @@ def test_pages_are_chosen_from_the_newest_pdf_and_downloaded_in_ranges(
     assert "X-Robots-Tag" not in whole.headers
     words = text_of(client.get(f"{SHOP}/sample").text)
     assert f"As PDF, 3 pages, {round(sample.size / 1000)} kB" in words
+
+
+CHAPTERS = f"{DESK}/chapters"
+
+
+def with_epub(publication: Publication, number: int = 1) -> int:
+    """The real EPUB of the demonstration's edition, as a draft's file; the number of its row."""
+    with transaction() as session:
+        edition = an_edition(session.get_one(Publication, publication.id), number)
+        facts = {"words": 3000}
+        return an_asset(edition, "epub", edition_files(number)[1].read_bytes(), facts=facts).id
+
+
+def choose(desk: FlaskClient, file: int, *numbers: int) -> TestResponse:
+    given = {"file": str(file), "chapter": [str(one) for one in numbers]}
+    return press(desk, CHAPTERS, given, seen_on=CHAPTERS)
+
+
+@on_both_when_long
+def test_chapters_are_chosen_by_name_from_the_newest_epub_and_read_in_the_shop(
+    desk: FlaskClient, client: FlaskClient, publication: Publication
+) -> None:
+    file = with_epub(publication)
+    assert f'href="{CHAPTERS}"' in desk.get(DESK).text
+    page = desk.get(CHAPTERS)
+    check_page(page.text, path=CHAPTERS)
+    found = re.findall(r'value="(\d+)"[^>]*>\s*<label[^>]*>([^<]+)</label>', page.text)
+    (number,) = [number for number, name in found if name == "Using this booklet"]
+
+    assert choose(desk, file, int(number)).status_code == 303
+
+    sample = db.session.scalars(sa.select(Sample)).one()
+    assert (sample.format, sample.chapters, sample.origin) == ("epub", 1, "1 chapter of edition 1")
+    ((_, _, after),) = told()
+    assert after["from"] == "1 chapter of edition 1"
+    words = text_of(client.get(f"{SHOP}/sample").text)
+    assert "This is a short working text for people" in words
+    assert "Working with parents" not in words
+    assert "Look inside Using this booklet This is a short" in text_of(client.get(SHOP).text)
+    answer = client.get(f"{SHOP}/sample/send-early-years-sample.epub")
+    assert hashlib.sha256(answer.data).hexdigest() == sample.sha256
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as book_of_it:
+        assert len([one for one in book_of_it.namelist() if one.endswith(".xhtml")]) == 2
+
+
+def test_a_choice_of_no_chapter_all_or_of_an_older_file_is_refused(
+    desk: FlaskClient, client: FlaskClient, publication: Publication
+) -> None:
+    assert desk.get(CHAPTERS).status_code == 404
+    assert f'href="{CHAPTERS}"' not in desk.get(DESK).text
+    file = with_epub(publication)
+    numbers = [
+        int(one) for one in re.findall(r'name="chapter"[^>]*value="(\d+)"', desk.get(CHAPTERS).text)
+    ]
+    refusals = {
+        "Tick the chapters that everybody may read.": choose(desk, file),
+        "A sample is a part. Leave some chapters out.": choose(desk, file, *numbers),
+        "Choose chapters of this EPUB.": choose(desk, file, 999),
+        "A newer EPUB has come meanwhile.": choose(desk, file + 1, numbers[0]),
+    }
+    for sentence, answer in refusals.items():
+        assert answer.status_code == 422, sentence
+        assert sentence in text_of(answer.text)
+        check_page(answer.text, path=CHAPTERS)
+    kept = choose(desk, file + 1, numbers[1]).text
+    assert re.findall(r'value="(\d+)"\s+checked', kept) == [str(numbers[1])]
+    assert told() == []
+    assert client.get(f"{SHOP}/sample").status_code == 404
 
 
 def test_what_would_give_an_edition_away_is_refused(

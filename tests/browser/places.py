@@ -428,6 +428,10 @@ DESK = {
     "desk date moved": Place("/admin/publications/{dated}/date/1"),
     "desk cover": Place("/admin/publications/{out}/cover"),
     "desk sample": Place("/admin/publications/{out}/sample"),
+    "desk chapters": Place("/admin/publications/{out}/sample/chapters"),
+    "desk chapters with errors (422)": Place(
+        "/admin/publications/{out}/sample/chapters", (press("Make the sample"),)
+    ),
     "desk retire": Place("/admin/publications/{out}/retire"),
     "desk upload": Place("/admin/publications/{out}/upload"),
     "desk upload with errors (422)": Place("/admin/publications/{out}/upload", (press("Upload"),)),

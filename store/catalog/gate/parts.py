@@ -1,4 +1,4 @@
-"""Parts of files that passed the gate: pages cut out of a PDF, chapters of an EPUB as HTML.
+"""Parts of files that passed the gate: pages cut out of a PDF, chapters of an EPUB as a book of their own or as HTML.
 
 Made in a child process, as the gate judges: this module run as a program. What the child says of a
 stranger's words is not believed; who shows the HTML cleans it.
@@ -6,16 +6,17 @@ stranger's words is not believed; who shows the HTML cleans it.
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from store.catalog.gate.inspection import Limits, keep_to, run_child
-from store.catalog.gate.pieces import Chapter, NoPart, Reading
+from store.catalog.gate.pieces import BookPart, Chapter, NoPart, Reading
 
 _PROGRAM = "store.catalog.gate.parts"
 _ANSWER = "part.json"
-_CUT = "part.pdf"
+_CUT, _BUILT = "part.pdf", "part.epub"
 _DEEPEST = 5_000
 _LARGEST_ANSWER = 4_000_000  # bytes
 # A book of many pages whose tags are cut takes longer than its inspection.
@@ -26,6 +27,20 @@ def cut_pages(source: Path, folder: Path, first: int, last: int) -> Path:
     """A PDF of pages `first` to `last` of this one, and of nothing else. Raises NoPart."""
     _run(["pdf", str(source), str(first), str(last)], folder)
     return folder / _CUT
+
+
+def parts_of_book(source: Path, folder: Path) -> list[BookPart]:
+    """What can be chosen of this EPUB, in its order. Raises NoPart."""
+    found = _run(["contents", str(source)], folder)
+    return [
+        BookPart(int(one["number"]), str(one["title"]), int(one["words"])) for one in found["parts"]
+    ]
+
+
+def build_book(source: Path, folder: Path, numbers: Iterable[int]) -> Path:
+    """An EPUB of the parts of this one with these numbers, and of nothing else. Raises NoPart."""
+    _run(["book", str(source), json.dumps(sorted(numbers))], folder)
+    return folder / _BUILT
 
 
 def read_chapters(source: Path, folder: Path) -> Reading:
@@ -71,6 +86,13 @@ def _made(kind: str, source: Path, rest: list[str], folder: Path) -> dict[str, o
         from store.catalog.gate.pdf_part import cut  # noqa: PLC0415 - in the child alone
 
         cut(source, folder / _CUT, int(rest[0]), int(rest[1]))
+        return {}
+    if kind in ("contents", "book"):
+        from store.catalog.gate import epub_part  # noqa: PLC0415 - as above
+
+        if kind == "contents":
+            return {"parts": [asdict(one) for one in epub_part.contents_of(source)]}
+        epub_part.build(source, folder / _BUILT, set(json.loads(rest[0])))
         return {}
     from store.catalog.gate.epub_reading import read_book  # noqa: PLC0415 - as above
 

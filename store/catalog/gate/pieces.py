@@ -12,6 +12,15 @@ class NoPart(Exception):
 
 
 @dataclass(frozen=True)
+class BookPart:
+    """A document of a book that can be chosen: its number in the order of the book, and its name."""
+
+    number: int
+    title: str
+    words: int
+
+
+@dataclass(frozen=True)
 class Chapter:
     """Some pages of a book, one after another: what they are called, and HTML of our own making."""
 
