@@ -14,6 +14,7 @@ from store.entitlements import granting
 from store.entitlements.addresses import correct_address
 from store.entitlements.granting import confirm_consent, resend_confirmation
 from store.kit.database import db, transaction
+from store.kit.text import cut_line
 from store.mail import outbox
 from store.mail.letters import preview
 from store.mail.models import CapturedLetter, Delivery, DeliveryStatus, Occasion
@@ -378,7 +379,7 @@ def test_a_correction_names_the_withdrawn_edition_and_comes_where_nothing_sound_
     drafted_and_released(publication, 2)
     assert _arrived()[1:] == [
         (
-            f"Edition 2 replaces edition 1: {TITLE}",
+            cut_line(f"Edition 2 replaces edition 1: {TITLE}", 70),
             (
                 f"You bought {TITLE} on 1 March 2027. We have withdrawn edition 1. This is edition 2:"
                 " please use it instead. It is yours at no charge."
