@@ -38,11 +38,14 @@ def readyz() -> Response:
     with `?strict`, to be woken."""
     parts = {"database": _database_answers(), "storage": storage().answered_lately()}
     parts["tables"] = parts["database"] and not tables_fault()
-    parts["writing"] = all(parts.values()) and can_write()
+    # A bucket that is away is no full disk.
+    parts["writing"] = parts["database"] and parts["tables"] and can_write()
     is_ready = all(parts.values())
     post = _post() if parts["tables"] else {}
-    unwell = [{"part": name} for name, is_well in parts.items() if not is_well]
-    unwell += _unwell(post) if parts["tables"] else []
+    told = _unwell(post) if parts["tables"] else []
+    known = {one["part"] for one in told}
+    unwell = [{"part": one} for one, is_well in parts.items() if not is_well and one not in known]
+    unwell += told
     answer = jsonify(
         status="ready" if is_ready else "not ready",
         **parts,
