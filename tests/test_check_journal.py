@@ -113,7 +113,7 @@ def test_what_another_machine_wrote_into_a_file_of_its_own_is_named(
     assert worker.check().startswith("ok     journal: ")
 
 
-@on_both_when_long
+@pytest.mark.long
 def test_a_choice_of_news_that_another_machine_wrote_down_is_named(
     app: Flask, worker: Machine, other: Machine
 ) -> None:
@@ -138,6 +138,7 @@ def choose(shop: Flask) -> None:
     assert answer.status_code == 200, answer.text
 
 
+@pytest.mark.long
 def test_who_is_forgotten_without_being_asked_needs_no_line(
     app: Flask, worker: Machine, frozen: Clock
 ) -> None:

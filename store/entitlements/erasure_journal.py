@@ -132,16 +132,18 @@ def highest_floor() -> int:
 def read_lines() -> list[Line]:
     """Every erasure there is, the oldest first. Half of a line, as a power cut leaves it, is none; and who
     stopped an erasure later was not erased: the commit of that line failed."""
-    told = told_since(datetime.min.replace(tzinfo=UTC)).erasures
-    stopped = {
-        number: max(one.at for one in asked if one.due_at is None)
-        for number, asked in told.items()
-        if any(one.due_at is None for one in asked)
-    }
+    # One pass: a worker reads it each minute.
+    erased = list[tuple[list[int], datetime]]()
+    stopped = dict[int, datetime]()
+    for said, at, _ in _said():
+        if "customers" in said:
+            erased.append(([int(one) for one in said["customers"]], at))
+        elif "erasure" in said and said["due"] is None:
+            number = int(said["erasure"])
+            stopped[number] = max(at, stopped.get(number, at))
     return [
-        Line(tuple(one for one in map(int, said["customers"]) if stopped.get(one, at) <= at), at)
-        for said, at, _ in _said()
-        if "customers" in said
+        Line(tuple(one for one in numbers if stopped.get(one, at) <= at), at)
+        for numbers, at in erased
     ]
 
 

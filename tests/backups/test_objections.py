@@ -8,14 +8,26 @@ import pytest
 from flask.testing import FlaskClient
 
 from store.backups.after_restore import begin_after_restore
-from store.entitlements import addresses, order_moves
+from store.entitlements import addresses, on_file, order_moves
 from store.entitlements.erasure_journal import journal_path
 from store.entitlements.journal_after_restore import keep_journal
+from store.entitlements.on_file import customers_at
 from store.kit import clock
 from store.kit.database import db
 from store.orders.models import Order
+from tests.backups.test_journal import backed_up
 from tests.conftest import Clock, on_both_when_long
-from tests.entitlements.presses import CARL, SURE, B, address_of, changed, moved, objection
+from tests.entitlements.presses import (
+    CARL,
+    SECOND,
+    SURE,
+    B,
+    address_of,
+    changed,
+    gave_second,
+    moved,
+    objection,
+)
 from tests.letters import sent
 from tests.links import anna
 from tests.purchases import ANNA, annas_order
@@ -40,10 +52,7 @@ def test_an_address_that_was_taken_back_is_taken_back_again(
     annas_order()
     customer_id = anna().id
     undo = changed(client, customer_id, B)
-    keep_journal()
-    frozen.advance(minutes=5)
-    made_at, copy = clock.now(), backup()
-    frozen.advance(minutes=5)
+    copy, made_at = backed_up(backup, frozen)
     if not is_told:
         monkeypatch.setattr(addresses.erasure_journal, "add_objection", lambda *_: None)
     assert client.post(undo, data=SURE).status_code == 200
@@ -68,10 +77,7 @@ def test_an_order_whose_move_was_objected_to_is_held_again(
 ) -> None:
     order_id = annas_order()
     moved(client, order_id, CARL)
-    keep_journal()
-    frozen.advance(minutes=5)
-    made_at, copy = clock.now(), backup()
-    frozen.advance(minutes=5)
+    copy, made_at = backed_up(backup, frozen)
     if not is_told:
         monkeypatch.setattr(order_moves.erasure_journal, "add_objection", lambda *_: None)
     assert client.post(objection(order_id), data=SURE).status_code == 200
@@ -92,3 +98,27 @@ def test_a_change_that_the_backup_does_not_know_is_not_undone(
     with put_back(copy, tmp_path):
         begin_after_restore(made_at)
         assert anna().email == ANNA
+
+
+@on_both_when_long
+@is_told
+def test_a_second_address_that_was_refused_after_the_backup_does_not_come_back(
+    client: FlaskClient,
+    frozen: Clock,
+    tmp_path: Path,
+    backup: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    is_told: bool,
+) -> None:
+    annas_order()
+    refusal = gave_second(client, anna().id)
+    copy, made_at = backed_up(backup, frozen)
+    if not is_told:
+        monkeypatch.setattr(on_file.erasure_journal, "add_ended_second", lambda *_: None)
+    assert client.post(refusal, data=SURE).status_code == 200
+    sent()
+    assert SECOND not in journal_path().read_text()
+    frozen.advance(days=15)
+    with put_back(copy, tmp_path):
+        begin_after_restore(made_at)
+        assert (len(customers_at(SECOND)) == 0) == is_told
