@@ -100,6 +100,7 @@ def _sample_confirmation() -> dict[str, Any]:
         "available_at": moment,
         "formats": ["PDF", "EPUB"],
         "twin": None,
+        "erased_from": None,
         "order_url": f"{config().base_url}/orders/sample",
         "library_url": f"{config().base_url}/library/sample",
     }
@@ -127,6 +128,9 @@ def order_confirmation(delivery: Delivery) -> Letter | Skip:
     # The order of the same title that this one may repeat by a slip.
     words["twin"] = {"reference": twin.reference, "paid_at": twin.paid_at} if twin else None
     words["library_url"] = library_url(order.customer_id)
+    waits = open_erasure(order.customer_id)
+    # What is bought meanwhile goes with all the rest.
+    words["erased_from"] = waits.due_at if waits else None
     return Letter(Mailbox(order.customer.email, order.name or order.customer.name), _context(words))
 
 

@@ -301,6 +301,22 @@ def test_asked_for_and_stopped_again_and_again_it_fills_no_mailbox(
     asked(client, anna().id)
 
 
+def test_who_buys_while_an_erasure_waits_is_told_that_the_copy_goes_with_it(
+    client: FlaskClient, frozen: Clock
+) -> None:
+    a_paid_order(a_shop())
+    page = asked(client, anna().id)
+    a_paid_order(a_shop(slug="two"))
+    text = text_of(sent()[-1])
+    said = "to be erased on 8 March 2027, as was asked for. This order and its copy go with it."
+    assert said in " ".join(text.split())
+    path = next(one for one in links_in(text) if one.endswith("/erase"))
+    assert client.post(f"{path}/stop").status_code == 200
+    a_paid_order(a_shop(slug="three"))
+    assert "to be erased" not in text_of(sent()[-1])
+    assert "Erase my data" in client.get(page).text
+
+
 def test_it_waits_while_a_change_of_address_can_be_taken_back(
     client: FlaskClient, frozen: Clock
 ) -> None:
