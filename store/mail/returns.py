@@ -34,6 +34,7 @@ ReturnKind = models.ReturnKind
 _OWN_KEY = 150  # longer keys are stood for by their digest
 # Mail servers give a letter up within days (RFC 5321, 4.5.4.1); what says so later is none.
 _LATEST = timedelta(days=30)
+_AFTER_NEVER = [timedelta(hours=h) for h in (1, 6, 12, 24)]
 
 
 def take(
@@ -145,8 +146,14 @@ def _bounce(delivery: Delivery, returned: ReturnedLetter) -> None:
 
 def _try_again(delivery: Delivery, returned: ReturnedLetter) -> bool:
     """As after a 4xx: later, in the same growing waits; False after the last, or where those tries
-    have taken as long, as a server that tries by itself for days says so days later."""
-    wait = wait_after(delivery.tries)
+    have taken as long, as a server that tries by itself for days says so days later. One that has
+    said never (full, its content, a policy) is asked a few times in those two days: each try is a
+    letter that it has taken, and fifty would harm the sender's name."""
+    tries = delivery.tries
+    if returned.code.startswith("5."):
+        wait = _AFTER_NEVER[tries - 1] if tries <= len(_AFTER_NEVER) else None
+    else:
+        wait = wait_after(tries)
     if wait is None or (
         delivery.tries > 1 and _tried_since(delivery) < clock.now() - GIVEN_UP_AFTER
     ):

@@ -96,6 +96,26 @@ def test_what_came_back_for_now_is_tried_again_and_held_softly_after_the_last(
 
 
 @on_both_when_long
+def test_what_is_refused_for_good_though_not_for_the_address_is_tried_four_times_more(
+    app: Flask, frozen: Clock
+) -> None:
+    """Each try is a letter that the server takes before it refuses it."""
+    _sent_edition()
+    waits = []
+    for number in range(9):
+        with transaction():
+            full = {"status": "5.2.2", "words": "552 5.2.2 full", "key": str(number)}
+            assert take(_notice(), ReturnKind.SOFT, **full)
+        if _letter().status is not DeliveryStatus.QUEUED:
+            break
+        waits.append((_letter().due_at - frozen.at).total_seconds() / 3600)
+        frozen.set(_letter().due_at)
+        send()
+    assert waits == [1, 6, 12, 24]
+    assert db.session.scalars(sa.select(Repair.kind)).one() is ReturnKind.SOFT
+
+
+@on_both_when_long
 def test_what_a_server_gives_up_after_days_is_tried_once_more_and_then_a_persons(
     app: Flask, frozen: Clock
 ) -> None:
