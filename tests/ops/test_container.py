@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "ops" / "container"
 WORDS = (FOLDER / "Containerfile").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))
-OF_THE_SHOP = ("upgrade", "web", "worker")
+OF_THE_SHOP = ("upgrade", "web", "worker", "backup")
 
 
 def _steps() -> list[tuple[str, str]]:
@@ -63,8 +63,21 @@ def test_the_last_stage_is_what_was_built_run_by_a_number_without_a_shell() -> N
     assert started == ["/opt/colophon/venv/bin/store", "serve"]
     assert _last("STOPSIGNAL") == "SIGTERM"
     assert {words.split()[0] for step, words in _steps() if step == "FROM"} == {
-        "docker.io/library/python:3.13-slim"
+        "docker.io/library/python:3.13-slim-trixie"
     }
+
+
+def test_the_image_makes_backups_of_the_server_beside_it() -> None:
+    """Which version of PostgreSQL's programs is Debian's."""
+    (base,) = {words.split()[0].rpartition("-")[2] for step, words in _steps() if step == "FROM"}
+    server = int(COMPOSE["services"]["database"]["image"].rpartition(":")[2])
+    assert {"bookworm": 15, "trixie": 17}[base] >= server
+    assert "postgresql-client" in " ".join(words for step, words in _stages()[1] if step == "RUN")
+    backup = COMPOSE["services"]["backup"]
+    assert backup["command"][:2] == ["backup", "/backups"]
+    # A restore is into a database without tables, which `upgrade` would make.
+    assert set(backup["depends_on"]) == {"database"}
+    assert backup["profiles"] == ["backup"]
 
 
 def test_every_dependency_comes_by_its_hash_and_the_wheel_from_nowhere() -> None:
@@ -93,7 +106,8 @@ def test_a_service_of_the_shop_may_write_to_its_volume_alone(name: str) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["volumes"] == ["data:/data"]
+    of_backups = ["./backups:/backups"] if name == "backup" else []
+    assert service["volumes"] == ["data:/data", *of_backups]
     assert main.get_command(click.Context(main), service["command"][0])
     known = {PREFIX + field.upper() for field in Settings.model_fields}
     assert set(service["environment"]) <= known
