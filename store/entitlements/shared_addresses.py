@@ -67,7 +67,7 @@ def end_as_second(others: Collection[int], address: str, before: datetime) -> No
 
 
 def _forget_letters(customer_id: int, spellings: Collection[str]) -> None:
-    """Those that went to the second address, or were to go there alone."""
+    """Letters of a customer that went to these addresses, or were to go there alone."""
     theirs = sa.select(Delivery.id).where(Delivery.customer_id == customer_id)
     addressed = list(db.session.scalars(theirs.where(Delivery.address.in_(spellings))))
     tried = Attempt.address.in_(spellings), Attempt.delivery_id.in_(theirs)
@@ -84,8 +84,8 @@ def _forget_letters(customer_id: int, spellings: Collection[str]) -> None:
 
 
 def forget_elsewhere(person: Person) -> None:
-    """Addresses of the person in rows that are somebody else's: a link that asked them, an order
-    that was placed with their address and moved on. An address that another had before, and can have
+    """Addresses of the person in rows that are somebody else's: a link that asked them, with its letter, an
+    order that was placed with their address and moved on. An address that another had before, and can have
     again, is that one's."""
     asked = sa.update(Link).where(
         Link.new_email.in_(person.spellings),
@@ -93,6 +93,12 @@ def forget_elsewhere(person: Person) -> None:
     )
     asked = asked.values(new_email=None).execution_options(synchronize_session=False)
     db.session.execute(asked)
+    told = sa.select(Delivery.customer_id).where(
+        Delivery.address.in_(person.spellings), Delivery.customer_id.not_in(person.ids)
+    )
+    for customer_id in db.session.scalars(told.distinct()).all():
+        if customer_id is not None:
+            _forget_letters(customer_id, person.spellings)
     moved = sa.select(Order).where(
         Order.email.in_(person.spellings), Order.customer_id.not_in(person.ids)
     )

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from store.distribution.imports import open_import
 from store.distribution.models import CustomerImport
+from store.entitlements.addresses import request_change
 from store.entitlements.erasing import erase_person
 from store.entitlements.forgotten import forget_customers
 from store.entitlements.own_data import copy_of
@@ -171,6 +172,22 @@ def test_a_second_address_that_waits_ends_with_its_mailbox_too(
     carry_out_due()
     sent()
     assert found_in(BEA) == []
+
+
+@on_both_when_long
+def test_letters_that_asked_who_is_erased_name_them_no_more(
+    client: FlaskClient, frozen: Clock
+) -> None:
+    order_id = a_paid_order(a_shop()).id
+    a_paid_order(a_shop(slug="beas"), BEA)
+    sent()
+    with transaction():
+        request_second(anna(), BEA)
+        request_change(anna(), BEA)
+    asked_to_move(client, order_id, BEA)
+    erased(client, frozen, bea().id)
+    assert found_in("bea@") == []
+    assert anna().email == ANNA
 
 
 def test_who_is_forgotten_without_being_asked_takes_nothing_that_is_of_the_address_alone(
