@@ -18,6 +18,9 @@ REGISTRY = "IANA, SMTP enhanced status codes"
 GMAIL = "Gmail SMTP errors and codes"
 EXCHANGE = "Exchange Online, non-delivery reports"
 OUTLOOK = "Outlook.com postmaster"
+GMX = "GMX and web.de, error messages"
+APPLE = "iCloud Mail, postmaster information"
+T_ONLINE = "T-Online, postmaster"
 YAHOO = "Yahoo, SMTP error codes"
 SES = "Amazon SES, SMTP response codes"
 SENDGRID = "SendGrid, SMTP errors"
@@ -238,8 +241,12 @@ _BY_WORDS = (
         About.US,
         Cause.BLOCKED,
         YAHOO,
-        words=r"connections (will )?not (be )?accepted|(messages|mail) from .*deferred|user complaints",
+        words=r"connections (will )?not (be )?accepted|(messages|mail) from .*deferred|user complaints"
+        r"|not accepted for policy reasons",
     ),
+    Row(About.US, Cause.BLOCKED, GMX, words=r"due to policy restrictions"),
+    Row(About.US, Cause.BLOCKED, APPLE, words=r"rejected due to local policy"),
+    Row(About.US, Cause.BLOCKED, T_ONLINE, words=r"\btosa@rx\.t-online\.de"),
     Row(
         About.US,
         Cause.BLOCKED,

@@ -69,7 +69,10 @@ _QUOTED_HEAD = re.compile(r"^[> \t]*(?:message-id|return-path):(.*)$", re.MULTIL
 # A system in need, content and policies: refused for good, and yet nothing is wrong with the address
 # (RFC 3463). A stranger may have ordered in somebody's name, and have put such content there.
 _NOT_THE_ADDRESS = re.compile(r"5\.[367]\.")
-_OF_CONTENT = re.compile(r"\b(spam|virus|malware|phish|content|blacklist)", re.IGNORECASE)
+_OF_CONTENT = re.compile(
+    r"\b(spam|virus|malware|phish|content|blacklist|polic(y|ies)\b|prohibit|denied \(mode)",
+    re.IGNORECASE,
+)
 _JUDGED_WORDS = 2000
 
 

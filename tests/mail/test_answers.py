@@ -138,6 +138,11 @@ BLOCKED = [
         US,
         Cause.BLOCKED,
     ),
+    (Step.LETTER, "554 Message not allowed - [PH01] Email not accepted for policy reasons.", US, Cause.BLOCKED),
+    (Step.LETTER, "554-Transaction failed 554-Reject due to policy restrictions.", US, Cause.BLOCKED),
+    (Step.LETTER, "554 5.7.1 [CS01] Message rejected due to local policy.", US, Cause.BLOCKED),
+    (Step.CONNECT, "554 IP=192.0.2.1 - A problem occurred. (Ask your postmaster for help or to contact tosa@rx.t-online.de to clarify.)", US, Cause.ACCOUNT),
+    (Step.RCPT, "554 IP=192.0.2.1 - A problem occurred. (contact tosa@rx.t-online.de to clarify.)", US, Cause.BLOCKED),
 ]  # fmt: skip
 LINE = [
     (Step.CONNECT, "421 Too many concurrent SMTP connections", CONNECTION, Cause.LINE),
