@@ -161,6 +161,7 @@ def test_in_production_nobody_else_may_read_the_data(
     done = _check(folder, **given)
     assert "ok     permissions: " in done.output
     assert "note   backup: none was ever made: `store backup DIR`" in done.output
+    assert "note   workers: no letter leaves and nothing falls due until one is" in done.output
 
 
 def test_what_belongs_to_another_user_is_to_be_given_to_the_shops(

@@ -48,7 +48,8 @@ def in_shop(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        from store.kit.errors import Refusal  # noqa: PLC0415 - see above
+        from store.kit.away import StoreAway  # noqa: PLC0415 - see above
+        from store.kit.errors import Refusal  # noqa: PLC0415
         from store.kit.space import NoSpace, is_full  # noqa: PLC0415
         from store.kit.system_words import refused_database, refused_place  # noqa: PLC0415
 
@@ -57,6 +58,8 @@ def in_shop(command: Callable[P, R]) -> Callable[P, R]:
                 return command(*args, **kwargs)
         except Refusal as refusal:
             raise Refused(refusal.sentence) from None
+        except StoreAway as fault:
+            raise Refused(f"The files of the shop cannot be reached: {fault}.") from None
         except Exception as fault:
             if is_full(fault):
                 raise Refused(NoSpace.sentence) from None

@@ -216,6 +216,11 @@ def _workers(_: Wanted) -> Said:
     """A worker takes what another process of its name left for dead, where that is none of this machine."""
     there, seen = heartbeats.workers(), heartbeats.not_running_here()
     words = f"{there.at_work or 'none'} at work"
+    if not there.at_work and seen is None and config().env == "production":
+        return (
+            words,
+            "no letter leaves and nothing falls due until one is: `systemctl start colophon`",
+        )
     if seen is None:
         return words, ""
     name = heartbeats.host_name()

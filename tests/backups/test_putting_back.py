@@ -75,3 +75,14 @@ def test_two_restores_take_turns(here: Somewhere, tmp_path: Path) -> None:
         result = here.run("restore", tmp_path / "backups", "--files-only")
     assert result.exit_code == 1
     assert f"Another restore into {here.data} is under way." in result.output
+
+
+@pytest.mark.parametrize("storage_url", ["s3"], indirect=True)
+def test_a_store_that_is_away_is_a_sentence_at_a_command(
+    here: Somewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.done("backup", tmp_path / "backups")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    result = here.run("restore", tmp_path / "backups", "--files-only")
+    words = "The files of the shop cannot be reached: the store cannot be reached.\n"
+    assert (result.exit_code, result.output) == (1, words)
