@@ -109,6 +109,15 @@ def test_the_main_button_is_in_view_with_everything_filled_in(
         page.context.close()
 
 
+@pytest.mark.parametrize("size", [(390, 844), (1280, 800)])
+def test_who_pays_by_bank_sees_where_to_before_the_fold(
+    walker: Walker, size: tuple[int, int]
+) -> None:
+    page = walker.go("order to be paid by bank")
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    expect(page.locator(".offer").get_by_text("Sort code 00-00-00")).to_be_in_viewport(ratio=1)
+
+
 def _without_the_demonstration_bar(page: Page) -> None:
     """As in a shop that sells: there is no such bar."""
     page.locator(".demo").evaluate("bar => bar.remove()")
