@@ -142,6 +142,10 @@ def test_who_is_erased_is_nobodys_second_address_any_more(
     before = path_to("library", anna().id)
     page = client.get(f"{path_to('library', bea().id)}/erase").text
     assert "second address of other copies" in page
+    # What was ordered with another address is nobody's who has only this link.
+    for way in ("erase", "data"):
+        page = client.get(f"{path_to('library', bea().id)}/{way}").text
+        assert "Those orders have a page of their own" in page
     assert [address for address, _, _ in erased(client, frozen, bea().id)] == [BEA]
     assert found_in("bea@") == []
     letter = sent()[-1]
