@@ -10,9 +10,11 @@ from flask import Flask
 
 from store.cli import main
 from store.commands import base
+from store.kit import clock
 from store.kit.database import db, transaction
+from store.kit.happenings import Facts
 from store.mail import returns
-from store.mail.models import Delivery, ReturnKind
+from store.mail.models import Batch, BatchStatus, Delivery, ReturnKind
 from store.payments.models import Checkout, GatewayEvent, Payment, Refund
 from store.payments.refunds import refund_order
 from tests.conftest import Clock, on_both_when_long
@@ -122,8 +124,52 @@ def test_an_editions_story_says_who_has_it(order_id: int) -> None:
     assert _explain("send-early-years", "2") == story
 
 
+def test_whatever_a_line_of_the_log_names_a_row_by_leads_to_its_story(order_id: int) -> None:
+    """The names are those of `kit.happenings`, as they stand in the line."""
+    with transaction() as session:
+        session.add(
+            Batch(
+                reason="edition", subject_id=1, status=BatchStatus.RUNNING, created_at=clock.now()
+            )
+        )
+    reference, of_order = (
+        order_of(order_id).reference,
+        ("order", "checkout", "refund", "gateway_event"),
+    )
+    event_id = db.session.scalars(sa.select(GatewayEvent.event_id)).first()
+    names = [
+        f"order_id={order_id}",
+        f"order={reference}",
+        f"order {reference}",
+        f"event_id={event_id}",
+    ]
+    for name in [*names, *(f"{kind}=1" for kind in of_order)]:
+        assert _explain(name).startswith(f"Order {reference}: "), name
+    edition = _explain("send-early-years/1")
+    for name in ("edition=1", "batch=1", "Send-Early-Years/1", "edition send-early-years/1"):
+        assert _explain(name) == edition, name
+    letter = _confirmation()
+    assert _explain(f"delivery={letter}") == _explain("letter", str(letter))
+    ids = {name for name, kind in Facts.__annotations__.items() if kind is int}
+    counts = {"bytes", "count", "ms", "status", "staff"}
+    told = {*of_order, "order_id", "edition", "batch", "delivery"}
+    assert ids - counts - told == {"dispute"}  # of which there is none here
+
+
 @pytest.mark.parametrize(
-    "name", ["K7QM-2XWP", "letter 99", "send-early-years/9", "no-such/1", "evt_1", "<0@x>", "%"]
+    "name",
+    [
+        "K7QM-2XWP",
+        "letter 99",
+        "send-early-years/9",
+        "edition=99",
+        "refund=99",
+        "batch=99",
+        "no-such/1",
+        "evt_1",
+        "<0@x>",
+        "%",
+    ],
 )
 def test_what_has_no_such_name_is_refused_with_what_was_looked_for(
     order_id: int, name: str

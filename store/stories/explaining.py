@@ -16,7 +16,7 @@ from store.kit.database import db
 from store.kit.errors import NotFound
 from store.kit.formatting import format_moment
 from store.mail.marks import marked_letter, marks_in
-from store.mail.models import Attempt, Delivery, DeliveryStatus, ReturnedLetter
+from store.mail.models import Attempt, Batch, Delivery, DeliveryStatus, ReturnedLetter
 from store.mail.smtp import OutcomeKind
 from store.orders.customers import mask_addresses
 from store.orders.models import Order
@@ -28,7 +28,13 @@ from store.stories.timeline import Event, letter_story, order_story
 # Of each kind of row; no order and no letter has as many.
 _MOST = 1000
 _LETTER = re.compile(r"(?:letter\s+|delivery\s+|delivery=)?#?([0-9]{1,9})", re.IGNORECASE)
-_EDITION = re.compile(r"([a-z0-9-]+)[/\s]+([0-9]{1,6})")
+_EDITION = re.compile(r"(?:edition\s+)?([a-z0-9-]+)[/\s]+([0-9]{1,6})", re.IGNORECASE)
+# As lines of the log name rows: `order_id=5`, `edition=2`.
+_ROW = re.compile(
+    r"(batch|order|edition|checkout|gateway_event|payment|refund|dispute)(?:_id)?[=\s]+#?([0-9]{1,9})",
+    re.IGNORECASE,
+)
+_KIND = re.compile(r"(?:order|event|event_id)[=\s]+(?=\S)", re.IGNORECASE)
 _OUTCOMES = {
     OutcomeKind.ACCEPTED: "The mail server took it",
     OutcomeKind.DEFERRED: "It was put off",
@@ -38,13 +44,31 @@ _OUTCOMES = {
 }
 
 
+# Which order a row is of, by the name that the log has for its kind.
+_ID_OF = {
+    "order": Order.id,
+    "checkout": Checkout.id,
+    "payment": Payment.id,
+    "refund": Refund.id,
+    "dispute": Dispute.id,
+}
+_ORDER_OF = {
+    "order": sa.select(Order.id),
+    "checkout": sa.select(Checkout.order_id),
+    "payment": sa.select(Payment.order_id),
+    "refund": sa.select(Payment.order_id).join(Refund),
+    "dispute": sa.select(Payment.order_id).join(Dispute),
+}
+
+
 class NothingFound(NotFound):
     """The reference leads nowhere."""
 
     sentence = (
         "Nothing has that name. Looked for: an order by its reference (K7QM-2XWP), a letter by its number "
         "(letter 412), its Message-ID or the mark in its return path, an edition (SLUG/2), and what a "
-        "gateway calls an event, checkout, payment, refund or dispute. The number of a request stands in "
+        "gateway calls an event, checkout, payment, refund or dispute; and rows as the log names them "
+        "(order_id=5, edition=2). The number of a request stands in "
         "the log alone: search for it there."
     )
 
@@ -60,8 +84,9 @@ class Story(NamedTuple):
 def explain(text: str) -> Story:
     """The story of what `text` names. Refuses `NothingFound`."""
     text = text.strip()
-    for look in (_as_order, _as_edition, _as_letter, _as_gateway_says):
-        found = look(text)
+    bare = _KIND.sub("", text, count=1) if _KIND.match(text) else text
+    for look in (_as_order, _as_edition, _as_row, _as_letter, _as_gateway_says):
+        found = look(text) or look(bare)
         if found is not None:
             events = sorted(found.events, key=lambda one: one.at)
             return found._replace(events=[_masked(one) for one in events])
@@ -85,9 +110,13 @@ def _as_edition(text: str) -> Story | None:
     if found is None or found[1] in {"letter", "delivery"}:
         return None
     try:
-        edition = edition_by_number(publication_by_slug(found[1]), int(found[2]))
+        edition = edition_by_number(publication_by_slug(found[1].lower()), int(found[2]))
     except (PublicationUnknown, EditionUnknown):
         return None
+    return _of_edition(edition)
+
+
+def _of_edition(edition: Edition) -> Story:
     about = f"Edition {edition.number} of “{edition.publication.title}”"
     return Story(about, _edition_now(edition), edition_story(edition))
 
@@ -102,6 +131,26 @@ def _edition_now(edition: Edition) -> str:
         f"{told.waiting} wait, {told.held} are held, {told.undeliverable} cannot be reached, "
         f"{told.came_back} came back, {sum(told.left_out.values())} left out, {told.missing} missing"
     )
+
+
+def _as_row(text: str) -> Story | None:
+    found = _ROW.fullmatch(text)
+    if found is None:
+        return None
+    kind, number = found[1].lower(), int(found[2])
+    if kind == "gateway_event":
+        event = db.session.get(GatewayEvent, number)
+        return _as_gateway_says(event.event_id) if event else None
+    if kind == "batch":
+        batch = db.session.get(Batch, number)
+        kind, number = (batch.reason, batch.subject_id) if batch else ("", 0)
+    if kind == "edition":
+        edition = db.session.get(Edition, number)
+        return _of_edition(edition) if edition else None
+    if kind not in _ORDER_OF:
+        return None
+    order_id = db.session.scalar(_ORDER_OF[kind].where(_ID_OF[kind] == number))
+    return _of_order(db.session.get_one(Order, order_id)) if order_id else None
 
 
 def _as_letter(text: str) -> Story | None:
