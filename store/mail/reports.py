@@ -61,7 +61,7 @@ _COMPLAINTS = {"abuse", "fraud", "opt-out"}
 _COMPLAINED_BY = "X-HmXmrOriginalRecipient"
 
 _ENHANCED = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
-_BASIC = re.compile(r"(?<![\d.:])([45])\d\d(?=[ -]|: )")
+_BASIC = re.compile(r"(?<![\d.])(?<!\d:)([45])\d\d(?=[ -]|: )")
 _ADDRESS = re.compile(r"[^\x00-\x20\x7f<>;,\"\s]{1,64}@[^\x00-\x20\x7f<>;,\"\s]{1,255}")
 # GMX and web.de put it so, which flufl.bounce does not know.
 _QUOTED_ADDRESS = re.compile(rb'^"([^\s"@]{1,64}@[^\s"@]{1,255})":', re.MULTILINE)

@@ -266,6 +266,8 @@ def test_what_stands_behind_the_limit_is_not_read() -> None:
         ("5.1.1", "", (ReturnKind.HARD, "5.1.1")),
         ("4.4.7", "550 4.4.7 message expired", (ReturnKind.SOFT, "4.4.7")),
         ("", "554: delivery error: dd", (ReturnKind.HARD, "5.0.0")),
+        ("", "after RCPT TO:<a@b.example>:452 over quota", (ReturnKind.SOFT, "4.0.0")),
+        ("", "at 10:554: it was late", (ReturnKind.HARD, "")),
         ("5.4.4", "Host not found", (ReturnKind.HARD, "5.4.4")),
         ("", "550 no such user", (ReturnKind.HARD, "5.0.0")),
         ("", "came back", (ReturnKind.HARD, "")),
