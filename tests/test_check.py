@@ -35,6 +35,7 @@ from tests.mail.scripted_server import ScriptedServer
 from tests.stocked import stock
 from tests.typed import shops_are_closed
 
+UNITS = Path(__file__).parent.parent / "docs" / "ops" / "systemd"
 GUIDE = (Path(__file__).parent.parent / "docs" / "operators-guide.md").read_text(encoding="utf-8")
 
 
@@ -175,6 +176,33 @@ def test_what_belongs_to_another_user_is_to_be_given_to_the_shops(
     assert f"chown 4000000 {tmp_path / 'colophon.db'}" in note
 
 
+def test_a_journal_where_the_units_may_not_write_is_named(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_shop()
+    units, share = tmp_path / "units", tmp_path / "share"
+    shutil.copytree(UNITS, units)
+    share.mkdir()
+    for unit in units.glob("*.service"):
+        unit.write_text(unit.read_text().replace("/var/lib/colophon", str(tmp_path / "data")))
+    monkeypatch.setattr(surroundings, "UNITS", units)
+    folder = tmp_path / "data"
+    shutil.copytree(tmp_path, folder, ignore=lambda *_: ["data", "units", "share"])
+
+    def notes(journal: Path) -> list[str]:
+        done = _check(folder, STORE_ERASURE_JOURNAL=str(journal))
+        return [one for one in _lines(done.output, "note") if " permissions: " in one]
+
+    assert notes(folder / "erasures.jsonl") == []
+    (note,) = notes(share / "erasures.jsonl")
+    for name in ("colophon-web", "colophon-worker", "colophon-backup"):
+        assert f"{name} may not write to {share}: `systemctl edit {name}`" in note
+        opened = units / f"{name}.service.d" / "override.conf"
+        opened.parent.mkdir()
+        opened.write_text(f"[Service]\nReadWritePaths={share}\n")
+    assert notes(share / "erasures.jsonl") == []
+
+
 @pytest.mark.parametrize("what", ["cut short", "no database"])
 def test_a_damaged_database_is_said_once_with_the_way_out(
     app: Flask, tmp_path: Path, what: str
@@ -208,6 +236,15 @@ def test_the_newest_backup_is_among_what_is_looked_at(app: Flask, tmp_path: Path
     assert line().startswith("fault  backup: the newest whole one is of ")
     with transaction():
         keep_account("two", clock.now(), 1)
+    assert line().startswith("ok     backup: the newest whole one is of ")
+    with transaction():
+        keep_account("three", clock.now(), 1, folder=tmp_path)
+    words = (
+        f"note   backup: {tmp_path} is on the disk of the shop itself: mount another one there\n"
+    )
+    assert words in _check(tmp_path).output
+    with transaction():
+        keep_account("four", clock.now(), 1, folder=Path("/proc"))
     assert line().startswith("ok     backup: the newest whole one is of ")
     with transaction():
         keep_account("", clock.now(), 0, "There is no space left for the backup")

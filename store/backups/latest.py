@@ -1,5 +1,6 @@
 """When the shop was last copied, for whom that is of concern: the desk's home, `/metrics`."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -59,7 +60,17 @@ def last_in_words() -> tuple[str, str]:
         raise RuntimeError(f"{words}, and the last try was given up: {fault}")
     if last is not None and last.is_old:
         raise RuntimeError(f"{words}: see why none was made since (`systemctl list-timers`)")
-    return words, ""
+    return words, _on_our_disk()
+
+
+def _on_our_disk() -> str:
+    """That the newest one lies where a broken disk takes it along; nothing where this machine cannot tell."""
+    query = sa.select(Backup.folder).where(Backup.fault == "", Backup.folder != "")
+    folder = db.session.scalar(query.order_by(Backup.id.desc()).limit(1))
+    with suppress(OSError):
+        if folder and Path(folder).stat().st_dev == config().data_dir.stat().st_dev:
+            return f"{folder} is on the disk of the shop itself: mount another one there"
+    return ""
 
 
 def was_made_in(folder: Path) -> str:

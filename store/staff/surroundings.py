@@ -20,6 +20,11 @@ LEAST_FREE = 0.05
 CLOCK_SECONDS = 30
 # The files of settings that the operator's guide makes.
 SETTINGS_FILES = (Path("/etc/colophon.env"), Path("/etc/colophon-pipe.env"))
+# Where it has services put, which may write to few places.
+UNITS, SERVICES = (
+    Path("/etc/systemd/system"),
+    ("colophon-web", "colophon-worker", "colophon-backup"),
+)
 _OTHERS = stat.S_IROTH | stat.S_IWOTH
 _OWN = (
     "colophon.db",
@@ -69,7 +74,7 @@ def clock_words(seconds: float) -> str:
 def permissions() -> tuple[str, str]:
     """That nobody else on this machine reads what is people's, and that the shop can write what is
     its own; then a note. Raises in production, where somebody else may read; elsewhere it is a note."""
-    found = [*_open_places(), *_open_files(), *_of_others()]
+    found = [*_open_places(), *_open_files(), *_of_others(), *_shut_out()]
     if found and config().env == "production":
         raise RuntimeError("; ".join(found))
     is_root = os.geteuid() == 0 and config().env == "production"
@@ -113,6 +118,30 @@ def _of_others() -> Iterator[str]:
     for path in (data, *(data / name for name in _OWN)):
         if path.exists() and path.stat().st_uid != number:
             yield f"{path} belongs to {_name(path.stat().st_uid)}, the shop to {owner}: chown {owner} {path}"
+
+
+def _shut_out() -> Iterator[str]:
+    """What the units of this machine keep from the shop: a command that is typed may write there, and sees
+    nothing of it."""
+    folders = (config().data_dir.absolute(), config().erasures_file.parent, storage().folder)
+    for name in SERVICES:
+        files = [UNITS / f"{name}.service", *sorted((UNITS / f"{name}.service.d").glob("*.conf"))]
+        lines = [
+            line.strip()
+            for file in files
+            if file.is_file()
+            for line in file.read_text().splitlines()
+        ]
+        if "ProtectSystem=strict" not in lines:
+            continue
+        said = " ".join(one.partition("=")[2] for one in lines if one.startswith("ReadWritePaths="))
+        opened = {Path(one.lstrip("-+")) for one in said.split()}
+        for place in sorted({one for one in folders if one}):
+            if opened.isdisjoint({place, *place.parents}):
+                yield (
+                    f"{name} may not write to {place}: `systemctl edit {name}`, and there [Service] and "
+                    f"ReadWritePaths={place}"
+                )
 
 
 def _lets_in(place: Path) -> bool:
