@@ -1,10 +1,11 @@
 """What a first view costs, and what it shows before anybody scrolls (journeys G3 to G5, C1, C9)."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from store.catalog.sellers import state_seller
 from store.kit.database import transaction
@@ -51,6 +52,64 @@ def test_a_first_view_is_light(
     assert total(first, "script") <= 3 * KILOBYTE
     page.goto("/privacy")
     assert total(bodies(page, path)) <= 8 * KILOBYTE
+
+
+INDEXED = [
+    "home",
+    "pre-order",
+    "published",
+    "all editions",
+    "sample",
+    "find my copies",
+    "terms",
+    "privacy",
+    "accessibility",
+]
+# How far things have moved under the reader's eyes (Cumulative Layout Shift).
+MOVED = """() => new Promise(done => new PerformanceObserver(list => done(
+  list.getEntries().reduce((sum, one) => sum + one.value, 0))).observe({type: "layout-shift", buffered: true})
+  || requestAnimationFrame(() => requestAnimationFrame(() => done(0))))"""
+DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+# A cover whose room is not kept until its picture is there.
+NO_ROOM = """const sheet = new CSSStyleSheet();
+sheet.replaceSync(".front { display: block } .cover, .cover * { aspect-ratio: auto !important; height: auto !important }");
+document.adoptedStyleSheets = [sheet];"""
+
+
+def moved(page: Page, path: str) -> float:
+    """How far a page moves whose pictures come last."""
+    held: list[Route] = []
+    is_drawn = threading.Event()
+
+    def hold(route: Route) -> None:
+        if is_drawn.is_set():
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/covers/**", hold)
+    page.goto(path, wait_until="domcontentloaded")
+    page.evaluate(DRAWN)
+    is_drawn.set()
+    for route in held:
+        route.continue_()
+    page.wait_for_load_state("load")
+    page.evaluate(DRAWN)
+    page.unroute_all()
+    return float(page.evaluate(MOVED))
+
+
+@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.long)])
+def test_nothing_moves_while_a_page_loads(
+    visit: Callable[[Look], Page], places: Places, width: int
+) -> None:
+    page = visit(Look(width, 844))
+    assert {name: moved(page, places.find(name).path) for name in INDEXED} == dict.fromkeys(
+        INDEXED, 0
+    )
+    page = visit(Look(width, 844))  # which has no cover yet
+    page.add_init_script(NO_ROOM)
+    assert moved(page, places.find("published").path) > 0
 
 
 def test_a_shelf_of_a_dozen_covers_is_light(visit: Callable[[Look], Page]) -> None:
