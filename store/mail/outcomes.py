@@ -37,8 +37,6 @@ _BEFORE_THE_READER = {None, Step.CONNECT, Step.RSET, Step.MAIL}
 # After so many connections that ended at the same letter, two days of them, a person looks at it.
 _MOST_ENDED = 55
 GIVEN_UP_AFTER = timedelta(hours=48)
-# A domain rests half an hour at a time, but for the first three.
-_MOST_RESTS = 98
 
 # Run for every letter, so built once: building a statement costs more than running it.
 _ENDED = (
@@ -184,8 +182,8 @@ def _what_follows(outcome: Outcome, tries: int) -> dict[str, Any]:
 
 def _what_follows_the_domains(outcome: Outcome, rested: int) -> dict[str, Any]:
     """The letter waits for its domain, uncharged; after two days of rests a person looks at it."""
-    if rested > _MOST_RESTS:
-        reason = f"its whole domain refuses our letters: {outcome.reply}"
+    if rested > rests.MOST_RESTS:
+        reason = f"{put_back.BY_ITS_DOMAIN}: {outcome.reply}"
         return {"status": DeliveryStatus.HELD, "reason": reason[:300]}
     return {"status": DeliveryStatus.QUEUED, "due_at": clock.now() + _HOUR}
 
@@ -235,6 +233,7 @@ def is_fair(outcome: Outcome) -> bool:
 def clear_up(session: Session, domain: str) -> None:
     """A letter to this domain was taken after all: what was put off for it is due now."""
     bring_forward(session, rests.end(session, domain))
+    put_back.held_for(session, domain)
     outbox.wake()
     standstills.end(session)
 

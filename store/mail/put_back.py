@@ -20,6 +20,8 @@ from store.mail.models import (
 )
 from store.mail.smtp import OutcomeKind
 
+# Why a letter is held that has waited for its domain in vain.
+BY_ITS_DOMAIN = "its whole domain refuses our letters"
 _HOUR = timedelta(hours=1)
 
 
@@ -33,31 +35,51 @@ def once(session: Session, doubtful: list[int]) -> None:
 
 def of_domain(session: Session, domain: str) -> None:
     """The whole domain refuses us, so those whom it has refused before wait for it as well."""
+    since = Attempt.ended_at >= clock.now() - rests.FORGOTTEN_AFTER
+    theirs = _theirs(session, domain, DeliveryStatus.FAILED, since)
+    refused = [letter_id for letter_id, reply in theirs if is_unclear(reply)]
+    _queue(session, refused, "the whole domain refuses us")
+
+
+def held_for(session: Session, domain: str) -> None:
+    """The domain takes letters again: those that a person had to look at leave by themselves."""
+    held = Delivery.reason.startswith(BY_ITS_DOMAIN, autoescape=True)
+    theirs = [letter_id for letter_id, _ in _theirs(session, domain, DeliveryStatus.HELD, held)]
+    _queue(session, theirs, "its domain takes letters again", was=DeliveryStatus.HELD)
+
+
+def _theirs(
+    session: Session, domain: str, status: DeliveryStatus, *only: sa.ColumnElement[bool]
+) -> list[tuple[int, str]]:
+    """Letters of this status that were tried at this domain last, with what it said."""
     recalled = sa.select(Batch.id).where(Batch.status == BatchStatus.RECALLED)
     last = sa.select(sa.func.max(Attempt.id)).where(Attempt.delivery_id == Delivery.id)
     query = (
         sa.select(Attempt.delivery_id, Attempt.address, Attempt.reply)
         .join(Delivery, Delivery.id == Attempt.delivery_id)
         .where(
-            stands_at(DeliveryStatus.FAILED),
+            stands_at(status),
             Attempt.id == last.correlate(Delivery).scalar_subquery(),
             sa.or_(Delivery.batch_id.is_(None), Delivery.batch_id.not_in(recalled)),
-            Attempt.ended_at >= clock.now() - rests.FORGOTTEN_AFTER,
+            *only,
         )
     )
-    theirs = [
-        row.delivery_id
-        for row in session.execute(query)
-        if rests.domain_of(row.address) == domain and is_unclear(row.reply)
-    ]
-    _queue(session, theirs, "the whole domain refuses us")
+    rows = session.execute(query)
+    return [(row[0], row[2]) for row in rows if rests.domain_of(row[1]) == domain]
 
 
-def _queue(session: Session, which: list[int], why: str, *only: sa.ColumnElement[bool]) -> None:
+def _queue(
+    session: Session,
+    which: list[int],
+    why: str,
+    *only: sa.ColumnElement[bool],
+    was: DeliveryStatus = DeliveryStatus.FAILED,
+) -> None:
+    wait = _HOUR if was is DeliveryStatus.FAILED else timedelta()
     put_back = (
         sa.update(deliveries)
-        .where(deliveries.c.id.in_(which), deliveries.c.status == DeliveryStatus.FAILED, *only)
-        .values(status=DeliveryStatus.QUEUED, reason="", tries=0, due_at=clock.now() + _HOUR)
+        .where(deliveries.c.id.in_(which), deliveries.c.status == was, *only)
+        .values(status=DeliveryStatus.QUEUED, reason="", tries=0, due_at=clock.now() + wait)
         .returning(deliveries.c.id)
     )
     for delivery_id in session.scalars(put_back).all():
@@ -65,7 +87,7 @@ def _queue(session: Session, which: list[int], why: str, *only: sa.ColumnElement
             session,
             "deliveries",
             delivery_id,
-            DeliveryStatus.FAILED,
+            was,
             DeliveryStatus.QUEUED,
             who="shop",
             why=why,

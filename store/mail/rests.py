@@ -25,6 +25,8 @@ _WAITS = [timedelta(minutes=m) for m in (1, 5, 15, 30)]
 _STRIKES = 10
 # A refusal that does not speak of its reader weighs more: five of them, and no letter taken between.
 _WEIGHT_OF_REFUSAL = 2
+# Two days of them: half an hour each, but for the first three.
+MOST_RESTS = 98
 # The timetable looks each minute; a little longer than that.
 _UNTIL_LOOKED_AT_AGAIN = timedelta(seconds=90)
 FORGOTTEN_AFTER = timedelta(days=3)
@@ -158,9 +160,11 @@ def try_now(session: Session) -> None:
 
 
 def forget(session: Session) -> None:
-    """Drop what is long past: of domains to which nothing goes any more."""
+    """Drop what is long past: of domains to which nothing goes any more. Of one that letters were
+    given up for is kept that it takes none, until it takes one."""
     old = clock.now() - FORGOTTEN_AFTER
-    session.execute(sa.delete(Rest).where(Rest.domain != POST, Rest.changed_at < old))
+    is_past = Rest.changed_at < old, Rest.rests <= MOST_RESTS
+    session.execute(sa.delete(Rest).where(Rest.domain != POST, *is_past))
 
 
 def _row(session: Session, domain: str) -> Rest:

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from store.kit import clock
 from store.kit.database import db, transaction
-from store.mail import outcomes, rests, worker
-from store.mail.models import Batch, BatchStatus, Rest
+from store.mail import outbox, rests, worker
+from store.mail.models import Batch, BatchStatus, Delivery, Rest
 from tests.conftest import Clock, on_both, on_both_when_long
 from tests.serving import until
 from tests.statements import statements
@@ -215,8 +215,9 @@ def test_a_whole_domain_that_refuses_us_fails_nobody(serve: Serve, frozen: Clock
 def test_a_domain_that_refuses_us_for_two_days_leaves_its_readers_to_a_person(
     serve: Serve, frozen: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outcomes, "_MOST_RESTS", 6)  # not to sit through all of them
-    with serve(Refuses()):
+    monkeypatch.setattr(rests, "MOST_RESTS", 6)  # not to sit through all of them
+    domain = Refuses()
+    with serve(domain):
         owe_to(*WITH_FIRM)
         for _ in range(25):
             worker.send_due_letters()
@@ -226,6 +227,18 @@ def test_a_domain_that_refuses_us_for_two_days_leaves_its_readers_to_a_person(
         assert {rows[who].reason for who in FIRM} == {
             f"its whole domain refuses our letters: {REFUSED}"
         }
+        # Weeks later somebody has spoken with them: one is sent again, and the others follow.
+        frozen.advance(days=20)
+        with transaction() as session:
+            rests.forget(session)
+        domain.refuses = False
+        number = deliveries()[FIRM[3]].id
+        with transaction() as session:
+            assert outbox.retry(session.get_one(Delivery, number), "Olga")
+        for _ in range(2):
+            worker.send_due_letters()
+        assert sent(FIRM) == 15
+        assert standing("firm.example") is None
 
 
 @on_both_when_long
