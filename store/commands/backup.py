@@ -156,7 +156,7 @@ def _fault_in_words(fault: Exception, folder: Path, settings: Settings) -> str:
 def _owe_alert(words: str) -> None:
     """Staff hear of it once a day, where the database still takes a letter."""
     db.session.rollback()
-    tell_now(Happening.BACKUP_FAILED)
+    tell_now(Happening.BACKUP_FAILED, cause=words.splitlines()[0][:200])
     try:
         with transaction():
             outbox.alert_staff(

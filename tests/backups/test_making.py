@@ -252,6 +252,15 @@ def test_a_restored_shop_may_be_copied_to_an_empty_disk(
     there.done("backup", place)
 
 
+def test_the_log_says_why_none_was_made(
+    here: Somewhere, place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Place(place).alone():
+        here.run("backup", place)
+    (line,) = [one for one in caplog.records if "backup.failed" in str(vars(one))]
+    assert f"Another backup to {place} is being made." in str(vars(line))
+
+
 def test_two_shops_do_not_share_a_place(here: Somewhere, place: Path) -> None:
     here.done("backup", place)
     result = here.run("backup", place, STORE_BASE_URL="http://other.example")

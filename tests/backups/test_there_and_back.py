@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from flask_migrate import downgrade
 
 from store.backups.after_restore import Begun
 from store.catalog.publications import publication_by_slug
 from store.commands import restore
 from store.entitlements.journal_after_restore import keep_journal
 from store.kit.database import db, transaction
+from store.kit.revision import tables_fault
 from store.kit.storage import storage
 from store.orders.models import Customer, Order
 from store.orders.orders import search_customers
@@ -21,7 +23,8 @@ from store.staff.models import AuditEntry
 from tests.backups.shops import SEALED, Somewhere, everything
 from tests.conftest import on_both
 from tests.databases import drop_database, new_database
-from tests.purchases import buy
+from tests.editions import a_shop
+from tests.purchases import a_paid_order, buy
 from tests.stocked import stock
 
 # To these the backup and the restore add a line of their own.
@@ -132,3 +135,23 @@ def test_the_shop_goes_on_on_either_database(
         if of_new:
             assert db.session.execute(sa.text(TRIGGERS[there.kind])).all() == of_new
         db.session.rollback()
+
+
+@on_both
+@pytest.mark.long
+def test_tables_of_an_earlier_version_come_into_the_other_database(
+    app: Flask, tmp_path: Path, database_url: str, postgres: str
+) -> None:
+    a_paid_order(a_shop())
+    db.session.remove()
+    here, folder = Somewhere(tmp_path, database_url), tmp_path / "there"
+    with here.opened():
+        downgrade(revision="0038")
+        db.engine.dispose()
+    here.done("backup", tmp_path / "backups")
+    to_sqlite = f"sqlite:///{folder / 'colophon.db'}"
+    there = Somewhere(folder, new_database(postgres) if here.kind == "sqlite" else to_sqlite)
+    there.done("restore", tmp_path / "backups", "--yes")
+    with there.opened():
+        assert tables_fault() == ""
+        assert db.session.scalar(sa.select(sa.func.count()).select_from(Order)) == 1

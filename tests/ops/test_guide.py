@@ -500,7 +500,7 @@ def _to_postgresql(machine: Machine, server: str) -> None:
         )
     assert machine.at("/var/lib/colophon/colophon.db").is_file()
     log = machine.at("/colophon-worker.service.log")
-    until(lambda: "worker.started" in log.read_text(encoding="utf-8"), "the worker there")
+    until(lambda: "job.done" in log.read_text(encoding="utf-8"), "the worker there")
 
 
 def test_no_log_of_that_machine_has_a_token(machine: Machine) -> None:
