@@ -56,6 +56,8 @@ def in_shop(command: Callable[P, R]) -> Callable[P, R]:
         try:
             with the_shop().app_context():
                 return command(*args, **kwargs)
+        except click.ClickException:  # said already, whatever it comes from
+            raise
         except Refusal as refusal:
             raise Refused(refusal.sentence) from None
         except StoreAway as fault:
