@@ -257,6 +257,7 @@ def test_nothing_stays_when_the_demonstration_is_killed(tmp_path: Path) -> None:
         until(lambda: gone(family), "the shop ends by itself")
 
 
+@pytest.mark.long
 def test_the_story_is_never_told_to_somebody_elses_shop(tmp_path: Path) -> None:
     asked: list[str] = []
 

@@ -94,7 +94,8 @@ def test_of_24_wrong_sign_ins_at_once_five_are_judged(
     assert (len(judged) == 5) is counts_first, len(judged)
 
 
-@pytest.mark.parametrize("counts_first", [True, pytest.param(False, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("counts_first", [True, False])
 def test_of_24_wrong_codes_at_once_five_are_judged(
     app: Flask, judged: list[int], monkeypatch: pytest.MonkeyPatch, counts_first: bool
 ) -> None:
@@ -115,7 +116,8 @@ def test_of_24_wrong_codes_at_once_five_are_judged(
     assert (len(judged) == 5) is counts_first, len(judged)
 
 
-@pytest.mark.parametrize("counts_first", [True, pytest.param(False, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("counts_first", [True, False])
 def test_of_24_wrong_passwords_inside_a_session_five_are_judged(
     app: Flask, judged: list[int], monkeypatch: pytest.MonkeyPatch, counts_first: bool
 ) -> None:

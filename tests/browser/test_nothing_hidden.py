@@ -157,6 +157,7 @@ def test_nothing_is_hidden_at_400_per_cent(
         assert {one.partition(":")[0] for one in broken} >= {"outside", "cut off"}
 
 
+@pytest.mark.long
 def test_nothing_is_hidden_with_letters_twice_as_large(
     browser: Browser, shop: LiveShop, places: Places
 ) -> None:

@@ -136,6 +136,7 @@ def test_an_upload_says_how_it_goes_and_leads_to_its_page(page: Page, desk: type
     assert page.locator("h1").count() == 0
 
 
+@pytest.mark.long
 def test_a_slow_upload_shows_bytes_and_seconds_left(page: Page, desk: type[Desk]) -> None:
     start(page, desk)
     slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 700_000}

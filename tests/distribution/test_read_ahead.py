@@ -259,6 +259,7 @@ def test_a_letter_that_was_read_before_a_change_does_not_begin_after_it(
     assert not _begins(_read_then((CHANGES | HELD_BACK)[name]))
 
 
+@pytest.mark.long
 @on_both_when_long
 @pytest.mark.parametrize("name", CHANGES)
 def test_control_with_its_claim_left_it_would(

@@ -10,7 +10,7 @@ from store.entitlements import repairs
 from store.kit.database import transaction
 from store.mail import preparing, returns
 from store.mail.returns import ReturnKind
-from tests.conftest import Clock, on_both
+from tests.conftest import Clock, on_both, on_both_when_long
 from tests.distribution.returning import Returns
 from tests.distribution.test_occasion_histories import live
 from tests.factories import a_seller
@@ -62,13 +62,14 @@ def _comes_back(
     one.the_account_adds_up()
 
 
-@on_both
+@on_both_when_long
 def test_one_history_of_what_comes_back(app: Flask, frozen: Clock) -> None:
     with transaction():
         a_seller()
     _a_history(frozen)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("where", "name", "does"),
     [

@@ -27,7 +27,7 @@ from store.orders.customers import customer_by_address
 from store.orders.models import Order
 from store.payments.gateways.demo import DemoPayment, DemoRefund, signed_event
 from tests.admin.sign_in import press, signed_in
-from tests.conftest import Clock, make_settings, on_both
+from tests.conftest import Clock, make_settings, on_both_when_long
 from tests.mail.messages import qmail
 from tests.mail.scripted_server import ScriptedServer, Talk
 from tests.mail.shops import hang_up
@@ -253,7 +253,7 @@ def _bring_in(client: FlaskClient, watch: Watch) -> None:
     watch.look()
 
 
-@on_both
+@on_both_when_long
 @pytest.mark.timeout(300)
 def test_every_status_is_reached_through_the_doors(
     shop: Flask, frozen: Clock, watch: Watch

@@ -5,7 +5,7 @@ import re
 from flask import Flask
 
 from store.commands.demo import DEMO_OWNER, ensure_demo_owner
-from tests.conftest import on_both, on_both_when_long
+from tests.conftest import on_both_when_long
 from tests.journeys.test_main_job import SLUG, Visitor, letters, link, publish, shop
 
 __all__ = ["shop"]
@@ -29,7 +29,7 @@ def to_the_review(app: Flask) -> Visitor:
     return buyer.send("Continue", email="anna@reader.example", name="Anna Berg")
 
 
-@on_both
+@on_both_when_long
 def test_from_the_form_over_the_pro_forma_and_two_transfers_to_the_copy(shop: Flask) -> None:
     desk = at_the_desk(shop)
     buyer = to_the_review(shop).send(BY_BANK, wants_now="yes")

@@ -131,6 +131,7 @@ def test_one_thread_of_a_process_asks_for_the_lock_while_the_others_sleep(
     _close(app)
 
 
+@pytest.mark.long
 def test_patience_is_counted_over_the_whole_wait(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

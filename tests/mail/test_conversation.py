@@ -320,6 +320,7 @@ def test_a_kept_line_that_went_silent_is_replaced_and_the_letter_goes() -> None:
     assert [letter.connection for letter in sink.letters] == [1, 2]
 
 
+@pytest.mark.long
 def test_the_final_answer_is_waited_for_longer_than_the_others() -> None:
     """The server answers the dot only when the other answers' limit has passed."""
     slow = threading.Event()

@@ -108,6 +108,7 @@ def test_no_letter_of_any_kind_repeats_what_was_typed(
             assert shown in {name, ""}, kind
 
 
+@pytest.mark.long
 def test_a_title_is_the_publishers_and_stands_in_every_letter_as_it_is(
     tried: dict[str, list[tuple[int, bytes]]],
 ) -> None:

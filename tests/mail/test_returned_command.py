@@ -78,6 +78,7 @@ def test_the_mail_server_is_to_try_again_where_the_shop_cannot_take_it(
     assert _run(messages.out_of_office("<a@b.example>")).exit_code == 0
 
 
+@pytest.mark.long
 def test_the_whole_message_is_taken_off_the_pipe(in_shop: Path) -> None:
     """A mail server takes a pipe that breaks for a failure."""
     octets = dsn("<a@b.example>") + b"x" * 3_000_000

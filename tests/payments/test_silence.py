@@ -102,7 +102,14 @@ def test_a_silent_gateway_is_said_to_be_asked_and_nobody_has_to_pay_again(
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-@pytest.mark.parametrize("page", ["order", "give up", "review"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "order",
+        pytest.param("give up", marks=pytest.mark.long),
+        pytest.param("review", marks=pytest.mark.long),
+    ],
+)
 def test_no_page_waits_longer_than_three_seconds_and_none_tries_again(
     buyer: FlaskClient, double: StripeDouble, order_id: int, kind: str, page: str
 ) -> None:
@@ -146,6 +153,7 @@ def test_a_press_of_the_review_waits_no_longer_for_all_its_questions_together(
     assert sum(given_to_each) < patience.PAGE_SECONDS + 1
 
 
+@pytest.mark.long
 def test_control_without_the_limit_a_page_waits_as_long_as_the_gateway_is_silent(
     buyer: FlaskClient, double: StripeDouble, order_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
