@@ -93,7 +93,10 @@ def _write_settings(folder: Path, name: str | None, target: Path) -> None:
 def _print_settings(said: str) -> None:
     # The user of the shop may write no file of root's; who types the command may.
     if sys.stdout.isatty():
-        raise Refused("The settings hold secrets. Let them go into a file: > /root/colophon.env")
+        raise Refused(
+            "The settings hold secrets. Let them go into a file that nobody else can read: "
+            "> /etc/colophon.env.new"
+        )
     click.echo(said, nl=False)
 
 

@@ -2,8 +2,8 @@
 put back from one is told again. A line is numbers and a moment; no address stands there.
 
 Customers who were erased, erasures that were asked for or stopped, links and second addresses that ended,
-objections of mailboxes, what was chosen of news, and staff who left. Its head says which database it is of and for which time it
-tells all, and is written over each minute.
+objections of mailboxes, what was chosen of news, and staff who left. Its head says which database it is
+of and for which time it tells all, and is written over each minute.
 """
 
 import fcntl

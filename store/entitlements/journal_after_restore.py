@@ -1,5 +1,6 @@
 """The journal told again to a database from a backup: which links and second addresses ended since, what
-was chosen of news, which erasures were asked for or stopped. Where it does not tell of all the time since, every link ends that opens something."""
+was chosen of news, which erasures were asked for or stopped. Where it does not tell of all the time since,
+every link ends that opens something."""
 
 import logging
 from collections.abc import Iterator, Sequence

@@ -21,6 +21,7 @@ from store.kit.database import after_commit
 from store.kit.errors import Refusal
 from store.kit.happenings import Happening, tell
 from store.kit.pulse import Pulse
+from store.kit.system_words import is_damaged
 from store.kit.unloaded import not_loaded
 
 # It loads the driver of each store that it knows; PostgreSQL's takes 8 MB of every process of a shop
@@ -52,7 +53,7 @@ def must_be_whole(database_url: str, queue_file: str) -> None:
         with closing(sqlite3.connect(queue_file)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.DatabaseError as fault:
-        if fault.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if not is_damaged(fault):
             raise
         raise BellDamaged(
             f"{queue_file} is damaged ({fault}). It only wakes workers early, and nothing is lost with it: stop "

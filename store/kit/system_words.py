@@ -1,8 +1,10 @@
-"""What the system refuses of a file or folder, or PostgreSQL at its door, in a sentence that names it."""
+"""What the system refuses of a file or folder, PostgreSQL at its door, or SQLite of a file that is none of
+its own any more."""
 
 import errno
 import os
 import pwd
+import sqlite3
 
 # Mostly the rights of a folder, or a disk that is not there: nothing of them is a fault of the program.
 _OF_A_PLACE = {
@@ -42,6 +44,13 @@ def refused_database(fault: BaseException) -> str:
     return (
         f"The database does not let us in: {said}. Look at STORE_DATABASE_URL, and whether it runs."
     )
+
+
+def is_damaged(fault: BaseException) -> bool:
+    """Whether SQLite finds that a file is no database, or not whole."""
+    own = getattr(fault, "orig", None) or fault
+    code = getattr(own, "sqlite_errorcode", 0) if isinstance(own, sqlite3.Error) else 0
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def user() -> str:

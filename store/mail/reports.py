@@ -206,7 +206,7 @@ def _told_of(recipient: str | None, message: Message) -> str:
     if recipient is None:
         return ""
     written = next((_text(one) for one in _parts(message) if _type(one) == "text/plain"), "")
-    _, _, behind = written.partition(f"{recipient}")
+    _, _, behind = written.partition(recipient)
     lines = [line.strip(" \t>:") for line in behind[:2000].split("\n")]
     beside, below = lines[0], itertools.takewhile(bool, lines[1:])
     return " ".join([*filter(None, [beside]), *below])[:500]

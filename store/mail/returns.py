@@ -154,9 +154,7 @@ def _try_again(delivery: Delivery, returned: ReturnedLetter) -> bool:
         wait = _AFTER_NEVER[tries - 1] if tries <= len(_AFTER_NEVER) else None
     else:
         wait = wait_after(tries)
-    if wait is None or (
-        delivery.tries > 1 and _tried_since(delivery) < clock.now() - GIVEN_UP_AFTER
-    ):
+    if wait is None or (tries > 1 and _tried_since(delivery) < clock.now() - GIVEN_UP_AFTER):
         return False
     _bounce(delivery, returned)
     advance(delivery, DeliveryStatus.QUEUED, why="it came back for now")

@@ -5,7 +5,6 @@ A part returns its words, or its words and a note: what is worth a look and no f
 """
 
 import re
-import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -19,7 +18,7 @@ from store.kit.database import db
 from store.kit.errors import Refusal
 from store.kit.space import write_a_little
 from store.kit.storage import storage
-from store.kit.system_words import refused_database, refused_place
+from store.kit.system_words import is_damaged, refused_database, refused_place
 from store.mail import heartbeats
 from store.mail.imap import opened
 from store.mail.letters import compose_sample, compose_test
@@ -104,10 +103,9 @@ def in_words(error: Exception, secrets: Iterable[str]) -> str:
 
 def damaged_database(error: BaseException) -> str:
     """The sentence about a file of SQLite's that is none any more; empty where the fault is another."""
-    fault = getattr(error, "orig", None) or error
-    code = getattr(fault, "sqlite_errorcode", 0) if isinstance(fault, sqlite3.Error) else 0
-    if code & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if not is_damaged(error):
         return ""
+    fault = getattr(error, "orig", None) or error
     return (
         f"the database is damaged ({fault}): stop the shop, move the file away with those of its name beside "
         "it, and restore the newest backup"

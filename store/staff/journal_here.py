@@ -39,17 +39,16 @@ def look() -> str:
             f"a file of its own, or an older copy was put here. So {_ONE_FILE}"
         )
     if passed and (found.until is None or passed - found.until > LATE):
-        known, why = (
-            "is not there",
-            (
-                "it was lost since, and a worker of this machine begins it again within a minute, or workers write "
-                "another file. If so, "
-            ),
-        )
         if found.until:
             known, why = (
                 f"tells all until {format_moment(found.until)}",
                 "it writes another file. So ",
+            )
+        else:
+            known = "is not there"
+            why = (
+                "it was lost since, and a worker of this machine begins it again within a minute, or "
+                "workers write another file. If so, "
             )
         raise RuntimeError(
             f"{journal_path()} {known}, and a worker went through the timetable at "

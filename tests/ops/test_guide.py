@@ -444,10 +444,10 @@ def test_a_machine_that_is_lost_comes_back_by_the_chapter_on_backups(
     for line in commands():
         if re.match(r"systemd-tmpfiles|install .* /etc/colophon.env$|sed .*SECRET_KEY", line):
             machine.type(line)
-    journal = machine.at("/root/lost/colophon/erasures.jsonl")
+    journal = machine.at("/lost/colophon/erasures.jsonl")
     for line in commands("### Restoring", "### To PostgreSQL, or back"):
         machine.type(line)
-        if line.startswith("rm /root/colophon.env"):
+        if line.startswith("mv /etc/colophon.env.new"):
             shutil.copy2(journal, machine.at("/var/lib/colophon/erasures.jsonl"))
             if os.geteuid() == 0:
                 os.chown(machine.at("/var/lib/colophon/erasures.jsonl"), NOBODY, NOBODY)
@@ -474,8 +474,8 @@ def _put_away(machine: Machine) -> None:
     for name in ("colophon-web.service", "colophon-worker.service"):
         machine.services[name].kill()
         machine.services.pop(name).wait()
-    machine.at("/root/lost").mkdir()
-    shutil.move(machine.at("/var/lib/colophon"), machine.at("/root/lost/colophon"))
+    machine.at("/lost").mkdir()
+    shutil.move(machine.at("/var/lib/colophon"), machine.at("/lost/colophon"))
     machine.at("/etc/colophon.env").unlink()
     if os.geteuid() == 0:
         for path in machine.at("/var/backups").rglob("*"):
