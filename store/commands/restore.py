@@ -94,8 +94,8 @@ def _print_settings(said: str) -> None:
     # The user of the shop may write no file of root's; who types the command may.
     if sys.stdout.isatty():
         raise Refused(
-            "The settings hold secrets. Let them go into a file that nobody else can read: "
-            "> /etc/colophon.env.new"
+            "The settings hold secrets. Let them go into a file: > /etc/colophon.env.new, which nobody "
+            "else can read (`install -m 600 /dev/null /etc/colophon.env.new` before)."
         )
     click.echo(said, nl=False)
 
