@@ -88,7 +88,7 @@ PUBLIC_POSTS = {
     "/keep/<token>": {"sure": "yes"},
     "/library/<token>/end-links": {"sure": "yes"},
     "/library/<token>/erase": {"sure": "yes"},
-    "/library/<token>/erase/stop": {},
+    "/library/<token>/erase/stop": {"sure": "yes"},
     "/library/<token>/news": {"publication": "1", "news": "nothing"},
     "/library/<token>/second-address": {"email": "other@reader.example", "sure": "yes"},
     "/library/<token>/second-address/remove": {"sure": "yes"},

@@ -14,7 +14,7 @@ from store.entitlements.erasures import (
 from store.entitlements.links import open_link
 from store.kit import clock
 from store.kit.database import transaction
-from store.kit.forms import sent, sure_page
+from store.kit.forms import SURE, sent, status, sure_page
 from store.kit.limits import limiter
 from store.kit.web import private_page, same_site
 from store.orders.customers import mask
@@ -52,8 +52,10 @@ def ask(token: str) -> Response:
 @bp.post("/library/<token>/erase/stop")
 @limiter.limit("20 per hour")
 def stop(token: str) -> Response:
-    """Let all stay as it is, in one press."""
+    """Let all stay as it is; with the box, as a letter leads here, too (see `keep`)."""
     same_site(request)
+    if not sent().is_ticked():
+        return _form(token, is_unkept=True)
     with transaction():
         stop_erasure(open_link(token, "library").customer_id, "customer")
     return private_page(render_template("storefront/erasure_stopped.html", token=token))
@@ -87,19 +89,21 @@ def _keep_form(token: str) -> Response:
     return sure_page("storefront/erasure_keep.html", UNKEPT, waits=waits, other=other, token=token)
 
 
-def _form(token: str) -> Response:
+def _form(token: str, *, is_unkept: bool = False) -> Response:
     customer = open_link(token, "library").customer
     waits = open_erasure(customer.id)
     addresses = [mask(one) for one in mailboxes_of(customer)]
     if waits is not None:
+        errors = {SURE: UNKEPT} if is_unkept else {}
         page = render_template(
             "storefront/erasure_waits.html",
             waits=waits,
             why=why_it_waits(waits),
             addresses=addresses,
+            errors=errors,
             token=token,
         )
-        return private_page(page)
+        return private_page(page, status(errors))
     return sure_page(
         "storefront/erasure.html",
         UNTICKED,

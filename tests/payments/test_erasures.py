@@ -272,7 +272,7 @@ def test_each_letter_and_the_library_stop_it_and_all_stays(
     stopped = [one for one in sent() if one["Subject"].startswith("Nothing is erased")]
     assert len(stopped) == 2
     asked(client, customer_id)
-    assert client.post(f"{page}/stop").status_code == 200
+    assert client.post(f"{page}/stop", data=SURE).status_code == 200
     asked(client, customer_id)
     # Somebody took the address over, and it is taken back: so is what they asked for.
     assert client.post(undo, data=SURE).status_code == 200
@@ -291,7 +291,7 @@ def test_asked_for_and_stopped_again_and_again_it_fills_no_mailbox(
     for _ in range(7):
         codes.append(client.post(page, data=SURE).status_code)
         sent()
-        client.post(f"{page}/stop")
+        client.post(f"{page}/stop", data=SURE)
     assert codes == ([200] * 5 + [429] * 2 if is_limited else [200] * 7)
     assert len(told()) == (5 if is_limited else 7)
     # What is asked for already stays, and is never too often.
@@ -311,7 +311,10 @@ def test_who_buys_while_an_erasure_waits_is_told_that_the_copy_goes_with_it(
     said = "to be erased on 8 March 2027, as was asked for. This order and its copy go with it."
     assert said in " ".join(text.split())
     path = next(one for one in links_in(text) if one.endswith("/erase"))
-    assert client.post(f"{path}/stop").status_code == 200
+    robots = client.post(f"{path}/stop")  # which open every letter and send forms as they stand
+    check_page(robots.text, path="/library/…/erase")
+    assert (robots.status_code, "Erase my data" in client.get(page).text) == (422, False)
+    assert client.post(f"{path}/stop", data=SURE).status_code == 200
     a_paid_order(a_shop(slug="three"))
     assert "to be erased" not in text_of(sent()[-1])
     assert "Erase my data" in client.get(page).text
